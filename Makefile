@@ -1,0 +1,70 @@
+# The commands of the project. Each creates .venv where it is missing, installs the
+# package in it, once, with what the command needs, and runs.
+
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+
+# A Python 3.11 to 3.13. `make test PYTHON=/path/to/python` chooses one; otherwise the
+# first of these that fits is taken.
+PYTHON ?=
+PYTHONS = $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint format doc clean
+
+help:
+	@echo "make demo    learn the factors of rendered images, beside the baselines"
+	@echo "make test    run the test suite (make test ARGS='-k lasso -x')"
+	@echo "make lint    ruff, the format and the spelling, as pre-commit does"
+	@echo "make format  let ruff format the code and mend what it can"
+	@echo "make doc     build the documentation in doc/_build/html"
+	@echo "make clean   remove what these commands made, except .venv"
+
+demo: $(VENV)/.installed-demo
+	$(BIN)/python examples/plot_shapes3d.py $(ARGS)
+
+test: $(VENV)/.installed-test
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+
+format: $(VENV)/.installed-test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+doc: $(VENV)/.installed-doc
+	$(BIN)/python -m sphinx -W --keep-going -b html doc doc/_build/html
+	@echo "The documentation is in doc/_build/html/index.html"
+
+clean:
+	rm -rf build dist *.egg-info demo doc/_build doc/generated doc/auto_examples
+	rm -rf .pytest_cache .ruff_cache .hypothesis
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
+
+# One file a set of extras marks what is installed; it ages with the requirements.
+$(VENV)/.installed-demo: EXTRAS = plot,progress
+$(VENV)/.installed-test: EXTRAS = test
+$(VENV)/.installed-doc: EXTRAS = doc
+$(VENV)/.installed-%: setup.cfg pyproject.toml constraints.txt | $(BIN)/pip
+	$(BIN)/python -m pip install --no-input --disable-pip-version-check \
+	    -c constraints.txt -e ".[$(EXTRAS)]"
+	@touch $@
+
+$(BIN)/pip:
+	@for python in $(PYTHONS); do \
+	    if $$python -c 'import sys; \
+	sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2> /dev/null; then \
+	        echo "$$python -m venv $(VENV)"; \
+	        exec $$python -m venv $(VENV); \
+	    fi; \
+	done; \
+	echo "sparsedis needs Python 3.11, 3.12 or 3.13, and found none in:" \
+	    "$(PYTHONS)." >&2; \
+	echo "Name one: make PYTHON=/path/to/python3.12 ..." >&2; \
+	exit 1
