@@ -1,0 +1,244 @@
+"""Input validation and column statistics shared by all metrics."""
+
+import warnings
+
+import numpy as np
+from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.utils import check_array
+
+
+def check_matrix(array, name, *, min_samples=2):
+    """Return `array` as a finite float64 matrix, or raise naming it.
+
+    Parameters
+    ----------
+    array : array-like of shape (n_samples, n_columns)
+        Input.
+
+    name : str
+        Name of the argument in error messages.
+
+    min_samples : int, default=2
+        Least number of rows.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_columns) of float64
+        The validated array.
+    """
+    return check_array(
+        array, dtype=np.float64, input_name=name, ensure_min_samples=min_samples
+    )
+
+
+def is_varying(X):
+    """Tell which columns take more than one value.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_columns)
+        Finite values.
+
+    Returns
+    -------
+    ndarray of shape (n_columns,) of bool
+        False where the column is constant.
+    """
+    # Not `X.std(axis=0) > 0`: rounding gives a constant 0.1 a positive deviation.
+    return X.min(axis=0) != X.max(axis=0)
+
+
+def check_factors_codes(
+    factors, codes, *, names=("factors", "codes"), min_factors=1, min_codes=1
+):
+    """Validate factors and codes, and find the constant columns of both.
+
+    Parameters
+    ----------
+    factors : array-like of shape (n_samples, n_factors)
+        Ground-truth factors.
+
+    codes : array-like of shape (n_samples, n_codes)
+        Learned codes of the same samples.
+
+    names : tuple of two str, default=("factors", "codes")
+        Names of the arguments in messages.
+
+    min_factors : int, default=1
+        Least number of factors that vary for the metric to be defined.
+
+    min_codes : int, default=1
+        Least number of codes, dead ones included, for the metric to be defined.
+
+    Returns
+    -------
+    factors : ndarray of shape (n_samples, n_factors) of float64
+        Validated factors.
+
+    codes : ndarray of shape (n_samples, n_codes) of float64
+        Validated codes.
+
+    factor_mask : ndarray of shape (n_factors,) of bool
+        Factors that vary.
+
+    code_mask : ndarray of shape (n_codes,) of bool
+        Codes that vary.
+    """
+    factors = check_matrix(factors, names[0])
+    codes = check_matrix(codes, names[1])
+    if len(factors) != len(codes):
+        raise ValueError(
+            f"{names[0]} and {names[1]} must describe the same samples; got "
+            f"{len(factors)} rows in {names[0]} and {len(codes)} in {names[1]}."
+        )
+    if codes.shape[1] < min_codes:
+        raise ValueError(
+            f"{names[1]} must have at least {min_codes} columns for this metric, "
+            f"which compares codes with each other; got {codes.shape[1]}."
+        )
+    factor_mask, code_mask = is_varying(factors), is_varying(codes)
+    if factor_mask.sum() < min_factors:
+        raise ValueError(
+            f"{names[0]} must have at least {min_factors} column(s) that vary for "
+            f"this metric; got {factor_mask.sum()} among {len(factor_mask)}."
+        )
+    if not factor_mask.all():
+        _warn_columns(
+            "Constant column(s) {} of {} are left out.", factor_mask, names[0]
+        )
+    if not code_mask.all():
+        _warn_columns(
+            "Dead (constant) column(s) {} of {} carry no information and count as "
+            "such.",
+            code_mask,
+            names[1],
+        )
+    return factors, codes, factor_mask, code_mask
+
+
+def _warn_columns(message, mask, name):
+    columns = np.flatnonzero(~mask).tolist()
+    # Four frames up stands the caller of the metric.
+    warnings.warn(message.format(columns, name), UndefinedMetricWarning, stacklevel=4)
+
+
+def check_option(value, name, options):
+    """Raise unless `value` is one of `options`.
+
+    Parameters
+    ----------
+    value : object
+        What the user passed.
+
+    name : str
+        Name of the parameter.
+
+    options : sequence of str
+        Accepted values.
+    """
+    if not isinstance(value, str) or value not in options:
+        raise ValueError(f"{name} must be one of {list(options)}; got {value!r}.")
+
+
+class ColumnNormalizer:
+    """Centre columns and scale them to unit Euclidean norm, as learned on `X`.
+
+    Columns are divided by their largest absolute value first, so that neither tiny nor
+    huge units underflow or overflow. Columns constant in `X` become exactly zero.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_columns)
+        Finite values.
+    """
+
+    def __init__(self, X):
+        self.varying = is_varying(X)
+        self.unit = np.abs(X).max(axis=0)
+        self.unit[self.unit == 0] = 1.0
+        X = X / self.unit
+        self.center = X.mean(axis=0)
+        self.norm = np.linalg.norm(X - self.center, axis=0)
+        self.norm[~self.varying] = 1.0
+
+    def transform(self, X):
+        """Normalise the columns of `X`.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_columns)
+            Finite values.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_columns)
+            A new array.
+        """
+        X = X / self.unit
+        X -= self.center
+        X /= self.norm
+        X[:, ~self.varying] = 0.0
+        return X
+
+
+def normalize_columns(X):
+    """Centre the columns of `X` and scale them to unit Euclidean norm.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_columns)
+        Finite values.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_columns)
+        A new array, in which constant columns are exactly zero.
+    """
+    return ColumnNormalizer(X).transform(X)
+
+
+def check_test_set(test_factors, test_codes, factors, codes):
+    """Validate held-out factors and codes against those of the fit.
+
+    Parameters
+    ----------
+    test_factors : array-like of shape (n_test_samples, n_factors)
+        Held-out factors.
+
+    test_codes : array-like of shape (n_test_samples, n_codes)
+        Held-out codes.
+
+    factors : ndarray of shape (n_samples, n_factors)
+        Factors of the fit.
+
+    codes : ndarray of shape (n_samples, n_codes)
+        Codes of the fit.
+
+    Returns
+    -------
+    test_factors : ndarray of shape (n_test_samples, n_factors) of float64
+        Validated factors.
+
+    test_codes : ndarray of shape (n_test_samples, n_codes) of float64
+        Validated codes.
+    """
+    if (test_factors is None) != (test_codes is None):
+        missing = "test_factors" if test_factors is None else "test_codes"
+        raise ValueError(f"test_factors and test_codes go together; {missing} is None.")
+    test_factors = check_matrix(test_factors, "test_factors")
+    test_codes = check_matrix(test_codes, "test_codes")
+    if len(test_factors) != len(test_codes):
+        raise ValueError(
+            "test_factors and test_codes must describe the same samples; got "
+            f"{len(test_factors)} and {len(test_codes)} rows."
+        )
+    for name, test, train in (
+        ("factors", test_factors, factors),
+        ("codes", test_codes, codes),
+    ):
+        if test.shape[1] != train.shape[1]:
+            raise ValueError(
+                f"test_{name} must have the columns of {name}, {train.shape[1]}; got "
+                f"{test.shape[1]}."
+            )
+    return test_factors, test_codes
