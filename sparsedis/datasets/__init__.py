@@ -1,6 +1,13 @@
 """Data: rendered 3D Shapes, distributions of factors, tasks with sparse heads."""
 
+from ._coefficients import make_supports, make_task_coefficients, make_task_targets
 from ._factors import FactorDistribution
 from ._shapes3d import Shapes3D
 
-__all__ = ["FactorDistribution", "Shapes3D"]
+__all__ = [
+    "FactorDistribution",
+    "Shapes3D",
+    "make_supports",
+    "make_task_coefficients",
+    "make_task_targets",
+]
