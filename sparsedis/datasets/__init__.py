@@ -3,10 +3,12 @@
 from ._coefficients import make_supports, make_task_coefficients, make_task_targets
 from ._factors import FactorDistribution
 from ._shapes3d import Shapes3D
+from ._stream import SparseTaskStream
 
 __all__ = [
     "FactorDistribution",
     "Shapes3D",
+    "SparseTaskStream",
     "make_supports",
     "make_task_coefficients",
     "make_task_targets",
