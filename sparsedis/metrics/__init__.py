@@ -4,5 +4,11 @@ from sparsedis.metrics._correlation import (
     linear_r_score,
     mean_correlation_coefficient,
 )
+from sparsedis.metrics._information import modularity, mutual_information_gap
 
-__all__ = ["linear_r_score", "mean_correlation_coefficient"]
+__all__ = [
+    "linear_r_score",
+    "mean_correlation_coefficient",
+    "modularity",
+    "mutual_information_gap",
+]

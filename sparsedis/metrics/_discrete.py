@@ -1,0 +1,177 @@
+"""Discrete values: factors as labels, codes in bins, and their mutual information."""
+
+import numbers
+
+import numpy as np
+from sklearn.utils import check_scalar
+
+# Cochran's rule for contingency tables: fewer per value say little about a value.
+MIN_SAMPLES_PER_VALUE = 5
+
+# Differences of numbers up to this do not overflow.
+MAX_SAFE = np.finfo(np.float64).max / 4
+
+
+def check_bins(n_bins, name):
+    """Raise unless `n_bins` is a number of bins.
+
+    Parameters
+    ----------
+    n_bins : int
+        Number of bins.
+
+    name : str
+        Name of the parameter.
+    """
+    check_scalar(n_bins, name, numbers.Integral, min_val=2)
+
+
+def bin_values(x, n_bins):
+    """Cut a column into equal-width bins, as :func:`numpy.histogram` does.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_samples,)
+        Finite values.
+
+    n_bins : int
+        Number of bins between the least and the largest value, which falls in the
+        last bin.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,) of int
+        Bin of each value.
+    """
+    if max(abs(x.max()), abs(x.min())) > MAX_SAFE:
+        x = x * 0.25  # exact, and the range no longer overflows
+    edges = np.linspace(x.min(), x.max(), n_bins + 1)
+    return np.searchsorted(edges[1:-1], x, side="right")
+
+
+def factor_labels(factors, n_bins=None, *, name="factors", option="factor_bins"):
+    """Number the values of each factor, after binning those that are continuous.
+
+    A factor is discrete when its values are integers, or when each occurs at least
+    five times on average.
+
+    Parameters
+    ----------
+    factors : ndarray of shape (n_samples, n_factors)
+        Finite values.
+
+    n_bins : int, default=None
+        Number of equal-width bins for continuous factors. None: they raise.
+
+    name : str, default="factors"
+        Name of the argument in messages.
+
+    option : str, default="factor_bins"
+        Name in messages of the parameter that bins.
+
+    Returns
+    -------
+    list of ndarray of shape (n_samples,) of int
+        For each factor, labels from 0 to the number of its values less one.
+    """
+    if n_bins is not None:
+        check_bins(n_bins, option)
+    columns = []
+    for i, column in enumerate(factors.T):
+        values, labels = np.unique(column, return_inverse=True)
+        discrete = (values == np.rint(values)).all()
+        discrete |= len(values) * MIN_SAMPLES_PER_VALUE <= len(column)
+        if not discrete:
+            if n_bins is None:
+                raise ValueError(
+                    f"This metric needs discrete {name}; column {i} is continuous: "
+                    f"{len(values)} distinct values in {len(column)} samples. Number "
+                    f"its values with integers, or pass {option}=20, say, to cut it "
+                    "into bins."
+                )
+            labels = np.unique(bin_values(column, n_bins), return_inverse=True)[1]
+        columns.append(labels)
+    return columns
+
+
+def mutual_information(factors, codes, *, n_bins, factor_bins):
+    """Mutual information of binned codes and discrete factors, in nats.
+
+    Parameters
+    ----------
+    factors : ndarray of shape (n_samples, n_factors)
+        Factors, each discrete unless `factor_bins` is given.
+
+    codes : ndarray of shape (n_samples, n_codes)
+        Finite values.
+
+    n_bins : int
+        Number of equal-width bins for each code.
+
+    factor_bins : int or None
+        Number of equal-width bins for continuous factors.
+
+    Returns
+    -------
+    information : ndarray of shape (n_codes, n_factors)
+        Plug-in estimates; exactly 0 for constant columns.
+
+    entropy : ndarray of shape (n_factors,)
+        Entropies of the factors; 0 for constant ones.
+    """
+    check_bins(n_bins, "n_bins")
+    labels = factor_labels(factors, factor_bins)
+    n_values = [int(column.max()) + 1 for column in labels]
+    information = np.zeros((codes.shape[1], len(labels)))
+    entropy = np.array([entropy_of_counts(np.bincount(column)) for column in labels])
+    for j, code in enumerate(codes.T):
+        bins = bin_values(code, n_bins)
+        code_entropy = entropy_of_counts(np.bincount(bins))
+        for i, column in enumerate(labels):
+            cells = np.bincount(column * n_bins + bins, minlength=n_values[i] * n_bins)
+            information[j, i] = np.clip(
+                information_of_table(cells.reshape(n_values[i], n_bins)),
+                0.0,
+                min(entropy[i], code_entropy),
+            )
+    return information, entropy
+
+
+def information_of_table(table):
+    """Mutual information in nats of the two variables of a contingency table.
+
+    Parameters
+    ----------
+    table : ndarray of shape (n_rows, n_columns) of int
+        Counts, at least one of them positive.
+
+    Returns
+    -------
+    float
+        The plug-in estimate; exactly 0 when the counts are independent.
+    """
+    rows, columns = np.nonzero(table)
+    counts, n_samples = table[rows, columns], table.sum()
+    # In integers as far as possible: independence then gives log(1) = 0 exactly.
+    expected = table.sum(axis=1)[rows] * table.sum(axis=0)[columns]
+    return float((counts * np.log(counts * n_samples / expected)).sum() / n_samples)
+
+
+def entropy_of_counts(counts):
+    """Entropy in nats of the distribution that counts describe.
+
+    Parameters
+    ----------
+    counts : ndarray of int
+        Occurrences, at least one of them positive.
+
+    Returns
+    -------
+    float
+        The entropy; exactly 0 for a single value.
+    """
+    counts = counts[counts > 0]
+    if len(counts) == 1:
+        return 0.0
+    p = counts / counts.sum()
+    return float(-(p * np.log(p)).sum())
