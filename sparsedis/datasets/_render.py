@@ -2,7 +2,7 @@
 
 The room is described in a fixed frame, z up, with the object at the origin. The
 camera is on a circle about the z axis, the orientation factor is its azimuth. An image
-is ``sum_m maps[..., m] * colour_m`` over the materials floor, wall, object and white
+is ``sum_m maps[..., m] * colour_m`` over the materials floor, wall, object and light
 (sky and highlights), so that the costly part depends on scale, shape and orientation
 only.
 """
@@ -12,8 +12,9 @@ from functools import lru_cache
 import numpy as np
 
 # Materials, in the order of the last axis of the maps.
-FLOOR, WALL, OBJECT, WHITE = range(4)
+FLOOR, WALL, OBJECT, LIGHT = range(4)
 N_MATERIALS = 4
+LIGHT_RGB = (0.84, 0.93, 1.0)  # sky and highlights
 
 SHAPE_NAMES = ("cube", "cylinder", "sphere", "capsule")
 CUBE, CYLINDER, SPHERE, CAPSULE = range(4)
@@ -25,7 +26,7 @@ _FIELD_OF_VIEW = np.deg2rad(40.0)
 
 # Room: the corner lies behind the object on the y axis, each wall at 45 degrees to it.
 _CORNER = 2.9
-_WALL_HEIGHT = 2.3
+_WALL_HEIGHT = 2.05
 _PLANES = (
     # inward normal, a point of the plane
     (np.array([0.0, 0.0, 1.0]), np.array([0.0, 0.0, 0.0])),  # floor
@@ -39,7 +40,7 @@ _LIGHT_RADIUS = 0.55
 _N_LIGHT_SAMPLES = 24
 _AMBIENT, _DIFFUSE = 0.46, 0.54
 _HIGHLIGHT, _SHININESS = 0.30, 40.0
-_SKY = (0.80, 0.95)  # white level at the walls' top and at the zenith of the image
+_SKY = (0.95, 0.80)  # level at the bottom and at the top of the image
 
 # Half sizes at scale 1: radius (half side for the cube) and half height.
 _RADIUS = (0.47, 0.47, 0.60, 0.40)
@@ -206,8 +207,10 @@ class RoomCamera:
             .transpose(0, 2, 1, 3, 4)
             .reshape(image_size**2, supersampling**2, 3)
         )
-        # The room without an object, of the orientations seen last.
-        self._background = lru_cache(maxsize=16)(self._make_background)
+        # The room without an object, of the orientations seen last: all those of the
+        # grid, fewer where images are so large that they would need much memory.
+        n_kept = int(np.clip(2**18 // image_size**2, 1, 16))
+        self._background = lru_cache(maxsize=n_kept)(self._make_background)
 
     def _rays(self, per_pixel):
         """Unit directions through the pixels, camera at azimuth 0."""
@@ -252,8 +255,8 @@ class RoomCamera:
             hit = eye + np.minimum(distance(rays, normal, point), 50.0)[:, None] * rays
             points.append(hit)
             lights.append(np.maximum(_normalise(_LIGHT - hit) @ normal, 0.0))
-        sky = _SKY[0] + (_SKY[1] - _SKY[0]) * np.linspace(1, 0, self.image_size)
-        return eye, surface, points, lights, np.repeat(sky, self.image_size)
+        sky = np.repeat(np.linspace(_SKY[1], _SKY[0], self.image_size), self.image_size)
+        return eye, surface, points, lights, sky
 
     def _visibility(self, points, shape, scale):
         """Share of the lamp that points of the room see past the object."""
@@ -285,7 +288,7 @@ class RoomCamera:
         Returns
         -------
         ndarray of shape (image_size ** 2, 4), float32
-            Weights in [0, 1] of the colours of floor, wall and object, and of white.
+            Weights in [0, 1], with a sum of at most 1 at each pixel.
         """
         orientation, scale = float(orientation), float(scale)
         eye, surface, points, lights, sky = self._background(orientation)
@@ -329,11 +332,11 @@ class RoomCamera:
             visible = self._visibility(points[plane][seen], shape, scale)
             shading = _AMBIENT + _DIFFUSE * lights[plane][seen] * visible
             out[seen, material] += share[seen] * shading
-        out[:, WHITE] = (surface == len(_PLANES)).mean(1) * sky
+        out[:, LIGHT] = (surface == len(_PLANES)).mean(1) * sky
         out[inside, OBJECT] = shade.mean(1)
         # A highlight replaces the object's colour: the weights never exceed 1.
         out[inside, OBJECT] -= (gloss * shade).mean(1)
-        out[inside, WHITE] += gloss.mean(1)
+        out[inside, LIGHT] += gloss.mean(1)
         return out
 
 

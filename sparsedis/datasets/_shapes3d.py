@@ -4,7 +4,7 @@ import numpy as np
 
 from ._checks import check_count, check_index
 from ._grid import FACTOR_NAMES, FactorGrid
-from ._render import N_MATERIALS, SHAPE_NAMES, RoomCamera, hue_to_rgb
+from ._render import LIGHT, LIGHT_RGB, N_MATERIALS, SHAPE_NAMES, RoomCamera, hue_to_rgb
 
 # Geometries that are kept, at most: all 480 of them up to 128 x 128 pixels.
 _CACHE_BYTES = 128 * 2**20
@@ -222,15 +222,17 @@ class Shapes3D(FactorGrid):
             )
             maps = self._camera.maps(scale, int(shape), orientation)
             while len(self._maps) >= self._max_maps:
-                del self._maps[next(iter(self._maps))]  # the oldest one
+                self._maps.pop(next(iter(self._maps)), None)  # the oldest one
             self._maps[geometry] = maps
         return maps
 
 
 def _palette(hues):
     """Colours of the materials on the scale of uint8, ``(n, 4, 3)``."""
-    palette = np.full((len(hues), N_MATERIALS, 3), 255.0, dtype=np.float32)
-    palette[:, :3] *= hue_to_rgb(hues)
+    palette = np.empty((len(hues), N_MATERIALS, 3), dtype=np.float32)
+    palette[:, :3] = hue_to_rgb(hues)
+    palette[:, LIGHT] = LIGHT_RGB
+    palette *= 255
     return palette
 
 
