@@ -4,9 +4,11 @@ from sparsedis.metrics._correlation import (
     linear_r_score,
     mean_correlation_coefficient,
 )
+from sparsedis.metrics._dci import dci
 from sparsedis.metrics._information import modularity, mutual_information_gap
 
 __all__ = [
+    "dci",
     "linear_r_score",
     "mean_correlation_coefficient",
     "modularity",

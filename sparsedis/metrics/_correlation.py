@@ -327,8 +327,27 @@ def linear_r2(factors, codes, test_factors, test_codes):
         normalize_codes.transform(codes), normalize_factors.transform(factors)
     )[0]
     target = normalize_factors.transform(test_factors)
-    residual = target - normalize_codes.transform(test_codes) @ coef
-    total = ((target - target.mean(axis=0)) ** 2).sum(axis=0)
+    return coef.T, r2_columns(target, normalize_codes.transform(test_codes) @ coef)
+
+
+def r2_columns(target, prediction):
+    """Coefficient of determination of each column.
+
+    Parameters
+    ----------
+    target : ndarray of shape (n_samples, n_columns)
+        What was to be predicted.
+
+    prediction : ndarray of shape (n_samples, n_columns)
+        What was predicted.
+
+    Returns
+    -------
+    ndarray of shape (n_columns,)
+        R2; 0 where the target is constant.
+    """
     varying = is_varying(target)
+    total = ((target - target.mean(axis=0)) ** 2).sum(axis=0)
     total[~varying] = 1.0
-    return coef.T, np.where(varying, 1.0 - (residual**2).sum(axis=0) / total, 0.0)
+    residual = ((target - prediction) ** 2).sum(axis=0)
+    return np.where(varying, 1.0 - residual / total, 0.0)

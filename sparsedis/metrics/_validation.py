@@ -161,6 +161,11 @@ class ColumnNormalizer:
         self.norm = np.linalg.norm(X - self.center, axis=0)
         self.norm[~self.varying] = 1.0
 
+    @property
+    def scale(self):
+        """Euclidean norm of each centred column; its unit if it is constant."""
+        return self.unit * self.norm
+
     def transform(self, X):
         """Normalise the columns of `X`.
 
