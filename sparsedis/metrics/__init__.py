@@ -6,11 +6,14 @@ from sparsedis.metrics._correlation import (
 )
 from sparsedis.metrics._dci import dci
 from sparsedis.metrics._information import modularity, mutual_information_gap
+from sparsedis.metrics._predictability import explicitness, sap
 
 __all__ = [
     "dci",
+    "explicitness",
     "linear_r_score",
     "mean_correlation_coefficient",
     "modularity",
     "mutual_information_gap",
+    "sap",
 ]
