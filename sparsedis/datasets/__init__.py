@@ -3,12 +3,15 @@
 from ._coefficients import make_supports, make_task_coefficients, make_task_targets
 from ._factors import FactorDistribution
 from ._shapes3d import Shapes3D
+from ._shapes3d_file import Shapes3DFile, fetch_shapes3d
 from ._stream import SparseTaskStream
 
 __all__ = [
     "FactorDistribution",
     "Shapes3D",
+    "Shapes3DFile",
     "SparseTaskStream",
+    "fetch_shapes3d",
     "make_supports",
     "make_task_coefficients",
     "make_task_targets",

@@ -1,5 +1,6 @@
 """Checks of arguments, shared by the data sets."""
 
+from importlib import import_module
 from numbers import Integral, Real
 
 import numpy as np
@@ -166,3 +167,32 @@ def as_generator(random_state):
     # The remaining cases, and the error for what is no random state.
     seeds = check_random_state(random_state).randint(2**32, size=4, dtype=np.uint32)
     return np.random.default_rng(seeds)
+
+
+def import_optional(module, user):
+    """Import a module that not every user of the package has.
+
+    Parameters
+    ----------
+    module : str
+        Name of the module.
+
+    user : str
+        What needs it, for the error message.
+
+    Returns
+    -------
+    module
+        The module.
+
+    Raises
+    ------
+    ImportError
+        When it is not installed, with the way to install it.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise ImportError(
+            f'{user} needs {module}, which `pip install "sparsedis[data]"` installs.'
+        ) from error
