@@ -1,0 +1,65 @@
+"""What a solver says about its solution."""
+
+import warnings
+from dataclasses import dataclass
+
+import torch
+from sklearn.exceptions import ConvergenceWarning
+
+
+@dataclass(frozen=True, eq=False)
+class SolverInfo:
+    """Certificate of a batch of solutions.
+
+    Attributes
+    ----------
+    gap : tensor of shape (...)
+        Duality gap of each problem, relative to its objective at zero: an upper bound
+        on the relative suboptimality.
+
+    n_iter : tensor of shape (...) of int
+        Iterations spent on each problem.
+
+    converged : tensor of shape (...) of bool
+        Whether ``gap`` is at most the tolerance.
+
+    support : tensor of shape (..., n_features) of bool
+        Features that the solution uses.
+    """
+
+    gap: torch.Tensor
+    n_iter: torch.Tensor
+    converged: torch.Tensor
+    support: torch.Tensor
+
+    def reshape(self, batch_shape):
+        """Unflatten the tasks to ``batch_shape``."""
+        return SolverInfo(
+            self.gap.reshape(batch_shape),
+            self.n_iter.reshape(batch_shape),
+            self.converged.reshape(batch_shape),
+            self.support.reshape((*batch_shape, -1)),
+        )
+
+    def __repr__(self):
+        gap = float(self.gap.max()) if self.gap.numel() else 0.0
+        return (
+            f"SolverInfo({self.gap.numel()} problems, "
+            f"{int(self.converged.sum())} converged, largest relative gap {gap:.1e}, "
+            f"active share {float(self.support.double().mean()):.2f})"
+        )
+
+
+def warn_if_not_converged(info, tol, solver):
+    """Warn once, for a whole batch, about the problems that miss ``tol``."""
+    if not bool(info.converged.all()):
+        missed = (~info.converged).flatten().nonzero().flatten()
+        some = ", ".join(map(str, missed[:5].tolist()))
+        warnings.warn(
+            f"{solver}: {len(missed)} of {info.converged.numel()} problems (task "
+            f"{some}{', ...' if len(missed) > 5 else ''}) stopped above tol={tol:g}; "
+            f"the largest relative duality gap is {float(info.gap.max()):.1e}. "
+            "Increase max_iter, alpha or l2, or relax tol.",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
