@@ -1,0 +1,10 @@
+"""Convex inner problems as differentiable torch layers.
+
+Each layer solves a batch of small problems exactly and differentiates the solutions
+implicitly: the backward pass is one linear system per task on the support.
+"""
+
+from sparsedis.implicit._lasso import lasso, lasso_alpha_max
+from sparsedis.implicit._ridge import ridge, ridge_alpha_max
+
+__all__ = ["lasso", "lasso_alpha_max", "ridge", "ridge_alpha_max"]

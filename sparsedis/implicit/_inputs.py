@@ -1,0 +1,233 @@
+"""What every layer does to its arguments before the inner problem."""
+
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass
+class Tasks:
+    """A batch of tasks with their leading axes flattened to one.
+
+    Attributes
+    ----------
+    Z : tensor of shape (n_tasks, n_samples, k) or (1, n_samples, k)
+        Features; one matrix may be shared by all the tasks.
+
+    y : tensor of shape (n_tasks, n_samples, ...)
+        Targets.
+
+    weight : tensor of shape (n_tasks, n_samples) or None
+        Weight of each sample, 0 outside of the mask; None when all are 1.
+
+    total : tensor of shape (n_tasks,)
+        Sum of the weights.
+
+    batch_shape : tuple
+        The leading axes.
+
+    dtype : torch.dtype
+        What the layer returns. The arithmetic in between is in float64.
+    """
+
+    Z: torch.Tensor
+    y: torch.Tensor
+    weight: torch.Tensor | None
+    total: torch.Tensor
+    batch_shape: tuple
+    dtype: torch.dtype
+
+    def parameter(self, value, name, *, minimum=0.0):
+        """Read a penalty: a number, or one per task, finite and not negative."""
+        value = torch.as_tensor(value, device=self.Z.device)
+        if value.is_complex() or value.dtype == torch.bool:
+            raise ValueError(f"{name} must be real, got {value.dtype}.")
+        try:
+            value = value.to(self.Z.dtype).expand(self.batch_shape).reshape(-1)
+        except RuntimeError:
+            raise ValueError(
+                f"{name} must be a number or one per task, of shape "
+                f"{tuple(self.batch_shape)}; got shape {tuple(value.shape)}."
+            ) from None
+        bad = ~(torch.isfinite(value) & (value >= minimum))
+        if bool(bad.any()):
+            t = int(bad.nonzero()[0])
+            raise ValueError(
+                f"{name} must be finite and >= {minimum:g}, got {float(value[t]):g}"
+                f"{self._where(t)}."
+            )
+        return value
+
+    def unflatten(self, value):
+        """Give a result its leading axes and the dtype of the features."""
+        return value.reshape(self.batch_shape + value.shape[1:]).to(self.dtype)
+
+    def _where(self, t):
+        return f" for task {t}" if self.batch_shape else ""
+
+
+def read_tasks(Z, y, *, mask=None, sample_weight=None, target_ndim=0):
+    """Check and flatten the arguments of a layer.
+
+    Parameters
+    ----------
+    Z : tensor of shape (..., n_samples, k)
+    y : tensor of shape (..., n_samples) plus ``target_ndim`` trailing axes
+    mask : tensor of shape (..., n_samples) of bool, default=None
+        Samples that exist. What stands elsewhere is ignored, NaN included.
+    sample_weight : tensor of shape (..., n_samples), default=None
+        Non-negative weights; treated as constants.
+    target_ndim : int, default=0
+        Axes of one target.
+
+    Returns
+    -------
+    Tasks
+    """
+    if not isinstance(Z, torch.Tensor) or not Z.is_floating_point():
+        got = Z.dtype if isinstance(Z, torch.Tensor) else type(Z).__name__
+        raise ValueError(f"Z must be a tensor of a floating dtype, got {got}.")
+    if not isinstance(y, torch.Tensor):
+        raise ValueError(f"y must be a tensor, got {type(y).__name__}.")
+    if Z.ndim < 2 or 0 in Z.shape:
+        raise ValueError(
+            "Z must have shape (..., n_samples, n_features) and hold something, got "
+            f"{tuple(Z.shape)}."
+        )
+    n_samples, k = Z.shape[-2:]
+    lead = y.ndim - target_ndim
+    if lead < 1 or y.shape[lead - 1] != n_samples:
+        raise ValueError(
+            f"y must have shape (..., {n_samples}{', n_outputs' * target_ndim}) to go "
+            f"with Z of shape {tuple(Z.shape)}; got {tuple(y.shape)}."
+        )
+    target_shape = y.shape[lead:]
+    weights = {"mask": mask, "sample_weight": sample_weight}
+    for name, value in weights.items():
+        if value is not None and (value.ndim < 1 or value.shape[-1] != n_samples):
+            raise ValueError(
+                f"{name} must have shape (..., {n_samples}), got {tuple(value.shape)}."
+            )
+    shapes = {"Z": Z.shape[:-2], "y": y.shape[: lead - 1]}
+    shapes |= {name: v.shape[:-1] for name, v in weights.items() if v is not None}
+    try:
+        batch_shape = torch.broadcast_shapes(*shapes.values())
+    except RuntimeError:
+        raise ValueError(
+            "The leading axes of the arguments must broadcast, got "
+            + ", ".join(f"{name}: {tuple(shape)}" for name, shape in shapes.items())
+            + "."
+        ) from None
+
+    dtype = Z.dtype
+    # Small problems: float64 costs little and makes the certificate worth reading.
+    # Devices without it (MPS) work in float32.
+    wide = torch.float32 if Z.device.type == "mps" else torch.float64
+    shared = all(size == 1 for size in Z.shape[:-2])
+    Z = Z.to(wide)
+    if shared:
+        Z = Z.reshape(1, n_samples, k)
+    else:
+        Z = Z.expand(*batch_shape, n_samples, k).reshape(-1, n_samples, k)
+    if y.is_floating_point():
+        y = y.to(wide)
+    y = y.expand(*batch_shape, n_samples, *target_shape)
+    y = y.reshape(-1, n_samples, *target_shape)
+
+    weight = _read_weight(batch_shape, n_samples, wide, mask, sample_weight, Z.device)
+    if weight is None:
+        total = torch.full((len(y),), float(n_samples), dtype=wide, device=Z.device)
+    else:
+        total = weight.sum(-1)
+        empty = ~(total > 0)
+        if bool(empty.any()):
+            culprit = "sample_weight" if mask is None else "mask"
+            raise ValueError(
+                f"{culprit} leaves task {int(empty.nonzero()[0])} without a sample."
+            )
+        used = weight > 0
+        Z = torch.where(used.unsqueeze(-1), Z, 0.0)
+        y = torch.where(used.reshape(*used.shape, *[1] * target_ndim), y, 0)
+    tasks = Tasks(Z, y, weight, total, tuple(batch_shape), dtype)
+    for name, value in (("Z", Z), ("y", y)):
+        finite = torch.isfinite(value).flatten(1).all(1)
+        if not bool(finite.all()):
+            t = int((~finite).nonzero()[0])
+            raise ValueError(
+                f"{name} must be finite; it holds NaN or inf"
+                f"{'' if len(value) == 1 else tasks._where(t)}."
+            )
+    return tasks
+
+
+def _read_weight(batch_shape, n_samples, dtype, mask, sample_weight, device):
+    weight = None
+    if mask is not None:
+        weight = torch.as_tensor(mask, device=device).bool().to(dtype)
+    if sample_weight is not None:
+        sample_weight = torch.as_tensor(sample_weight, device=device).detach().to(dtype)
+        if not bool((torch.isfinite(sample_weight) & (sample_weight >= 0)).all()):
+            raise ValueError("sample_weight must be finite and not negative.")
+        weight = sample_weight if weight is None else weight * sample_weight
+    if weight is None:
+        return None
+    return weight.expand(*batch_shape, n_samples).reshape(-1, n_samples)
+
+
+def centre(tasks):
+    """Subtract each task's weighted means from features and targets.
+
+    A feature that is constant within a task comes out exactly zero, not as rounding
+    noise that a solver could pick up.
+
+    Parameters
+    ----------
+    tasks : Tasks
+        With real targets of shape (n_tasks, n_samples, ...).
+
+    Returns
+    -------
+    Z, y : tensor
+        Centred, with the shapes of the tasks' own, zero outside of the mask.
+
+    Z_mean : tensor of shape (n_tasks, k) or (1, k)
+
+    y_mean : tensor of shape (n_tasks, ...)
+    """
+    Z, y = tasks.Z, tasks.y
+    if tasks.weight is None:
+        Z_mean, y_mean = Z.mean(1), y.mean(1)
+        present = None
+    else:
+        share = tasks.weight / tasks.total.unsqueeze(-1)
+        Z_mean = (share.unsqueeze(-2) @ Z).squeeze(-2)
+        y_mean = (share.unsqueeze(-2) @ y.reshape(*y.shape[:2], -1)).squeeze(-2)
+        y_mean = y_mean.reshape(len(y), *y.shape[2:])
+        present = (tasks.weight > 0).to(Z.dtype)
+    Z_centred, y_centred = Z - Z_mean.unsqueeze(1), y - y_mean.unsqueeze(1)
+    if present is not None:
+        Z_centred = Z_centred * present.unsqueeze(-1)
+        y_centred = y_centred * present.reshape(*present.shape, *[1] * (y.ndim - 2))
+    return (
+        _zero_out_noise(Z_centred, Z),
+        _zero_out_noise(y_centred, y),
+        Z_mean,
+        y_mean,
+    )
+
+
+def _zero_out_noise(centred, raw):
+    noise = 10 * torch.finfo(raw.dtype).eps * raw.detach().abs().amax(1, keepdim=True)
+    return centred * (centred.detach().abs().amax(1, keepdim=True) > noise)
+
+
+def scale_rows(tasks, *arrays):
+    """Multiply rows by ``sqrt(weight / total)``: means become plain sums."""
+    if tasks.weight is None:
+        factor = tasks.total.rsqrt()[:, None]
+        # A shared Z stays shared.
+        return tuple(
+            a * factor[: len(a)].reshape(-1, *[1] * (a.ndim - 1)) for a in arrays
+        )
+    factor = (tasks.weight / tasks.total.unsqueeze(-1)).sqrt()
+    return tuple(a * factor.reshape(*factor.shape, *[1] * (a.ndim - 2)) for a in arrays)

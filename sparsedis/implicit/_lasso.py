@@ -1,0 +1,204 @@
+"""The Lasso and the elastic net as a differentiable layer."""
+
+import torch
+
+from sparsedis.implicit._inputs import centre, read_tasks, scale_rows
+from sparsedis.implicit._squared import pack, solve_squared
+from sparsedis.solvers.lasso import solve_lasso
+
+_SOLVERS = ("auto", "batched", "celer")
+
+
+def lasso(
+    Z,
+    y,
+    alpha,
+    *,
+    l2=0.0,
+    mask=None,
+    sample_weight=None,
+    fit_intercept=False,
+    tol=1e-12,
+    max_iter=1000,
+    solver="auto",
+    return_info=False,
+):
+    r"""Lasso solutions of a batch of tasks, differentiable in features and penalties.
+
+    Solves, for each task,
+
+    .. math::
+
+        \min_w \frac{1}{2n} \|y - Zw\|^2 + \alpha \|w\|_1 + \frac{l_2}{2} \|w\|^2
+
+    to ``tol``, and differentiates the solution implicitly on its support (Eq. 4 and
+    Appendix D of [1]_; [2]_ for the gradient): no iteration is differentiated, and the
+    backward pass solves one small linear system per task.
+
+    Parameters
+    ----------
+    Z : tensor of shape (..., n_samples, k)
+        Features. Leading axes are tasks and broadcast against those of ``y``: a single
+        matrix can be shared by many tasks at little cost.
+
+    y : tensor of shape (..., n_samples)
+        Targets.
+
+    alpha : float or tensor of shape (...)
+        Strength of the l1 penalty, absolute and non-negative.
+        :func:`lasso_alpha_max` gives the value from which the solution is zero.
+
+    l2 : float or tensor of shape (...), default=0.0
+        Strength of the squared l2 penalty; positive values make the solution unique.
+
+    mask : tensor of shape (..., n_samples) of bool, default=None
+        Samples that exist, for tasks of unequal size. Values elsewhere are ignored,
+        NaN included.
+
+    sample_weight : tensor of shape (..., n_samples), default=None
+        Non-negative weights; the loss is then a weighted mean. No gradient flows to
+        them.
+
+    fit_intercept : bool, default=False
+        Add an intercept, not penalised. The gradient passes through the centring.
+
+    tol : float, default=1e-12
+        Largest duality gap, relative to the objective at zero.
+
+    max_iter : int, default=1000
+        Largest number of iterations of the solver.
+
+    solver : {"auto", "batched", "celer"}, default="auto"
+        "batched" solves all tasks at once in torch, on the device of ``Z``; "celer"
+        solves them one by one on the CPU, and is faster for few and wide tasks. "auto"
+        takes "celer" on the CPU for more than 32 features, else "batched".
+
+    return_info : bool, default=False
+        Return the certificate too.
+
+    Returns
+    -------
+    w : tensor of shape (..., k)
+        Solutions, in the dtype of ``Z``.
+
+    intercept : tensor of shape (...)
+        Only when ``fit_intercept=True``.
+
+    info : SolverInfo
+        Only when ``return_info=True``: ``gap``, ``n_iter``, ``converged`` and
+        ``support`` of each task.
+
+    Raises
+    ------
+    ValueError
+        For non-finite values, negative penalties, shapes that do not fit, integer
+        features, a task left empty by ``mask``, or an unknown ``solver``.
+
+    Warns
+    -----
+    ConvergenceWarning
+        When a task misses ``tol``.
+    RuntimeWarning
+        In the backward pass, when the features in a support are linearly dependent:
+        the minimum-norm gradient is then used.
+
+    See Also
+    --------
+    ridge : The same with a squared l2 penalty alone.
+
+    Notes
+    -----
+    The arithmetic is in float64 where the device has it, whatever the dtype of ``Z``.
+    At kinks, where a feature is about to enter the support, the gradient is that of
+    the current support.
+
+    References
+    ----------
+    .. [1] S. Lachapelle et al., "Synergies between Disentanglement and Sparsity",
+       ICML 2023.
+    .. [2] Q. Bertrand et al., "Implicit Differentiation for Fast Hyperparameter
+       Selection in Non-Smooth Convex Learning", JMLR 2022.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sparsedis.implicit import lasso, lasso_alpha_max
+    >>> _ = torch.manual_seed(0)
+    >>> Z = torch.randn(3, 50, 6, requires_grad=True)
+    >>> y = Z[..., 0].detach() - 2 * Z[..., 4].detach()
+    >>> w, info = lasso(Z, y, 0.1 * lasso_alpha_max(Z, y), return_info=True)
+    >>> info.support.int()
+    tensor([[1, 0, 0, 0, 1, 0],
+            [1, 0, 0, 0, 1, 0],
+            [1, 0, 0, 0, 1, 0]], dtype=torch.int32)
+    >>> w.sum().backward()
+    >>> Z.grad.shape
+    torch.Size([3, 50, 6])
+    """
+    if solver not in _SOLVERS:
+        raise ValueError(f"solver must be one of {_SOLVERS}, got {solver!r}.")
+    by_celer = solver == "celer"
+    if solver == "auto" and isinstance(Z, torch.Tensor):
+        by_celer = Z.device.type == "cpu" and Z.shape[-1] > 32
+
+    def solve(Z, y, gram, alpha, l2):
+        if by_celer and bool((alpha > 0).all()):
+            from sparsedis.solvers._celer import solve_lasso_celer
+
+            return solve_lasso_celer(Z, y, gram, alpha, l2, tol=tol, max_iter=max_iter)
+        corr = (Z.mT @ y.unsqueeze(-1)).squeeze(-1)
+        y_sq = (y * y).sum(-1)
+        return solve_lasso(gram, corr, y_sq, alpha, l2, tol=tol, max_iter=max_iter)
+
+    w, intercept, info = solve_squared(
+        Z,
+        y,
+        lambda tasks: tasks.parameter(alpha, "alpha"),
+        lambda tasks: tasks.parameter(l2, "l2"),
+        solve,
+        name="lasso",
+        fit_intercept=fit_intercept,
+        tol=tol,
+        mask=mask,
+        sample_weight=sample_weight,
+    )
+    return pack(w, intercept, info, fit_intercept, return_info)
+
+
+@torch.no_grad()
+def lasso_alpha_max(Z, y, *, mask=None, sample_weight=None, fit_intercept=False):
+    """Smallest ``alpha`` at which the Lasso solution is zero: ``||Z'y||_inf / n``.
+
+    Parameters
+    ----------
+    Z : tensor of shape (..., n_samples, k)
+        Features.
+
+    y : tensor of shape (..., n_samples)
+        Targets.
+
+    mask : tensor of shape (..., n_samples) of bool, default=None
+        Samples that exist.
+
+    sample_weight : tensor of shape (..., n_samples), default=None
+        Weights of the samples.
+
+    fit_intercept : bool, default=False
+        Whether the problem has an intercept, and so centred data.
+
+    Returns
+    -------
+    tensor of shape (...)
+        One value per task, without a gradient.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sparsedis.implicit import lasso_alpha_max
+    >>> lasso_alpha_max(torch.eye(2), torch.tensor([3.0, 1.0]))
+    tensor(1.5000)
+    """
+    tasks = read_tasks(Z, y, mask=mask, sample_weight=sample_weight)
+    Z, y = centre(tasks)[:2] if fit_intercept else (tasks.Z, tasks.y)
+    Z, y = scale_rows(tasks, Z, y)
+    return tasks.unflatten((Z.mT @ y.unsqueeze(-1)).squeeze(-1).abs().amax(-1))
