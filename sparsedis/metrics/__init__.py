@@ -7,10 +7,12 @@ from sparsedis.metrics._correlation import (
 from sparsedis.metrics._dci import dci
 from sparsedis.metrics._information import modularity, mutual_information_gap
 from sparsedis.metrics._predictability import explicitness, sap
+from sparsedis.metrics._robustness import interventional_robustness
 
 __all__ = [
     "dci",
     "explicitness",
+    "interventional_robustness",
     "linear_r_score",
     "mean_correlation_coefficient",
     "modularity",

@@ -49,7 +49,13 @@ def is_varying(X):
 
 
 def check_factors_codes(
-    factors, codes, *, names=("factors", "codes"), min_factors=1, min_codes=1
+    factors,
+    codes,
+    *,
+    names=("factors", "codes"),
+    min_factors=1,
+    min_codes=1,
+    stacklevel=1,
 ):
     """Validate factors and codes, and find the constant columns of both.
 
@@ -69,6 +75,10 @@ def check_factors_codes(
 
     min_codes : int, default=1
         Least number of codes, dead ones included, for the metric to be defined.
+
+    stacklevel : int, default=1
+        How many frames above the caller of this function its own caller stands, at
+        whose line warnings point.
 
     Returns
     -------
@@ -103,23 +113,20 @@ def check_factors_codes(
             f"this metric; got {factor_mask.sum()} among {len(factor_mask)}."
         )
     if not factor_mask.all():
-        _warn_columns(
-            "Constant column(s) {} of {} are left out.", factor_mask, names[0]
+        warnings.warn(
+            f"Constant column(s) {np.flatnonzero(~factor_mask).tolist()} of "
+            f"{names[0]} are left out.",
+            UndefinedMetricWarning,
+            stacklevel=stacklevel + 2,
         )
     if not code_mask.all():
-        _warn_columns(
-            "Dead (constant) column(s) {} of {} carry no information and count as "
-            "such.",
-            code_mask,
-            names[1],
+        warnings.warn(
+            f"Dead (constant) column(s) {np.flatnonzero(~code_mask).tolist()} of "
+            f"{names[1]} carry no information and count as such.",
+            UndefinedMetricWarning,
+            stacklevel=stacklevel + 2,
         )
     return factors, codes, factor_mask, code_mask
-
-
-def _warn_columns(message, mask, name):
-    columns = np.flatnonzero(~mask).tolist()
-    # Four frames up stands the caller of the metric.
-    warnings.warn(message.format(columns, name), UndefinedMetricWarning, stacklevel=4)
 
 
 def check_option(value, name, options):
