@@ -5,13 +5,16 @@ from sparsedis.metrics._correlation import (
     mean_correlation_coefficient,
 )
 from sparsedis.metrics._dci import dci
+from sparsedis.metrics._fixed_factor import beta_vae_score, factor_vae_score
 from sparsedis.metrics._information import modularity, mutual_information_gap
 from sparsedis.metrics._predictability import explicitness, sap
 from sparsedis.metrics._robustness import interventional_robustness
 
 __all__ = [
+    "beta_vae_score",
     "dci",
     "explicitness",
+    "factor_vae_score",
     "interventional_robustness",
     "linear_r_score",
     "mean_correlation_coefficient",
