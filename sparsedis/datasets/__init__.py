@@ -2,8 +2,9 @@
 
 from ._coefficients import make_supports, make_task_coefficients, make_task_targets
 from ._factors import FactorDistribution
+from ._fetch import fetch_shapes3d
 from ._shapes3d import Shapes3D
-from ._shapes3d_file import Shapes3DFile, fetch_shapes3d
+from ._shapes3d_file import Shapes3DFile
 from ._stream import SparseTaskStream
 
 __all__ = [
