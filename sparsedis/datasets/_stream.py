@@ -105,6 +105,11 @@ class SparseTaskStream:
         noise_ratio=0.1,
         random_state=None,
     ):
+        if isinstance(data, FactorDistribution):
+            raise ValueError(
+                "data must be the images or a model; a FactorDistribution is passed "
+                f"as factor_distribution, got data={data!r}."
+            )
         if hasattr(data, "images"):
             if factor_distribution is None:
                 factor_distribution = FactorDistribution(data)

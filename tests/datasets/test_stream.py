@@ -158,6 +158,7 @@ def test_rows_from_a_model():
             "factor_distribution is over 4 images, data has 6",
         ),
         ({"data": np.ones((4, 2))}, "data must have `images"),
+        ({"data": FactorDistribution((2, 2))}, "passed as factor_distribution"),
         (
             {"data": TinyModel(), "factor_distribution": FactorDistribution((2, 2))},
             "factor_distribution must be None",
