@@ -8,7 +8,7 @@ SUPPORTS = ("bernoulli", "fixed", "blocks", "all")
 DISTRIBUTIONS = ("gaussian", "laplace")
 
 
-def _bernoulli(n_rows, n_columns, p, rng):
+def _draw_bernoulli(n_rows, n_columns, p, rng):
     """Bernoulli rows, drawn again while empty: the law given that a row is not empty.
 
     Switching on some column of an empty row instead would favour small supports of
@@ -23,7 +23,7 @@ def _bernoulli(n_rows, n_columns, p, rng):
     return out
 
 
-def _fixed(n_rows, n_columns, size, rng):
+def draw_fixed(n_rows, n_columns, size, rng):
     """Rows with exactly `size` columns, all subsets equally likely."""
     rank = rng.random((n_rows, n_columns)).argsort(1).argsort(1)
     return rank < size
@@ -101,10 +101,10 @@ def make_supports(
     if kind == "all":
         return np.ones((n_tasks, n_features), dtype=bool)
     if kind == "bernoulli":
-        return _bernoulli(n_tasks, n_features, p, rng)
+        return _draw_bernoulli(n_tasks, n_features, p, rng)
     if kind == "fixed":
         size = _check_size(size, "size", n_features, kind)
-        return _fixed(n_tasks, n_features, size, rng)
+        return draw_fixed(n_tasks, n_features, size, rng)
     block_size = _check_size(block_size, "block_size", n_features, kind)
     if n_features % block_size:
         raise ValueError(
@@ -112,10 +112,10 @@ def make_supports(
         )
     n_blocks = n_features // block_size
     if size is None:
-        blocks = _bernoulli(n_tasks, n_blocks, p, rng)
+        blocks = _draw_bernoulli(n_tasks, n_blocks, p, rng)
     else:
         size = _check_size(size, "size", n_blocks, kind)
-        blocks = _fixed(n_tasks, n_blocks, size, rng)
+        blocks = draw_fixed(n_tasks, n_blocks, size, rng)
     return np.repeat(blocks, block_size, axis=1)
 
 
