@@ -9,6 +9,7 @@ from sparsedis.metrics._fixed_factor import beta_vae_score, factor_vae_score
 from sparsedis.metrics._information import modularity, mutual_information_gap
 from sparsedis.metrics._predictability import explicitness, sap
 from sparsedis.metrics._robustness import interventional_robustness
+from sparsedis.metrics._udr import unsupervised_disentanglement_ranking
 
 __all__ = [
     "beta_vae_score",
@@ -21,4 +22,5 @@ __all__ = [
     "modularity",
     "mutual_information_gap",
     "sap",
+    "unsupervised_disentanglement_ranking",
 ]

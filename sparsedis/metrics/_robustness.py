@@ -83,8 +83,9 @@ def interventional_robustness(
         S_{ji} = 1 - \frac{\mathrm{mean}_v \, q_{.99}(|c_j - \mathrm{mean}(c_j | z_i =
         v)| \, | z_i = v)}{\max |c_j - \mathrm{mean}(c_j)|}.
 
-    The score has no zero baseline: random Gaussian codes reach .35 to .5, and more where
-    a value of a factor has few samples. It can be negative when groups hold outliers.
+    The score has no zero baseline: random Gaussian codes reach .35 to .5, and more
+    where a value of a factor has few samples. It can be negative when groups hold
+    outliers.
 
     References
     ----------
