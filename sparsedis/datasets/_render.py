@@ -96,6 +96,14 @@ def object_size(shape, scale):
     return _RADIUS[shape] * scale, _HALF_HEIGHT[shape] * scale
 
 
+def _bounding_radius(shape, scale):
+    """Radius of the smallest sphere about the object's centre that holds it."""
+    radius, half = object_size(shape, scale)
+    if shape == CUBE:
+        return np.sqrt(3.0) * half
+    return np.hypot(radius, half) if shape == CYLINDER else half
+
+
 def hit_object(shape, scale, origin, direction):
     """Distance at which rays enter the object that stands on the floor at the origin.
 
@@ -260,12 +268,16 @@ class RoomCamera:
 
     def _visibility(self, points, shape, scale):
         """Share of the lamp that points of the room see past the object."""
-        radius, half = object_size(shape, scale)
-        bound = np.hypot(np.hypot(radius, radius), half) + _LIGHT_RADIUS
-        towards = _normalise(_LIGHT - points)
+        _, half = object_size(shape, scale)
+        bound = _bounding_radius(shape, scale)
+        towards = _LIGHT - points
+        distance = np.sqrt(_dot(towards, towards))
+        towards /= distance[:, None]
         offset = points - np.array([0.0, 0.0, half])
         b = _dot(offset, towards)
-        near = np.flatnonzero(_dot(offset, offset) - b * b < bound * bound)
+        # The rays to the lamp fill a cone; this is its radius past the object.
+        cone = _LIGHT_RADIUS * np.clip((bound - b) / distance, 0.0, 1.0)
+        near = np.flatnonzero(_dot(offset, offset) - b * b < (bound + cone) ** 2)
         visible = np.ones(len(points))
         if near.size:
             towards = _normalise(_light_samples() - points[near, None])
@@ -292,13 +304,10 @@ class RoomCamera:
         """
         orientation, scale = float(orientation), float(scale)
         eye, surface, points, lights, sky = self._background(orientation)
-        radius, half = object_size(shape, scale)
 
         # Only pixels near the projection of the bounding sphere can show the object.
-        centre = np.array([0.0, 0.0, half])
-        bound = half if shape == SPHERE else np.hypot(half, radius)
-        if shape == CUBE:
-            bound = np.sqrt(3.0) * half
+        centre = np.array([0.0, 0.0, object_size(shape, scale)[1]])
+        bound = _bounding_radius(shape, scale)
         offset = eye - centre
         rays = self._turn(self._centres, orientation)
         miss = np.sqrt(np.maximum(offset @ offset - (rays @ offset) ** 2, 0.0))
