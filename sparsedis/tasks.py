@@ -107,3 +107,137 @@ class TaskBatch:
             f"TaskBatch(n_tasks={self.n_tasks}, n_samples={self.y.shape[1]}, "
             f"n_rows={len(self.rows)}, labelled={labelled})"
         )
+
+
+class WideTasks:
+    """Endless batches from one table of inputs and targets with missing labels.
+
+    Where labels are dense, a step draws rows first, and all its tasks share them;
+    where they are sparse it draws tasks first, and rows among those that each of them
+    labels.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, ...)
+        Inputs.
+
+    Y : ndarray of shape (n_samples, n_tasks)
+        Targets, NaN where missing.
+
+    n_samples : int
+        Samples of a task in one step, at most.
+
+    n_tasks : int
+        Tasks in one step, at most.
+
+    random_state : RandomState instance
+        Draws the batches.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis.tasks import WideTasks
+    >>> rng = np.random.RandomState(0)
+    >>> X, Y = rng.normal(size=(500, 3)), rng.normal(size=(500, 20))
+    >>> next(iter(WideTasks(X, Y, n_samples=50, n_tasks=8, random_state=rng)))
+    TaskBatch(n_tasks=8, n_samples=50, n_rows=50, labelled=400)
+    """
+
+    # A task with fewer labels among the rows of a step says little about its head.
+    _MIN_LABELS = 10
+
+    def __init__(self, X, Y, *, n_samples, n_tasks, random_state):
+        self.X = X
+        self.Y = Y
+        self.n_samples = min(n_samples, len(X))
+        self.n_tasks = n_tasks
+        self.random_state = random_state
+        labelled = ~np.isnan(Y)
+        counts = labelled.sum(0)
+        # One label determines an intercept and nothing of the representation.
+        self.tasks = np.flatnonzero(counts >= min(2, len(X)))
+        if len(self.tasks) == 0:
+            self.tasks = np.flatnonzero(counts)
+        typical = np.median(counts[self.tasks]) / len(X)
+        self.rows_first = typical == 1 or typical * n_samples >= self._MIN_LABELS
+        if not self.rows_first:
+            self._labels = labelled_rows(Y)
+
+    def __iter__(self):
+        while True:
+            tasks = self.tasks
+            if len(tasks) > self.n_tasks:
+                tasks = self.random_state.choice(tasks, self.n_tasks, replace=False)
+            draw = self._rows_first if self.rows_first else self._tasks_first
+            yield draw(tasks)
+
+    def _rows_first(self, tasks):
+        rows = self.random_state.permutation(len(self.X))[: self.n_samples]
+        y = self.Y[np.ix_(rows, tasks)].T
+        return TaskBatch(self.X[rows], y[(~np.isnan(y)).any(1)])
+
+    def _tasks_first(self, tasks):
+        drawn = []
+        for t in tasks:
+            rows = self._labels[1][self._labels[0][t] : self._labels[0][t + 1]]
+            drawn.append(self.random_state.permutation(rows)[: self.n_samples])
+        return gather(self.X, self.Y, tasks, drawn)
+
+
+def labelled_rows(Y):
+    """Rows that each column labels, as the ``indptr`` and ``indices`` of a CSC matrix.
+
+    Parameters
+    ----------
+    Y : ndarray of shape (n_samples, n_tasks)
+        NaN where missing.
+
+    Returns
+    -------
+    indptr : ndarray of shape (n_tasks + 1,) of int
+
+    indices : ndarray of int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis.tasks import labelled_rows
+    >>> labelled_rows(np.array([[1.0, np.nan], [2.0, 3.0]]))
+    (array([0, 2, 3]), array([0, 1, 1]))
+    """
+    columns, indices = np.nonzero(~np.isnan(Y.T))
+    return np.searchsorted(columns, np.arange(Y.shape[1] + 1)), indices
+
+
+def gather(X, Y, tasks, rows):
+    """Batch of tasks with their own rows, each distinct row taken once.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, ...)
+    Y : ndarray of shape (n_samples, n_tasks)
+    tasks : ndarray of shape (n_drawn,) of int
+        Columns of Y.
+    rows : list of ndarray of int
+        Rows of each of these tasks, of any number.
+
+    Returns
+    -------
+    TaskBatch
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis.tasks import gather
+    >>> gather(np.zeros((9, 2)), np.zeros((9, 4)), [0, 3], [[1, 2], [2]])
+    TaskBatch(n_tasks=2, n_samples=2, n_rows=2, labelled=3)
+    """
+    sizes = np.array([len(some) for some in rows])
+    mask = np.arange(sizes.max()) < sizes[:, None]
+    position = np.zeros(mask.shape, dtype=np.int64)
+    position[mask] = np.concatenate(rows)
+    distinct, inverse = np.unique(position[mask], return_inverse=True)
+    y = np.where(mask, Y[position, np.asarray(tasks)[:, None]], np.nan)
+    index = np.zeros_like(position)
+    index[mask] = inverse
+    return TaskBatch(X[distinct], y, index)
