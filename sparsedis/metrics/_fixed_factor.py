@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from sparsedis.metrics._samplers import check_sampler
-from sparsedis.metrics._validation import ColumnNormalizer
+from sparsedis.metrics._validation import ColumnNormalizer, is_varying
 
 # Rows encoded or gathered at once.
 CHUNK_ROWS = 2**16
@@ -147,7 +147,7 @@ def beta_vae_score(
     codes,
     *,
     factor_bins=None,
-    standardize=False,
+    standardize=True,
     batch_size=64,
     n_train=10_000,
     n_test=5_000,
@@ -172,9 +172,9 @@ def beta_vae_score(
         Number of equal-width bins for each factor in an array that is not discrete.
         None: such a factor raises.
 
-    standardize : bool, default=False
-        Standardise the codes. The published score does not, so that the penalty of the
-        classifier hides codes with small units.
+    standardize : bool, default=True
+        Standardise the features of the classifier on its training part. Published
+        implementations do not, so that its penalty hides codes with small units.
 
     batch_size : int, default=64
         Number of pairs that share a factor and whose differences are averaged.
@@ -246,24 +246,19 @@ def beta_vae_score(
     sampler, rng = check_sampler(
         factors, codes, factor_bins, batch_size, n_train, n_test, random_state
     )
-    normalizer = ColumnNormalizer(sampler.reference)
     features, shared = [], []
     for n_points in (n_train, n_test):
         factor = rng.choice(np.flatnonzero(sampler.factor_mask), n_points)
         differences = []
         for chunk in _chunks(n_points, batch_size):
             first, second = sampler.pairs(factor[chunk], batch_size, rng)
-            if standardize:
-                n_rows = np.sqrt(len(sampler.reference))
-                first, second = (
-                    n_rows * normalizer.transform(c.reshape(-1, c.shape[2]))
-                    for c in (first, second)
-                )
-                shape = (-1, batch_size, first.shape[1])
-                first, second = first.reshape(shape), second.reshape(shape)
             differences.append(np.abs(first - second).mean(axis=1))
         features.append(np.concatenate(differences))
         shared.append(factor)
+    if standardize:
+        normalizer = ColumnNormalizer(features[0])
+        scale = np.sqrt(n_train)
+        features = [scale * normalizer.transform(part) for part in features]
     if len(np.unique(shared[0])) == 1:
         prediction = np.full(n_test, shared[0][0])
     else:
@@ -281,7 +276,7 @@ def beta_vae_score(
         score=score,
         per_factor=per_factor,
         factor_mask=sampler.factor_mask,
-        code_mask=normalizer.varying,
+        code_mask=is_varying(sampler.reference),
     )
 
 

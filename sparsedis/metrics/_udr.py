@@ -123,9 +123,9 @@ def unsupervised_disentanglement_ranking(
     masks = _check_informative(codes, informative, coefs, tau)
     if similarity == "spearman":
         codes = [rankdata(c, axis=0) for c in codes]
-    # All models side by side, in as few rows as keep every inner product.
     stacked = normalize_columns(np.hstack(codes))
-    if stacked.shape[0] > stacked.shape[1]:
+    if similarity == "lasso" and stacked.shape[0] > stacked.shape[1]:
+        # The Lasso needs inner products alone, which fewer rows keep.
         stacked = np.linalg.qr(stacked, mode="r")
     n_models = len(codes)
     model = np.repeat(np.arange(n_models), [c.shape[1] for c in codes])

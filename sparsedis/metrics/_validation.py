@@ -160,12 +160,14 @@ class ColumnNormalizer:
     """
 
     def __init__(self, X):
-        self.varying = is_varying(X)
-        self.unit = np.abs(X).max(axis=0)
+        low, high = X.min(axis=0), X.max(axis=0)
+        self.varying = low != high
+        self.unit = np.maximum(-low, high)
         self.unit[self.unit == 0] = 1.0
         X = X / self.unit
         self.center = X.mean(axis=0)
-        self.norm = np.linalg.norm(X - self.center, axis=0)
+        X -= self.center
+        self.norm = np.sqrt(np.einsum("ij,ij->j", X, X))
         self.norm[~self.varying] = 1.0
 
     @property
