@@ -1,12 +1,10 @@
 """Metrics of disentanglement between ground-truth factors and learned codes."""
 
-from sparsedis.metrics._correlation import (
-    linear_r_score,
-    mean_correlation_coefficient,
-)
 from sparsedis.metrics._dci import dci
 from sparsedis.metrics._fixed_factor import beta_vae_score, factor_vae_score
 from sparsedis.metrics._information import modularity, mutual_information_gap
+from sparsedis.metrics._linear import linear_r_score
+from sparsedis.metrics._mcc import mean_correlation_coefficient
 from sparsedis.metrics._predictability import explicitness, sap
 from sparsedis.metrics._robustness import interventional_robustness
 from sparsedis.metrics._udr import unsupervised_disentanglement_ranking

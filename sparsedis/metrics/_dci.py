@@ -11,7 +11,7 @@ from sklearn.linear_model import Lasso
 from sklearn.model_selection import train_test_split
 from sklearn.utils import Bunch, check_random_state, check_scalar
 
-from sparsedis.metrics._correlation import linear_r2, r2_columns
+from sparsedis.metrics._linear import linear_r2, r2_columns
 from sparsedis.metrics._validation import (
     ColumnNormalizer,
     check_factors_codes,

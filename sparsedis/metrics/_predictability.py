@@ -8,8 +8,8 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 from sklearn.model_selection import train_test_split
 from sklearn.utils import Bunch, check_random_state
 
-from sparsedis.metrics._correlation import correlation_matrix
 from sparsedis.metrics._discrete import factor_labels
+from sparsedis.metrics._mcc import correlation_matrix
 from sparsedis.metrics._validation import (
     ColumnNormalizer,
     check_factors_codes,

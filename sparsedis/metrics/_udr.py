@@ -8,7 +8,7 @@ from scipy.stats import rankdata
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import Bunch, check_scalar
 
-from sparsedis.metrics._correlation import match
+from sparsedis.metrics._mcc import match
 from sparsedis.metrics._validation import (
     check_matrix,
     check_option,
