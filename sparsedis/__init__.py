@@ -1,1 +1,25 @@
+"""Sparse multi-task representation learning and disentanglement with scikit-learn."""
 
+from importlib import import_module
+
+__version__ = "0.1.0.dev0"
+
+# Where the public names live. They are imported when first asked for, so that
+# `import sparsedis.metrics` loads neither torch nor skorch.
+_HOMES = {
+    "DisentanglementScorer": "sparsedis.metrics",
+    "SparseMultiTaskRepresentation": "sparsedis.representation",
+    "show_versions": "sparsedis._show_versions",
+}
+
+__all__ = ["DisentanglementScorer", "SparseMultiTaskRepresentation", "show_versions"]
+
+
+def __getattr__(name):
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *_HOMES])

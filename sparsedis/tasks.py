@@ -21,9 +21,9 @@ class TaskBatch:
     y : ndarray of shape (n_tasks, n_samples)
         Targets. A NaN is a missing label, and joins ``mask``.
 
-    index : ndarray of shape (n_tasks, n_samples) of int, default=None
-        Positions in ``rows`` of the samples of each task. None: every task uses all
-        the rows, in order.
+    index : ndarray of shape (n_tasks, n_samples) or (n_samples,) of int, default=None
+        Positions in ``rows`` of the samples of each task, or of the samples that all
+        the tasks share. None: every task uses all the rows, in order.
 
     mask : ndarray of shape (n_tasks, n_samples) of bool, default=None
         Which samples exist, for tasks of unequal size. None: all those whose label
@@ -68,10 +68,12 @@ class TaskBatch:
                 )
         else:
             index = np.asarray(self.index)
-            if index.shape != y.shape or not np.issubdtype(index.dtype, np.integer):
+            fits = index.shape in (y.shape, y.shape[1:])
+            if not fits or not np.issubdtype(index.dtype, np.integer):
                 raise ValueError(
-                    f"index must hold integers in the shape of y, {y.shape}; got "
-                    f"{index.dtype} of shape {index.shape}."
+                    f"index must hold integers in the shape {y.shape} of y, or "
+                    f"{y.shape[1:]} when tasks share their samples; got {index.dtype} "
+                    f"of shape {index.shape}."
                 )
             if index.size and not 0 <= index.min() <= index.max() < len(self.rows):
                 raise ValueError(

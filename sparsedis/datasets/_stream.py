@@ -197,10 +197,9 @@ default=None
             noise_ratio=self.noise_ratio,
             random_state=rng,
         )
-        if shared and len(rows) == self.n_samples:
-            index = None  # every task has every row, in order
-        else:
-            index = np.broadcast_to(index, y.shape)
+        if shared:
+            # None: every task has every row, in order.
+            index = None if len(rows) == self.n_samples else index[0]
         batch = TaskBatch(rows, y, index)
         return (batch, latents, coef) if return_truth else batch
 

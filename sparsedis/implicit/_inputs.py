@@ -62,6 +62,13 @@ class Tasks:
         """Give a result its leading axes and the dtype of the features."""
         return value.reshape(self.batch_shape + value.shape[1:]).to(self.dtype)
 
+    def unflatten_bound(self, value):
+        """Like ``unflatten``, rounded up: what holds from ``value`` on holds there."""
+        rounded = value.to(self.dtype)
+        above = torch.full_like(rounded, torch.inf)
+        rounded = torch.where(rounded < value, rounded.nextafter(above), rounded)
+        return self.unflatten(rounded)
+
     def _where(self, t):
         return f" for task {t}" if self.batch_shape else ""
 

@@ -142,7 +142,7 @@ def lasso(
         by_celer = Z.device.type == "cpu" and Z.shape[-1] > 32
 
     def solve(Z, y, gram, alpha, l2):
-        if by_celer and bool((alpha > 0).all()):
+        if by_celer:
             from sparsedis.solvers._celer import solve_lasso_celer
 
             return solve_lasso_celer(Z, y, gram, alpha, l2, tol=tol, max_iter=max_iter)
@@ -201,4 +201,4 @@ def lasso_alpha_max(Z, y, *, mask=None, sample_weight=None, fit_intercept=False)
     tasks = read_tasks(Z, y, mask=mask, sample_weight=sample_weight)
     Z, y = centre(tasks)[:2] if fit_intercept else (tasks.Z, tasks.y)
     Z, y = scale_rows(tasks, Z, y)
-    return tasks.unflatten((Z.mT @ y.unsqueeze(-1)).squeeze(-1).abs().amax(-1))
+    return tasks.unflatten_bound((Z.mT @ y.unsqueeze(-1)).squeeze(-1).abs().amax(-1))

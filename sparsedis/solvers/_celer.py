@@ -35,7 +35,7 @@ def solve_lasso_celer(Z, y, gram, alpha, l2, *, tol=1e-12, max_iter=1000):
         ``Z'Z``.
 
     alpha, l2 : tensor of shape (n_tasks,)
-        Penalties; ``alpha`` must be positive.
+        Penalties, non-negative.
 
     tol : float, default=1e-12
         Duality gap, relative to the objective at zero.
@@ -72,6 +72,9 @@ def solve_lasso_celer(Z, y, gram, alpha, l2, *, tol=1e-12, max_iter=1000):
 
 
 def _solve_one(Z, y, alpha, l2):
+    if alpha == 0:
+        # Ridge, which solve_lasso has in closed form.
+        return np.zeros(Z.shape[1])
     if l2 > 0:
         # The elastic net is the Lasso of an augmented design.
         Z = np.concatenate([Z, np.sqrt(l2) * np.eye(Z.shape[1])])

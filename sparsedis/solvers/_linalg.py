@@ -63,10 +63,31 @@ def solve_on_support(hessian, rhs, support):
     ).squeeze(-1)
     if bool(singular.any()):
         at = singular.nonzero().flatten()
-        full = hessian.expand(len(rhs), -1, -1)[at]
-        full = full * (keep[at].unsqueeze(-1) * keep[at].unsqueeze(-2))
-        inverse = torch.linalg.pinv(
-            full, hermitian=True, rtol=100 * full.shape[-1] * eps
+        solution[at] = _least_norm(
+            hessian.expand(len(rhs), -1, -1)[at], rhs[at], keep[at], scale[at]
         )
-        solution[at] = (inverse @ rhs[at].unsqueeze(-1)).squeeze(-1)
     return solution, singular
+
+
+def _least_norm(hessian, rhs, keep, scale):
+    """Minimum-norm least-squares solutions of ``H_SS u_S = rhs_S``.
+
+    The rank is judged after scaling, or one feature in small units would count as a
+    dependent one; the norm is that of the solution in its own units.
+    """
+    eps = torch.finfo(hessian.dtype).eps
+    scale = scale * keep
+    scaled = hessian * (scale.unsqueeze(-1) * scale.unsqueeze(-2))
+    values, vectors = torch.linalg.eigh(scaled)
+    null = values <= 100 * hessian.shape[-1] * eps * values[:, -1:].clamp_min(eps)
+    # The null vectors come first, so that the others, zeroed, leave their QR alone.
+    directions = scale.unsqueeze(-1) * vectors * null.unsqueeze(-2)
+    basis = torch.linalg.qr(directions).Q * null.unsqueeze(-2)
+
+    def project(x):
+        return x - basis @ (basis.mT @ x)
+
+    inverse = torch.where(null, 0.0, values.reciprocal()).unsqueeze(-1)
+    rhs = scale.unsqueeze(-1) * project(rhs.unsqueeze(-1))
+    solution = scale.unsqueeze(-1) * (vectors @ (inverse * (vectors.mT @ rhs)))
+    return (project(solution)).squeeze(-1) * keep

@@ -67,17 +67,15 @@ def solve_lasso(gram, corr, y_sq, alpha, l2, *, start=None, tol=1e-12, max_iter=
     v, n_iter = _active_set(problem, start)
     w = v * problem.scale
     gap = lasso_gap(w, gram, corr, y_sq, alpha, l2)
-    todo = ~(gap <= tol)
 
     # Without an l1 term the certificate and the minimum-norm choice are Ridge's.
-    smooth = todo & (alpha == 0)
-    if bool(smooth.any()):
-        at = smooth.nonzero().flatten()
+    smooth = alpha == 0
+    at = smooth.nonzero().flatten()
+    if len(at):
         w[at], ridge = solve_ridge(_take(gram, at), corr[at], y_sq[at], l2[at], tol=tol)
         gap[at] = ridge.gap
-        todo = todo & ~smooth
 
-    at = todo.nonzero().flatten()
+    at = (~smooth & ~(gap <= tol)).nonzero().flatten()
     if len(at):
         problem, v, start = problem.take(at), v[at], start[at]
         # An iterate no better than its start would only slow the next stage down.
