@@ -1,6 +1,7 @@
 """Metrics of disentanglement between ground-truth factors and learned codes."""
 
 from sparsedis.metrics._dci import dci
+from sparsedis.metrics._estimator import DisentanglementScorer
 from sparsedis.metrics._fixed_factor import beta_vae_score, factor_vae_score
 from sparsedis.metrics._information import modularity, mutual_information_gap
 from sparsedis.metrics._linear import linear_r_score
@@ -11,6 +12,7 @@ from sparsedis.metrics._scorer import make_disentanglement_scorer
 from sparsedis.metrics._udr import unsupervised_disentanglement_ranking
 
 __all__ = [
+    "DisentanglementScorer",
     "beta_vae_score",
     "dci",
     "explicitness",

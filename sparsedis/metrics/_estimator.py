@@ -1,0 +1,381 @@
+"""An estimator that aligns codes with factors and scores them."""
+
+import warnings
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.utils import Bunch
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sparsedis.metrics._mcc import correlation_matrix, mean_correlation_coefficient
+from sparsedis.metrics._registry import resolve_metrics
+from sparsedis.metrics._validation import ColumnNormalizer, check_option, is_varying
+
+# What a fit reports beside its own metric: closed forms for factors of any kind.
+REPORTED = ("r", "dci_disentanglement", "dci_completeness", "sap")
+
+
+class DisentanglementScorer(TransformerMixin, BaseEstimator):
+    """Align codes with ground-truth factors, and score how disentangled they are.
+
+    ``fit`` matches each factor with a code as in
+    :func:`~sparsedis.metrics.mean_correlation_coefficient`, and learns the sign, scale
+    and shift that predict the factor from it. ``transform`` puts codes in the order and
+    the units of the factors.
+
+    Parameters
+    ----------
+    metric : str or callable, default="mcc"
+        What :meth:`score` returns, larger for better. Names are those of
+        :func:`~sparsedis.metrics.make_disentanglement_scorer`; a callable is called as
+        ``metric(factors, codes)`` and returns a number.
+
+    method : {"pearson", "spearman"}, default="pearson"
+        Correlation that the matching and the MCC are made of. Scales and shifts are
+        linear either way.
+
+    unmatched : {"zero", "drop"}, default="zero"
+        Count factors without a code as 0 in the MCC, or leave them out.
+
+    blocks : sequence of sequence of int, default=None
+        Disjoint groups of factors that may stay mixed: matched by block, and predicted
+        from all the codes of their block. See
+        :func:`~sparsedis.metrics.mean_correlation_coefficient`.
+
+    metric_params : dict, default=None
+        Arguments of the metric, for example ``{"random_state": 0}``. The MCC has its
+        arguments above.
+
+    Attributes
+    ----------
+    matching_ : ndarray of shape (n_factors,) of int
+        Code matched with each factor; -1 without one.
+
+    signs_ : ndarray of shape (n_factors,)
+        Sign of the correlation of each factor with its code; 0 without one.
+
+    scales_ : ndarray of shape (n_factors,)
+        Units of the factor for a unit of its code, not negative; 0 without a code. Not
+        available with `blocks`.
+
+    shifts_ : ndarray of shape (n_factors,)
+        What to add, in units of the factor. The aligned code is ``signs_ * scales_ *
+        codes[:, matching_] + shifts_``. Not available with `blocks`.
+
+    coef_ : ndarray of shape (n_factors, n_codes)
+        The same as a linear map: the aligned codes are ``codes @ coef_.T +
+        intercept_``. A row has no entry but for the matched code or the codes of the
+        block.
+
+    intercept_ : ndarray of shape (n_factors,)
+        Intercepts of this map.
+
+    correlation_ : ndarray of shape (n_factors, n_codes)
+        Correlations of factors and codes.
+
+    scores_ : Bunch
+        Metrics of the fit by name: "mcc", "r", "dci_disentanglement",
+        "dci_completeness", "sap" (from two codes on) and `metric`.
+
+    mcc_, r_, dci_disentanglement_, dci_completeness_, sap_ : float
+        The same, one by one; likewise for `metric`.
+
+    blocks_ : list of ndarray of int
+        Factors of each block. Only with `blocks`.
+
+    block_codes_ : list of ndarray of int
+        Codes of each block. Only with `blocks`.
+
+    factor_names_ : ndarray of shape (n_factors,) of object
+        Column names of `y`, or "factor0", "factor1", ...
+
+    n_features_in_ : int
+        Number of codes.
+
+    feature_names_in_ : ndarray of shape (n_codes,) of object
+        Names of the codes. Only if `X` has column names.
+
+    See Also
+    --------
+    sparsedis.metrics.make_disentanglement_scorer : Scores estimators by their codes in
+        model selection.
+
+    Notes
+    -----
+    For "mcc", :meth:`score` uses the alignment learned in ``fit``: the mean correlation
+    of the factors with their aligned codes. On the samples of the fit this is the MCC;
+    on others it is not flattered by a matching of their own, and a correlation that
+    changes its sign counts against it. All other metrics are computed from the samples
+    given.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis.metrics import DisentanglementScorer
+    >>> factors = np.random.default_rng(0).standard_normal((500, 2))
+    >>> codes = 3.0 - 2.0 * factors[:, [1, 0]]
+    >>> scorer = DisentanglementScorer().fit(codes, factors)
+    >>> scorer
+    DisentanglementScorer()
+    mcc 1.000   r 1.000   dci_disentanglement 1.000   dci_completeness 1.000 ...
+    factor   code  correlation  scale  shift
+    factor0     1       -1.000    0.5    1.5
+    factor1     0       -1.000    0.5    1.5
+    >>> bool(np.allclose(scorer.transform(codes), factors))
+    True
+    >>> round(scorer.score(codes, factors), 6)
+    1.0
+    """
+
+    def __init__(
+        self,
+        metric="mcc",
+        *,
+        method="pearson",
+        unmatched="zero",
+        blocks=None,
+        metric_params=None,
+    ):
+        self.metric = metric
+        self.method = method
+        self.unmatched = unmatched
+        self.blocks = blocks
+        self.metric_params = metric_params
+
+    def fit(self, X, y):
+        """Learn which code belongs to which factor, and how they relate.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_codes)
+            Codes.
+
+        y : array-like of shape (n_samples, n_factors) or (n_samples,)
+            Ground-truth factors.
+
+        Returns
+        -------
+        self : DisentanglementScorer
+            Fitted.
+        """
+        metric = self._check_metric()
+        names = getattr(y, "columns", None)
+        X, y = self._validate(X, y, reset=True)
+        if names is None:
+            names = [f"factor{i}" for i in range(y.shape[1])]
+        self.factor_names_ = np.asarray(names, dtype=object)
+        details = mean_correlation_coefficient(
+            y,
+            X,
+            method=self.method,
+            unmatched=self.unmatched,
+            blocks=self.blocks,
+            return_details=True,
+        )
+        self.matching_, self.signs_ = details.matching, details.signs
+        self.correlation_ = details.correlation
+        if self.blocks is not None:
+            self.blocks_, self.block_codes_ = details.blocks, details.block_codes
+        self._fit_map(X, y)
+        self._report(X, y, metric, details.score)
+        return self
+
+    def transform(self, X):
+        """Align codes with the factors.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_codes)
+            Codes.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_factors)
+            The least-squares prediction of each factor from its code, or from the codes
+            of its block. Factors without a code, constant ones among them, are their
+            mean over the samples of the fit.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, dtype=np.float64)
+        return X @ self.coef_.T + self.intercept_
+
+    def score(self, X, y):
+        """Score codes against factors.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_codes)
+            Codes.
+
+        y : array-like of shape (n_samples, n_factors) or (n_samples,)
+            Ground-truth factors.
+
+        Returns
+        -------
+        float
+            The metric; see Notes on which use the learned alignment.
+        """
+        check_is_fitted(self)
+        metric = self._check_metric()
+        X, y = self._validate(X, y, reset=False)
+        if y.shape[1] != len(self.coef_):
+            raise ValueError(
+                f"y must have the factors of the fit, {len(self.coef_)}; got "
+                f"{y.shape[1]}."
+            )
+        if metric is not None:
+            return metric(y, X)
+        counted = is_varying(y)
+        if not counted.any():
+            raise ValueError("y must have a column that varies.")
+        if not counted.all():
+            warnings.warn(
+                f"Constant column(s) {np.flatnonzero(~counted).tolist()} of y are left "
+                "out.",
+                UndefinedMetricWarning,
+                stacklevel=2,
+            )
+        aligned = X @ self.coef_.T + self.intercept_
+        pairs = [
+            correlation_matrix(y[:, [i]], aligned[:, [i]], self.method)[0, 0]
+            for i in range(len(counted))
+        ]
+        if self.unmatched == "drop":
+            counted = counted & self._has_code()
+        return float(np.mean(pairs, where=counted)) if counted.any() else 0.0
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the aligned codes: those of the factors.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Not used.
+
+        Returns
+        -------
+        ndarray of shape (n_factors,) of object
+            Names of the factors.
+        """
+        check_is_fitted(self)
+        return self.factor_names_
+
+    def _check_metric(self):
+        """The function to score with; None for the MCC of the learned alignment."""
+        check_option(self.method, "method", ("pearson", "spearman"))
+        check_option(self.unmatched, "unmatched", ("zero", "drop"))
+        if not isinstance(self.metric, str) and not callable(self.metric):
+            raise ValueError(
+                "metric must be a name or a function metric(factors, codes); got "
+                f"{self.metric!r}."
+            )
+        if self.metric == "mcc":
+            if self.metric_params:
+                raise ValueError(
+                    "metric='mcc' has no metric_params: set method, unmatched and "
+                    f"blocks instead; got metric_params={self.metric_params!r}."
+                )
+            return None
+        (metric,) = resolve_metrics(self.metric, self.metric_params).values()
+        return metric
+
+    def _validate(self, X, y, reset):
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            reset=reset,
+            dtype=np.float64,
+            multi_output=True,
+            y_numeric=True,
+            ensure_min_samples=2,
+        )
+        y = np.asarray(y, dtype=np.float64)
+        return X, y.reshape(len(y), -1)
+
+    def _fit_map(self, X, y):
+        """Least squares of each factor on its code or on the codes of its block."""
+        factors, codes = ColumnNormalizer(y), ColumnNormalizer(X)
+        Z, C = factors.transform(y), codes.transform(X)
+        coef = np.zeros((y.shape[1], X.shape[1]))
+        if self.blocks is None:
+            matched = np.flatnonzero(self.matching_ >= 0)
+            columns = self.matching_[matched]
+            slopes = np.einsum("ij,ij->j", Z[:, matched], C[:, columns])
+            # Ranks and values may disagree on the sign; the matching is by ranks.
+            coef[matched, columns] = np.abs(slopes) * self.signs_[matched]
+        else:
+            for block, columns in zip(self.blocks_, self.block_codes_, strict=True):
+                solution = np.linalg.lstsq(C[:, columns], Z[:, block])[0]
+                coef[np.ix_(block, columns)] = solution.T
+        self.coef_ = coef * (factors.scale[:, None] / codes.scale)
+        self.intercept_ = y.mean(axis=0) - self.coef_ @ X.mean(axis=0)
+        if self.blocks is None:
+            self.scales_ = np.abs(self.coef_).sum(axis=1)
+            self.shifts_ = self.intercept_
+
+    def _has_code(self):
+        """Factors that have a code, or whose block has one."""
+        has_code = self.matching_ >= 0
+        if self.blocks is not None:
+            for block, columns in zip(self.blocks_, self.block_codes_, strict=True):
+                has_code[block] = len(columns) > 0
+        return has_code
+
+    def _report(self, X, y, metric, mcc):
+        """Compute the metrics of the fit."""
+        reported = [n for n in REPORTED if n != "sap" or X.shape[1] > 1]
+        metrics = resolve_metrics(reported)
+        if metric is not None:
+            metrics[metric.name] = metric
+        self.scores_ = Bunch(mcc=mcc)
+        with warnings.catch_warnings():
+            # Constant columns have been named already, by the matching.
+            warnings.filterwarnings(
+                "ignore",
+                message="(Dead|Constant|No code is important)",
+                category=UndefinedMetricWarning,
+            )
+            for name, function in metrics.items():
+                self.scores_[name] = function(y, X)
+        for name, value in self.scores_.items():
+            setattr(self, f"{name}_", value)
+
+    def __repr__(self, N_CHAR_MAX=700):
+        text = super().__repr__(N_CHAR_MAX)
+        return text if not hasattr(self, "scores_") else f"{text}\n{self._table()}"
+
+    def _table(self):
+        """The metrics of the fit, and a line for each factor."""
+        scores = "   ".join(
+            f"{name} {value:.3f}" for name, value in self.scores_.items()
+        )
+        codes = getattr(self, "feature_names_in_", np.arange(self.n_features_in_))
+        rows = [["factor", "code", "correlation"]]
+        if self.blocks is None:
+            rows[0] += ["scale", "shift"]
+        for i, j in enumerate(self.matching_):
+            code, correlation = (
+                ("-", "-")
+                if j < 0
+                else (str(codes[j]), f"{self.correlation_[i, j]:+.3f}")
+            )
+            rows.append([str(self.factor_names_[i]), code, correlation])
+            if self.blocks is None:
+                rows[-1] += [f"{self.scales_[i]:.3g}", f"{self.shifts_[i]:.3g}"]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [
+            "  ".join(
+                [row[0].ljust(widths[0])]
+                + [cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True)]
+            )
+            for row in rows
+        ]
+        return "\n".join([scores, *lines])
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.target_tags.multi_output = True
+        return tags
