@@ -9,10 +9,10 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sparsedis.solvers.lasso import solve_lasso
 
-# celer certifies its solution with an extrapolated dual point, and may cycle for ever
-# when asked for the last digits; from here the Newton step of solve_lasso takes them.
-_TOL = 1e-9
-_MAX_ITER = 100
+# celer finds the support; asked for the last digits it may cycle for ever. From here
+# the Newton steps of solve_lasso take them.
+_TOL = 1e-6
+_MAX_ITER = 20
 
 
 def solve_lasso_celer(Z, y, gram, alpha, l2, *, tol=1e-12, max_iter=1000):

@@ -24,9 +24,9 @@ def solve_lasso(gram, corr, y_sq, alpha, l2, *, start=None, tol=1e-12, max_iter=
 
     A primal-dual active-set iteration (semismooth Newton: exact once the pattern of
     signs is right) runs on the whole batch. The tasks that it leaves above ``tol``,
-    because it cycles or their Gram matrix is singular, go on with rounds of a
-    coordinate-descent sweep and a Newton step with an exact line search, which
-    decreases the objective at every round.
+    because it cycles or their Gram matrix is singular, go on with Newton steps with an
+    exact line search, and let one feature at a time into a support that is at its best:
+    every step decreases the objective, and there are finitely many patterns of signs.
 
     Parameters
     ----------
@@ -81,10 +81,12 @@ def solve_lasso(gram, corr, y_sq, alpha, l2, *, start=None, tol=1e-12, max_iter=
         # An iterate no better than its start would only slow the next stage down.
         better = gap[at] < certify(start * problem.scale, at)
         v = torch.where(better.unsqueeze(-1), v, start)
+        w[at] = v * problem.scale
     for _ in range(max_iter):
         if len(at) == 0:
             break
-        v = _newton_step(problem, _sweep(problem, v))
+        v, settled = _newton_step(problem, v)
+        v = torch.where(settled, _enter(problem, v), v)
         w[at] = v * problem.scale
         n_iter[at] += 1
         gap[at] = certify(w[at], at)
@@ -181,23 +183,21 @@ def _active_set(problem, start):
     return v * (torch.sign(v) == signs), n_iter + 1
 
 
-def _sweep(problem, v):
-    """One pass of cyclic coordinate descent over every task."""
-    v = v.clone()
+def _enter(problem, v):
+    """Let the feature that gains most into each support, at its best value."""
     descent = problem.descent(v)
-    for j in range(v.shape[-1]):
-        target = v[:, j] + descent[:, j]
-        new = torch.sign(target) * (target.abs() - problem.penalty[:, j]).clamp_min(0)
-        descent = descent - (new - v[:, j]).unsqueeze(-1) * problem.hessian[:, :, j]
-        v[:, j] = new
-    return v
+    excess = torch.where(v == 0, descent.abs() - problem.penalty, 0.0)
+    gain, j = excess.clamp_min(0).max(-1, keepdim=True)
+    return v.scatter(-1, j, v.gather(-1, j) + descent.gather(-1, j).sign() * gain)
 
 
 def _newton_step(problem, v):
     """Newton step on the current signs, with an exact line search past their changes.
 
     The objective along the step is convex and piecewise quadratic: its derivative
-    jumps by ``2 penalty_j |step_j|`` where coordinate j changes sign.
+    jumps by ``2 penalty_j |step_j|`` where coordinate j changes sign. Returns the new
+    point and, of shape (n_tasks, 1), whether no sign changed on the way, so that the
+    point is the best one with its signs.
     """
     active = v != 0
     signs = torch.sign(v)
@@ -223,7 +223,7 @@ def _newton_step(problem, v):
     first = (stationary <= ends).to(torch.uint8).argmax(-1, keepdim=True)
     length = torch.maximum(stationary.gather(-1, first), begins.gather(-1, first))
     length = torch.where(torch.isfinite(length), length, 0.0)
-    return torch.where(crossing == length, 0.0, v + length * step)
+    return torch.where(crossing == length, 0.0, v + length * step), first == 0
 
 
 def _take(gram, at):
