@@ -73,7 +73,7 @@ class Heads:
     coef : ndarray of shape (n_tasks, k)
     intercept : ndarray of shape (n_tasks,)
     alpha : ndarray of shape (n_tasks,)
-        Absolute penalties, on targets of unit variance where they were normalised.
+        Absolute penalties.
     support : ndarray of shape (n_tasks, k) of bool
         Features that the penalised solution uses.
     """
@@ -85,7 +85,7 @@ class Heads:
 
 
 @torch.no_grad()
-def fit_heads(Z, Y, alpha, *, normalize_y, refit, fit_intercept, **inner):
+def fit_heads(Z, Y, alpha, *, refit, fit_intercept, **inner):
     """Fit the head of every task on all of its labels.
 
     Parameters
@@ -98,9 +98,6 @@ def fit_heads(Z, Y, alpha, *, normalize_y, refit, fit_intercept, **inner):
 
     alpha : float
         See :func:`solve_inner`.
-
-    normalize_y : bool
-        Whether the penalty applies to targets of unit variance.
 
     refit : {"relaxed", "lasso"}
         With the l1 penalty: least squares on its support, or its own coefficients.
@@ -122,11 +119,6 @@ def fit_heads(Z, Y, alpha, *, normalize_y, refit, fit_intercept, **inner):
         np.zeros((n_tasks, k), dtype=bool),
     )
     for tasks, features, y, mask in _chunks(Z, Y):
-        scale = 1.0
-        if normalize_y:
-            scale = target_scale(y, mask)
-            y = y / scale
-            scale = scale.squeeze(-1)
         w, intercept, alphas, info = solve_inner(
             features, y, alpha, mask=mask, fit_intercept=fit_intercept, **inner
         )
@@ -134,32 +126,11 @@ def fit_heads(Z, Y, alpha, *, normalize_y, refit, fit_intercept, **inner):
             w, intercept = _least_squares(
                 features, y, mask, info.support, fit_intercept
             )
-        heads.coef[tasks] = (w.T * scale).T.numpy()
-        heads.intercept[tasks] = (intercept * scale).numpy()
+        heads.coef[tasks] = w.numpy()
+        heads.intercept[tasks] = intercept.numpy()
         heads.alpha[tasks] = alphas.numpy()
         heads.support[tasks] = info.support.numpy()
     return heads
-
-
-def target_scale(y, mask):
-    """Standard deviation of each task's targets, 1 where it is 0.
-
-    Parameters
-    ----------
-    y : tensor of shape (n_tasks, n_samples)
-    mask : tensor of shape (n_tasks, n_samples) of bool, or None
-
-    Returns
-    -------
-    tensor of shape (n_tasks, 1)
-    """
-    present = torch.ones_like(y) if mask is None else mask.to(y.dtype)
-    count = present.sum(-1, keepdim=True)
-    centred = (y - (y * present).sum(-1, keepdim=True) / count) * present
-    scale = ((centred**2).sum(-1, keepdim=True) / count).sqrt()
-    # What is left of a constant target after centring is rounding.
-    noise = 10 * torch.finfo(y.dtype).eps * (y * present).abs().amax(-1, keepdim=True)
-    return torch.where(scale > noise, scale, 1.0)
 
 
 def _chunks(Z, Y):

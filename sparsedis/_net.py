@@ -5,7 +5,7 @@ from itertools import islice
 import torch
 from skorch import NeuralNet
 
-from sparsedis._heads import solve_inner, target_scale
+from sparsedis._heads import solve_inner
 
 # skorch's epochs carry its callbacks; tasks have no epoch of their own, so that one is
 # a fixed number of steps.
@@ -29,9 +29,6 @@ class BilevelNet(NeuralNet):
     alpha_warmup : float
         Fraction of the steps over which alpha rises to its value.
 
-    normalize_y : bool
-        Whether to give each task's targets unit variance within a step.
-
     inner : dict
         The other options of :func:`~sparsedis._heads.solve_inner`.
 
@@ -46,14 +43,12 @@ class BilevelNet(NeuralNet):
         max_iter,
         alpha,
         alpha_warmup,
-        normalize_y,
         inner,
         **kwargs,
     ):
         self.max_iter = max_iter
         self.alpha = alpha
         self.alpha_warmup = alpha_warmup
-        self.normalize_y = normalize_y
         self.inner = inner
         # The loss is that of the heads; skorch asks for a criterion all the same.
         super().__init__(
@@ -107,8 +102,6 @@ class BilevelNet(NeuralNet):
         if batch.index is not None:
             # (n_samples,) when the tasks share them: one Gram matrix serves them all.
             Z = Z[torch.as_tensor(batch.index, device=Z.device)]
-        if self.normalize_y:
-            y = y / target_scale(y, mask)
         alpha = self._alpha_now()
         w, intercept, _, info = solve_inner(Z, y, alpha, mask=mask, **self.inner)
         squared = (y - (Z @ w.unsqueeze(-1)).squeeze(-1) - intercept[:, None]) ** 2

@@ -6,6 +6,7 @@ shape of one input as its module receives it: ``(n_features,)``, or
 """
 
 import copy
+import itertools
 import math
 
 import torch
@@ -37,7 +38,7 @@ class MLP(nn.Sequential):
     def __init__(self, input_shape, n_components, hidden_layer_sizes=(256, 256)):
         widths = [math.prod(input_shape), *hidden_layer_sizes]
         layers = [nn.Flatten()]
-        for n_in, n_out in zip(widths[:-1], widths[1:], strict=True):
+        for n_in, n_out in itertools.pairwise(widths):
             layers += [nn.Linear(n_in, n_out), nn.ReLU()]
         super().__init__(*layers, nn.Linear(widths[-1], n_components))
 

@@ -102,8 +102,9 @@ default="auto"
         Whether heads have an intercept, which is not penalised.
 
     normalize_y : bool, default=True
-        Whether to train on targets of unit variance per task, so that no task's unit
-        rules the loss. Undone in `coef_` and `intercept_`.
+        Whether `fit` trains on targets of unit variance per task, so that no task's
+        unit rules the loss. Undone in `coef_` and `intercept_`. The targets of a
+        stream are taken as they are.
 
     solver : {"auto", "batched", "celer"}, default="auto"
         Of the Lasso heads, see :func:`sparsedis.implicit.lasso`.
@@ -312,6 +313,8 @@ channels)
         self._check_alpha()
         X = self._validate_X(X, reset=True)
         Y = self._validate_y(y, X)
+        scale = _target_scale(Y) if self.normalize_y else np.ones(Y.shape[1])
+        Y = Y / scale
         self._forget()
         random_state = check_random_state(self.random_state)
         source = WideTasks(
@@ -337,12 +340,11 @@ channels)
             self._encode(X).astype(np.float64),
             Y,
             self.alpha,
-            normalize_y=self.normalize_y,
             refit=self.refit,
             **self._inner(),
         )
-        self.coef_ = heads.coef
-        self.intercept_ = heads.intercept
+        self.coef_ = heads.coef * scale[:, None]
+        self.intercept_ = heads.intercept * scale
         self.alpha_ = heads.alpha
         self.support_ = heads.support
         self.feature_usage_ = heads.support.sum(0)
@@ -564,7 +566,6 @@ channels)
                 max_iter=self.max_iter,
                 alpha=self.alpha,
                 alpha_warmup=self.alpha_warmup,
-                normalize_y=self.normalize_y,
                 inner=self._inner(),
                 lr=self.lr,
                 optimizer=self.optimizer,
@@ -715,7 +716,20 @@ def _read_batch(batch):
     )
 
 
+def _target_scale(Y):
+    """Standard deviation of each column, NaN apart; 1 for a constant one."""
+    labelled = ~np.isnan(Y)
+    count = np.maximum(labelled.sum(0), 1)
+    centred = np.where(labelled, Y - np.where(labelled, Y, 0).sum(0) / count, 0)
+    scale = np.sqrt((centred**2).sum(0) / count)
+    # What centring leaves of a constant column is rounding.
+    noise = 10 * np.finfo(Y.dtype).eps * np.where(labelled, np.abs(Y), 0).max(0)
+    return np.where(scale > noise, scale, 1.0)
+
+
 def _to_device(rows, device, dtype):
     if rows.dtype != np.uint8:
         rows = rows.astype(dtype, copy=False)
+    if not rows.flags.writeable:
+        rows = rows.copy()  # torch has no read-only tensors, and says so
     return torch.as_tensor(rows, device=device)
