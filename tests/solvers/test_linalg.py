@@ -1,0 +1,55 @@
+"""Systems on a support against numpy's pseudo-inverse."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+
+from sparsedis.solvers._linalg import restrict, solve_on_support
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def test_restrict_leaves_an_identity_outside():
+    hessian = torch.arange(18.0).reshape(2, 3, 3)
+    support = torch.tensor([[True, False, True], [False, False, False]])
+    expected = [[[0, 0, 2], [0, 1, 0], [6, 0, 8]], np.eye(3)]
+    assert_allclose(restrict(hessian, support), expected)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_solution_is_that_of_the_pseudo_inverse(rng, shared):
+    # Ranks 5 (regular), 3 and 0; every other feature in the support, all, and none.
+    factors = rng.integers(-9, 10, (3, 5, 5)).astype(float)
+    factors[1, 3:] = 0.0
+    factors[2] = 0.0
+    hessian = np.einsum("tij,tik->tjk", factors, factors)
+    if shared:
+        hessian = hessian[1:2]
+    support = np.array([[1, 0, 1, 0, 1], [1, 1, 1, 1, 1], [0, 0, 0, 0, 0]], dtype=bool)
+    rhs = rng.standard_normal((3, 5))
+    u, singular = solve_on_support(*map(torch.tensor, (hessian, rhs, support)))
+    for t, S in enumerate(support):
+        H = hessian[0 if shared else t][np.ix_(S, S)]
+        assert_allclose(u[t][S], np.linalg.pinv(H) @ rhs[t][S], rtol=1e-9, atol=1e-12)
+        assert not u[t][~S].any()
+        rank = np.linalg.matrix_rank(H) if S.any() else 0
+        assert bool(singular[t]) == (rank < S.sum())
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e-3, 1e3, 1e6])
+def test_units_do_not_decide_about_the_rank(rng, unit):
+    Z = rng.integers(-9, 10, (20, 4)).astype(float)
+    Z[:, 3] = Z[:, 0]
+    Z[:, 1] *= unit
+    w = rng.standard_normal(4)
+    w[3] = w[0]
+    hessian = torch.tensor(Z.T @ Z).unsqueeze(0)
+    rhs = torch.tensor(Z.T @ (Z @ w)).unsqueeze(0)
+    u, singular = solve_on_support(hessian, rhs, torch.ones(1, 4, dtype=torch.bool))
+    assert singular
+    # The least norm shares a coefficient between the two copies.
+    assert_allclose(u[0], w, rtol=1e-9)
