@@ -153,6 +153,10 @@ or array-like of shape (n_codes, n_factors), default="linear"
     H_k(Q_i)`, with entropies to the bases d and k; entropies to the base 1 are 0. Dead
     codes do not lower k.
 
+    Disentanglement and completeness do not see how small the importances are: with
+    "lasso", random codes of which hardly any is used can score 1. Read them beside
+    informativeness.
+
     References
     ----------
     .. [1] Eastwood and Williams, "A framework for the quantitative evaluation of
@@ -227,7 +231,7 @@ def _check_importance(importance, codes, factors):
         check_option(importance, "importance", options)
         # Ensembles are imported on use: they load a large part of scikit-learn.
         if importance == "lasso":
-            return Lasso(alpha=0.01, max_iter=10_000), None
+            return Lasso(alpha=0.01, tol=1e-8, max_iter=100_000), None
         if importance == "random_forest":
             from sklearn.ensemble import RandomForestRegressor
 

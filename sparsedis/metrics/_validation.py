@@ -26,9 +26,11 @@ def check_matrix(array, name, *, min_samples=2):
     ndarray of shape (n_samples, n_columns) of float64
         The validated array.
     """
-    return check_array(
-        array, dtype=np.float64, input_name=name, ensure_min_samples=min_samples
-    )
+    with np.errstate(over="ignore", invalid="ignore"):
+        # scikit-learn looks for NaN in the sum, which large numbers overflow.
+        return check_array(
+            array, dtype=np.float64, input_name=name, ensure_min_samples=min_samples
+        )
 
 
 def is_varying(X):
@@ -188,6 +190,9 @@ class ColumnNormalizer:
         ndarray of shape (n_samples, n_columns)
             A new array.
         """
+        if not self.varying.all():
+            # Here, dead columns may hold other values, too large for their unit.
+            X = np.where(self.varying, X, 0.0)
         X = X / self.unit
         X -= self.center
         X /= self.norm
