@@ -7,8 +7,6 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.base import clone
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.linear_model import Lasso
-from sklearn.model_selection import train_test_split
 from sklearn.utils import Bunch, check_random_state, check_scalar
 
 from sparsedis.metrics._linear import linear_r2, r2_columns
@@ -184,6 +182,9 @@ or array-like of shape (n_codes, n_factors), default="linear"
     regressor, given = _check_importance(importance, codes, factors)
     fit = _Fit(regressor, standardize, rng)
     if test_factors is None and test_codes is None:
+        # Imported on use, as are the regressors: they load much of scikit-learn.
+        from sklearn.model_selection import train_test_split
+
         check_scalar(test_size, "test_size", numbers.Real)
         importances = fit(factors, codes, factors, codes)[0] if given is None else given
         train, test = train_test_split(
@@ -229,8 +230,9 @@ def _check_importance(importance, codes, factors):
     if isinstance(importance, str):
         options = ("linear", "lasso", "random_forest", "gradient_boosting")
         check_option(importance, "importance", options)
-        # Ensembles are imported on use: they load a large part of scikit-learn.
         if importance == "lasso":
+            from sklearn.linear_model import Lasso
+
             return Lasso(alpha=0.01, tol=1e-8, max_iter=100_000), None
         if importance == "random_forest":
             from sklearn.ensemble import RandomForestRegressor

@@ -240,7 +240,7 @@ def beta_vae_score(
     >>> beta_vae_score(factors, -factors, n_train=100, n_test=100, random_state=0)
     1.0
     """
-    # Imported on use: scikit-learn's linear models take a while to load.
+    # Imported on use: it loads much of scikit-learn.
     from sklearn.linear_model import LogisticRegression
 
     sampler, rng = check_sampler(

@@ -4,8 +4,6 @@ import warnings
 
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.metrics import accuracy_score, roc_auc_score
-from sklearn.model_selection import train_test_split
 from sklearn.utils import Bunch, check_random_state
 
 from sparsedis.metrics._discrete import factor_labels
@@ -126,8 +124,9 @@ def explicitness(
 
 def _one_versus_rest_area(codes, test_codes, y, test_y):
     """Macro average of the areas under the ROC curves, over values in both parts."""
-    # Imported on use: scikit-learn's linear models take a while to load.
+    # Imported on use, here and below: these load much of scikit-learn.
     from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import roc_auc_score
 
     classes = np.intersect1d(y, test_y)
     normalizer = ColumnNormalizer(codes)
@@ -280,7 +279,7 @@ def _single_code_accuracies(codes, test_codes, y, test_y, code_mask):
     for j in np.flatnonzero(code_mask):
         model = LinearSVC(C=0.01, class_weight="balanced", dual=False)
         prediction = model.fit(codes[:, [j]], y).predict(test_codes[:, [j]])
-        accuracy[j] = accuracy_score(test_y, prediction)
+        accuracy[j] = np.mean(prediction == test_y)
     return accuracy
 
 
@@ -317,6 +316,8 @@ def _score_factors(score, labels, factor_mask, test_size, rng, shape=()):
 
 def _split(y, test_size, rng):
     """Split sample indices within each label, or else, with too few, at random."""
+    from sklearn.model_selection import train_test_split
+
     options = {"test_size": test_size, "random_state": rng}
     try:
         return train_test_split(np.arange(len(y)), stratify=y, **options)

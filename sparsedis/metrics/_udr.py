@@ -227,7 +227,7 @@ def _usage(coef, name, n_codes):
 
 def _lasso(X, Y, alpha):
     """Absolute Lasso coefficients of columns of unit norm, (n_columns, n_targets)."""
-    # Imported on use: scikit-learn's linear models take a while to load.
+    # Imported on use: it loads much of scikit-learn.
     from sklearn.linear_model import Lasso
 
     # Lasso divides the squared loss by its number of rows, whatever their meaning.
