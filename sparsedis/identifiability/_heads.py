@@ -82,7 +82,9 @@ def check_heads(coef, tol):
             stacklevel=3,
         )
         heads = heads[~missing]
-    size = np.linalg.norm(heads, axis=1)
+    # In units of the largest, whose square is in range.
+    largest = np.abs(heads).max(axis=(1, 2), keepdims=True)
+    size = np.linalg.norm(heads / np.where(largest > 0, largest, 1.0), axis=1)
     supports = size > tol * size.max(axis=1, keepdims=True)
     return np.where(supports[:, None, :], heads, 0.0), supports
 
