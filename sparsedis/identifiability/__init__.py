@@ -3,6 +3,10 @@
 from sparsedis.identifiability._heads import AssumptionCheck, support_matrix
 from sparsedis.identifiability._intra_support import check_intra_support_variability
 from sparsedis.identifiability._mixing import find_mixing
+from sparsedis.identifiability._report import (
+    IdentifiabilityReport,
+    check_identifiability,
+)
 from sparsedis.identifiability._supports import (
     check_support_variability,
     n_supports_needed,
@@ -15,6 +19,8 @@ from sparsedis.identifiability._variability import (
 
 __all__ = [
     "AssumptionCheck",
+    "IdentifiabilityReport",
+    "check_identifiability",
     "check_intra_support_variability",
     "check_representation_variability",
     "check_support_variability",

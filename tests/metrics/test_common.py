@@ -334,9 +334,9 @@ def test_public_names_exist_and_are_sorted():
         assert getattr(sparsedis.metrics, name).__doc__
 
 
-def test_importing_metrics_does_not_import_torch():
+def test_importing_does_not_import_torch():
     code = (
-        "import sys, sparsedis.metrics\n"
+        "import sys, sparsedis.metrics, sparsedis.identifiability\n"
         "heavy = {'torch', 'skorch', 'celer', 'matplotlib'}\n"
         "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
     )
