@@ -17,8 +17,8 @@ class BilevelNet(NeuralNet):
 
     Parameters
     ----------
-    module : type
-        Makes the representation.
+    module : torch.nn.Module
+        The representation.
 
     max_iter : int
         Steps of training.

@@ -3,7 +3,6 @@
 import copy
 import warnings
 from collections import deque
-from functools import partial
 from itertools import chain
 from numbers import Integral, Real
 
@@ -66,10 +65,11 @@ class SparseMultiTaskRepresentation(
     n_components : int, default=6
         Number of features.
 
-    alpha : float, default=0.1
+    alpha : float, default=0.4
         Strength of the penalty. With ``alpha_mode="relative"`` a fraction, in (0, 1],
         of the smallest penalty that makes a task's head zero, computed for every task
-        at every step; no gradient flows through it.
+        at every step; no gradient flows through it. Small values leave correlated
+        factors mixed: the shrinkage of the heads then costs less with mixed features.
 
     penalty : {"l1", "l2"}, default="l1"
         "l1": Lasso heads ("inner-Lasso"). "l2": Ridge heads ("inner-Ridge"), the
@@ -119,7 +119,7 @@ default="auto"
     task_batch_size : int, default=100
         Tasks in a step of `fit`.
 
-    lr : float, default=2e-3
+    lr : float, default=4e-3
         Learning rate.
 
     lr_schedule : {"cosine", "constant"}, default="cosine"
@@ -241,7 +241,7 @@ default="auto"
         self,
         n_components=6,
         *,
-        alpha=0.1,
+        alpha=0.4,
         penalty="l1",
         alpha_mode="relative",
         alpha_warmup=0.4,
@@ -254,7 +254,7 @@ default="auto"
         max_iter=400,
         batch_size=100,
         task_batch_size=100,
-        lr=2e-3,
+        lr=4e-3,
         lr_schedule="cosine",
         optimizer=torch.optim.Adam,
         callbacks=None,
@@ -380,13 +380,15 @@ channels)
         first = stream.first.rows
         self._validate_X(first, reset=True)
         self._forget()
-        self._train(stream, first, None, check_random_state(self.random_state))
+        random_state = check_random_state(self.random_state)
+        last_steps = self._train(stream, first, None, random_state)
         device = self._device()
         self.module_.set_statistics(
             _to_device(rows, device, np.float32) for rows in stream.remembered
         )
-        self.feature_usage_ = np.mean(self._last_usage, axis=0)
-        del self._last_usage
+        if not last_steps:
+            raise ValueError("encoder has nothing to train: fit_stream needs weights.")
+        self.feature_usage_ = np.mean([step["usage"] for step in last_steps], axis=0)
         self._warn_if_unused()
         return self
 
@@ -552,31 +554,17 @@ channels)
         n_epochs = -(-self.max_iter // STEPS_PER_EPOCH)
         context = self._init_callback_context(max_subtasks=n_epochs)
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        callbacks = [("progress", _Progress(self, context)), *(self.callbacks or [])]
-        if self.lr_schedule == "cosine":
-            schedule = LRScheduler(
-                CosineAnnealingLR, T_max=self.max_iter, step_every="batch"
-            )
-            callbacks.append(("lr_schedule", schedule))
         device = self._device()
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(seed)
-            net = BilevelNet(
-                partial(self._make_module, input_shape_of(X)),
-                max_iter=self.max_iter,
-                alpha=self.alpha,
-                alpha_warmup=self.alpha_warmup,
-                inner=self._inner(),
-                lr=self.lr,
-                optimizer=self.optimizer,
-                device=device,
-                callbacks=callbacks,
-                verbose=self.verbose,
-            )
-            net.fit_source(source)
-        self.module_ = net.module_.eval()
-        self.n_iter_ = net.n_steps_
-        steps = [step for epoch in net.history for step in epoch["batches"]]
+            module = self._make_module(input_shape_of(X))
+            steps = []
+            if any(p.requires_grad for p in module.parameters()):
+                net = self._make_net(module, device, context).fit_source(source)
+                module = net.module_
+                steps = [step for epoch in net.history for step in epoch["batches"]]
+        self.module_ = module.to(device).eval()
+        self.n_iter_ = len(steps)
         self.history_ = {
             name: np.array([step[key] for step in steps])
             for name, key in (
@@ -585,8 +573,28 @@ channels)
                 ("active", "active"),
             )
         }
-        self._last_usage = [step["usage"] for step in steps[-_REMEMBERED_STEPS:]]
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
+        return steps[-_REMEMBERED_STEPS:]
+
+    def _make_net(self, module, device, context):
+        callbacks = [("progress", _Progress(self, context)), *(self.callbacks or [])]
+        if self.lr_schedule == "cosine":
+            schedule = LRScheduler(
+                CosineAnnealingLR, T_max=self.max_iter, step_every="batch"
+            )
+            callbacks.append(("lr_schedule", schedule))
+        return BilevelNet(
+            module,
+            max_iter=self.max_iter,
+            alpha=self.alpha,
+            alpha_warmup=self.alpha_warmup,
+            inner=self._inner(),
+            lr=self.lr,
+            optimizer=self.optimizer,
+            device=device,
+            callbacks=callbacks,
+            verbose=self.verbose,
+        )
 
     def _make_module(self, input_shape):
         encoder = build_encoder(self.encoder, input_shape, self.n_components)
