@@ -1,0 +1,550 @@
+"""The estimator: what it learns, what it returns, what it refuses."""
+
+import pickle
+import warnings
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.linear_model import Lasso, LinearRegression, Ridge
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+
+from sparsedis import SparseMultiTaskRepresentation
+from sparsedis.datasets import SparseTaskModel, SparseTaskStream, make_sparse_tasks
+from sparsedis.metrics import linear_r_score, mean_correlation_coefficient
+from sparsedis.tasks import TaskBatch
+
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+
+
+@pytest.fixture(scope="module")
+def data():
+    return make_sparse_tasks(
+        n_samples=200, n_tasks=30, n_factors=4, return_bunch=True, random_state=0
+    )
+
+
+@pytest.fixture(scope="module")
+def fitted(data):
+    est = SparseMultiTaskRepresentation(
+        n_components=4, alpha=0.2, max_iter=60, random_state=0
+    )
+    return est.fit(data.data, data.target)
+
+
+def linear(input_shape, n_components):
+    return nn.Linear(*input_shape, n_components)
+
+
+def quick(**params):
+    defaults = {"n_components": 4, "max_iter": 5, "random_state": 0, "alpha": 0.05}
+    return SparseMultiTaskRepresentation(**(defaults | params))
+
+
+# What it learns
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_sparse_heads_disentangle_where_dense_ones_do_not(device):
+    model = SparseTaskModel(5, mixing="linear", rho=0.5, random_state=0)
+    stream = SparseTaskStream(model, n_tasks=60, n_samples=60, random_state=0)
+    X, factors = model.sample(2000, random_state=1)
+    codes = {
+        penalty: SparseMultiTaskRepresentation(
+            n_components=5,
+            penalty=penalty,
+            alpha=0.4,
+            encoder=linear,
+            max_iter=300,
+            lr=0.02,
+            device=device,
+            random_state=0,
+        )
+        .fit_stream(stream)
+        .transform(X)
+        for penalty in ("l1", "l2")
+    }
+    # Both find the span of the factors; only sparsity finds the factors.
+    assert linear_r_score(factors, codes["l1"]) > 0.98
+    assert linear_r_score(factors, codes["l2"]) > 0.98
+    mcc = {p: mean_correlation_coefficient(factors, codes[p]) for p in codes}
+    assert mcc["l1"] > 0.97
+    assert mcc["l2"] < mcc["l1"] - 0.05
+
+
+def test_fit_learns_the_factors_from_a_table():
+    data = make_sparse_tasks(
+        n_samples=600, n_tasks=120, n_factors=4, return_bunch=True, random_state=1
+    )
+    est = SparseMultiTaskRepresentation(
+        n_components=4,
+        alpha=0.4,
+        encoder=linear,
+        max_iter=300,
+        lr=0.02,
+        random_state=0,
+    )
+    codes = est.fit_transform(data.data, data.target)
+    assert mean_correlation_coefficient(data.factors, codes) > 0.97
+    # Heads on the factors themselves do no better.
+    ideal = SparseMultiTaskRepresentation(n_components=4, alpha=0.4, encoder="identity")
+    ideal.fit(data.factors, data.target)
+    assert est.score(data.data, data.target) > (
+        ideal.score(data.factors, data.target) - 0.01
+    )
+    assert ideal.n_iter_ == 0  # there was nothing to train
+
+
+# Heads
+
+
+def identity(data, **params):
+    """An estimator whose features are the inputs: its heads have references."""
+    params = {
+        "n_components": data.data.shape[1],
+        "encoder": "identity",
+        "normalization": None,
+        "max_iter": 1,
+        "normalize_y": False,
+    } | params
+    return SparseMultiTaskRepresentation(**params)
+
+
+@pytest.mark.parametrize("solver", ["batched", "celer"])
+@pytest.mark.parametrize("missing", [False, True])
+def test_lasso_heads_are_those_of_scikit_learn(data, solver, missing):
+    X, Y = data.data, data.target.copy()
+    if missing:
+        Y[np.random.RandomState(0).uniform(size=Y.shape) < 0.5] = np.nan
+    est = identity(data, alpha=0.1, alpha_mode="absolute", refit="lasso", solver=solver)
+    est.fit(X, Y)
+    for t in range(Y.shape[1]):
+        at = ~np.isnan(Y[:, t])
+        reference = Lasso(alpha=0.1, tol=1e-14, max_iter=100_000)
+        reference.fit(X[at], Y[at, t])
+        np.testing.assert_allclose(est.coef_[t], reference.coef_, atol=1e-6)
+        assert est.intercept_[t] == pytest.approx(reference.intercept_, abs=1e-6)
+    np.testing.assert_array_equal(est.alpha_, 0.1)
+
+
+def test_relaxed_heads_are_least_squares_on_the_support(data):
+    est = identity(data, alpha=0.3).fit(data.data, data.target)
+    assert 0 < est.support_.mean() < 1
+    for t, support in enumerate(est.support_):
+        reference = LinearRegression().fit(data.data[:, support], data.target[:, t])
+        np.testing.assert_allclose(est.coef_[t, support], reference.coef_, atol=1e-8)
+        assert est.intercept_[t] == pytest.approx(reference.intercept_)
+        np.testing.assert_array_equal(est.coef_[t, ~support], 0)
+
+
+def test_ridge_heads_are_those_of_scikit_learn(data):
+    est = identity(data, alpha=0.1, alpha_mode="absolute", penalty="l2")
+    est.fit(data.data, data.target)
+    # scikit-learn's loss is a sum over the samples.
+    reference = Ridge(alpha=0.1 * len(data.data)).fit(data.data, data.target)
+    np.testing.assert_allclose(est.coef_, reference.coef_, atol=1e-8)
+    np.testing.assert_allclose(est.intercept_, reference.intercept_, atol=1e-8)
+
+
+def test_relative_alpha_is_a_fraction_of_each_tasks_largest(data):
+    est = identity(data, alpha=0.25).fit(data.data, data.target)
+    X = data.data - data.data.mean(0)
+    Y = data.target - data.target.mean(0)
+    expected = 0.25 * np.abs(X.T @ Y).max(0) / len(X)
+    np.testing.assert_allclose(est.alpha_, expected)
+
+
+def test_the_unit_of_a_target_changes_nothing_but_its_head(data):
+    X, Y = data.data, data.target
+    scale = 10.0 ** np.arange(-15, 15)
+    plain = quick(alpha=0.2).fit(X, Y)
+    scaled = quick(alpha=0.2).fit(X, Y * scale)
+    np.testing.assert_allclose(plain.transform(X), scaled.transform(X), atol=1e-3)
+    np.testing.assert_array_equal(plain.support_, scaled.support_)
+    np.testing.assert_allclose(
+        plain.predict(X), scaled.predict(X) / scale, rtol=1e-3, atol=1e-3
+    )
+
+
+def test_without_intercept_heads_pass_through_zero(data):
+    est = quick(fit_intercept=False).fit(data.data, data.target)
+    np.testing.assert_array_equal(est.intercept_, 0)
+
+
+def test_heads_belong_to_the_features_of_transform(data, fitted):
+    prediction = fitted.transform(data.data) @ fitted.coef_.T + fitted.intercept_
+    np.testing.assert_allclose(fitted.predict(data.data), prediction)
+    assert fitted.coef_.shape == fitted.support_.shape == (30, 4)
+    np.testing.assert_array_equal(fitted.feature_usage_, fitted.support_.sum(0))
+
+
+def test_statistics_at_the_end_are_those_of_the_training_rows(data, fitted):
+    Z = fitted.transform(data.data)
+    np.testing.assert_allclose(Z.mean(0), 0, atol=1e-5)
+    np.testing.assert_allclose(Z.std(0), 1, atol=1e-3)
+
+
+# Missing and degenerate labels
+
+
+def test_missing_labels_are_left_out_of_the_score(data):
+    Y = data.target.copy()
+    Y[::3, ::2] = np.nan
+    est = quick().fit(data.data, Y)
+    prediction = est.predict(data.data)
+    r2 = [
+        LinearRegression.score(_Constant(p[~np.isnan(y)]), None, y[~np.isnan(y)])
+        for y, p in zip(Y.T, prediction.T, strict=True)
+    ]
+    assert est.score(data.data, Y) == pytest.approx(np.mean(r2))
+
+
+class _Constant(LinearRegression):
+    """Predicts what it was given, to borrow scikit-learn's score."""
+
+    def __init__(self, prediction=None):
+        self.prediction = prediction
+
+    def predict(self, X):
+        return self.prediction
+
+
+def test_a_task_without_labels_gets_a_head_of_nan(data):
+    Y = data.target.copy()
+    Y[:, 3] = np.nan
+    with pytest.warns(
+        UserWarning, match=r"1 of 30 tasks have no label \(columns \[3\]"
+    ):
+        est = quick().fit(data.data, Y)
+    assert np.isnan(est.coef_[3]).all()
+    assert np.isnan(est.predict(data.data)[:, 3]).all()
+    assert np.isfinite(np.delete(est.coef_, 3, axis=0)).all()
+    # It does not count, even where a label appears later.
+    assert est.score(data.data, data.target) == pytest.approx(
+        est.score(data.data, Y), abs=1e-12
+    )
+
+
+def test_constant_targets_and_single_labels_get_constant_heads(data):
+    Y = data.target.copy()
+    Y[:, 0] = 7.0
+    Y[1:, 1] = np.nan
+    est = quick().fit(data.data, Y)
+    np.testing.assert_array_equal(est.coef_[:2], 0)
+    prediction = est.predict(data.data)
+    np.testing.assert_allclose(prediction[:, 0], 7.0)
+    np.testing.assert_allclose(prediction[:, 1], Y[0, 1])
+
+
+def test_a_column_is_one_task(data):
+    X, y = data.data, data.target[:, 0]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "No head uses features")
+        flat, column = quick().fit(X, y), quick().fit(X, y[:, None])
+    assert flat.predict(X).shape == (200,)
+    assert column.predict(X).shape == (200, 1)
+    np.testing.assert_array_equal(flat.coef_, column.coef_)
+
+
+def test_unused_features_are_reported(data):
+    with pytest.warns(UserWarning, match=r"No head uses features .* lower alpha"):
+        # One task cannot use what a penalty this large forbids.
+        quick(alpha=0.99).fit(data.data, data.target[:, 0])
+
+
+# Streams
+
+
+def test_a_stream_leaves_no_heads(data):
+    est = quick().fit_stream([(data.data, data.target)])
+    assert est.transform(data.data).shape == (200, 4)
+    for use in (
+        lambda: est.coef_,
+        lambda: est.predict(data.data),
+        lambda: est.score(data.data, data.target),
+    ):
+        with pytest.raises(AttributeError, match="no coef_ after fit_stream"):
+            use()
+    # A fit afterwards brings them.
+    assert est.fit(data.data, data.target).coef_.shape == (30, 4)
+
+
+def test_forms_of_a_stream_agree(data):
+    X, Y = data.data, data.target
+    batch = TaskBatch(X, Y.T)
+    streams = (
+        [(X, Y)],
+        [batch],
+        iter([batch] * 5),
+        [TaskBatch(X, Y.T, np.arange(200))],
+    )
+    codes = [quick().fit_stream(stream).transform(X) for stream in streams]
+    for other in codes[1:]:
+        np.testing.assert_allclose(other, codes[0], atol=1e-5)
+
+
+def test_separate_rows_train_as_shared_ones_do(data):
+    X, Y = data.data, data.target
+    index = np.tile(np.arange(200), (30, 1))
+    shared = quick().fit_stream([TaskBatch(X, Y.T)]).transform(X)
+    separate = quick().fit_stream([TaskBatch(X, Y.T, index)]).transform(X)
+    np.testing.assert_allclose(separate, shared, atol=1e-4)
+
+
+def test_a_stream_that_ends_ends_the_training(data):
+    batch = TaskBatch(data.data, data.target.T)
+    assert quick(max_iter=9).fit_stream(iter([batch] * 4)).n_iter_ == 4
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ([], "source is empty"),
+        (3, "source must be an iterable"),
+        (["abc"], "must yield TaskBatch instances or .* got str"),
+        (
+            [TaskBatch(np.zeros((4, n)) + np.eye(4)[:, :n], np.eye(4)) for n in (2, 3)],
+            r"inputs of one shape; it went from \(2,\) to \(3,\)",
+        ),
+    ],
+)
+def test_bad_streams(source, message):
+    with pytest.raises(ValueError, match=message):
+        quick().fit_stream(source)
+
+
+# Inputs
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_images(dtype):
+    rng = np.random.RandomState(0)
+    X = rng.randint(0, 256, size=(40, 8, 8, 3)).astype(dtype)
+    X = X / np.float32(255) if dtype is np.float32 else X
+    Y = rng.normal(size=(40, 20))
+    est = quick().fit(X, Y)
+    Z = est.transform(X)
+    assert Z.dtype == np.float32
+    assert Z.shape == (40, 4)
+    assert est.predict(X).shape == (40, 20)
+    with pytest.raises(
+        ValueError, match=r"shape \(8, 8, 3\), as in fit; got \(8, 9, 3\)"
+    ):
+        est.transform(np.zeros((2, 8, 9, 3), dtype))
+
+
+def test_8_bit_images_are_those_in_the_unit_interval():
+    rng = np.random.RandomState(0)
+    X = rng.randint(0, 256, size=(40, 8, 8, 3)).astype(np.uint8)
+    Y = rng.normal(size=(40, 20))
+    as_float = quick().fit(X / np.float32(255), Y).transform(X / np.float32(255))
+    np.testing.assert_allclose(quick().fit(X, Y).transform(X), as_float, atol=1e-4)
+
+
+def test_an_8_bit_table_is_a_table(data):
+    X = (data.data * 20 + 100).clip(0, 255).astype(np.uint8)
+    same = quick().fit(X.astype(float), data.target).transform(X.astype(float))
+    np.testing.assert_allclose(quick().fit(X, data.target).transform(X), same)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_transform_keeps_the_dtype(data, fitted, dtype):
+    X = data.data.astype(dtype)
+    assert fitted.transform(X).dtype == dtype
+    np.testing.assert_allclose(
+        fitted.transform(X), fitted.transform(data.data), atol=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        nn.Sequential(nn.Linear(4, 9), nn.Tanh(), nn.Linear(9, 4)),
+        linear,
+        "mlp",
+        "identity",
+    ],
+)
+@pytest.mark.parametrize("normalization", ["batch", "layer", None])
+def test_encoders(data, encoder, normalization):
+    est = quick(encoder=encoder, normalization=normalization)
+    est.fit(data.data, data.target)
+    assert np.isfinite(est.predict(data.data)).all()
+
+
+def test_the_users_module_is_left_alone(data):
+    module = nn.Linear(4, 4)
+    before = module.weight.detach().clone()
+    est = quick(encoder=module, lr=0.1).fit(data.data, data.target)
+    torch.testing.assert_close(module.weight, before)
+    assert not torch.equal(est.module_.encoder.weight.cpu(), before)
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"alpha": 0.0}, r"alpha must lie in \(0, 1\].* got 0.0"),
+        ({"alpha": 1.5}, r"alpha must lie in \(0, 1\].* got 1.5"),
+        ({"alpha": -1.0, "alpha_mode": "absolute"}, "'alpha' parameter"),
+        ({"penalty": "l3"}, "'penalty' parameter.*'l3'"),
+        ({"solver": "lars"}, "'solver' parameter.*'lars'"),
+        ({"encoder": "resnet"}, "'encoder' parameter.*'resnet'"),
+        ({"encoder": nn.Linear(4, 7)}, r"encoder must return .* got \(100, 7\)"),
+        ({"n_components": 0}, "'n_components' parameter"),
+        ({"lr": 1e30, "max_iter": 20}, "NaN or infinite features .* lower lr"),
+    ],
+)
+def test_bad_parameters(data, params, message):
+    with pytest.raises(ValueError, match=message):
+        quick(**params).fit(data.data, data.target)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_bad_X(data, value):
+    X = data.data.copy()
+    X[3, 1] = value
+    with pytest.raises(ValueError, match="Input X contains"):
+        quick().fit(X, data.target)
+
+
+def test_bad_y(data, fitted):
+    X, Y = data.data, data.target
+    infinite = Y.copy()
+    infinite[2, 2] = np.inf
+    with pytest.raises(ValueError, match="Input y contains infinity"):
+        quick().fit(X, infinite)
+    with pytest.raises(ValueError, match="y holds no label at all"):
+        quick().fit(X, np.full_like(Y, np.nan))
+    with pytest.raises(ValueError, match="as many rows, got 200 and 199"):
+        quick().fit(X, Y[:-1])
+    with pytest.raises(ValueError, match=r"y must have shape \(200, 30\)"):
+        fitted.score(X, Y[:, :2])
+    with pytest.raises(ValueError, match="y must label at least two"):
+        fitted.score(X, np.full_like(Y, np.nan))
+
+
+# Life as an estimator
+
+
+def test_the_seed_decides_everything(data):
+    X, Y = data.data, data.target
+    torch.manual_seed(5)
+    first = quick(random_state=3).fit(X, Y)
+    state = torch.get_rng_state()
+    torch.manual_seed(6)
+    again = quick(random_state=3).fit(X, Y)
+    other = quick(random_state=4).fit(X, Y)
+    np.testing.assert_array_equal(first.transform(X), again.transform(X))
+    np.testing.assert_array_equal(first.coef_, again.coef_)
+    assert not np.array_equal(first.coef_, other.coef_)
+    # The global generator of torch is the user's.
+    torch.manual_seed(5)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_alpha_warms_up(data):
+    est = quick(alpha=0.4, alpha_warmup=0.5, max_iter=10).fit(data.data, data.target)
+    np.testing.assert_allclose(
+        est.history_["alpha"], 0.4 * np.minimum(np.arange(1, 11) / 5, 1)
+    )
+    flat = quick(alpha=0.4, alpha_warmup=0.0).fit(data.data, data.target)
+    np.testing.assert_array_equal(flat.history_["alpha"], 0.4)
+
+
+def test_history_is_a_table_of_the_steps(fitted):
+    assert set(fitted.history_) == {"loss", "alpha", "active"}
+    assert all(
+        len(column) == 60 == fitted.n_iter_ for column in fitted.history_.values()
+    )
+    loss = fitted.history_["loss"]
+    assert loss[-10:].mean() < loss[:10].mean()
+    assert (fitted.history_["active"] <= 1).all()
+
+
+def test_pickle(data, fitted):
+    copy = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(copy.predict(data.data), fitted.predict(data.data))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_model_moves_between_devices(data, device):
+    est = quick(device=device).fit(data.data, data.target)
+    expected = est.transform(data.data)
+    moved = pickle.loads(pickle.dumps(est)).set_params(device="cpu")
+    np.testing.assert_allclose(moved.transform(data.data), expected, atol=1e-6)
+
+
+def test_pipeline_and_grid_search(data):
+    pipe = make_pipeline(StandardScaler(), quick())
+    search = GridSearchCV(
+        pipe, {"sparsemultitaskrepresentation__alpha": [0.05, 0.9]}, cv=2
+    )
+    search.fit(data.data, data.target)
+    assert search.best_params_ == {"sparsemultitaskrepresentation__alpha": 0.05}
+    names = search.best_estimator_.get_feature_names_out()
+    assert names[0] == "sparsemultitaskrepresentation0"
+    assert len(names) == 4
+
+
+def test_callbacks_of_scikit_learn_see_every_epoch(data):
+    class Recorder:
+        def __init__(self):
+            self.begun, self.ended = [], []
+
+        def setup(self, estimator, context):
+            pass
+
+        def teardown(self, estimator, context):
+            pass
+
+        def on_fit_task_begin(self, estimator, context):
+            self.begun.append(context.task_name)
+
+        def on_fit_task_end(self, estimator, context):
+            self.ended.append(context.task_name)
+            return self.stop and context.task_name == "epoch"
+
+    recorder = Recorder()
+    recorder.stop = False
+    quick(max_iter=50).set_callbacks(recorder).fit(data.data, data.target)
+    assert recorder.begun == ["fit", "epoch", "epoch", "epoch"]
+    assert recorder.ended == ["epoch", "epoch", "epoch", "fit"]
+
+    recorder.stop = True
+    est = quick(max_iter=50).set_callbacks(recorder).fit(data.data, data.target)
+    assert est.n_iter_ == 20
+
+
+def test_skorch_callbacks_and_log(data, capsys):
+    from skorch.callbacks import Callback
+
+    class Counter(Callback):
+        steps = 0
+
+        def on_batch_end(self, net, **kwargs):
+            type(self).steps += 1
+
+    est = quick(callbacks=[Counter()], verbose=1).fit(data.data, data.target)
+    assert Counter.steps == est.n_iter_ == 5
+    assert "train_loss" in capsys.readouterr().out
+
+
+def test_clone_and_repr():
+    est = SparseMultiTaskRepresentation(n_components=3, alpha=0.3)
+    assert repr(est) == "SparseMultiTaskRepresentation(alpha=0.3, n_components=3)"
+    assert clone(est).get_params() == est.get_params()
+
+
+def test_fresh_tasks_follow_the_stream():
+    model = SparseTaskModel(3, random_state=0)
+    stream = SparseTaskStream(model, n_tasks=5, n_samples=20, random_state=0)
+    steps = [batch.y for batch in islice(stream, 2)]
+    assert not np.array_equal(*steps)
