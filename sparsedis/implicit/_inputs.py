@@ -1,7 +1,9 @@
 """What every layer does to its arguments before the inner problem."""
 
+import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 
@@ -28,6 +30,9 @@ class Tasks:
 
     dtype : torch.dtype
         What the layer returns. The arithmetic in between is in float64.
+
+    target : str
+        What the layer calls its targets.
     """
 
     Z: torch.Tensor
@@ -36,6 +41,7 @@ class Tasks:
     total: torch.Tensor
     batch_shape: tuple
     dtype: torch.dtype
+    target: str = "y"
 
     def parameter(self, value, name, *, minimum=0.0):
         """Read a penalty: a number, or one per task, finite and not negative."""
@@ -49,8 +55,9 @@ class Tasks:
                 f"{name} must be a number or one per task, of shape "
                 f"{tuple(self.batch_shape)}; got shape {tuple(value.shape)}."
             ) from None
-        bad = ~(torch.isfinite(value) & (value >= minimum))
-        if bool(bad.any()):
+        # NaN passes no comparison.
+        if not all(minimum <= bound < math.inf for bound in _range(value)):
+            bad = ~(torch.isfinite(value) & (value >= minimum))
             t = int(bad.nonzero()[0])
             raise ValueError(
                 f"{name} must be finite and >= {minimum:g}, got {float(value[t]):g}"
@@ -73,7 +80,7 @@ class Tasks:
         return f" for task {t}" if self.batch_shape else ""
 
 
-def read_tasks(Z, y, *, mask=None, sample_weight=None, target_ndim=0):
+def read_tasks(Z, y, *, mask=None, sample_weight=None, target_ndim=0, target="y"):
     """Check and flatten the arguments of a layer.
 
     Parameters
@@ -86,6 +93,8 @@ def read_tasks(Z, y, *, mask=None, sample_weight=None, target_ndim=0):
         Non-negative weights; treated as constants.
     target_ndim : int, default=0
         Axes of one target.
+    target : str, default="y"
+        What the layer calls ``y``.
 
     Returns
     -------
@@ -95,7 +104,7 @@ def read_tasks(Z, y, *, mask=None, sample_weight=None, target_ndim=0):
         got = Z.dtype if isinstance(Z, torch.Tensor) else type(Z).__name__
         raise ValueError(f"Z must be a tensor of a floating dtype, got {got}.")
     if not isinstance(y, torch.Tensor):
-        raise ValueError(f"y must be a tensor, got {type(y).__name__}.")
+        raise ValueError(f"{target} must be a tensor, got {type(y).__name__}.")
     if Z.ndim < 2 or 0 in Z.shape:
         raise ValueError(
             "Z must have shape (..., n_samples, n_features) and hold something, got "
@@ -103,10 +112,11 @@ def read_tasks(Z, y, *, mask=None, sample_weight=None, target_ndim=0):
         )
     n_samples, k = Z.shape[-2:]
     lead = y.ndim - target_ndim
-    if lead < 1 or y.shape[lead - 1] != n_samples:
+    if lead < 1 or y.shape[lead - 1] != n_samples or 0 in y.shape:
+        shape = f"(..., {n_samples}{', n_outputs' * target_ndim})"
         raise ValueError(
-            f"y must have shape (..., {n_samples}{', n_outputs' * target_ndim}) to go "
-            f"with Z of shape {tuple(Z.shape)}; got {tuple(y.shape)}."
+            f"{target} must have shape {shape} to go with Z of shape "
+            f"{tuple(Z.shape)}; got {tuple(y.shape)}."
         )
     target_shape = y.shape[lead:]
     weights = {"mask": mask, "sample_weight": sample_weight}
@@ -115,11 +125,11 @@ def read_tasks(Z, y, *, mask=None, sample_weight=None, target_ndim=0):
             raise ValueError(
                 f"{name} must have shape (..., {n_samples}), got {tuple(value.shape)}."
             )
-    shapes = {"Z": Z.shape[:-2], "y": y.shape[: lead - 1]}
+    shapes = {"Z": Z.shape[:-2], target: y.shape[: lead - 1]}
     shapes |= {name: v.shape[:-1] for name, v in weights.items() if v is not None}
     try:
-        batch_shape = torch.broadcast_shapes(*shapes.values())
-    except RuntimeError:
+        batch_shape = np.broadcast_shapes(*shapes.values())
+    except ValueError:
         raise ValueError(
             "The leading axes of the arguments must broadcast, got "
             + ", ".join(f"{name}: {tuple(shape)}" for name, shape in shapes.items())
@@ -155,8 +165,11 @@ def read_tasks(Z, y, *, mask=None, sample_weight=None, target_ndim=0):
         used = weight > 0
         Z = torch.where(used.unsqueeze(-1), Z, 0.0)
         y = torch.where(used.reshape(*used.shape, *[1] * target_ndim), y, 0)
-    tasks = Tasks(Z, y, weight, total, tuple(batch_shape), dtype)
-    for name, value in (("Z", Z), ("y", y)):
+    tasks = Tasks(Z, y, weight, total, tuple(batch_shape), dtype, target)
+    for name, value in (("Z", Z), (target, y)):
+        # One pass without copies; the details only where something is wrong.
+        if torch.isfinite(value.sum()):
+            continue
         finite = torch.isfinite(value).flatten(1).all(1)
         if not bool(finite.all()):
             t = int((~finite).nonzero()[0])
@@ -165,6 +178,10 @@ def read_tasks(Z, y, *, mask=None, sample_weight=None, target_ndim=0):
                 f"{'' if len(value) == 1 else tasks._where(t)}."
             )
     return tasks
+
+
+def _range(value):
+    return (float(bound) for bound in value.detach().aminmax())
 
 
 def _read_weight(batch_shape, n_samples, dtype, mask, sample_weight, device):

@@ -2,8 +2,8 @@
 
 import torch
 
-from sparsedis.implicit._inputs import centre, read_tasks, scale_rows
-from sparsedis.implicit._squared import pack, solve_squared
+from sparsedis.implicit._inputs import read_tasks
+from sparsedis.implicit._squared import SquaredLoss, pack, prepare, solve_squared
 from sparsedis.solvers.lasso import solve_lasso
 
 _SOLVERS = ("auto", "batched", "celer")
@@ -141,14 +141,17 @@ def lasso(
     if solver == "auto" and isinstance(Z, torch.Tensor):
         by_celer = Z.device.type == "cpu" and Z.shape[-1] > 32
 
-    def solve(Z, y, gram, alpha, l2):
+    def solve(loss, alpha, l2):
+        gram_form = loss.gram, loss.corr[..., 0], loss.y_sq, alpha, l2
+        how = {"tol": tol, "max_iter": max_iter}
         if by_celer:
             from sparsedis.solvers._celer import solve_lasso_celer
 
-            return solve_lasso_celer(Z, y, gram, alpha, l2, tol=tol, max_iter=max_iter)
-        corr = (Z.mT @ y.unsqueeze(-1)).squeeze(-1)
-        y_sq = (y * y).sum(-1)
-        return solve_lasso(gram, corr, y_sq, alpha, l2, tol=tol, max_iter=max_iter)
+            Z, Y = loss.scaled()
+            w, info = solve_lasso_celer(Z, Y[..., 0], *gram_form, **how)
+        else:
+            w, info = solve_lasso(*gram_form, **how)
+        return w.unsqueeze(-1), info
 
     w, intercept, info = solve_squared(
         Z,
@@ -199,6 +202,5 @@ def lasso_alpha_max(Z, y, *, mask=None, sample_weight=None, fit_intercept=False)
     tensor(1.5000)
     """
     tasks = read_tasks(Z, y, mask=mask, sample_weight=sample_weight)
-    Z, y = centre(tasks)[:2] if fit_intercept else (tasks.Z, tasks.y)
-    Z, y = scale_rows(tasks, Z, y)
-    return tasks.unflatten_bound((Z.mT @ y.unsqueeze(-1)).squeeze(-1).abs().amax(-1))
+    loss = SquaredLoss.of(*prepare(tasks, fit_intercept)[:3])
+    return tasks.unflatten_bound(loss.corr.abs().amax((1, 2)))

@@ -87,9 +87,9 @@ def ridge(
     tensor([1.5000, 0.5000])
     """
 
-    def solve(Z, y, gram, _, l2):
-        corr = (Z.mT @ y.unsqueeze(-1)).squeeze(-1)
-        return solve_ridge(gram, corr, (y * y).sum(-1), l2, tol=tol)
+    def solve(loss, _, l2):
+        w, info = solve_ridge(loss.gram, loss.corr[..., 0], loss.y_sq, l2, tol=tol)
+        return w.unsqueeze(-1), info
 
     w, intercept, info = solve_squared(
         Z,

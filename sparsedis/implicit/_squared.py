@@ -1,80 +1,156 @@
-"""Implicit gradients of the problems with a squared loss and an l1 or l2 penalty."""
+"""Implicit gradients of the problems with a squared loss."""
 
+import math
 import warnings
+from typing import NamedTuple
 
 import torch
 from torch.autograd.function import once_differentiable
 
 from sparsedis.implicit._inputs import centre, read_tasks, scale_rows
+from sparsedis.solvers._groups import Rows, add_blocks, directions, penalty_hessian
 from sparsedis.solvers._info import SolverInfo, warn_if_not_converged
 from sparsedis.solvers._linalg import solve_on_support
 
 
+class SquaredLoss(NamedTuple):
+    """``1/(2n) ||Y - ZW||^2`` of a batch of tasks, in Gram form.
+
+    Attributes
+    ----------
+    gram : tensor of shape (n_tasks, k, k) or (1, k, k)
+        ``Z'Z / n``.
+
+    corr : tensor of shape (n_tasks, k, c)
+        ``Z'Y / n``.
+
+    y_sq : tensor of shape (n_tasks,)
+        ``||Y||^2 / n``.
+
+    Z : tensor of shape (n_tasks, n_samples, k) or (1, n_samples, k)
+
+    Y : tensor of shape (n_tasks, n_samples, c)
+
+    n : int
+        1 where ``Z`` and ``Y`` are scaled already.
+    """
+
+    gram: torch.Tensor
+    corr: torch.Tensor
+    y_sq: torch.Tensor
+    Z: torch.Tensor
+    Y: torch.Tensor
+    n: int
+
+    @classmethod
+    def of(cls, Z, Y, n):
+        """Form the products."""
+        return cls(
+            (Z.mT @ Z).div_(n),
+            (Z.mT @ Y).div_(n),
+            (Y * Y).sum((1, 2)).div_(n),
+            Z,
+            Y,
+            n,
+        )
+
+    def scaled(self):
+        """Features and targets with ``1/n`` in them."""
+        factor = 1 / math.sqrt(self.n)
+        return self.Z * factor, self.Y * factor
+
+
 class _SquaredLoss(torch.autograd.Function):
-    """``argmin_w 1/2 ||y - Zw||^2 + alpha ||w||_1 + l2/2 ||w||^2``, per task.
+    """``argmin_W 1/(2n) ||Y - ZW||^2 + alpha sum_j ||W_j|| + l2/2 ||W||^2``, per task.
 
     The gradient is that of the solution on its support S, where
-    ``(Z_S'Z_S + l2 I) w_S = Z_S'y - alpha sign(w_S)``: one linear system per task,
-    whatever the solver did (method: implicit differentiation, Bertrand et al. 2022).
+    ``(Z_S'Z_S / n + l2) W_S + alpha W_S / ||W_S|| = Z_S'Y / n``, row by row: one linear
+    system per task, whatever the solver did (implicit differentiation, Bertrand et al.
+    2022).
     """
 
     @staticmethod
-    def forward(ctx, Z, y, alpha, l2, solve):
-        gram = Z.mT @ Z
-        w, info = solve(Z, y, gram, alpha, l2)
-        ctx.save_for_backward(Z, y, gram, l2, w, info.support)
+    def forward(ctx, Z, Y, alpha, l2, n, solve):
+        loss = SquaredLoss.of(Z, Y, n)
+        W, info = solve(loss, alpha, l2)
+        ctx.n = n
+        ctx.save_for_backward(Z, Y, loss.gram, alpha, l2, W, info.support)
         ctx.mark_non_differentiable(info.gap, info.n_iter, info.converged, info.support)
-        return w, info.gap, info.n_iter, info.converged, info.support
+        return W, info.gap, info.n_iter, info.converged, info.support
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad, *_):
-        Z, y, gram, l2, w, support = ctx.saved_tensors
-        hessian = gram + torch.diag_embed(l2.unsqueeze(-1).expand_as(w))
-        u, singular = solve_on_support(hessian, grad, support)
+        Z, Y, gram, alpha, l2, W, support = ctx.saved_tensors
+        # What multiplies alpha in the optimality condition: signs where c = 1.
+        towards = torch.sign(W) if W.shape[-1] == 1 else directions(W)
+        U, singular = _solve_adjoint(gram, grad, alpha, l2, W, support)
         if bool(singular.any()):
-            warnings.warn(
-                "The features in the support of a task are linearly dependent, so its "
-                "solution is not unique; the minimum-norm gradient is used. A "
-                "positive l2 makes the solution unique.",
-                RuntimeWarning,
-                stacklevel=2,
-            )
-        grad_Z = grad_y = grad_alpha = grad_l2 = None
-        Zu = (Z @ u.unsqueeze(-1)).squeeze(-1)
+            warn_of_dependence()
+        grad_Z = grad_Y = grad_alpha = grad_l2 = None
+        c = W.shape[-1]
+        U_n = U / ctx.n
+        ZW, ZU = (Z @ torch.cat([W, U_n], -1)).split(c, -1)
         if ctx.needs_input_grad[0]:
-            residual = y - (Z @ w.unsqueeze(-1)).squeeze(-1)
+            # R U' - ZU W', as one product of inner size 2c.
+            left, right = torch.cat([Y - ZW, ZU], -1), torch.cat([U_n, -W], -1)
+            grad_Z = left @ right.mT
             if len(Z) == 1:
-                grad_Z = (residual.mT @ u - Zu.mT @ w).unsqueeze(0)
-            else:
-                grad_Z = torch.baddbmm(
-                    residual.unsqueeze(-1) * u.unsqueeze(-2),
-                    Zu.unsqueeze(-1),
-                    w.unsqueeze(-2),
-                    alpha=-1,
-                )
+                grad_Z = grad_Z.sum(0, keepdim=True)
         if ctx.needs_input_grad[1]:
-            grad_y = Zu
+            grad_Y = ZU
         if ctx.needs_input_grad[2]:
-            grad_alpha = -(u * torch.sign(w)).sum(-1)
+            grad_alpha = -(U * towards).sum((1, 2))
         if ctx.needs_input_grad[3]:
-            grad_l2 = -(u * w).sum(-1)
-        return grad_Z, grad_y, grad_alpha, grad_l2, None
+            grad_l2 = -(U * W).sum((1, 2))
+        return grad_Z, grad_Y, grad_alpha, grad_l2, None, None
 
 
-def solve_squared(Z, y, alpha, l2, solve, *, name, fit_intercept, tol, **read):
+def _solve_adjoint(gram, grad, alpha, l2, W, support):
+    """Solve the derivative of the optimality condition for the cotangent."""
+    c = W.shape[-1]
+    if c == 1:
+        hessian = gram + torch.diag_embed(l2.unsqueeze(-1).expand_as(support))
+        u, singular = solve_on_support(hessian, grad.squeeze(-1), support)
+        return u.unsqueeze(-1), singular
+    rows = Rows(support)
+    active = rows.gather(W)
+    blocks = penalty_hessian(active, alpha.unsqueeze(-1))
+    blocks.diagonal(dim1=-2, dim2=-1).add_(l2[:, None, None])
+    eye = torch.eye(c, dtype=W.dtype, device=W.device)
+    hessian = rows.block(gram)[:, :, None, :, None] * eye[:, None, :]
+    hessian = add_blocks(hessian, blocks).flatten(3).flatten(1, 2)
+    u, singular = solve_on_support(
+        hessian, rows.gather(grad).flatten(1), rows.valid.repeat_interleave(c, 1)
+    )
+    return rows.scatter(u.reshape(*rows.index.shape, c)), singular
+
+
+def warn_of_dependence():
+    """Say that a gradient is one of many."""
+    warnings.warn(
+        "The features in the support of a task are linearly dependent, so its "
+        "solution is not unique; the minimum-norm gradient is used. A "
+        "positive l2 makes the solution unique.",
+        RuntimeWarning,
+        stacklevel=3,
+    )
+
+
+def solve_squared(Z, Y, alpha, l2, solve, *, name, fit_intercept, tol, **read):
     """Run a layer with a squared loss: read, centre, solve, certify, undo.
 
     Parameters
     ----------
-    Z, y : tensor
+    Z, Y : tensor
         As the layer got them.
 
     alpha, l2 : callable
         Each reads its penalty off the tasks.
 
     solve : callable
-        ``(Z, y, gram, alpha, l2) -> w, info``.
+        ``(loss, alpha, l2) -> W, info``, with a :class:`SquaredLoss` and ``W`` of
+        shape (n_tasks, k, c).
 
     name : str
         The layer, for messages.
@@ -88,26 +164,60 @@ def solve_squared(Z, y, alpha, l2, solve, *, name, fit_intercept, tol, **read):
 
     Returns
     -------
-    w : tensor of shape (..., k)
+    W : tensor of shape (..., k) or (..., k, c)
 
-    intercept : tensor of shape (...) or None
+    intercept : tensor of shape (...) or (..., c), or None
 
     info : SolverInfo
     """
-    tasks = read_tasks(Z, y, **read)
+    tasks = read_tasks(Z, Y, **read)
     if not tasks.y.is_floating_point():
-        raise ValueError(f"y must be of a floating dtype, got {tasks.y.dtype}.")
-    Z, y = tasks.Z, tasks.y
-    if fit_intercept:
-        Z, y, Z_mean, y_mean = centre(tasks)
-    Z, y = scale_rows(tasks, Z, y)
-    w, *certificate = _SquaredLoss.apply(Z, y, alpha(tasks), l2(tasks), solve)
+        raise ValueError(
+            f"{tasks.target} must be of a floating dtype, got {tasks.y.dtype}."
+        )
+    Z, Y, n, means = prepare(tasks, fit_intercept)
+    W, *certificate = _SquaredLoss.apply(Z, Y, alpha(tasks), l2(tasks), n, solve)
     info = SolverInfo(*certificate)
     warn_if_not_converged(info, tol, name)
+    flat = tasks.y.ndim == 2
     intercept = None
     if fit_intercept:
-        intercept = tasks.unflatten(y_mean - (Z_mean * w).sum(-1))
-    return tasks.unflatten(w), intercept, info.reshape(tasks.batch_shape)
+        Z_mean, Y_mean = means
+        fitted = (Z_mean.unsqueeze(-2) @ W).squeeze(-2)
+        intercept = tasks.unflatten(Y_mean - (fitted.squeeze(-1) if flat else fitted))
+    W = tasks.unflatten(W.squeeze(-1) if flat else W)
+    return W, intercept, info.reshape(tasks.batch_shape)
+
+
+def prepare(tasks, fit_intercept):
+    """Centre and weight the data of every task.
+
+    Parameters
+    ----------
+    tasks : Tasks
+    fit_intercept : bool
+
+    Returns
+    -------
+    Z : tensor of shape (n_tasks, n_samples, k) or (1, n_samples, k)
+
+    Y : tensor of shape (n_tasks, n_samples, c)
+        Single targets have ``c = 1``.
+
+    n : int
+        What the squared loss is to be divided by; 1 where the weights, which are then
+        in the rows, say it.
+
+    means : pair of tensors
+        Of features and targets; zero without an intercept.
+    """
+    Z, Y, means = tasks.Z, tasks.y, (0.0, 0.0)
+    if fit_intercept:
+        Z, Y, *means = centre(tasks)
+    n = Z.shape[1]
+    if tasks.weight is not None:
+        (Z, Y), n = scale_rows(tasks, Z, Y), 1
+    return Z, Y if Y.ndim == 3 else Y.unsqueeze(-1), n, means
 
 
 def pack(w, intercept, info, fit_intercept, return_info):

@@ -15,7 +15,7 @@ _TOL = 1e-6
 _MAX_ITER = 20
 
 
-def solve_lasso_celer(Z, y, gram, alpha, l2, *, tol=1e-12, max_iter=1000):
+def solve_lasso_celer(Z, y, gram, corr, y_sq, alpha, l2, *, tol=1e-12, max_iter=1000):
     """Solve Lasso or elastic-net problems with celer's working sets, on the CPU.
 
     celer finds the support of each task; :func:`~sparsedis.solvers.lasso.solve_lasso`
@@ -31,11 +31,8 @@ def solve_lasso_celer(Z, y, gram, alpha, l2, *, tol=1e-12, max_iter=1000):
     y : tensor of shape (n_tasks, n_samples)
         Targets, likewise.
 
-    gram : tensor of shape (n_tasks, k, k) or (1, k, k)
-        ``Z'Z``.
-
-    alpha, l2 : tensor of shape (n_tasks,)
-        Penalties, non-negative.
+    gram, corr, y_sq, alpha, l2 : tensor
+        As in :func:`~sparsedis.solvers.lasso.solve_lasso`.
 
     tol : float, default=1e-12
         Duality gap, relative to the objective at zero.
@@ -58,16 +55,9 @@ def solve_lasso_celer(Z, y, gram, alpha, l2, *, tol=1e-12, max_iter=1000):
             for t, (target, l2) in enumerate(zip(targets, ridges, strict=True))
         ]
     )
-    corr = (Z.mT @ y.unsqueeze(-1)).squeeze(-1)
+    start = torch.from_numpy(start).to(y)
     return solve_lasso(
-        gram,
-        corr,
-        (y * y).sum(-1),
-        alpha,
-        l2,
-        start=torch.from_numpy(start).to(y),
-        tol=tol,
-        max_iter=max_iter,
+        gram, corr, y_sq, alpha, l2, start=start, tol=tol, max_iter=max_iter
     )
 
 

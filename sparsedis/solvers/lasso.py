@@ -11,7 +11,7 @@ are formed, and both Newton steps and the duality gap cost k^2 or k^3 per task.
 import torch
 
 from sparsedis.solvers._info import SolverInfo
-from sparsedis.solvers._linalg import restrict
+from sparsedis.solvers._linalg import solve_active
 from sparsedis.solvers.ridge import solve_ridge
 
 # Where the active-set iteration finds the solution at all it does so in a handful of
@@ -58,42 +58,48 @@ def solve_lasso(gram, corr, y_sq, alpha, l2, *, start=None, tol=1e-12, max_iter=
 
     info : SolverInfo
     """
-
-    def certify(w, at):
-        return lasso_gap(w, _take(gram, at), corr[at], y_sq[at], alpha[at], l2[at])
-
     problem = _Normalised(gram, corr, alpha, l2)
-    start = torch.zeros_like(corr) if start is None else start / problem.scale
-    v, n_iter = _active_set(problem, start)
+    v, n_iter = _active_set(problem, None if start is None else start / problem.scale)
     w = v * problem.scale
     gap = lasso_gap(w, gram, corr, y_sq, alpha, l2)
 
-    # Without an l1 term the certificate and the minimum-norm choice are Ridge's.
     smooth = alpha == 0
-    at = smooth.nonzero().flatten()
-    if len(at):
+    if bool(smooth.any()):
+        # The certificate and the minimum-norm choice are Ridge's.
+        at = smooth.nonzero().flatten()
         w[at], ridge = solve_ridge(_take(gram, at), corr[at], y_sq[at], l2[at], tol=tol)
         gap[at] = ridge.gap
-
-    at = (~smooth & ~(gap <= tol)).nonzero().flatten()
+    at = (~(smooth | (gap <= tol))).nonzero().flatten()
     if len(at):
-        problem, v, start = problem.take(at), v[at], start[at]
-        # An iterate no better than its start would only slow the next stage down.
-        better = gap[at] < certify(start * problem.scale, at)
-        v = torch.where(better.unsqueeze(-1), v, start)
-        w[at] = v * problem.scale
+        gram_form = tuple(_take(part, at) for part in (gram, corr, y_sq, alpha, l2))
+        first = torch.zeros_like(w[at]) if start is None else start[at]
+        # An iterate no better than its start would only slow the descent down.
+        better = (gap[at] < lasso_gap(first, *gram_form)).unsqueeze(-1)
+        first = torch.where(better, w[at], first)
+        w[at], rounds = _descend(problem.take(at), gram_form, first, tol, max_iter)
+        gap[at] = lasso_gap(w[at], *gram_form)
+        n_iter[at] += rounds
+    return w, SolverInfo(gap, n_iter, gap <= tol, w != 0)
+
+
+def _descend(problem, gram_form, w, tol, max_iter):
+    """Decrease the objective of every task until its gap is below ``tol``."""
+    w, v = w.clone(), w / problem.scale
+    n_iter = torch.zeros(len(w), dtype=torch.long, device=w.device)
+    at = torch.arange(len(w), device=w.device)
     for _ in range(max_iter):
-        if len(at) == 0:
-            break
         v, settled = _newton_step(problem, v)
         v = torch.where(settled, _enter(problem, v), v)
         w[at] = v * problem.scale
         n_iter[at] += 1
-        gap[at] = certify(w[at], at)
-        left = (~(gap[at] <= tol)).nonzero().flatten()
+        gap = lasso_gap(w[at], *gram_form)
+        left = (~(gap <= tol)).nonzero().flatten()
+        if len(left) == 0:
+            break
         if len(left) < len(at):
             at, v, problem = at[left], v[left], problem.take(left)
-    return w, SolverInfo(gap, n_iter, gap <= tol, w != 0)
+            gram_form = tuple(_take(part, left) for part in gram_form)
+    return w, n_iter
 
 
 def lasso_gap(w, gram, corr, y_sq, alpha, l2):
@@ -116,25 +122,25 @@ def lasso_gap(w, gram, corr, y_sq, alpha, l2):
         Infinite where ``w`` is so far off that rounding would hide it.
     """
     fitted = (gram @ w.unsqueeze(-1)).squeeze(-1)
-    fitted_sq = (w * fitted).sum(-1)
-    w_corr = (w * corr).sum(-1)
-    w_sq = l2 * (w * w).sum(-1)
-    residual_sq = (y_sq - 2 * w_corr + fitted_sq).clamp_min(0)
+    descent = corr - fitted
+    products = w.unsqueeze(-2) @ torch.stack([corr, fitted, w], -1)
+    w_corr, fitted_sq, w_sq = products.squeeze(-2).unbind(-1)
+    w_sq = l2 * w_sq
     residual_y = y_sq - w_corr
+    residual_sq = (residual_y - w_corr + fitted_sq).clamp_min(0)
     penalty = alpha * w.abs().sum(-1)
     primal = 0.5 * (residual_sq + w_sq) + penalty
-    descent = corr - fitted
 
-    largest = (descent - l2.unsqueeze(-1) * w).abs().amax(-1)
+    largest = torch.addcmul(descent, l2.unsqueeze(-1), w, value=-1).abs().amax(-1)
     shrink = torch.where(largest > alpha, alpha / largest, 1.0)
-    dual = shrink * residual_y - 0.5 * shrink**2 * (residual_sq + w_sq)
+    dual = shrink * (residual_y - 0.5 * shrink * (residual_sq + w_sq))
 
-    excess = ((descent.abs() - alpha.unsqueeze(-1)).clamp_min(0) ** 2).sum(-1)
-    smooth = residual_y - 0.5 * residual_sq - excess / (2 * l2)
-    dual = torch.where(l2 > 0, torch.maximum(dual, smooth), dual)
+    if bool((l2 > 0).any()):
+        excess = ((descent.abs() - alpha.unsqueeze(-1)).clamp_min(0) ** 2).sum(-1)
+        smooth = residual_y - 0.5 * residual_sq - excess / (2 * l2)
+        dual = torch.where(l2 > 0, torch.maximum(dual, smooth), dual)
 
-    gap = (primal - dual).clamp_min(0)
-    gap = torch.where(y_sq > 0, gap / (0.5 * y_sq), gap)
+    gap = (primal - dual).clamp_min(0) / torch.where(y_sq > 0, 0.5 * y_sq, 1.0)
     # Nothing better than zero has terms this large.
     sane = (fitted_sq <= 5 * y_sq) & (penalty + 0.5 * w_sq <= y_sq)
     return torch.where(sane, gap, torch.inf)
@@ -144,11 +150,11 @@ class _Normalised:
     """The problem in coordinates in which the Hessian has a unit diagonal."""
 
     def __init__(self, gram, corr, alpha, l2):
-        hessian = gram + torch.diag_embed(l2.unsqueeze(-1).expand_as(corr))
-        norm = hessian.diagonal(dim1=-2, dim2=-1).clamp_min(0).sqrt()
-        # A dead feature (norm 0) keeps its zero row and never becomes active.
-        scale = torch.where(norm > 0, norm, 1.0).reciprocal()
-        self.hessian = hessian * (scale.unsqueeze(-1) * scale.unsqueeze(-2))
+        diagonal = gram.diagonal(dim1=-2, dim2=-1) + l2.unsqueeze(-1)
+        # A dead feature is correlated with nothing and so never becomes active.
+        scale = torch.where(diagonal > 0, diagonal.rsqrt(), 1.0)
+        self.hessian = gram * (scale.unsqueeze(-1) * scale.unsqueeze(-2))
+        self.hessian.diagonal(dim1=-2, dim2=-1).fill_(1.0)
         self.corr = corr * scale
         self.penalty = alpha.unsqueeze(-1) * scale
         self.scale = scale
@@ -160,27 +166,27 @@ class _Normalised:
         return part
 
     def descent(self, v):
-        return self.corr - (self.hessian @ v.unsqueeze(-1)).squeeze(-1)
+        return torch.baddbmm(
+            self.corr.unsqueeze(-1), self.hessian, v.unsqueeze(-1), alpha=-1
+        ).squeeze(-1)
 
 
 def _active_set(problem, start):
     """Semismooth Newton; the last iterate of each task may be far off, or NaN."""
-    v, signs = start, None
-    reach = v + problem.descent(v)
-    n_iter = torch.zeros(len(v), dtype=torch.long, device=v.device)
+    signs = None
+    reach = problem.corr if start is None else start + problem.descent(start)
+    n_iter = torch.ones(len(reach), dtype=torch.long, device=reach.device)
     for _ in range(_MAX_ACTIVE_SET):
-        last = signs
-        signs = torch.sign(reach) * (reach.abs() > problem.penalty)
+        last, signs = signs, reach.sign() * (reach.abs() > problem.penalty)
         if last is not None:
             moved = (signs != last).any(-1)
             if not bool(moved.any()):
                 break
             n_iter += moved
-        active = signs != 0
-        rhs = (problem.corr - problem.penalty * signs) * active
-        v, _ = torch.linalg.solve_ex(restrict(problem.hessian, active), rhs)
+        rhs = torch.addcmul(problem.corr, problem.penalty, signs, value=-1)
+        v = solve_active(problem.hessian, rhs, signs != 0)
         reach = v + problem.descent(v)
-    return v * (torch.sign(v) == signs), n_iter + 1
+    return v * (v.sign() == signs), n_iter
 
 
 def _enter(problem, v):
@@ -203,10 +209,7 @@ def _newton_step(problem, v):
     signs = torch.sign(v)
     slope = (problem.penalty * signs - problem.descent(v)) * active
     # The tiny proximal term makes the step one of descent whatever the rank.
-    shifted = problem.hessian + 1e-12 * torch.eye(
-        v.shape[-1], dtype=v.dtype, device=v.device
-    )
-    step, _ = torch.linalg.solve_ex(restrict(shifted, active), -slope)
+    step = solve_active(problem.hessian, -slope, active, shift=1e-12)
     step = torch.where(torch.isfinite(step).all(-1, keepdim=True), step, 0.0)
 
     curvature = (step * (problem.hessian @ step.unsqueeze(-1)).squeeze(-1)).sum(-1)
@@ -226,5 +229,6 @@ def _newton_step(problem, v):
     return torch.where(crossing == length, 0.0, v + length * step), first == 0
 
 
-def _take(gram, at):
-    return gram if len(gram) == 1 else gram[at]
+def _take(part, at):
+    # One Gram matrix may serve all tasks.
+    return part if len(part) == 1 else part[at]

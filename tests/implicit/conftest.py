@@ -21,15 +21,6 @@ RIDGES = (0.0, 1e-4, 0.0, 1e-2, 1.0, 1e2)
 N_BATCHES = 25
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Problems this small gain nothing from threads, which fight over the cores."""
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n_threads)
-
-
 @pytest.fixture(params=DEVICES)
 def device(request):
     return request.param

@@ -104,7 +104,7 @@ def test_no_iterations_give_a_finite_point_with_its_own_gap(problem):
 
 def test_celer_ends_where_newton_does(problem):
     Z, y, gram_form = problem
-    w, info = solve_lasso_celer(Z, y, gram_form[0], *gram_form[3:])
+    w, info = solve_lasso_celer(Z, y, *gram_form)
     assert info.converged.all()
     other, _ = solve_lasso(*gram_form)
     assert_allclose(objective(problem, w), objective(problem, other), rtol=1e-12)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from sparsedis.solvers._linalg import restrict, solve_on_support
+from sparsedis.solvers._linalg import solve_active, solve_on_support
 
 
 @pytest.fixture
@@ -13,11 +13,19 @@ def rng():
     return np.random.default_rng(0)
 
 
-def test_restrict_leaves_an_identity_outside():
-    hessian = torch.arange(18.0).reshape(2, 3, 3)
-    support = torch.tensor([[True, False, True], [False, False, False]])
-    expected = [[[0, 0, 2], [0, 1, 0], [6, 0, 8]], np.eye(3)]
-    assert_allclose(restrict(hessian, support), expected)
+@pytest.mark.parametrize("k", [5, 40])
+def test_active_solution_is_zero_elsewhere(rng, k):
+    factors = rng.standard_normal((3, 2 * k, k))
+    factors /= np.linalg.norm(factors, axis=1, keepdims=True)
+    hessian = np.einsum("tij,tik->tjk", factors, factors)
+    active = rng.random((3, k)) < np.array([[0.5], [0.2], [0.0]])
+    rhs = rng.standard_normal((3, k))
+    for shift in (0.0, 0.5):
+        u = solve_active(*map(torch.tensor, (hessian, rhs, active)), shift=shift)
+        for t, S in enumerate(active):
+            H = hessian[t][np.ix_(S, S)] + shift * np.eye(S.sum())
+            assert_allclose(u[t][S], np.linalg.solve(H, rhs[t][S]), atol=1e-12)
+            assert not u[t][~S].any()
 
 
 @pytest.mark.parametrize("shared", [False, True])
