@@ -12,7 +12,7 @@ from sklearn.utils import Bunch, check_scalar
 class AssumptionCheck:
     """Outcome of the check of one assumption.
 
-    Attributes
+    Parameters
     ----------
     assumption : str
         Its number in the paper.
@@ -28,6 +28,15 @@ class AssumptionCheck:
 
     details : Bunch
         What the reason rests on; see the function that made the check.
+
+    Examples
+    --------
+    >>> from sparsedis.identifiability import check_task_variability
+    >>> check = check_task_variability([[1.0, 0.0], [2.0, 0.0]])
+    >>> check.verdict
+    'fails'
+    >>> check.reason
+    '2 heads span 1 of 2 dimensions.'
     """
 
     assumption: str
@@ -47,8 +56,7 @@ def check_heads(coef, tol):
 
     Parameters
     ----------
-    coef : array-like of shape (n_tasks, n_features) or \
-(n_tasks, n_outputs, n_features)
+    coef : array-like, (n_tasks, n_features) or (n_tasks, n_outputs, n_features)
         Coefficients, or supports as booleans. NaN stands for a task without a head.
 
     tol : float
@@ -94,8 +102,7 @@ def support_matrix(coef, *, tol=1e-6):
 
     Parameters
     ----------
-    coef : array-like of shape (n_tasks, n_features) or \
-(n_tasks, n_outputs, n_features)
+    coef : array-like, (n_tasks, n_features) or (n_tasks, n_outputs, n_features)
         Coefficients of the heads of the tasks. Heads with NaN, of tasks without
         labels, are left out, with a warning.
 

@@ -32,8 +32,7 @@ def check_intra_support_variability(
 
     Parameters
     ----------
-    coef : array-like of shape (n_tasks, n_features) or \
-(n_tasks, n_outputs, n_features)
+    coef : array-like, (n_tasks, n_features) or (n_tasks, n_outputs, n_features)
         Coefficients of the heads, true or learned. Heads with NaN, of tasks without
         labels, are left out, with a warning.
 

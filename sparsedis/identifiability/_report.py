@@ -24,7 +24,7 @@ MAX_ANNOTATED = 15
 class IdentifiabilityReport:
     """What :func:`check_identifiability` found.
 
-    Attributes
+    Parameters
     ----------
     checks : dict of str to AssumptionCheck
         The outcomes by number of the assumption: "3.3", "3.4", "3.5" and "3.6".
@@ -34,6 +34,17 @@ class IdentifiabilityReport:
 
     mixing : ndarray of shape (n_features, n_features) or None
         A mixture that no head can tell, if :func:`find_mixing` finds one.
+
+    Examples
+    --------
+    >>> from sparsedis.identifiability import check_identifiability
+    >>> report = check_identifiability([[1.0, 2.0, 0.0], [0.0, 1.0, 0.0]])
+    >>> report.verdict
+    'fails'
+    >>> report.groups
+    [array([0, 1])]
+    >>> report.n_further_tasks(failure_probability=0.01, p=0.5)
+    20
     """
 
     checks: dict
@@ -187,8 +198,7 @@ def check_identifiability(
 
     Parameters
     ----------
-    coef : array-like of shape (n_tasks, n_features) or \
-(n_tasks, n_outputs, n_features)
+    coef : array-like, (n_tasks, n_features) or (n_tasks, n_outputs, n_features)
         Coefficients of the heads of the tasks, such as ``coef_`` of an estimator. Heads
         with NaN, of tasks without labels, are left out, with a warning.
 

@@ -61,8 +61,7 @@ def check_task_variability(coef, *, tol=1e-6, rank_tol=1e-10):
 
     Parameters
     ----------
-    coef : array-like of shape (n_tasks, n_features) or \
-(n_tasks, n_outputs, n_features)
+    coef : array-like, (n_tasks, n_features) or (n_tasks, n_outputs, n_features)
         Coefficients of the heads, true or learned. Heads with NaN, of tasks without
         labels, are left out, with a warning.
 

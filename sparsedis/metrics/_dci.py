@@ -71,8 +71,7 @@ def dci(
     codes : array-like of shape (n_samples, n_codes)
         Learned codes. Dead (constant) ones have no importance, with a warning.
 
-    importance : {"linear", "lasso", "random_forest", "gradient_boosting"}, regressor \
-or array-like of shape (n_codes, n_factors), default="linear"
+    importance : str, regressor or array-like, default="linear"
         Where the importance of codes for factors comes from.
 
         - "linear": absolute coefficients of ordinary least squares;
@@ -81,8 +80,8 @@ or array-like of shape (n_codes, n_factors), default="linear"
           regressors with their default parameters;
         - a regressor: the absolute ``coef_`` or the ``feature_importances_`` of a clone
           fitted for each factor;
-        - an array: the importances themselves, finite and not negative.
-          Informativeness is then that of least squares.
+        - an array of shape (n_codes, n_factors): the importances themselves, finite and
+          not negative. Informativeness is then that of least squares.
 
     weighting : {"importance", "uniform"}, default="importance"
         Weight codes by their share of all importance in disentanglement and factors by

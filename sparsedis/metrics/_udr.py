@@ -52,9 +52,9 @@ def unsupervised_disentanglement_ranking(
         Which codes of each model count. None: all that are not constant, or those that
         `coefs` tell.
 
-    coefs : sequence of array-like of shape (n_tasks, n_codes) or \
-(n_tasks, n_outputs, n_codes), default=None
-        Coefficients of each model's heads. A code counts if the share of the tasks that
+    coefs : sequence of array-like of shape (n_tasks, n_codes), default=None
+        Coefficients of each model's heads; (n_tasks, n_outputs, n_codes) for vector
+        targets. A code counts if the share of the tasks that
         use it, with a coefficient other than 0, exceeds `tau`. Heads with NaN, of tasks
         without labels, are left out.
 
