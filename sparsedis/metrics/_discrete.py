@@ -78,18 +78,22 @@ def factor_labels(factors, n_bins=None, *, name="factors", option="factor_bins")
         check_bins(n_bins, option)
     columns = []
     for i, column in enumerate(factors.T):
-        values, labels = np.unique(column, return_inverse=True)
+        values = np.unique(column)
         discrete = (values == np.rint(values)).all()
         discrete |= len(values) * MIN_SAMPLES_PER_VALUE <= len(column)
-        if not discrete:
-            if n_bins is None:
-                raise ValueError(
-                    f"This metric needs discrete {name}; column {i} is continuous: "
-                    f"{len(values)} distinct values in {len(column)} samples. Number "
-                    f"its values with integers, or pass {option}=20, say, to cut it "
-                    "into bins."
-                )
-            labels = np.unique(bin_values(column, n_bins), return_inverse=True)[1]
+        if discrete:
+            # Faster than the inverse of unique, which sorts indices.
+            labels = np.searchsorted(values, column)
+        elif n_bins is not None:
+            labels = bin_values(column, n_bins)
+            occupied = np.bincount(labels, minlength=n_bins) > 0
+            labels = (np.cumsum(occupied) - 1)[labels]
+        else:
+            raise ValueError(
+                f"This metric needs discrete {name}; column {i} is continuous: "
+                f"{len(values)} distinct values in {len(column)} samples. Number its "
+                f"values with integers, or pass {option}=20, say, to cut it into bins."
+            )
         columns.append(labels)
     return columns
 

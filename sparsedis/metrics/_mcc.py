@@ -2,11 +2,11 @@
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
-from scipy.stats import rankdata
 from sklearn.utils import Bunch
 
 from sparsedis.metrics._blocks import check_blocks, match_blocks
 from sparsedis.metrics._validation import (
+    average_ranks,
     check_factors_codes,
     check_option,
     normalize_columns,
@@ -33,7 +33,7 @@ def correlation_matrix(factors, codes, method="pearson"):
         Correlations in [-1, 1]; 0 for constant columns.
     """
     if method == "spearman":
-        factors, codes = rankdata(factors, axis=0), rankdata(codes, axis=0)
+        factors, codes = average_ranks(factors), average_ranks(codes)
     correlation = normalize_columns(factors).T @ normalize_columns(codes)
     return np.clip(correlation, -1.0, 1.0)
 

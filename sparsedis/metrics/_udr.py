@@ -4,12 +4,12 @@ import numbers
 import warnings
 
 import numpy as np
-from scipy.stats import rankdata
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import Bunch, check_scalar
 
 from sparsedis.metrics._mcc import match
 from sparsedis.metrics._validation import (
+    average_ranks,
     check_matrix,
     check_option,
     is_varying,
@@ -122,7 +122,7 @@ def unsupervised_disentanglement_ranking(
     codes = _check_models(codes)
     masks = _check_informative(codes, informative, coefs, tau)
     if similarity == "spearman":
-        codes = [rankdata(c, axis=0) for c in codes]
+        codes = [average_ranks(c) for c in codes]
     stacked = normalize_columns(np.hstack(codes))
     if similarity == "lasso" and stacked.shape[0] > stacked.shape[1]:
         # The Lasso needs inner products alone, which fewer rows keep.

@@ -5,13 +5,14 @@ import itertools
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy.stats import ortho_group, spearmanr
+from scipy.stats import ortho_group, rankdata, spearmanr
 from sklearn.datasets import make_low_rank_matrix
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
 
 from sparsedis.metrics import linear_r_score, mean_correlation_coefficient
+from sparsedis.metrics._validation import average_ranks
 
 
 @pytest.fixture
@@ -56,6 +57,17 @@ def test_mcc_agrees_with_brute_force_over_reference_correlations(rng, d, k, meth
         factors, codes, method=method, unmatched="drop"
     )
     assert_allclose(dropped, total / min(d, k))
+
+
+def test_ranks_are_those_of_scipy(rng):
+    for X in (
+        rng.standard_normal((50, 3)),
+        rng.integers(0, 4, (50, 3)).astype(float),
+        np.zeros((5, 2)),
+        np.array([[-0.0], [0.0], [5e-324], [-1.7e308], [1.7e308]]),
+        np.array([[3.0]]),
+    ):
+        assert_array_equal(average_ranks(X), rankdata(X, axis=0))
 
 
 def test_mcc_of_two_rotated_factors_in_closed_form():
