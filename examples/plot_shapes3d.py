@@ -215,9 +215,9 @@ for factor, index in enumerate(traversals):
     for ax, method in zip(panels[factor, 1:], METHODS, strict=True):
         factors, codes, moved = shown[method, rho]
         matching, signs, _ = match(factors, codes)
-        # In standard deviations over the grid, from the middle of the range.
+        # In standard deviations over the grid, from the common image of all rows.
         lines = (signs * moved[factor][:, matching]) / codes[:, matching].std(0)
-        lines = lines - lines[len(lines) // 2]
+        lines = lines - lines[base[factor]]
         for j, line in enumerate(lines.T):
             ax.plot(np.linspace(0, 1, len(line)), line, color=COLORS[j], lw=2)
         ax.set_ylim(-3, 3)
