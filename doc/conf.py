@@ -16,6 +16,7 @@ extensions = [
 templates_path = ["_templates"]
 exclude_patterns = ["_build"]
 default_role = "literal"
+toc_object_entries_show_parents = "hide"
 
 autosummary_generate = True
 # The class template lists the members itself.
