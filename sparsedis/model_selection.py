@@ -1,0 +1,258 @@
+"""Choosing parameters, the penalty above all, without ground-truth factors."""
+
+import time
+from numbers import Integral
+
+import numpy as np
+from joblib import Parallel, delayed
+from scipy.stats import rankdata
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone
+from sklearn.model_selection import ParameterGrid
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from sparsedis.metrics import unsupervised_disentanglement_ranking
+
+
+def _best_has(method):
+    def check(self):
+        getattr(getattr(self, "best_estimator_", self.estimator), method)
+        return True
+
+    return check
+
+
+class UDRSearch(MetaEstimatorMixin, BaseEstimator):
+    """Search over a grid by the agreement of models with different seeds.
+
+    Each setting is trained with several seeds. Where it disentangles, all its models
+    find the same features up to order and scale; elsewhere each seed mixes them in its
+    own way. Unsupervised disentanglement ranking [1]_ measures the agreement, with no
+    factor known.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With `fit`, `transform` and a parameter `random_state`, such as
+        :class:`~sparsedis.SparseMultiTaskRepresentation`.
+
+    param_grid : dict or list of dict
+        Values to try, as in :class:`~sklearn.model_selection.GridSearchCV`.
+
+    n_seeds : int, default=5
+        Models per setting, at least 2.
+
+    similarity : {"lasso", "spearman", "mcc"}, default="mcc"
+        How two models are compared, see
+        :func:`~sparsedis.metrics.unsupervised_disentanglement_ranking`.
+
+    tau : float, default=0.0
+        Where the estimator has heads (`coef_`), share of the heads that must use a
+        feature for it to count.
+
+    n_jobs : int, default=None
+        Models trained at a time, see :class:`joblib.Parallel`.
+
+    verbose : int, default=0
+        Passed to :class:`joblib.Parallel`.
+
+    random_state : int, RandomState instance or None, default=None
+        Draws the seeds, the same ones for every setting.
+
+    Attributes
+    ----------
+    cv_results_ : dict of ndarray
+        As of :class:`~sklearn.model_selection.GridSearchCV`, with a seed in the place
+        of a split: `params`, `param_NAME`, `split0_test_score` (the UDR of the first
+        seed's model), ..., `mean_test_score`, `std_test_score`, `rank_test_score`,
+        `mean_fit_time`, `std_fit_time`.
+
+    best_estimator_ : estimator
+        The model of the best setting that agrees most with the others of its setting.
+
+    best_params_ : dict
+        Its setting.
+
+    best_score_ : float
+        Mean UDR of its setting.
+
+    best_index_ : int
+        Index of its setting in `cv_results_`.
+
+    seeds_ : ndarray of shape (n_seeds,) of int
+        Seeds of the models.
+
+    References
+    ----------
+    .. [1] S. Duan et al., "Unsupervised Model Selection for Variational Disentangled
+       Representation Learning", ICLR 2020.
+
+    Examples
+    --------
+    >>> from sparsedis import SparseMultiTaskRepresentation
+    >>> from sparsedis.datasets import make_sparse_tasks
+    >>> from sparsedis.model_selection import UDRSearch
+    >>> X, Y = make_sparse_tasks(200, 40, n_factors=3, random_state=0)
+    >>> est = SparseMultiTaskRepresentation(n_components=3, max_iter=100)
+    >>> search = UDRSearch(est, {"alpha": [0.01, 0.4]}, n_seeds=3, random_state=0)
+    >>> search.fit(X, Y).best_params_
+    {'alpha': 0.4}
+    """
+
+    _parameter_constraints = {  # noqa: RUF012 - scikit-learn's protocol
+        "estimator": [HasMethods(["fit", "transform", "set_params"])],
+        "param_grid": [dict, list],
+        "n_seeds": [Interval(Integral, 2, None, closed="left")],
+        "similarity": [StrOptions({"lasso", "spearman", "mcc"})],
+        "tau": "no_validation",
+        "n_jobs": [Integral, None],
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        estimator,
+        param_grid,
+        *,
+        n_seeds=5,
+        similarity="mcc",
+        tau=0.0,
+        n_jobs=None,
+        verbose=0,
+        random_state=None,
+    ):
+        self.estimator = estimator
+        self.param_grid = param_grid
+        self.n_seeds = n_seeds
+        self.similarity = similarity
+        self.tau = tau
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y=None, **fit_params):
+        """Train every setting with every seed, and rank the settings.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Inputs; the models are compared on them.
+
+        y : array-like, default=None
+            Targets, passed on.
+
+        **fit_params : dict
+            Passed to the `fit` of the estimator.
+
+        Returns
+        -------
+        self : object
+            The fitted search.
+
+        Raises
+        ------
+        ValueError
+            When `estimator` has no parameter `random_state`.
+        """
+        if "random_state" not in self.estimator.get_params():
+            raise ValueError(
+                "estimator must have a parameter random_state, by which the models of "
+                f"a setting differ; {type(self.estimator).__name__} has none."
+            )
+        settings = list(ParameterGrid(self.param_grid))
+        random_state = check_random_state(self.random_state)
+        self.seeds_ = random_state.randint(np.iinfo(np.int32).max, size=self.n_seeds)
+        fitted = Parallel(n_jobs=self.n_jobs, verbose=self.verbose)(
+            delayed(_fit_one)(self.estimator, params, seed, X, y, fit_params)
+            for params in settings
+            for seed in self.seeds_
+        )
+        groups = [
+            fitted[first : first + self.n_seeds]
+            for first in range(0, len(fitted), self.n_seeds)
+        ]
+        scores = np.array([self._rank([est for est, _, _ in g], g) for g in groups])
+        times = np.array([[seconds for _, _, seconds in g] for g in groups])
+        self.cv_results_ = self._table(settings, scores, times)
+        self.best_index_ = int(scores.mean(1).argmax())
+        self.best_params_ = settings[self.best_index_]
+        self.best_score_ = float(scores[self.best_index_].mean())
+        best = int(scores[self.best_index_].argmax())
+        self.best_estimator_ = groups[self.best_index_][best][0]
+        return self
+
+    def _rank(self, models, group):
+        coefs = None
+        if all(hasattr(model, "coef_") for model in models):
+            # Tells unused features, which agree with anything.
+            coefs = [getattr(model, "support_", model.coef_) for model in models]
+        return unsupervised_disentanglement_ranking(
+            [codes for _, codes, _ in group],
+            similarity=self.similarity,
+            coefs=coefs,
+            tau=self.tau,
+        )
+
+    def _table(self, settings, scores, times):
+        table = {
+            "mean_fit_time": times.mean(1),
+            "std_fit_time": times.std(1),
+            "params": settings,
+        }
+        for name in sorted({name for params in settings for name in params}):
+            values = [params.get(name) for params in settings]
+            missing = [name not in params for params in settings]
+            table[f"param_{name}"] = np.ma.MaskedArray(
+                np.array(values, dtype=object), mask=missing
+            )
+        for seed, column in enumerate(scores.T):
+            table[f"split{seed}_test_score"] = column
+        table["mean_test_score"] = scores.mean(1)
+        table["std_test_score"] = scores.std(1)
+        table["rank_test_score"] = rankdata(-scores.mean(1), method="min").astype(int)
+        return table
+
+    @available_if(_best_has("transform"))
+    def transform(self, X):
+        """Features of X by the best model.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Inputs.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_components)
+            Features.
+        """
+        check_is_fitted(self, "best_estimator_")
+        return self.best_estimator_.transform(X)
+
+    @available_if(_best_has("predict"))
+    def predict(self, X):
+        """Predictions for X by the best model.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Inputs.
+
+        Returns
+        -------
+        ndarray
+            Predictions.
+        """
+        check_is_fitted(self, "best_estimator_")
+        return self.best_estimator_.predict(X)
+
+
+def _fit_one(estimator, params, seed, X, y, fit_params):
+    start = time.perf_counter()
+    model = clone(estimator).set_params(**params, random_state=int(seed))
+    model.fit(X, y, **fit_params)
+    return model, model.transform(X), time.perf_counter() - start

@@ -1,0 +1,107 @@
+"""The search that needs no factors."""
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.preprocessing import StandardScaler
+
+from sparsedis import SparseMultiTaskRepresentation
+from sparsedis.datasets import make_sparse_tasks
+from sparsedis.metrics import (
+    mean_correlation_coefficient,
+    unsupervised_disentanglement_ranking,
+)
+from sparsedis.model_selection import UDRSearch
+
+
+class Mixer(TransformerMixin, BaseEstimator):
+    """Rotates its input by a random matrix, the less the smaller `mix` is."""
+
+    def __init__(self, mix=0.0, scale=1.0, random_state=None):
+        self.mix = mix
+        self.scale = scale
+        self.random_state = random_state
+
+    def fit(self, X, y=None):
+        noise = np.random.RandomState(self.random_state).normal(size=(X.shape[1],) * 2)
+        self.matrix_ = np.eye(X.shape[1]) + self.mix * noise
+        return self
+
+    def transform(self, X):
+        return self.scale * X @ self.matrix_
+
+
+@pytest.fixture
+def X():
+    return np.random.RandomState(0).normal(size=(300, 4))
+
+
+def test_agreement_finds_what_does_not_mix(X):
+    search = UDRSearch(Mixer(), {"mix": [1.0, 0.0, 0.3]}, random_state=0).fit(X)
+    assert search.best_params_ == {"mix": 0.0}
+    assert search.best_index_ == 1
+    np.testing.assert_array_equal(search.cv_results_["rank_test_score"], [3, 1, 2])
+    np.testing.assert_allclose(search.transform(X), X)
+
+
+def test_scores_are_those_of_the_ranking(X):
+    search = UDRSearch(Mixer(), {"mix": [0.5]}, n_seeds=3, random_state=0).fit(X)
+    codes = [
+        Mixer(0.5, random_state=int(seed)).fit(X).transform(X) for seed in search.seeds_
+    ]
+    expected = unsupervised_disentanglement_ranking(codes, similarity="mcc")
+    results = search.cv_results_
+    scores = [results[f"split{i}_test_score"][0] for i in range(3)]
+    np.testing.assert_allclose(scores, expected)
+    assert results["mean_test_score"][0] == pytest.approx(expected.mean())
+    assert search.best_score_ == pytest.approx(expected.mean())
+    # The best estimator is the model that agrees most.
+    best = codes[int(expected.argmax())]
+    np.testing.assert_allclose(search.best_estimator_.transform(X), best)
+
+
+def test_results_are_a_table_like_that_of_grid_search(X):
+    grid = [{"mix": [0.1, 0.2]}, {"scale": [2.0]}]
+    results = UDRSearch(Mixer(), grid, n_seeds=2, random_state=0).fit(X).cv_results_
+    assert results["params"] == [{"mix": 0.1}, {"mix": 0.2}, {"scale": 2.0}]
+    assert results["param_mix"].tolist() == [0.1, 0.2, None]
+    assert results["param_scale"].tolist() == [None, None, 2.0]
+    assert all(len(column) == 3 for column in results.values())
+
+
+@pytest.mark.parametrize("similarity", ["lasso", "spearman", "mcc"])
+def test_n_jobs_and_seed_change_nothing(X, similarity):
+    scores = [
+        UDRSearch(
+            Mixer(),
+            {"mix": [0.1, 1.0]},
+            similarity=similarity,
+            n_jobs=n_jobs,
+            random_state=3,
+        )
+        .fit(X)
+        .cv_results_["mean_test_score"]
+        for n_jobs in (1, 2)
+    ]
+    np.testing.assert_array_equal(*scores)
+
+
+def test_unused_features_do_not_count():
+    data = make_sparse_tasks(200, 40, n_factors=3, return_bunch=True, random_state=0)
+    est = SparseMultiTaskRepresentation(n_components=3, max_iter=150)
+    search = UDRSearch(est, {"alpha": [0.01, 0.4]}, n_seeds=2, random_state=0)
+    search.fit(data.data, data.target)
+    mcc = mean_correlation_coefficient(data.factors, search.transform(data.data))
+    assert search.best_params_ == {"alpha": 0.4}
+    assert mcc > 0.95
+    assert search.predict(data.data).shape == data.target.shape
+
+
+def test_bad_arguments(X):
+    with pytest.raises(ValueError, match="estimator must have a parameter random_st"):
+        UDRSearch(StandardScaler(), {"with_mean": [True]}).fit(X)
+    with pytest.raises(ValueError, match="'n_seeds' parameter"):
+        UDRSearch(Mixer(), {"mix": [0.1]}, n_seeds=1).fit(X)
+    with pytest.raises(ValueError, match="'similarity' parameter"):
+        UDRSearch(Mixer(), {"mix": [0.1]}, similarity="cosine").fit(X)
+    assert not hasattr(UDRSearch(Mixer(), {}), "predict")
