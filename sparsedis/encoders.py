@@ -12,6 +12,8 @@ import math
 import torch
 from torch import nn
 
+__all__ = ["MLP", "ConvEncoder"]
+
 
 class MLP(nn.Sequential):
     """Multilayer perceptron with ReLU activations.

@@ -15,6 +15,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from sparsedis.metrics import unsupervised_disentanglement_ranking
 
+__all__ = ["UDRSearch"]
+
 
 def _best_has(method):
     def check(self):

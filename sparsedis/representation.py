@@ -29,6 +29,8 @@ from sparsedis._net import STEPS_PER_EPOCH, BilevelNet
 from sparsedis.encoders import Representation, build_encoder, input_shape_of
 from sparsedis.tasks import TaskBatch, WideTasks
 
+__all__ = ["SparseMultiTaskRepresentation"]
+
 # Rows that are encoded at a time outside of training.
 _BLOCK = 1024
 
@@ -83,10 +85,9 @@ class SparseMultiTaskRepresentation(
         Fraction of the steps over which `alpha` rises linearly to its value. A large
         penalty from the first step can switch a feature off for good.
 
-    encoder : {"auto", "mlp", "conv", "identity"}, torch module or callable, \
-default="auto"
-        "auto": "conv" for images ``(n, height, width, channels)``, else "mlp" (see
-        :mod:`sparsedis.encoders`). A module is copied; a class or function is called
+    encoder : str, torch module or callable, default="auto"
+        "auto", "mlp", "conv" or "identity", where "auto" is "conv" for images
+        ``(n, height, width, channels)``, else "mlp" (see :mod:`sparsedis.encoders`). A module is copied; a class or function is called
         with ``(input_shape, n_components)``. Images reach it as
         ``(n, channels, height, width)``.
 
