@@ -87,8 +87,9 @@ class SparseMultiTaskRepresentation(
 
     encoder : str, torch module or callable, default="auto"
         "auto", "mlp", "conv" or "identity", where "auto" is "conv" for images
-        ``(n, height, width, channels)``, else "mlp" (see :mod:`sparsedis.encoders`). A module is copied; a class or function is called
-        with ``(input_shape, n_components)``. Images reach it as
+        ``(n, height, width, channels)``, else "mlp" (see :mod:`sparsedis.encoders`). A
+        module is copied; a class or function is called with
+        ``(input_shape, n_components)``. Images reach it as
         ``(n, channels, height, width)``.
 
     normalization : {"batch", "layer", None}, default="batch"
