@@ -1,13 +1,15 @@
-"""The Lasso by celer, one task after the other. The only file that imports celer."""
+"""Sparse problems by celer, one task after the other. The only file to import celer."""
 
 import warnings
 
 import numpy as np
 import torch
 from celer import celer_path
+from celer.homotopy import mtl_path
 from sklearn.exceptions import ConvergenceWarning
 
 from sparsedis.solvers.lasso import solve_lasso
+from sparsedis.solvers.multitask_lasso import solve_multitask_lasso
 
 # celer finds the support; asked for the last digits it may cycle for ever. From here
 # the Newton steps of solve_lasso take them.
@@ -46,45 +48,83 @@ def solve_lasso_celer(Z, y, gram, corr, y_sq, alpha, l2, *, tol=1e-12, max_iter=
 
     info : SolverInfo
     """
-    features = Z.detach().cpu().double().numpy()
-    targets = y.detach().cpu().double().numpy()
-    alphas, ridges = alpha.detach().cpu().tolist(), l2.detach().cpu().tolist()
-    start = np.stack(
-        [
-            _solve_one(features[t if len(features) > 1 else 0], target, alphas[t], l2)
-            for t, (target, l2) in enumerate(zip(targets, ridges, strict=True))
-        ]
-    )
-    start = torch.from_numpy(start).to(y)
+    start = _one_by_one(Z, y, alpha, l2)
     return solve_lasso(
         gram, corr, y_sq, alpha, l2, start=start, tol=tol, max_iter=max_iter
     )
 
 
-def _solve_one(Z, y, alpha, l2):
-    if alpha == 0:
-        # Ridge, which solve_lasso has in closed form.
-        return np.zeros(Z.shape[1])
+def solve_multitask_lasso_celer(
+    Z, Y, gram, corr, y_sq, alpha, l2, *, tol=1e-12, max_iter=1000
+):
+    """Solve multi-task Lasso problems with celer's working sets, on the CPU.
+
+    Parameters
+    ----------
+    Z : tensor of shape (n_tasks, n_samples, k) or (1, n_samples, k)
+        Features as for :func:`solve_lasso_celer`.
+
+    Y : tensor of shape (n_tasks, n_samples, c)
+        Targets, likewise.
+
+    gram, corr, y_sq, alpha, l2 : tensor
+        As in :func:`~sparsedis.solvers.multitask_lasso.solve_multitask_lasso`.
+
+    tol : float, default=1e-12
+        Duality gap, relative to the objective at zero.
+
+    max_iter : int, default=1000
+        Largest number of finishing rounds.
+
+    Returns
+    -------
+    W : tensor of shape (n_tasks, k, c)
+
+    info : SolverInfo
+    """
+    start = _one_by_one(Z, Y, alpha, l2)
+    return solve_multitask_lasso(
+        gram, corr, y_sq, alpha, l2, start=start, tol=tol, max_iter=max_iter
+    )
+
+
+def _one_by_one(Z, Y, alpha, l2):
+    """Coefficients of every task, as a tensor like Y."""
+    features, targets = (x.detach().cpu().double().numpy() for x in (Z, Y))
+    penalties = zip(
+        alpha.detach().cpu().tolist(), l2.detach().cpu().tolist(), strict=True
+    )
+    coefs = [
+        _solve_one(features[t if len(features) > 1 else 0], targets[t], *both)
+        for t, both in enumerate(penalties)
+    ]
+    return torch.from_numpy(np.stack(coefs)).to(Y)
+
+
+def _solve_one(Z, Y, alpha, l2):
+    k = Z.shape[1]
+    zero = np.zeros((k, *Y.shape[1:]))
     if l2 > 0:
         # The elastic net is the Lasso of an augmented design.
-        Z = np.concatenate([Z, np.sqrt(l2) * np.eye(Z.shape[1])])
-        y = np.concatenate([y, np.zeros(Z.shape[1])])
-    n = len(y)
-    objective_at_zero = 0.5 * (y @ y)
-    if np.abs(Z.T @ y).max() <= alpha:
-        return np.zeros(Z.shape[1])
+        Z = np.concatenate([Z, np.sqrt(l2) * np.eye(k)])
+        Y = np.concatenate([Y, zero])
+    size = np.abs(Z.T @ Y) if Y.ndim == 1 else np.linalg.norm(Z.T @ Y, axis=1)
+    if alpha == 0 or size.max() <= alpha:
+        # Without a penalty it is Ridge, which the finish has in closed form.
+        return zero
+    n = len(Y)
+    how = {
+        # celer's objective is a mean over the n rows.
+        "alphas": [alpha / n],
+        "tol": _TOL * 0.5 * (Y * Y).sum() / n,
+        "max_iter": _MAX_ITER,
+        "p0": min(100, k),
+        "prune": 1,
+    }
+    Z, Y = np.array(Z, order="F"), np.array(Y, order="F")
     with warnings.catch_warnings():
         # The final certificate is computed, and judged, by the caller.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        # celer's objective is a mean over the n rows.
-        _, coefs, _ = celer_path(
-            np.array(Z, order="F"),
-            np.array(y),
-            "lasso",
-            alphas=[alpha / n],
-            tol=_TOL * objective_at_zero / n,
-            max_iter=_MAX_ITER,
-            p0=min(100, Z.shape[1]),
-            prune=1,
-        )
-    return coefs[:, 0]
+        if Y.ndim == 1:
+            return celer_path(Z, Y, "lasso", **how)[1][:, 0]
+        return mtl_path(Z, Y, **how)[1][..., 0].T

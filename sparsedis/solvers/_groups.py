@@ -3,24 +3,6 @@
 import torch
 
 
-def soft_threshold(V, threshold):
-    """Proximal operator of the penalty: every row shrinks by its threshold.
-
-    Parameters
-    ----------
-    V : tensor of shape (n_tasks, k, c)
-    threshold : tensor of shape (n_tasks, k)
-
-    Returns
-    -------
-    tensor of shape (n_tasks, k, c)
-        ``(1 - t_j / ||V_j||)_+ V_j``; zero rows stay zero.
-    """
-    norm = torch.linalg.vector_norm(V, dim=-1)
-    share = torch.where(norm > threshold, 1 - threshold / norm, 0.0)
-    return share.unsqueeze(-1) * V
-
-
 def directions(W):
     """Rows ``W_j / ||W_j||``, the gradient of the norms; zero for rows of zeros."""
     norm = torch.linalg.vector_norm(W, dim=-1, keepdim=True)
@@ -43,6 +25,25 @@ def curvature(towards, strength):
     eye = torch.eye(towards.shape[-1], dtype=towards.dtype, device=towards.device)
     outer = towards.unsqueeze(-1) * towards.unsqueeze(-2)
     return strength[..., None, None] * (eye - outer)
+
+
+def smoothed_curvature(u, v, strength):
+    """Blocks ``s_j (I - (u_j v_j' + v_j u_j') / 2)``.
+
+    Parameters
+    ----------
+    u, v : tensor of shape (n_tasks, k, c)
+        Rows in the unit ball.
+    strength : tensor of shape (n_tasks, k)
+
+    Returns
+    -------
+    tensor of shape (n_tasks, k, c, c)
+        Positive semi-definite.
+    """
+    eye = torch.eye(u.shape[-1], dtype=u.dtype, device=u.device)
+    outer = u.unsqueeze(-1) * v.unsqueeze(-2)
+    return strength[..., None, None] * (eye - 0.5 * (outer + outer.mT))
 
 
 def penalty_hessian(W, penalty):

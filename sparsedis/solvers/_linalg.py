@@ -8,7 +8,7 @@ from sparsedis.solvers._groups import Rows
 _WIDE = 24
 
 
-def solve_active(hessian, rhs, active, *, shift=0.0):
+def solve_active(hessian, rhs, active):
     """Solve ``H_SS u_S = rhs_S`` with ``u = 0`` outside of the support S, unguarded.
 
     Parameters
@@ -17,8 +17,6 @@ def solve_active(hessian, rhs, active, *, shift=0.0):
         With a unit diagonal.
     rhs : tensor of shape (n_tasks, k)
     active : tensor of shape (n_tasks, k) of bool
-    shift : float, default=0.0
-        Added to the diagonal.
 
     Returns
     -------
@@ -28,16 +26,16 @@ def solve_active(hessian, rhs, active, *, shift=0.0):
     if active.shape[-1] >= _WIDE:
         rows = Rows(active)
         part = _solve_masked(
-            rows.block(hessian), rows.gather(rhs), rows.valid.to(rhs.dtype), shift
+            rows.block(hessian), rows.gather(rhs), rows.valid.to(rhs.dtype)
         )
         return rows.scatter(part)
     keep = active.to(rhs.dtype)
-    return _solve_masked(hessian, rhs * keep, keep, shift)
+    return _solve_masked(hessian, rhs * keep, keep)
 
 
-def _solve_masked(hessian, rhs, keep, shift):
+def _solve_masked(hessian, rhs, keep):
     hessian = hessian * (keep.unsqueeze(-1) * keep.unsqueeze(-2))
-    hessian.diagonal(dim1=-2, dim2=-1).fill_(1.0 + shift)
+    hessian.diagonal(dim1=-2, dim2=-1).fill_(1.0)
     return torch.linalg.solve_ex(hessian, rhs)[0]
 
 
@@ -64,11 +62,11 @@ def solve_on_support(hessian, rhs, support):
         Whether the features of the support are linearly dependent; those that are
         zero throughout do not count, and get zero.
     """
+    if support.shape[-1] == 0:
+        return rhs, support.any(-1)
     if support.shape[-1] >= _WIDE:
         rows = Rows(support)
         if rows.index.shape[-1] < support.shape[-1]:
-            if rows.index.shape[-1] == 0:
-                return torch.zeros_like(rhs), torch.zeros_like(support[:, 0])
             part, singular = solve_on_support(
                 rows.block(hessian), rows.gather(rhs), rows.valid
             )

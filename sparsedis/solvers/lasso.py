@@ -10,12 +10,14 @@ are formed, and both Newton steps and the duality gap cost k^2 or k^3 per task.
 
 import torch
 
+from sparsedis.solvers import _composite
 from sparsedis.solvers._info import SolverInfo
 from sparsedis.solvers._linalg import solve_active
+from sparsedis.solvers._quadratic import Quadratic
 from sparsedis.solvers.ridge import solve_ridge
 
 # Where the active-set iteration finds the solution at all it does so in a handful of
-# steps; past these it cycles, and the safeguarded method takes over.
+# steps; past these it cycles, and smoothing takes over.
 _MAX_ACTIVE_SET = 12
 
 
@@ -24,9 +26,8 @@ def solve_lasso(gram, corr, y_sq, alpha, l2, *, start=None, tol=1e-12, max_iter=
 
     A primal-dual active-set iteration (semismooth Newton: exact once the pattern of
     signs is right) runs on the whole batch. The tasks that it leaves above ``tol``,
-    because it cycles or their Gram matrix is singular, go on with Newton steps with an
-    exact line search, and let one feature at a time into a support that is at its best:
-    every step decreases the objective, and there are finitely many patterns of signs.
+    because it cycles or their Gram matrix is singular, go on with the smoothing Newton
+    method of :mod:`~sparsedis.solvers._composite`.
 
     Parameters
     ----------
@@ -50,7 +51,7 @@ def solve_lasso(gram, corr, y_sq, alpha, l2, *, start=None, tol=1e-12, max_iter=
         Duality gap, relative to the objective at zero.
 
     max_iter : int, default=1000
-        Rounds of the safeguarded method.
+        Rounds of smoothing.
 
     Returns
     -------
@@ -71,35 +72,17 @@ def solve_lasso(gram, corr, y_sq, alpha, l2, *, start=None, tol=1e-12, max_iter=
         gap[at] = ridge.gap
     at = (~(smooth | (gap <= tol))).nonzero().flatten()
     if len(at):
-        gram_form = tuple(_take(part, at) for part in (gram, corr, y_sq, alpha, l2))
-        first = torch.zeros_like(w[at]) if start is None else start[at]
-        # An iterate no better than its start would only slow the descent down.
-        better = (gap[at] < lasso_gap(first, *gram_form)).unsqueeze(-1)
-        first = torch.where(better, w[at], first)
-        w[at], rounds = _descend(problem.take(at), gram_form, first, tol, max_iter)
-        gap[at] = lasso_gap(w[at], *gram_form)
-        n_iter[at] += rounds
+        parts = (
+            _take(part, at) for part in (gram, corr.unsqueeze(-1), y_sq, alpha, l2)
+        )
+        rest = Quadratic(*parts)
+        first = torch.zeros_like(v) if start is None else start / problem.scale
+        v, info = _composite.solve(
+            rest, first[at].unsqueeze(-1), tol=tol, max_iter=max_iter, n_newton=0
+        )
+        w[at], gap[at] = (v * rest.scale.unsqueeze(-1)).squeeze(-1), info.gap
+        n_iter[at] += info.n_iter
     return w, SolverInfo(gap, n_iter, gap <= tol, w != 0)
-
-
-def _descend(problem, gram_form, w, tol, max_iter):
-    """Decrease the objective of every task until its gap is below ``tol``."""
-    w, v = w.clone(), w / problem.scale
-    n_iter = torch.zeros(len(w), dtype=torch.long, device=w.device)
-    at = torch.arange(len(w), device=w.device)
-    for _ in range(max_iter):
-        v, settled = _newton_step(problem, v)
-        v = torch.where(settled, _enter(problem, v), v)
-        w[at] = v * problem.scale
-        n_iter[at] += 1
-        gap = lasso_gap(w[at], *gram_form)
-        left = (~(gap <= tol)).nonzero().flatten()
-        if len(left) == 0:
-            break
-        if len(left) < len(at):
-            at, v, problem = at[left], v[left], problem.take(left)
-            gram_form = tuple(_take(part, left) for part in gram_form)
-    return w, n_iter
 
 
 def lasso_gap(w, gram, corr, y_sq, alpha, l2):
@@ -159,12 +142,6 @@ class _Normalised:
         self.penalty = alpha.unsqueeze(-1) * scale
         self.scale = scale
 
-    def take(self, at):
-        part = object.__new__(_Normalised)
-        for name in ("hessian", "corr", "penalty", "scale"):
-            setattr(part, name, getattr(self, name)[at])
-        return part
-
     def descent(self, v):
         return torch.baddbmm(
             self.corr.unsqueeze(-1), self.hessian, v.unsqueeze(-1), alpha=-1
@@ -187,46 +164,6 @@ def _active_set(problem, start):
         v = solve_active(problem.hessian, rhs, signs != 0)
         reach = v + problem.descent(v)
     return v * (v.sign() == signs), n_iter
-
-
-def _enter(problem, v):
-    """Let the feature that gains most into each support, at its best value."""
-    descent = problem.descent(v)
-    excess = torch.where(v == 0, descent.abs() - problem.penalty, 0.0)
-    gain, j = excess.clamp_min(0).max(-1, keepdim=True)
-    return v.scatter(-1, j, v.gather(-1, j) + descent.gather(-1, j).sign() * gain)
-
-
-def _newton_step(problem, v):
-    """Newton step on the current signs, with an exact line search past their changes.
-
-    The objective along the step is convex and piecewise quadratic: its derivative
-    jumps by ``2 penalty_j |step_j|`` where coordinate j changes sign. Returns the new
-    point and, of shape (n_tasks, 1), whether no sign changed on the way, so that the
-    point is the best one with its signs.
-    """
-    active = v != 0
-    signs = torch.sign(v)
-    slope = (problem.penalty * signs - problem.descent(v)) * active
-    # The tiny proximal term makes the step one of descent whatever the rank.
-    step = solve_active(problem.hessian, -slope, active, shift=1e-12)
-    step = torch.where(torch.isfinite(step).all(-1, keepdim=True), step, 0.0)
-
-    curvature = (step * (problem.hessian @ step.unsqueeze(-1)).squeeze(-1)).sum(-1)
-    curvature = curvature.clamp_min(torch.finfo(v.dtype).tiny).unsqueeze(-1)
-    crossing = torch.where(step * signs < 0, -v / step, torch.inf)
-    ends, order = crossing.sort(-1)
-    jumps = (2 * problem.penalty * step.abs()).gather(-1, order).cumsum(-1)
-    start = (slope * step).sum(-1, keepdim=True)
-    # Segment i lies between crossings i and i + 1; the minimum is in the first
-    # segment whose stationary point does not lie beyond its end.
-    stationary = -(start + torch.nn.functional.pad(jumps, (1, 0))) / curvature
-    begins = torch.nn.functional.pad(ends, (1, 0))
-    ends = torch.nn.functional.pad(ends, (0, 1), value=torch.inf)
-    first = (stationary <= ends).to(torch.uint8).argmax(-1, keepdim=True)
-    length = torch.maximum(stationary.gather(-1, first), begins.gather(-1, first))
-    length = torch.where(torch.isfinite(length), length, 0.0)
-    return torch.where(crossing == length, 0.0, v + length * step), first == 0
 
 
 def _take(part, at):

@@ -1,0 +1,272 @@
+"""Smooth convex functions plus a penalty on the norms of rows, many at a time.
+
+The problem of one task, in units of its own,
+
+    min_V  f(V) + sum_j t_j ||V_j||,
+
+knows ``f``; the two stages here know the penalty. A semismooth Newton iteration solves
+most problems in a handful of steps, exactly. Where it cycles, the norms are rounded
+off, less and less, and the iteration gets its starts from there.
+"""
+
+import torch
+
+from sparsedis.solvers._groups import (
+    Rows,
+    add_blocks,
+    curvature,
+    directions,
+    smoothed_curvature,
+)
+from sparsedis.solvers._info import SolverInfo
+
+# From a good start Newton converges in fewer steps, or it cycles.
+_MAX_NEWTON = 8
+# Steps after the certificate is good: each squares the error of the solution, which is
+# of the order of the square root of the gap.
+_MAX_POLISH = 3
+# A proximal term, in the units of the problem: with it a step is finite whatever the
+# rank, and it vanishes at the solution.
+_PROXIMAL = 1e-12
+
+
+class Problem:
+    """What the solver asks of a batch of problems.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Attributes with one entry per task, or a single one for all.
+    penalty : tensor of shape (n_tasks, k)
+        Thresholds ``t_j``; rows with 0 are never left out.
+
+    Methods
+    -------
+    gradient(V)
+        Of ``f``, of shape (n_tasks, k, c); in units in which the blocks of its
+        derivative are not far from 1.
+    linear_term(V)
+        ``f''(V) V - f'(V)``.
+    hessian(V, rows)
+        Its blocks for some :class:`Rows`, of shape (n_tasks, s, c, s, c).
+    along(V, step, lengths)
+        ``f(V + t step)``, up to a constant, for lengths t of shape (n_tasks, m).
+    gap(V)
+        Relative duality gap, of shape (n_tasks,); infinite or NaN for hopeless points.
+    take(at)
+        The same for some of the tasks.
+    """
+
+    names = ("penalty",)
+
+    def take(self, at):
+        part = object.__new__(type(self))
+        for name in self.names:
+            value = getattr(self, name)
+            setattr(part, name, value if len(value) == 1 else value[at])
+        return part
+
+
+def solve(problem, start, *, tol, max_iter, n_newton=_MAX_NEWTON):
+    """Solve a batch of problems.
+
+    Parameters
+    ----------
+    problem : Problem
+
+    start : tensor of shape (n_tasks, k, c)
+
+    tol : float
+        Relative duality gap.
+
+    max_iter : int
+        Largest number of rounds of smoothing.
+
+    n_newton : int, default=8
+        Steps before that; 0 where they are known to fail.
+
+    Returns
+    -------
+    V : tensor of shape (n_tasks, k, c)
+
+    info : SolverInfo
+    """
+    best = _Best(start, tol)
+    best.improve(problem, torch.ones_like(best.settled), n_newton)
+    _smooth(problem, best, start, max_iter)
+    best.improve(problem, best.good & ~best.settled, _MAX_POLISH)
+    V, gap = best.V, best.gap
+    if bool((gap == torch.inf).any()):
+        gap = torch.minimum(gap, problem.gap(V))
+    return V, SolverInfo(gap, best.n_iter, gap <= tol, (V != 0).any(-1))
+
+
+class _Best:
+    """The best point of each task so far, and its certificate."""
+
+    def __init__(self, start, tol):
+        self.V, self.tol = start.clone(), tol
+        self.gap = torch.full_like(start[:, 0, 0], torch.inf)
+        self.n_iter = torch.zeros(len(start), dtype=torch.long, device=start.device)
+        self.settled = torch.zeros_like(self.n_iter, dtype=torch.bool)
+
+    @property
+    def good(self):
+        return self.gap <= self.tol
+
+    def offer(self, at, X, gap, last):
+        """Take the points X where they are better; ``last`` came a step before."""
+        # Below tol rounding hides which of two gaps is less; the later point is better.
+        better = (gap < self.gap[at]) | (gap <= self.tol)
+        self.V[at] = torch.where(better[:, None, None], X, self.V[at])
+        self.gap[at] = torch.where(better, gap, self.gap[at])
+        self.n_iter[at] += 1
+        change, size = (torch.linalg.vector_norm(D, dim=(1, 2)) for D in (X - last, X))
+        self.settled[at] = change <= 1e-2 * self.tol**0.5 * size
+
+    def improve(self, problem, which, n_steps):
+        """Take Newton steps from the best points of some tasks."""
+        at = which.nonzero().flatten()
+        problem, X = problem.take(at), self.V[at]
+        for _ in range(n_steps):
+            if len(at) == 0:
+                break
+            last, X = X, _newton_step(problem, X)
+            self.offer(at, X, problem.gap(X), last)
+            hopeful = torch.isfinite(X).all(2).all(1)
+            left = hopeful & ~(self.good[at] & self.settled[at])
+            left = left.nonzero().flatten()
+            if len(left) < len(at):
+                at, X, problem = at[left], X[left], problem.take(left)
+
+
+def _newton_step(problem, V):
+    """Semismooth Newton step on ``V = prox(V - f'(V))``."""
+    reach = V - problem.gradient(V)
+    norm = torch.linalg.vector_norm(reach, dim=-1)
+    rows = Rows((norm > problem.penalty) | (problem.penalty == 0))
+    if rows.index.shape[-1] == 0:
+        return torch.zeros_like(V)
+    towards = directions(rows.gather(reach))
+    threshold = rows.gather(problem.penalty)
+    beyond = rows.gather(norm) - threshold
+    blocks = curvature(towards, torch.where(threshold > 0, threshold / beyond, 0.0))
+    rhs = rows.gather(problem.linear_term(V)) - threshold.unsqueeze(-1) * towards
+    rhs = rhs + _PROXIMAL * rows.gather(V)
+    return rows.scatter(_solve_blocks(problem.hessian(V, rows), blocks, rhs, rows))
+
+
+def _smooth(problem, best, V, max_iter):
+    """Primal-dual Newton on ``||V_j||`` rounded off to ``sqrt(||V_j||^2 + m^2)``.
+
+    The direction ``u_j`` of a row is an unknown of its own (Chan, Golub and Mulet,
+    1999), which keeps the steps long while m goes to zero.
+    """
+    at = (~best.good).nonzero().flatten()
+    problem, V = problem.take(at), V[at]
+    # Of the size of the largest row that one step from the start would make.
+    width = torch.linalg.vector_norm(V - problem.gradient(V), dim=-1)
+    width = width.amax(-1, keepdim=True)
+    u = torch.zeros_like(V)
+    for _ in range(max_iter):
+        if len(at) == 0:
+            break
+        V, u, width = _smoothing_step(problem, V, u, width)
+        last = _newton_step(problem, V)
+        X = _newton_step(problem, last)
+        best.offer(at, X, problem.gap(X), last)
+        # A width below rounding changes nothing any more.
+        left = (~best.good[at] & (width[:, 0] > 1e-200)).nonzero().flatten()
+        if len(left) < len(at):
+            at, V, u, width = at[left], V[left], u[left], width[left]
+            problem = problem.take(left)
+
+
+def _smoothing_step(problem, V, u, width):
+    norm = ((V * V).sum(-1) + width * width).sqrt()
+    towards = V / norm.unsqueeze(-1)
+    slope = problem.gradient(V) + problem.penalty.unsqueeze(-1) * towards
+    every = Rows(torch.ones_like(norm, dtype=torch.bool))
+    blocks = smoothed_curvature(u, towards, problem.penalty / norm)
+    step = _solve_blocks(problem.hessian(V, every), blocks, -slope, every)
+    step = torch.where(torch.isfinite(step).all(2).all(1)[:, None, None], step, 0.0)
+    # The directions that belong to the full step, back in the unit ball.
+    along = (towards * step).sum(-1, keepdim=True)
+    u = towards + (step - u * along) / norm.unsqueeze(-1)
+    u = u / torch.linalg.vector_norm(u, dim=-1, keepdim=True).clamp_min(1.0)
+    length = _line_search(problem, V, step, width)
+    # Sharper after a long step, less so where the norms' curvature cut it short.
+    width = torch.where(length > 0.5, 0.2, 0.7) * width
+    return V + length.unsqueeze(-1) * step, u, width
+
+
+def _line_search(problem, V, step, width):
+    """Length, of shape (n_tasks, 1), at which the smoothed objective is least."""
+    cross = (V * step).sum(-1).unsqueeze(1)
+    step_sq = (step * step).sum(-1).unsqueeze(1)
+    norm_sq = ((V * V).sum(-1) + width * width).unsqueeze(1)
+    powers = 2.0 ** -torch.arange(40, dtype=V.dtype, device=V.device)
+    lengths = powers.expand(len(V), -1)
+    t = lengths.unsqueeze(-1)
+    norm = (norm_sq + t * (2 * cross + t * step_sq)).clamp_min(0).sqrt()
+    objective = problem.along(V, step, lengths)
+    objective = objective + (problem.penalty.unsqueeze(1) * norm).sum(-1)
+    objective = torch.where(torch.isnan(objective), torch.inf, objective)
+    return lengths.gather(-1, objective.argmin(-1, keepdim=True))
+
+
+def _solve_blocks(hessian, blocks, rhs, rows):
+    """Solve on the valid rows; those that fill up get an identity."""
+    n_tasks, s, c = rhs.shape
+    blocks.diagonal(dim1=-2, dim2=-1).add_(_PROXIMAL)
+    hessian = add_blocks(hessian, blocks).reshape(n_tasks, s * c, s * c)
+    keep = rows.valid.to(rhs.dtype).repeat_interleave(c, 1)
+    hessian = hessian * (keep.unsqueeze(-1) * keep.unsqueeze(-2))
+    hessian.diagonal(dim1=-2, dim2=-1).add_(1.0 - keep)
+    return torch.linalg.solve_ex(hessian, rhs.reshape(n_tasks, -1))[0].reshape_as(rhs)
+
+
+def relative_gap(V, *, value, dual, descent, penalty, ridge, at_zero):
+    """Duality gap of ``loss(V) + sum_j (t_j ||V_j|| + r_j/2 ||V_j||^2)``.
+
+    Two dual points are tried and the better kept: the loss's own at V, scaled into the
+    set where the conjugate of the penalty without its quadratic part is finite, and,
+    where ``r_j > 0``, the same without scaling.
+
+    Parameters
+    ----------
+    V : tensor of shape (n_tasks, k, c)
+    value : tensor of shape (n_tasks,)
+        The loss.
+    dual : callable
+        Value of the dual of the loss at its dual point times a factor of shape
+        (n_tasks,).
+    descent : tensor of shape (n_tasks, k, c)
+        Minus the gradient of the loss.
+    penalty, ridge : tensor of shape (n_tasks, k)
+        ``t`` and ``r``. A row without either is taken to lie, at the solution, within
+        ``1 + 2 ||V_j||`` of zero: without a bound nothing could be said of it.
+    at_zero : tensor of shape (n_tasks,)
+        The loss at zero, the unit of the gap.
+
+    Returns
+    -------
+    tensor of shape (n_tasks,)
+    """
+    norm = torch.linalg.vector_norm(V, dim=-1)
+    ridge_sq = (ridge * norm * norm).sum(-1)
+    primal = value + (penalty * norm).sum(-1) + 0.5 * ridge_sq
+    size = torch.linalg.vector_norm(descent, dim=-1)
+    free = (penalty == 0) & (ridge == 0)
+    slack = torch.where(free, (1 + 2 * norm) * size, 0.0).sum(-1)
+
+    inner = torch.linalg.vector_norm(descent - ridge.unsqueeze(-1) * V, dim=-1)
+    share = torch.where((inner > penalty) & ~free, penalty / inner, 1.0).amin(-1)
+    scaled = dual(share) - share * (0.5 * share * ridge_sq + slack)
+
+    excess = torch.where(free, 0.0, (size - penalty).clamp_min(0))
+    cost = torch.where(excess > 0, excess * excess / (2 * ridge), 0.0).sum(-1)
+    plain = dual(torch.ones_like(share)) - cost - slack
+
+    gap = (primal - torch.maximum(scaled, plain)).clamp_min(0)
+    return gap / torch.where(at_zero > 0, at_zero, 1.0)

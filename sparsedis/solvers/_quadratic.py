@@ -1,0 +1,75 @@
+"""Quadratics with a penalty on the norms of rows, in Gram form."""
+
+import torch
+
+from sparsedis.solvers._composite import Problem, relative_gap
+
+
+class Quadratic(Problem):
+    """``1/2 <W, GW> - <C, W> + alpha sum_j ||W_j|| + l2/2 ||W||^2``, normalised.
+
+    Parameters
+    ----------
+    gram : tensor of shape (n_tasks, k, k) or (1, k, k)
+    corr : tensor of shape (n_tasks, k, c)
+    y_sq : tensor of shape (n_tasks,)
+        Twice the objective at zero.
+    alpha, l2 : tensor of shape (n_tasks,)
+
+    Attributes
+    ----------
+    scale : tensor of shape (n_tasks, k)
+        ``W = scale * V`` for the V of this problem, whose Hessian has a unit diagonal.
+    """
+
+    names = ("gram", "corr", "y_sq", "penalty", "ridge", "scale")
+
+    def __init__(self, gram, corr, y_sq, alpha, l2):
+        diagonal = gram.diagonal(dim1=-2, dim2=-1) + l2.unsqueeze(-1)
+        # A dead feature is correlated with nothing and so never becomes active.
+        scale = torch.where(diagonal > 0, diagonal.rsqrt(), 1.0)
+        # With the ridge term on its diagonal.
+        self.gram = gram * (scale.unsqueeze(-1) * scale.unsqueeze(-2))
+        self.gram.diagonal(dim1=-2, dim2=-1).fill_(1.0)
+        self.corr = corr * scale.unsqueeze(-1)
+        self.y_sq, self.scale = y_sq, scale
+        self.penalty = alpha.unsqueeze(-1) * scale
+        self.ridge = l2.unsqueeze(-1) * scale * scale
+
+    def gradient(self, V):
+        return self.gram @ V - self.corr
+
+    def linear_term(self, V):
+        return self.corr
+
+    def hessian(self, V, rows):
+        eye = torch.eye(V.shape[-1], dtype=V.dtype, device=V.device)
+        return rows.block(self.gram)[:, :, None, :, None] * eye[:, None, :]
+
+    def along(self, V, step, lengths):
+        slope = (self.gradient(V) * step).sum((1, 2)).unsqueeze(-1)
+        bend = ((self.gram @ step) * step).sum((1, 2)).unsqueeze(-1)
+        # Up to a constant.
+        return lengths * (slope + 0.5 * lengths * bend)
+
+    def gap(self, V):
+        descent = self.corr - self.gram @ V + self.ridge.unsqueeze(-1) * V
+        explained = (V * self.corr).sum((1, 2))
+        residual_y = self.y_sq - explained
+        residual_sq = (self.y_sq - explained - (V * descent).sum((1, 2))).clamp_min(0)
+        gap = relative_gap(
+            V,
+            value=0.5 * residual_sq,
+            dual=lambda share: share * (residual_y - 0.5 * share * residual_sq),
+            descent=descent,
+            penalty=self.penalty,
+            ridge=self.ridge,
+            at_zero=0.5 * self.y_sq,
+        )
+        # Nothing better than zero has a fit this large: rounding would hide the gap.
+        fitted_sq = explained - (V * descent).sum((1, 2))
+        norm = torch.linalg.vector_norm(V, dim=-1)
+        sane = (fitted_sq <= 5 * self.y_sq) & (
+            (self.penalty * norm + 0.5 * self.ridge * norm * norm).sum(-1) <= self.y_sq
+        )
+        return torch.where(sane, gap, torch.inf)

@@ -1,0 +1,101 @@
+"""Multi-task Lasso: several outputs that share the features they use.
+
+As for the Lasso, all of it works on the Gram form of each task,
+
+    min_W  1/2 <W, GW> - <C, W> + alpha sum_j ||W_j|| + l2/2 ||W||^2,
+
+with ``G = Z'Z / n`` and ``C = Z'Y / n``.
+"""
+
+import torch
+
+from sparsedis.solvers import _composite
+from sparsedis.solvers._info import SolverInfo
+from sparsedis.solvers._quadratic import Quadratic
+from sparsedis.solvers.ridge import solve_ridge
+
+
+def solve_multitask_lasso(
+    gram, corr, y_sq, alpha, l2, *, start=None, tol=1e-12, max_iter=1000
+):
+    """Solve a batch of multi-task Lasso problems.
+
+    Parameters
+    ----------
+    gram : tensor of shape (n_tasks, k, k) or (1, k, k)
+        ``Z'Z / n``; one matrix is shared by all the tasks.
+
+    corr : tensor of shape (n_tasks, k, c)
+        ``Z'Y / n``.
+
+    y_sq : tensor of shape (n_tasks,)
+        ``||Y||^2 / n``.
+
+    alpha, l2 : tensor of shape (n_tasks,)
+        Penalties, non-negative.
+
+    start : tensor of shape (n_tasks, k, c), default=None
+        Where to start from; zero by default.
+
+    tol : float, default=1e-12
+        Duality gap, relative to the objective at zero.
+
+    max_iter : int, default=1000
+        Largest number of steps of descent.
+
+    Returns
+    -------
+    W : tensor of shape (n_tasks, k, c)
+
+    info : SolverInfo
+    """
+    problem = Quadratic(gram, corr, y_sq, alpha, l2)
+    scale = problem.scale.unsqueeze(-1)
+    start = torch.zeros_like(corr) if start is None else start / scale
+    V, info = _composite.solve(problem, start, tol=tol, max_iter=max_iter)
+    W, gap = V * scale, info.gap
+    # Rounding in the problem's units must not move the boundary.
+    zero = alpha >= torch.linalg.vector_norm(corr, dim=-1).amax(-1)
+    W, gap = torch.where(zero[:, None, None], 0.0, W), torch.where(zero, 0.0, gap)
+    smooth = alpha == 0
+    if bool(smooth.any()):
+        # One Ridge problem for each output; of minimum norm, and so certified.
+        at = smooth.nonzero().flatten()
+        W[at], gap[at] = _solve_ridges(_take(gram, at), corr[at], y_sq[at], l2[at], tol)
+    return W, SolverInfo(gap, info.n_iter, gap <= tol, (W != 0).any(-1))
+
+
+def _solve_ridges(gram, corr, y_sq, l2, tol):
+    c = corr.shape[-1]
+    if len(gram) > 1:
+        gram = gram.repeat_interleave(c, 0)
+    w, info = solve_ridge(
+        gram,
+        corr.mT.flatten(0, 1),
+        y_sq.repeat_interleave(c),
+        l2.repeat_interleave(c),
+        tol=tol,
+    )
+    return w.reshape(corr.mT.shape).mT, info.gap.reshape(-1, c).sum(-1)
+
+
+def multitask_lasso_gap(W, gram, corr, y_sq, alpha, l2):
+    """Duality gap of the multi-task Lasso, relative to the objective at zero.
+
+    Parameters
+    ----------
+    W : tensor of shape (n_tasks, k, c)
+    gram, corr, y_sq, alpha, l2 : tensors
+        As in :func:`solve_multitask_lasso`.
+
+    Returns
+    -------
+    tensor of shape (n_tasks,)
+    """
+    problem = Quadratic(gram, corr, y_sq, alpha, l2)
+    return problem.gap(W / problem.scale.unsqueeze(-1))
+
+
+def _take(part, at):
+    # One Gram matrix may serve all tasks.
+    return part if len(part) == 1 else part[at]
