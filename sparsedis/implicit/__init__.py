@@ -5,6 +5,17 @@ implicitly: the backward pass is one linear system per task on the support.
 """
 
 from sparsedis.implicit._lasso import lasso, lasso_alpha_max
+from sparsedis.implicit._multitask_lasso import (
+    multitask_lasso,
+    multitask_lasso_alpha_max,
+)
 from sparsedis.implicit._ridge import ridge, ridge_alpha_max
 
-__all__ = ["lasso", "lasso_alpha_max", "ridge", "ridge_alpha_max"]
+__all__ = [
+    "lasso",
+    "lasso_alpha_max",
+    "multitask_lasso",
+    "multitask_lasso_alpha_max",
+    "ridge",
+    "ridge_alpha_max",
+]

@@ -3,10 +3,14 @@
 import torch
 
 from sparsedis.implicit._inputs import read_tasks
-from sparsedis.implicit._squared import SquaredLoss, pack, prepare, solve_squared
+from sparsedis.implicit._squared import (
+    SquaredLoss,
+    choose_celer,
+    pack,
+    prepare,
+    solve_squared,
+)
 from sparsedis.solvers.lasso import solve_lasso
-
-_SOLVERS = ("auto", "batched", "celer")
 
 
 def lasso(
@@ -135,11 +139,7 @@ def lasso(
     >>> Z.grad.shape
     torch.Size([3, 50, 6])
     """
-    if solver not in _SOLVERS:
-        raise ValueError(f"solver must be one of {_SOLVERS}, got {solver!r}.")
-    by_celer = solver == "celer"
-    if solver == "auto" and isinstance(Z, torch.Tensor):
-        by_celer = Z.device.type == "cpu" and Z.shape[-1] > 32
+    by_celer = choose_celer(solver, Z)
 
     def solve(loss, alpha, l2):
         gram_form = loss.gram, loss.corr[..., 0], loss.y_sq, alpha, l2

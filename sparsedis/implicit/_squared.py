@@ -12,6 +12,8 @@ from sparsedis.solvers._groups import Rows, add_blocks, directions, penalty_hess
 from sparsedis.solvers._info import SolverInfo, warn_if_not_converged
 from sparsedis.solvers._linalg import solve_on_support
 
+SOLVERS = ("auto", "batched", "celer")
+
 
 class SquaredLoss(NamedTuple):
     """``1/(2n) ||Y - ZW||^2`` of a batch of tasks, in Gram form.
@@ -218,6 +220,15 @@ def prepare(tasks, fit_intercept):
     if tasks.weight is not None:
         (Z, Y), n = scale_rows(tasks, Z, Y), 1
     return Z, Y if Y.ndim == 3 else Y.unsqueeze(-1), n, means
+
+
+def choose_celer(solver, Z):
+    """Whether celer is to solve, which "auto" leaves to the size of the problem."""
+    if solver not in SOLVERS:
+        raise ValueError(f"solver must be one of {SOLVERS}, got {solver!r}.")
+    if solver == "auto" and isinstance(Z, torch.Tensor):
+        return Z.device.type == "cpu" and Z.shape[-1:] > (32,)
+    return solver == "celer"
 
 
 def pack(w, intercept, info, fit_intercept, return_info):
