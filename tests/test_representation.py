@@ -7,6 +7,7 @@ from itertools import islice
 import numpy as np
 import pytest
 import torch
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.linear_model import Lasso, LinearRegression, Ridge
 from sklearn.model_selection import GridSearchCV
@@ -16,7 +17,11 @@ from torch import nn
 
 from sparsedis import SparseMultiTaskRepresentation
 from sparsedis.datasets import SparseTaskModel, SparseTaskStream, make_sparse_tasks
-from sparsedis.metrics import linear_r_score, mean_correlation_coefficient
+from sparsedis.metrics import (
+    linear_r_score,
+    make_disentanglement_scorer,
+    mean_correlation_coefficient,
+)
 from sparsedis.tasks import TaskBatch
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
@@ -492,6 +497,29 @@ def test_pipeline_and_grid_search(data):
     names = search.best_estimator_.get_feature_names_out()
     assert names[0] == "sparsemultitaskrepresentation0"
     assert len(names) == 4
+
+
+def test_grid_search_by_disentanglement_finds_the_alpha_that_disentangles():
+    data = make_sparse_tasks(
+        400, 80, n_factors=4, rho=0.5, return_bunch=True, random_state=0
+    )
+    X, Y, factors = data.data, data.target, data.factors
+    est = SparseMultiTaskRepresentation(4, random_state=0, max_iter=200)
+    alphas = [0.01, 0.1, 0.4]
+    with config_context(enable_metadata_routing=True):
+        search = GridSearchCV(
+            est, {"alpha": alphas}, scoring=make_disentanglement_scorer("mcc"), cv=2
+        )
+        search.fit(X, Y, factors=factors)
+    mcc = [
+        mean_correlation_coefficient(
+            factors, clone(est).set_params(alpha=alpha).fit_transform(X, Y)
+        )
+        for alpha in alphas
+    ]
+    chosen = alphas.index(search.best_params_["alpha"])
+    assert max(mcc) - min(mcc) > 0.1  # the choice matters
+    assert mcc[chosen] > max(mcc) - 0.02
 
 
 def test_callbacks_of_scikit_learn_see_every_epoch(data):
