@@ -1,0 +1,1 @@
+"""Studies and timings, each run as ``python -m benchmarks.NAME``."""
