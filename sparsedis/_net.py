@@ -4,6 +4,7 @@ from itertools import islice
 
 import torch
 from skorch import NeuralNet
+from skorch.callbacks import Callback
 
 from sparsedis._heads import solve_inner
 
@@ -144,3 +145,19 @@ def _repeat(source):
             yield batch
         if batch is None:
             return
+
+
+class Progress(Callback):
+    """Tell scikit-learn's callbacks about every epoch."""
+
+    def __init__(self, estimator, context):
+        self.estimator = estimator
+        self.context = context
+
+    def on_epoch_begin(self, net, **kwargs):
+        self._epoch = self.context.subcontext(task_name="epoch")
+        self._epoch.call_on_fit_task_begin(estimator=self.estimator)
+
+    def on_epoch_end(self, net, **kwargs):
+        if self._epoch.call_on_fit_task_end(estimator=self.estimator):
+            raise KeyboardInterrupt  # how skorch stops early
