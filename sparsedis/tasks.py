@@ -175,7 +175,10 @@ class WideTasks:
             if len(tasks) > self.n_tasks:
                 tasks = self.random_state.choice(tasks, self.n_tasks, replace=False)
             draw = self._rows_first if self.rows_first else self._tasks_first
-            yield draw(tasks)
+            batch = draw(tasks)
+            # Tasks with few labels may have none among the rows of a step.
+            if batch.n_tasks:
+                yield batch
 
     def _rows_first(self, tasks):
         rows = self.random_state.permutation(len(self.X))[: self.n_samples]

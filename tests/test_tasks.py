@@ -98,3 +98,15 @@ def test_wide_tasks_leave_out_what_cannot_be_learned():
         Y, Y, n_samples=30, n_tasks=4, random_state=np.random.RandomState(0)
     )
     np.testing.assert_array_equal(source.tasks, [0, 2])
+
+
+def test_no_step_is_without_a_task():
+    # Half of the tasks label all rows, half only two of them.
+    Y = np.full((500, 8), np.nan)
+    Y[:, :5] = 1.0
+    Y[:2, 5:] = 1.0
+    source = WideTasks(
+        Y, Y, n_samples=50, n_tasks=1, random_state=np.random.RandomState(0)
+    )
+    assert source.rows_first
+    assert all(batch.n_tasks == 1 for batch in islice(source, 50))
