@@ -25,6 +25,8 @@ _MAX_NEWTON = 8
 # Steps after the certificate is good: each squares the error of the solution, which is
 # of the order of the square root of the gap.
 _MAX_POLISH = 3
+# Rounds without progress after which rounding must be what is in the way.
+_MAX_STALLED = 30
 # A proximal term, in the units of the problem: with it a step is finite whatever the
 # rank, and it vanishes at the solution.
 _PROXIMAL = 1e-12
@@ -108,6 +110,7 @@ class _Best:
         self.V, self.tol = start.clone(), tol
         self.gap = torch.full_like(start[:, 0, 0], torch.inf)
         self.n_iter = torch.zeros(len(start), dtype=torch.long, device=start.device)
+        self.stalled = torch.zeros_like(self.n_iter)
         self.settled = torch.zeros_like(self.n_iter, dtype=torch.bool)
 
     @property
@@ -119,6 +122,8 @@ class _Best:
         # Below tol rounding hides which of two gaps is less; the later point is better.
         better = (gap < self.gap[at]) | (gap <= self.tol)
         self.V[at] = torch.where(better[:, None, None], X, self.V[at])
+        progress = gap < 0.9 * self.gap[at]
+        self.stalled[at] = torch.where(progress, 0, self.stalled[at] + 1)
         self.gap[at] = torch.where(better, gap, self.gap[at])
         self.n_iter[at] += 1
         change, size = (torch.linalg.vector_norm(D, dim=(1, 2)) for D in (X - last, X))
@@ -142,18 +147,24 @@ class _Best:
 
 def _newton_step(problem, V):
     """Semismooth Newton step on ``V = prox(V - f'(V))``."""
-    reach = V - problem.gradient(V)
-    norm = torch.linalg.vector_norm(reach, dim=-1)
-    rows = Rows((norm > problem.penalty) | (problem.penalty == 0))
+    reach, active = _reaches(problem, V)
+    rows = Rows(active)
     if rows.index.shape[-1] == 0:
         return torch.zeros_like(V)
     towards = directions(rows.gather(reach))
     threshold = rows.gather(problem.penalty)
-    beyond = rows.gather(norm) - threshold
+    beyond = torch.linalg.vector_norm(rows.gather(reach), dim=-1) - threshold
     blocks = curvature(towards, torch.where(threshold > 0, threshold / beyond, 0.0))
     rhs = rows.gather(problem.linear_term(V)) - threshold.unsqueeze(-1) * towards
     rhs = rhs + _PROXIMAL * rows.gather(V)
     return rows.scatter(_solve_blocks(problem.hessian(V, rows), blocks, rhs, rows))
+
+
+def _reaches(problem, V):
+    """Where a gradient step leads, and which rows it keeps from shrinking to zero."""
+    reach = V - problem.gradient(V)
+    norm = torch.linalg.vector_norm(reach, dim=-1)
+    return reach, (norm > problem.penalty) | (problem.penalty == 0)
 
 
 def _smooth(problem, best, V, max_iter):
@@ -174,9 +185,15 @@ def _smooth(problem, best, V, max_iter):
         V, u, width = _smoothing_step(problem, V, u, width)
         last = _newton_step(problem, V)
         X = _newton_step(problem, last)
-        best.offer(at, X, problem.gap(X), last)
-        # A width below rounding changes nothing any more.
-        left = (~best.good[at] & (width[:, 0] > 1e-200)).nonzero().flatten()
+        gap = problem.gap(X)
+        # The smoothed point itself, without the rows that are only about to vanish.
+        rounded = V * _reaches(problem, V)[1].unsqueeze(-1)
+        rounded_gap = problem.gap(rounded)
+        worse = ~(gap <= rounded_gap)
+        X = torch.where(worse[:, None, None], rounded, X)
+        best.offer(at, X, torch.where(worse, rounded_gap, gap), last)
+        left = ~best.good[at] & (best.stalled[at] < _MAX_STALLED)
+        left = left.nonzero().flatten()
         if len(left) < len(at):
             at, V, u, width = at[left], V[left], u[left], width[left]
             problem = problem.take(left)
@@ -244,8 +261,8 @@ def relative_gap(V, *, value, dual, descent, penalty, ridge, at_zero):
     descent : tensor of shape (n_tasks, k, c)
         Minus the gradient of the loss.
     penalty, ridge : tensor of shape (n_tasks, k)
-        ``t`` and ``r``. A row without either is taken to lie, at the solution, within
-        ``1 + 2 ||V_j||`` of zero: without a bound nothing could be said of it.
+        ``t`` and ``r``. A row without either is taken to move by less than
+        ``1 + ||V_j|| / 10`` to the solution: without a bound nothing could be said.
     at_zero : tensor of shape (n_tasks,)
         The loss at zero, the unit of the gap.
 
@@ -258,7 +275,8 @@ def relative_gap(V, *, value, dual, descent, penalty, ridge, at_zero):
     primal = value + (penalty * norm).sum(-1) + 0.5 * ridge_sq
     size = torch.linalg.vector_norm(descent, dim=-1)
     free = (penalty == 0) & (ridge == 0)
-    slack = torch.where(free, (1 + 2 * norm) * size, 0.0).sum(-1)
+    slack = (V * descent).sum(-1) + (1 + 0.1 * norm) * size
+    slack = torch.where(free, slack, 0.0).sum(-1)
 
     inner = torch.linalg.vector_norm(descent - ridge.unsqueeze(-1) * V, dim=-1)
     share = torch.where((inner > penalty) & ~free, penalty / inner, 1.0).amin(-1)
