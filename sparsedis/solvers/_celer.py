@@ -88,6 +88,55 @@ def solve_multitask_lasso_celer(
     )
 
 
+def start_logistic_celer(Z, labels, weight, alpha):
+    """Coefficients of binary logistic regressions by celer, as a start.
+
+    Parameters
+    ----------
+    Z : tensor of shape (n_tasks, n_samples, k) or (1, n_samples, k)
+        Features.
+
+    labels : tensor of shape (n_tasks, n_samples) of int
+        0 or 1.
+
+    weight : tensor of shape (n_tasks, n_samples)
+        Zero for samples to leave out; otherwise equal.
+
+    alpha : tensor of shape (n_tasks,)
+        Penalties of the mean loss.
+
+    Returns
+    -------
+    tensor of shape (n_tasks, k, 1)
+    """
+    features, labels, weight = (
+        x.detach().cpu().numpy() for x in (Z.double(), labels, weight)
+    )
+    coefs = []
+    for t, penalty in enumerate(alpha.detach().cpu().tolist()):
+        used = weight[t] > 0
+        rows = features[t if len(features) > 1 else 0][used]
+        signs = 2.0 * labels[t][used] - 1.0
+        if penalty == 0 or np.abs(rows.T @ signs).max() <= 2 * len(rows) * penalty:
+            coefs.append(np.zeros(rows.shape[1]))
+            continue
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            # Its objective is a sum over the samples, and so is its gap.
+            _, path, _ = celer_path(
+                np.array(rows, order="F"),
+                signs,
+                "logreg",
+                alphas=[penalty * len(rows)],
+                tol=_TOL * len(rows) * np.log(2),
+                max_iter=_MAX_ITER,
+                p0=min(100, rows.shape[1]),
+                prune=1,
+            )
+        coefs.append(path[:, 0])
+    return torch.from_numpy(np.stack(coefs)).to(Z).unsqueeze(-1)
+
+
 def _one_by_one(Z, Y, alpha, l2):
     """Coefficients of every task, as a tensor like Y."""
     features, targets = (x.detach().cpu().double().numpy() for x in (Z, Y))

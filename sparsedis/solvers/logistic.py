@@ -1,0 +1,272 @@
+"""Sparse logistic regression, binary and multinomial, many problems at a time.
+
+A task has n samples with features Z and labels in C classes, and the problem is
+
+    min_W  sum_i s_i (logsumexp(eta_i) - eta_i[y_i]) + alpha sum_j ||W_j||
+           + l2/2 ||W||^2,        eta = Z W B',
+
+with sample weights that sum to 1. The rows of W have d entries, one for each column of
+the basis B: with two classes B is (0, 1)' and W the logit of class 1; with more, B is
+an orthonormal basis of the vectors that sum to zero, where the solution lies anyway,
+so that norms are those of the C coefficients and nothing is left undetermined.
+"""
+
+import math
+
+import torch
+
+from sparsedis.solvers import _composite
+from sparsedis.solvers._info import SolverInfo
+
+
+def class_basis(n_classes, like):
+    """Basis B of the logits, of shape (n_classes, d)."""
+    if n_classes == 2:
+        return torch.tensor([[0.0], [1.0]], dtype=like.dtype, device=like.device)
+    # Helmert's: column i contrasts class i + 1 with those before it.
+    i = torch.arange(1, n_classes, dtype=like.dtype, device=like.device)
+    basis = torch.ones(n_classes, n_classes - 1, dtype=like.dtype, device=like.device)
+    basis = basis.triu() - torch.diag_embed(i, offset=-1)[:, :-1]
+    return basis / (i * (i + 1)).sqrt()
+
+
+def solve_logistic(
+    Z,
+    labels,
+    weight,
+    alpha,
+    l2,
+    *,
+    n_classes,
+    fit_intercept=False,
+    start=None,
+    tol=1e-12,
+    max_iter=1000,
+):
+    """Solve a batch of sparse logistic regression problems.
+
+    Parameters
+    ----------
+    Z : tensor of shape (n_tasks, n_samples, k) or (1, n_samples, k)
+        Features.
+
+    labels : tensor of shape (n_tasks, n_samples) of int
+        From 0 to ``n_classes - 1``.
+
+    weight : tensor of shape (n_tasks, n_samples)
+        Non-negative; sum to 1 in every task.
+
+    alpha, l2 : tensor of shape (n_tasks,)
+        Penalties, non-negative.
+
+    n_classes : int
+        At least 2.
+
+    fit_intercept : bool, default=False
+        Add an intercept, not penalised.
+
+    start : tensor of shape (n_tasks, k, d), default=None
+        Where to start from; zero by default.
+
+    tol : float, default=1e-12
+        Duality gap, relative to the objective at zero.
+
+    max_iter : int, default=1000
+        Largest number of rounds of smoothing.
+
+    Returns
+    -------
+    W : tensor of shape (n_tasks, k, d)
+
+    intercept : tensor of shape (n_tasks, d)
+        Zero without ``fit_intercept``. Classes that a task lacks have no part in it.
+
+    info : SolverInfo
+    """
+    k = Z.shape[-1]
+    problem = Logistic(Z, labels, weight, alpha, l2, n_classes, fit_intercept)
+    at_zero = problem.at_zero()
+    V = at_zero
+    if start is not None:
+        V = torch.cat([start / problem.scale[:, :k, None], V[:, k:]], 1)
+    V, info = _composite.solve(problem, V, tol=tol, max_iter=max_iter)
+    # Rounding in the problem's units must not move the boundary.
+    zero = alpha >= problem.alpha_max()
+    W = torch.where(zero[:, None, None], at_zero, V) * problem.scale.unsqueeze(-1)
+    gap = torch.where(zero, 0.0, info.gap)
+    W, intercept = W[:, :k], W[:, k:].sum(1)
+    return W, intercept, SolverInfo(gap, info.n_iter, gap <= tol, (W != 0).any(-1))
+
+
+class Logistic(_composite.Problem):
+    """The problem in units in which the curvature of each row is at most about 1.
+
+    Parameters
+    ----------
+    Z, labels, weight, alpha, l2, n_classes, fit_intercept
+        As in :func:`solve_logistic`.
+
+    Attributes
+    ----------
+    scale : tensor of shape (n_tasks, k)
+        ``W = scale * V`` for the V of this problem. With an intercept, here and
+        everywhere below, k counts a last feature that is constant.
+
+    basis : tensor of shape (n_classes, d)
+    """
+
+    names = ("Z", "onehot", "weight", "penalty", "ridge", "scale", "absent", "gauge")
+
+    def __init__(self, Z, labels, weight, alpha, l2, n_classes, fit_intercept):
+        self.fit_intercept = fit_intercept
+        self.basis = B = class_basis(n_classes, Z)
+        self.outer = (B.unsqueeze(-1) * B.unsqueeze(-2)).flatten(1)
+        self.weight = weight.unsqueeze(-1)
+        # Samples without a weight have no label: theirs may be of an absent class.
+        onehot = torch.nn.functional.one_hot(labels, n_classes).to(Z.dtype)
+        self.onehot = onehot * (self.weight > 0)
+        # The curvature of the softmax along a column of the basis is at most this.
+        bound = 0.25 if n_classes == 2 else 0.5
+        moment = (weight.unsqueeze(-2) @ (Z * Z)).squeeze(-2)
+        lipschitz = bound * moment + l2.unsqueeze(-1)
+        # A dead feature has no gradient and so never becomes active.
+        scale = torch.where(lipschitz > 0, lipschitz.rsqrt(), 1.0)
+        penalty = alpha.unsqueeze(-1) * scale
+        ridge = l2.unsqueeze(-1) * scale * scale
+        # What an intercept rules out, and the directions of it that change nothing.
+        self.absent = torch.zeros_like(self.onehot[:1, 0], dtype=torch.bool)
+        self.gauge = torch.zeros_like(B.T @ B).unsqueeze(0)
+        if fit_intercept:
+            pad = torch.nn.functional.pad
+            Z = pad(Z, (0, 1), value=1.0)
+            scale = pad(scale, (0, 1), value=bound**-0.5)
+            penalty, ridge = pad(penalty, (0, 1)), pad(ridge, (0, 1))
+            self.absent = self.frequency() == 0
+            self.gauge = _gauge(self.absent, B)
+        self.Z, self.scale, self.penalty, self.ridge = Z, scale, penalty, ridge
+
+    def take(self, at):
+        part = super().take(at)
+        for name in ("fit_intercept", "basis", "outer"):
+            setattr(part, name, getattr(self, name))
+        return part
+
+    def frequency(self):
+        """Share of each class, of shape (n_tasks, n_classes)."""
+        return (self.weight * self.onehot).sum(1)
+
+    def at_zero(self):
+        """The solution with all coefficients zero, of shape (n_tasks, k, d)."""
+        d = self.basis.shape[1]
+        V = self.Z.new_zeros(*self.scale.shape, d)
+        if self.fit_intercept:
+            logit = torch.where(self.absent, 1.0, self.frequency()).log()
+            if d == 1:
+                b = (logit[:, 1:] - logit[:, :1]) * ~self.absent.any(-1, keepdim=True)
+            else:
+                n_present = (~self.absent).sum(-1, keepdim=True)
+                logit = logit - logit.sum(-1, keepdim=True) / n_present
+                b = torch.where(self.absent, 0.0, logit) @ self.basis
+            V[:, -1] = b / self.scale[:, -1:]
+        return V
+
+    def alpha_max(self):
+        """Smallest alpha at which all coefficients are zero, of shape (n_tasks,)."""
+        if self.fit_intercept:
+            share = self.frequency().unsqueeze(1)
+        else:
+            share = torch.full_like(self.onehot[:1, :1], 1 / len(self.basis))
+        corr = self.Z.mT @ ((self.weight * (self.onehot - share)) @ self.basis)
+        corr = corr[:, : corr.shape[1] - self.fit_intercept]
+        return torch.linalg.vector_norm(corr, dim=-1).amax(-1)
+
+    def logits(self, V):
+        """Of shape (n_tasks, n_samples, n_classes)."""
+        return (self.Z @ (self.scale.unsqueeze(-1) * V)) @ self.basis.T
+
+    def log_probability(self, V):
+        """Logarithms of the classes' probabilities; minus infinity for absent ones."""
+        eta = self.logits(V).masked_fill(self.absent.unsqueeze(1), -torch.inf)
+        return eta.log_softmax(-1)
+
+    def pull(self, X):
+        """Gradient with respect to V of ``sum_i s_i <X_i, eta_i>``."""
+        pulled = self.Z.mT @ ((self.weight * X) @ self.basis)
+        return self.scale.unsqueeze(-1) * pulled
+
+    def gradient(self, V):
+        probability = self.log_probability(V).exp()
+        return self.pull(probability - self.onehot) + self.ridge.unsqueeze(-1) * V
+
+    def linear_term(self, V):
+        probability = self.log_probability(V).exp()
+        return self.pull(curve(probability, self.logits(V)) - probability + self.onehot)
+
+    def hessian(self, V, rows):
+        probability = self.log_probability(V).exp()
+        n_tasks, n = probability.shape[:2]
+        s, d = rows.index.shape[1], self.basis.shape[1]
+        mean = probability @ self.basis
+        bend = (probability @ self.outer).reshape(n_tasks, n, d, d)
+        bend = bend - mean.unsqueeze(-1) * mean.unsqueeze(-2)
+        bend = self.weight.unsqueeze(-1) * bend
+        if len(self.Z) == 1:
+            columns = self.Z[0][:, rows.index].movedim(0, 1)
+        else:
+            columns = self.Z.gather(2, rows.index.unsqueeze(1).expand(-1, n, -1))
+        columns = columns * rows.gather(self.scale).unsqueeze(1)
+        parts = [
+            columns.mT @ (columns.unsqueeze(-1) * bend[:, :, None, a]).flatten(2)
+            for a in range(d)
+        ]
+        hessian = torch.stack(parts, 2).reshape(n_tasks, s, d, s, d)
+        eye = torch.eye(d, dtype=V.dtype, device=V.device)
+        blocks = rows.gather(self.ridge)[..., None, None] * eye
+        if self.fit_intercept:
+            last = (rows.index == self.scale.shape[1] - 1) & rows.valid
+            blocks = blocks + last[..., None, None] * self.gauge.unsqueeze(1)
+        return _composite.add_blocks(hessian, blocks)
+
+    def along(self, V, step, lengths):
+        lengths = lengths[..., None, None]
+        eta = self.logits(V).unsqueeze(1) + lengths * self.logits(step).unsqueeze(1)
+        eta = eta.masked_fill(self.absent[:, None, None], -torch.inf)
+        picked = eta.masked_fill(self.onehot.unsqueeze(1) == 0, 0.0).sum(-1)
+        loss = (self.weight.mT * (eta.logsumexp(-1) - picked)).sum(-1)
+        moved = V.unsqueeze(1) + lengths * step.unsqueeze(1)
+        return loss + 0.5 * (self.ridge.unsqueeze(1) * (moved**2).sum(-1)).sum(-1)
+
+    def gap(self, V):
+        log_probability = self.log_probability(V)
+        probability = log_probability.exp()
+        picked = log_probability.masked_fill(self.onehot == 0, 0.0)
+
+        def dual(share):
+            mixed = torch.lerp(self.onehot, probability, share[:, None, None])
+            return (self.weight * torch.special.entr(mixed)).sum((1, 2))
+
+        return _composite.relative_gap(
+            V,
+            value=-(self.weight * picked).sum((1, 2)),
+            dual=dual,
+            descent=self.pull(self.onehot - probability),
+            penalty=self.penalty,
+            ridge=self.ridge,
+            at_zero=torch.full_like(V[:, 0, 0], math.log(len(self.basis))),
+        )
+
+
+def _gauge(absent, basis):
+    """Projection on the contrasts of classes that absent ones leave without effect."""
+    if basis.shape[1] == 1:
+        return absent.any(-1)[:, None, None].to(basis.dtype)
+    present = (~absent).to(basis.dtype)
+    share = present / present.sum(-1, keepdim=True)
+    contrasts = torch.diag_embed(present) - present.unsqueeze(-1) * share.unsqueeze(-2)
+    eye = torch.eye(basis.shape[1], dtype=basis.dtype, device=basis.device)
+    return eye - basis.T @ contrasts @ basis
+
+
+def curve(probability, X):
+    """Second derivative of the logsumexp applied to X: ``p * (x - <p, x>)``."""
+    return probability * (X - (probability * X).sum(-1, keepdim=True))
