@@ -5,6 +5,7 @@ implicitly: the backward pass is one linear system per task on the support.
 """
 
 from sparsedis.implicit._lasso import lasso, lasso_alpha_max
+from sparsedis.implicit._logistic import logistic, logistic_alpha_max
 from sparsedis.implicit._multitask_lasso import (
     multitask_lasso,
     multitask_lasso_alpha_max,
@@ -14,6 +15,8 @@ from sparsedis.implicit._ridge import ridge, ridge_alpha_max
 __all__ = [
     "lasso",
     "lasso_alpha_max",
+    "logistic",
+    "logistic_alpha_max",
     "multitask_lasso",
     "multitask_lasso_alpha_max",
     "ridge",

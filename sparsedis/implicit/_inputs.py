@@ -45,6 +45,9 @@ class Tasks:
 
     def parameter(self, value, name, *, minimum=0.0):
         """Read a penalty: a number, or one per task, finite and not negative."""
+        if isinstance(value, float):
+            # By itself torch reads a number as float32.
+            value = torch.tensor(value, dtype=self.Z.dtype)
         value = torch.as_tensor(value, device=self.Z.device)
         if value.is_complex() or value.dtype == torch.bool:
             raise ValueError(f"{name} must be real, got {value.dtype}.")
@@ -60,7 +63,7 @@ class Tasks:
             bad = ~(torch.isfinite(value) & (value >= minimum))
             t = int(bad.nonzero()[0])
             raise ValueError(
-                f"{name} must be finite and >= {minimum:g}, got {float(value[t]):g}"
+                f"{name} must be finite and >= {minimum:g}, got {float(value[t].detach()):g}"
                 f"{self._where(t)}."
             )
         return value

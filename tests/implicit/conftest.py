@@ -60,10 +60,12 @@ class HardBatch:
     alpha : array of shape (8,)
         Fractions of alpha_max: 0, tiny, ordinary, beyond 1.
     l2 : array of shape (8,)
+    seed : int
     rng : Generator
     """
 
     def __init__(self, seed):
+        self.seed = seed
         rng = self.rng = np.random.default_rng(seed)
         n, k = SIZES[seed % len(SIZES)]
         self.Z = np.stack([faulty_features(rng, n, k, fault) for fault in FAULTS])

@@ -3,10 +3,19 @@
 import pytest
 import torch
 
-from sparsedis.implicit import lasso, lasso_alpha_max, ridge, ridge_alpha_max
+from sparsedis.implicit import (
+    lasso,
+    lasso_alpha_max,
+    logistic,
+    logistic_alpha_max,
+    multitask_lasso,
+    multitask_lasso_alpha_max,
+    ridge,
+    ridge_alpha_max,
+)
 
-LAYERS = (lasso, ridge)
-ALPHA_MAX = (lasso_alpha_max, ridge_alpha_max)
+LAYERS = (lasso, ridge, logistic)
+ALPHA_MAX = (lasso_alpha_max, ridge_alpha_max, logistic_alpha_max)
 
 
 def make_tasks():
@@ -105,15 +114,24 @@ def test_bad_data_for_alpha_max(alpha_max, case):
     ],
 )
 @pytest.mark.parametrize(
-    ("layer", "name"), [(lasso, "alpha"), (lasso, "l2"), (ridge, "alpha")]
+    ("layer", "target", "name"),
+    [
+        (lasso, Y, "alpha"),
+        (lasso, Y, "l2"),
+        (ridge, Y, "alpha"),
+        (multitask_lasso, Y[..., None], "alpha"),
+        (multitask_lasso, Y[..., None], "l2"),
+        (logistic, Y > 0, "alpha"),
+        (logistic, Y > 0, "l2"),
+    ],
 )
-def test_bad_penalty(layer, name, value, message):
+def test_bad_penalty(layer, target, name, value, message):
     penalties = {"alpha": 0.1, name: value}
     with pytest.raises(ValueError, match=f"{name} {message}"):
-        layer(Z, Y, **penalties)
+        layer(Z, target, **penalties)
 
 
-@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("layer", [lasso, ridge])
 def test_integer_targets_are_refused(layer):
     with pytest.raises(ValueError, match="y must be of a floating dtype"):
         layer(Z, Y.int(), 0.1)
@@ -121,7 +139,90 @@ def test_integer_targets_are_refused(layer):
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_a_single_task_is_not_numbered(layer):
+    target = Y[0].sign().clamp_min(0)
     with pytest.raises(ValueError, match=r"alpha must be .* got -1\."):
-        layer(Z[0], Y[0], -1.0)
+        layer(Z[0], target, -1.0)
     with pytest.raises(ValueError, match=r"it holds NaN or inf\."):
-        layer(Z[0] / 0, Y[0], 1.0)
+        layer(Z[0] / 0, target, 1.0)
+
+
+@pytest.mark.parametrize("solver", ["adam", None])
+@pytest.mark.parametrize(
+    ("layer", "target"),
+    [(lasso, Y), (multitask_lasso, Y[..., None]), (logistic, Y > 0)],
+)
+def test_unknown_solver(layer, target, solver):
+    with pytest.raises(ValueError, match=r"solver must be one of .* got"):
+        layer(Z, target, 0.1, solver=solver)
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (Y, r"Y must have shape \(\.\.\., 8, n_outputs\)"),
+        (Y[:, :7, None], r"Y must have shape \(\.\.\., 8, n_outputs\).*\(3, 7, 1\)"),
+        (Y[:2, :, None], r"must broadcast, got Z: \(3,\), Y: \(2,\)"),
+        (broken(Y[..., None], (2, 0), torch.inf), r"Y must be finite.* task 2"),
+        (Y[..., None].tolist(), "Y must be a tensor, got list"),
+        (Y[..., None].int(), "Y must be of a floating dtype"),
+        (Y[..., None][..., :0], r"Y must have shape .*\(3, 8, 0\)"),
+    ],
+)
+def test_bad_vector_targets(target, message):
+    with pytest.raises(ValueError, match=message):
+        multitask_lasso(Z, target, 0.1)
+    if "dtype" not in message:
+        with pytest.raises(ValueError, match=message):
+            multitask_lasso_alpha_max(Z, target)
+
+
+LABELS = (Y > 0).int()
+
+
+@pytest.mark.parametrize(
+    ("target", "n_classes", "message"),
+    [
+        (
+            broken(LABELS, (2, 3), 5),
+            4,
+            r"labels from 0 to 3; those of task 2 .* 0 to 5",
+        ),
+        (broken(LABELS, (2, 3), -1), None, r"from 0 to 1; those of task 2 .* -1 to 1"),
+        (LABELS + 0.5, None, "y must hold whole numbers"),
+        (LABELS, 1, "n_classes must be an int of at least 2, got 1"),
+        (LABELS, 2.5, r"n_classes must be an int of at least 2, got 2\.5"),
+    ],
+)
+def test_bad_labels(target, n_classes, message):
+    with pytest.raises(ValueError, match=message):
+        logistic(Z, target, 0.1, n_classes=n_classes)
+    with pytest.raises(ValueError, match=message):
+        logistic_alpha_max(Z, target, n_classes=n_classes)
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int64, torch.float32])
+def test_labels_may_come_in_any_dtype(dtype):
+    expected = logistic(Z, LABELS, 0.01)
+    assert expected.any()
+    assert torch.equal(logistic(Z, LABELS.to(dtype), 0.01), expected)
+
+
+def test_celer_says_what_it_lacks():
+    with pytest.raises(
+        ValueError, match=r"no logistic .* more than two classes, an l2"
+    ):
+        logistic(Z, LABELS, 0.1, n_classes=3, l2=1.0, solver="celer")
+    how = {"fit_intercept": True, "sample_weight": torch.ones(8)}
+    with pytest.raises(
+        ValueError, match=r"no logistic .* an intercept, sample weights"
+    ):
+        logistic(Z, LABELS, 0.1, solver="celer", **how)
+
+
+@pytest.mark.parametrize("layer", [lasso, ridge])
+def test_a_number_is_not_rounded(layer):
+    rng = torch.Generator().manual_seed(0)
+    Z = torch.randn(20, 3, generator=rng, dtype=torch.float64)
+    y = torch.randn(20, generator=rng, dtype=torch.float64)
+    exact = torch.tensor(0.1, dtype=torch.float64)
+    assert torch.equal(layer(Z, y, 0.1), layer(Z, y, exact))

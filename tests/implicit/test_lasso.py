@@ -384,9 +384,3 @@ def test_second_derivatives_are_refused(tasks):
     (gradient,) = torch.autograd.grad(outer, Z, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         gradient.sum().backward()
-
-
-@pytest.mark.parametrize("solver", ["adam", None])
-def test_unknown_solver(tasks, solver):
-    with pytest.raises(ValueError, match="solver must be one of"):
-        lasso(*tasks, 0.1, solver=solver)

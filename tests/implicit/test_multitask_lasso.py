@@ -310,24 +310,3 @@ def test_gradient_at_duplicated_columns_is_finite(tasks, solver):
         assert ["linearly dependent" in str(w.message) for w in log] == [True]
     for gradient in gradients:
         assert torch.isfinite(gradient).all()
-
-
-def test_targets_need_an_axis_of_outputs(tasks):
-    Z, Y = tasks
-    with pytest.raises(
-        ValueError, match=r"Y must have shape \(\.\.\., 30, n_outputs\)"
-    ):
-        multitask_lasso(Z[0], Y[0, :, 0], 0.1)
-    with pytest.raises(ValueError, match=r"Y must be finite.* task 2"):
-        multitask_lasso(
-            Z, Y * torch.tensor([1, 1, torch.inf, 1, 1])[:, None, None], 0.1
-        )
-    with pytest.raises(ValueError, match="Y must be a tensor"):
-        multitask_lasso(Z, Y.tolist(), 0.1)
-    with pytest.raises(ValueError, match="Y must be of a floating dtype"):
-        multitask_lasso(Z, Y.int(), 0.1)
-    with pytest.raises(ValueError, match="solver must be one of"):
-        multitask_lasso(Z, Y, 0.1, solver="adam")
-    for name in ("alpha", "l2"):
-        with pytest.raises(ValueError, match=f"{name} must be finite and >= 0, got -1"):
-            multitask_lasso(Z, Y, **{"alpha": 0.1, name: -1.0})

@@ -1,0 +1,368 @@
+"""Sparse logistic regression as a differentiable layer."""
+
+import math
+from numbers import Integral
+
+import torch
+from torch.autograd.function import once_differentiable
+
+from sparsedis.implicit._inputs import read_tasks
+from sparsedis.implicit._squared import SOLVERS, pack, warn_of_dependence
+from sparsedis.solvers._composite import add_blocks
+from sparsedis.solvers._groups import Rows, directions, penalty_hessian
+from sparsedis.solvers._info import SolverInfo, warn_if_not_converged
+from sparsedis.solvers._linalg import solve_on_support
+from sparsedis.solvers.logistic import Logistic, class_basis, curve, solve_logistic
+
+# The best intercept of a class that a task lacks is minus infinity; at this value its
+# probability is below the rounding of float64.
+_ABSENT = math.log(torch.finfo(torch.float64).eps)
+
+
+def logistic(
+    Z,
+    y,
+    alpha,
+    *,
+    n_classes=None,
+    l2=0.0,
+    mask=None,
+    sample_weight=None,
+    fit_intercept=False,
+    tol=1e-12,
+    max_iter=1000,
+    solver="auto",
+    return_info=False,
+):
+    r"""Sparse logistic regression of a batch of tasks, as a differentiable layer.
+
+    Solves, for each task with labels in :math:`C` classes,
+
+    .. math::
+
+        \min_W \frac{1}{n} \sum_i \left[ \log \sum_c e^{(ZW)_{ic}} - (ZW)_{i y_i}
+        \right] + \alpha \sum_j \|W_j\|_2 + \frac{l_2}{2} \|W\|_F^2
+
+    where :math:`W_j` is row j: a feature is used for all classes or for none (Eq. 4 of
+    [1]_ with a categorical likelihood). With two classes there is one logit, that of
+    class 1, and the penalty is :math:`\alpha \|w\|_1`. The solution is differentiated
+    implicitly on its support [2]_.
+
+    Parameters
+    ----------
+    Z : tensor of shape (..., n_samples, k)
+        Features. Leading axes are tasks and broadcast against those of ``y``.
+
+    y : tensor of shape (..., n_samples) of int
+        Labels from 0 to ``n_classes - 1``. A task may lack some of them.
+
+    alpha : float or tensor of shape (...)
+        Strength of the l1 or group penalty, absolute and non-negative.
+        :func:`logistic_alpha_max` gives the value from which the solution is zero.
+
+    n_classes : int, default=None
+        Number of classes of all tasks, at least 2; by default one more than the
+        largest label.
+
+    l2 : float or tensor of shape (...), default=0.0
+        Strength of the squared l2 penalty; positive values make the solution unique.
+
+    mask : tensor of shape (..., n_samples) of bool, default=None
+        Samples that exist, for tasks of unequal size. Values elsewhere are ignored.
+
+    sample_weight : tensor of shape (..., n_samples), default=None
+        Non-negative weights; the loss is then a weighted mean. No gradient flows to
+        them.
+
+    fit_intercept : bool, default=False
+        Add an intercept for each logit, not penalised.
+
+    tol : float, default=1e-12
+        Largest duality gap, relative to the objective at zero, ``log(n_classes)``.
+
+    max_iter : int, default=1000
+        Largest number of iterations of the solver.
+
+    solver : {"auto", "batched", "celer"}, default="auto"
+        "batched" solves all tasks at once in torch, on the device of ``Z``; "celer"
+        solves them one by one on the CPU, and is faster for few and wide tasks. celer
+        has two classes, and neither l2 term, intercept nor sample weights. "auto"
+        takes it, where it can, on the CPU for more than 32 features.
+
+    return_info : bool, default=False
+        Return the certificate too.
+
+    Returns
+    -------
+    W : tensor of shape (..., k, n_classes), or (..., k) with two classes
+        Solutions, in the dtype of ``Z``. With more than two classes, rows sum to zero.
+
+    intercept : tensor of shape (..., n_classes), or (...) with two classes
+        Only when ``fit_intercept=True``. A class that a task lacks gets -36, where its
+        probability vanishes to rounding (its optimum would be minus infinity); those
+        of the other classes sum to zero.
+
+    info : SolverInfo
+        Only when ``return_info=True``: ``gap``, ``n_iter``, ``converged`` and
+        ``support`` of each task.
+
+    Raises
+    ------
+    ValueError
+        For non-finite features, labels out of range, negative penalties, shapes that
+        do not fit, integer features, a task left empty by ``mask``, an unknown
+        ``solver`` or a problem that it does not have.
+
+    Warns
+    -----
+    ConvergenceWarning
+        When a task misses ``tol``. Without any penalty, a task whose classes can be
+        separated has no solution.
+    RuntimeWarning
+        In the backward pass, when the features in a support are linearly dependent and
+        the solution is not unique: the minimum-norm gradient is then used.
+
+    See Also
+    --------
+    multitask_lasso : The same penalty with a squared loss.
+
+    References
+    ----------
+    .. [1] S. Lachapelle et al., "Synergies between Disentanglement and Sparsity",
+       ICML 2023.
+    .. [2] Q. Bertrand et al., "Implicit Differentiation for Fast Hyperparameter
+       Selection in Non-Smooth Convex Learning", JMLR 2022.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sparsedis.implicit import logistic, logistic_alpha_max
+    >>> _ = torch.manual_seed(0)
+    >>> Z = torch.randn(2, 60, 6, requires_grad=True)
+    >>> y = (Z[..., 0] - Z[..., 4] > 0).int()
+    >>> alpha = 0.3 * logistic_alpha_max(Z, y)
+    >>> w, info = logistic(Z, y, alpha, return_info=True)
+    >>> info.support.int()
+    tensor([[1, 0, 0, 0, 1, 0],
+            [1, 0, 0, 0, 1, 0]], dtype=torch.int32)
+    >>> w.sum().backward()
+    >>> Z.grad.shape
+    torch.Size([2, 60, 6])
+    >>> logistic(Z, y, alpha, n_classes=3).shape
+    torch.Size([2, 6, 3])
+    """
+    tasks, labels, n_classes = _read(Z, y, n_classes, mask, sample_weight)
+    alpha, l2 = tasks.parameter(alpha, "alpha"), tasks.parameter(l2, "l2")
+    by_celer = _choose_celer(
+        solver,
+        {
+            "more than two classes": n_classes > 2,
+            "an intercept": fit_intercept,
+            "sample weights": sample_weight is not None,
+            "an l2 term": bool((l2 > 0).any()),
+        },
+        tasks.Z,
+    )
+
+    def solve(Z, labels, weight, alpha, l2):
+        start = None
+        if by_celer:
+            from sparsedis.solvers._celer import start_logistic_celer
+
+            start = start_logistic_celer(Z, labels, weight, alpha)
+        return solve_logistic(
+            Z,
+            labels,
+            weight,
+            alpha,
+            l2,
+            n_classes=n_classes,
+            fit_intercept=fit_intercept,
+            start=start,
+            tol=tol,
+            max_iter=max_iter,
+        )
+
+    share = _share(tasks)
+    W, b, *certificate = _Logistic.apply(
+        tasks.Z, alpha, l2, labels, share, n_classes, fit_intercept, solve
+    )
+    info = SolverInfo(*certificate)
+    warn_if_not_converged(info, tol, "logistic")
+    if n_classes == 2:
+        W, b = W.squeeze(-1), b.squeeze(-1)
+    else:
+        basis = class_basis(n_classes, W)
+        W, b = W @ basis.T, b @ basis.T
+    if fit_intercept:
+        b = b + _absent_intercept(labels, share, n_classes, b)
+    return pack(
+        tasks.unflatten(W),
+        tasks.unflatten(b) if fit_intercept else None,
+        info.reshape(tasks.batch_shape),
+        fit_intercept,
+        return_info,
+    )
+
+
+@torch.no_grad()
+def logistic_alpha_max(
+    Z, y, *, n_classes=None, mask=None, sample_weight=None, fit_intercept=False
+):
+    """Smallest ``alpha`` at which the solution is zero: ``max_j ||Z_j'(Y - P)|| / n``.
+
+    Parameters
+    ----------
+    Z : tensor of shape (..., n_samples, k)
+        Features.
+
+    y : tensor of shape (..., n_samples) of int
+        Labels.
+
+    n_classes : int, default=None
+        Number of classes of all tasks; by default one more than the largest label.
+
+    mask : tensor of shape (..., n_samples) of bool, default=None
+        Samples that exist.
+
+    sample_weight : tensor of shape (..., n_samples), default=None
+        Weights of the samples.
+
+    fit_intercept : bool, default=False
+        Whether the problem has an intercept. P then holds the frequencies of the
+        classes, else ``1 / n_classes``.
+
+    Returns
+    -------
+    tensor of shape (...)
+        One value per task, without a gradient.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sparsedis.implicit import logistic_alpha_max
+    >>> Z = torch.tensor([[1.0], [-1.0], [3.0], [1.0]])
+    >>> logistic_alpha_max(Z, torch.tensor([0, 0, 1, 1]))
+    tensor(0.5000)
+    """
+    tasks, labels, n_classes = _read(Z, y, n_classes, mask, sample_weight)
+    zero = torch.zeros_like(tasks.total)
+    problem = Logistic(
+        tasks.Z, labels, _share(tasks), zero, zero, n_classes, fit_intercept
+    )
+    return tasks.unflatten_bound(problem.alpha_max())
+
+
+class _Logistic(torch.autograd.Function):
+    """Coefficients and intercepts, in the basis of the solver, for every task.
+
+    The gradient is that of the solution on its support, where the gradient of the loss
+    and that of the penalty cancel: one linear system per task.
+    """
+
+    @staticmethod
+    def forward(ctx, Z, alpha, l2, labels, share, n_classes, fit_intercept, solve):
+        W, b, info = solve(Z, labels, share, alpha, l2)
+        ctx.problem = n_classes, fit_intercept
+        ctx.save_for_backward(Z, alpha, l2, labels, share, W, b, info.support)
+        ctx.mark_non_differentiable(info.gap, info.n_iter, info.converged, info.support)
+        return W, b, info.gap, info.n_iter, info.converged, info.support
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad_W, grad_b, *_):
+        Z, alpha, l2, labels, share, W, b, support = ctx.saved_tensors
+        _, fit_intercept = ctx.problem
+        problem = Logistic(Z, labels, share, alpha, l2, *ctx.problem)
+        k = Z.shape[-1]
+        if fit_intercept:
+            W, grad_W = (
+                torch.cat(pair, 1)
+                for pair in ((W, b[:, None]), (grad_W, grad_b[:, None]))
+            )
+            support = torch.nn.functional.pad(support, (0, 1), value=True)
+        U, singular = _solve_adjoint(problem, W, grad_W, support)
+        if bool(singular.any()):
+            warn_of_dependence()
+        grad_Z = grad_alpha = grad_l2 = None
+        if ctx.needs_input_grad[0]:
+            scale = problem.scale.unsqueeze(-1)
+            probability = problem.log_probability(W / scale).exp()
+            moved = curve(probability, problem.logits(U / scale))
+            W_full, U_full = W[:, :k] @ problem.basis.T, U[:, :k] @ problem.basis.T
+            left = torch.cat([problem.onehot - probability, -moved], -1)
+            grad_Z = (problem.weight * left) @ torch.cat([U_full, W_full], -1).mT
+            if len(Z) == 1:
+                grad_Z = grad_Z.sum(0, keepdim=True)
+        W, U = W[:, :k], U[:, :k]
+        if ctx.needs_input_grad[1]:
+            grad_alpha = -(U * directions(W)).sum((1, 2))
+        if ctx.needs_input_grad[2]:
+            grad_l2 = -(U * W).sum((1, 2))
+        return grad_Z, grad_alpha, grad_l2, None, None, None, None, None
+
+
+def _solve_adjoint(problem, W, grad, support):
+    """Solve the derivative of the optimality condition for the cotangent."""
+    rows = Rows(support)
+    scale = problem.scale.unsqueeze(-1)
+    V, rhs = W / scale, grad * scale
+    hessian = problem.hessian(V, rows)
+    blocks = penalty_hessian(rows.gather(V), rows.gather(problem.penalty))
+    size = rows.index.shape[1] * W.shape[-1]
+    hessian = add_blocks(hessian, blocks).reshape(len(W), size, size)
+    valid = rows.valid.repeat_interleave(W.shape[-1], 1)
+    u, singular = solve_on_support(hessian, rows.gather(rhs).flatten(1), valid)
+    return scale * rows.scatter(u.reshape(*rows.index.shape, W.shape[-1])), singular
+
+
+def _read(Z, y, n_classes, mask, sample_weight):
+    """Tasks, labels of shape (n_tasks, n_samples) and the number of classes."""
+    tasks = read_tasks(Z, y, mask=mask, sample_weight=sample_weight)
+    labels = tasks.y.to(torch.long)
+    if bool((labels != tasks.y).any()):
+        raise ValueError("y must hold whole numbers, the labels of the classes.")
+    if n_classes is None:
+        n_classes = max(2, int(labels.max()) + 1)
+    elif not isinstance(n_classes, Integral) or n_classes < 2:
+        raise ValueError(f"n_classes must be an int of at least 2, got {n_classes!r}.")
+    bad = ((labels < 0) | (labels >= n_classes)).any(-1)
+    if bool(bad.any()):
+        t = int(bad.nonzero()[0])
+        where = f" of task {t}" if tasks.batch_shape else ""
+        low, high = (int(bound) for bound in labels[t].aminmax())
+        raise ValueError(
+            f"y must hold labels from 0 to {n_classes - 1}; those{where} go from "
+            f"{low} to {high}."
+        )
+    return tasks, labels, n_classes
+
+
+def _share(tasks):
+    """Weights that sum to 1, of shape (n_tasks, n_samples)."""
+    if tasks.weight is None:
+        return torch.full_like(tasks.y, 1 / tasks.y.shape[1], dtype=tasks.Z.dtype)
+    return tasks.weight / tasks.total.unsqueeze(-1)
+
+
+def _choose_celer(solver, lacks, Z):
+    """Whether celer is to solve; an error where it is asked for what it lacks."""
+    if solver not in SOLVERS:
+        raise ValueError(f"solver must be one of {SOLVERS}, got {solver!r}.")
+    asked = [name for name, value in lacks.items() if value]
+    if solver == "celer" and asked:
+        raise ValueError(
+            f"solver='celer' has no logistic regression with {', '.join(asked)}; use "
+            "solver='batched'."
+        )
+    if solver == "auto":
+        return not asked and Z.device.type == "cpu" and Z.shape[-1] > 32
+    return solver == "celer"
+
+
+def _absent_intercept(labels, share, n_classes, like):
+    """What the intercepts of classes without a sample add to zero."""
+    onehot = torch.nn.functional.one_hot(labels, n_classes).to(share.dtype)
+    absent = (share.unsqueeze(-1) * onehot).sum(1) == 0
+    added = torch.where(absent, _ABSENT, 0.0).to(like)
+    return added if n_classes > 2 else added[:, 1] - added[:, 0]
