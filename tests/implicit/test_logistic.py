@@ -13,10 +13,8 @@ from sklearn.linear_model import LogisticRegression
 from sparsedis.implicit import logistic, logistic_alpha_max
 
 SOLVERS = ("batched", "celer")
-CASES = (
-    "plain, without l2, empty support, all active, more features than samples, "
-    "duplicated columns, missing class, all of it"
-).split(", ")
+CASES = ["plain", "without l2", "empty support", "all active", "missing class"]
+CASES += ["more features than samples", "duplicated columns", "all of it"]
 
 
 def loss_and_gradient(Z, y, W, b):
@@ -251,7 +249,7 @@ def test_a_task_may_lack_classes(tasks, fit_intercept, n_classes):
     loss.backward()
     assert torch.isfinite(Z.grad).all()
     if fit_intercept:
-        # Nothing is left to learn for the features of a task with a single class.
+        # Features have nothing to tell where there is a single class.
         assert not W[2].any()
         probability = eta[2].sigmoid() if n_classes == 2 else eta[2].softmax(-1)[:, 1:]
         assert (probability < 1e-15).all()
