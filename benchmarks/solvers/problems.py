@@ -20,12 +20,16 @@ def make_lasso(n_tasks, n=50, k=6, relative=0.05, seed=0):
 
 
 def make_svm(n_tasks, p, relative, n_classes=5, n_shots=5, l2=1.0, seed=0):
-    """Few-shot tasks on features as they come out of a ReLU, in float32."""
+    """Few-shot tasks on features as they come out of a ReLU, in float32.
+
+    Samples have a norm of 20 or so whatever p is, so that all sizes are as hard.
+    """
     rng = np.random.default_rng(seed)
     y = np.tile(np.repeat(np.arange(n_classes), n_shots), (n_tasks, 1))
     mean = 0.5 * rng.standard_normal((n_tasks, n_classes, p))
     Z = mean[np.arange(n_tasks)[:, None], y]
-    Z = np.maximum(Z + rng.standard_normal(Z.shape), 0).astype(np.float32)
+    Z = np.maximum(Z + rng.standard_normal(Z.shape), 0)
+    Z = (20 * Z / np.sqrt((Z**2).sum(-1).mean())).astype(np.float32)
     one_hot = np.eye(n_classes)[y]
     # The closed-form penalty from which the solution is zero.
     spread = one_hot - (1 - one_hot) / (n_classes - 1)
@@ -102,7 +106,9 @@ def svm_reference(problem):
     n_classes = problem["G"].shape[-1]
     tensors = (torch.from_numpy(x) for x in (Z, y, np.ones(y.shape)))
     penalties = (torch.from_numpy(problem[name]) for name in ("l1", "l2"))
-    beta = solve_group_lasso_svm(*tensors, *penalties, n_classes, tol=1e-12)[2].numpy()
+    beta = solve_group_lasso_svm(
+        *tensors, *penalties, n_classes, tol=1e-12
+    ).beta.numpy()
     beta = np.maximum(beta, 0)
     beta /= beta.sum(-1, keepdims=True)
 
@@ -134,8 +140,10 @@ def svm_reference(problem):
 def _svm_gradient(Z, Y, beta, V, W, G, l1, l2):
     """Gradient of ``<W, G>`` of one task, through its dual, by dense algebra."""
     n, c = Y.shape
-    on = np.abs(W).max(1) > 0
+    # Without l1 even a feature that is zero everywhere moves the solution.
+    on = (np.abs(W).max(1) > 0) | (l1 == 0)
     length = np.linalg.norm(V[on], axis=1)[:, None, None]
+    length = np.where(length > 0, length, 1)
     unit = V[on][:, :, None] / length
     curve = (1 - l1 / length) * np.eye(c) + l1 / length * unit * np.swapaxes(unit, 1, 2)
     part = Z[:, on]

@@ -35,7 +35,7 @@ class Here:
         self.call[name] = self._find(kind, name).prepare(problem)
         seconds = self.sample(name, 1)[0]
         # The first call may compile.
-        return self.sample(name, 1)[0] if seconds < 5 else seconds
+        return self.sample(name, 1)[0] if seconds < 20 else seconds
 
     def sample(self, name, n_calls):
         """Mean seconds of some calls, and processor time over elapsed time."""
