@@ -68,7 +68,8 @@ class SparseMultiTaskRepresentation(RegressorMixin, BaseRepresentation):
 
     normalization : {"batch", "layer", None}, default="batch"
         Normalisation, without learned scale and shift, appended to any encoder. It
-        keeps the norm of the features, and so the meaning of the penalty, fixed.
+        keeps the norm of the features, and so the meaning of the penalty, fixed. With
+        "layer" the features of a row sum to zero, so that they depend on each other.
 
     refit : {"relaxed", "lasso"}, default="relaxed"
         Final heads with ``penalty="l1"``: least squares on the selected features, so

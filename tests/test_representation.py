@@ -376,6 +376,8 @@ def test_transform_keeps_the_dtype(data, fitted, dtype):
     ],
 )
 @pytest.mark.parametrize("normalization", ["batch", "layer", None])
+# Features normalised per row sum to zero, so that no head on all of them is unique.
+@pytest.mark.filterwarnings("ignore:The features in the support:RuntimeWarning")
 def test_encoders(data, encoder, normalization):
     est = quick(encoder=encoder, normalization=normalization)
     est.fit(data.data, data.target)
