@@ -20,8 +20,10 @@ from sparsedis.solvers._groups import (
 )
 from sparsedis.solvers._info import SolverInfo
 
-# From a good start Newton converges in fewer steps, or it cycles.
-_MAX_NEWTON = 8
+# From a good start Newton converges in fewer steps; it cycles, or diverges, where it
+# makes no progress several times running.
+_MAX_NEWTON = 15
+_MAX_NEWTON_STALLED = 3
 # Steps after the certificate is good: each squares the error of the solution, which is
 # of the order of the square root of the gap.
 _MAX_POLISH = 3
@@ -84,7 +86,7 @@ def solve(problem, start, *, tol, max_iter, n_newton=_MAX_NEWTON):
     max_iter : int
         Largest number of rounds of smoothing.
 
-    n_newton : int, default=8
+    n_newton : int, default=15
         Steps before that; 0 where they are known to fail.
 
     Returns
@@ -133,12 +135,13 @@ class _Best:
         """Take Newton steps from the best points of some tasks."""
         at = which.nonzero().flatten()
         problem, X = problem.take(at), self.V[at]
+        self.stalled[at] = 0
         for _ in range(n_steps):
             if len(at) == 0:
                 break
             last, X = X, _newton_step(problem, X)
             self.offer(at, X, problem.gap(X), last)
-            hopeful = torch.isfinite(X).all(2).all(1)
+            hopeful = self.stalled[at] < _MAX_NEWTON_STALLED
             left = hopeful & ~(self.good[at] & self.settled[at])
             left = left.nonzero().flatten()
             if len(left) < len(at):
@@ -175,6 +178,7 @@ def _smooth(problem, best, V, max_iter):
     """
     at = (~best.good).nonzero().flatten()
     problem, V = problem.take(at), V[at]
+    best.stalled[at] = 0
     # Of the size of the largest row that one step from the start would make.
     width = torch.linalg.vector_norm(V - problem.gradient(V), dim=-1)
     width = width.amax(-1, keepdim=True)
