@@ -63,8 +63,8 @@ class Tasks:
             bad = ~(torch.isfinite(value) & (value >= minimum))
             t = int(bad.nonzero()[0])
             raise ValueError(
-                f"{name} must be finite and >= {minimum:g}, got {float(value[t].detach()):g}"
-                f"{self._where(t)}."
+                f"{name} must be finite and >= {minimum:g}, got "
+                f"{float(value[t].detach()):g}{self._where(t)}."
             )
         return value
 
