@@ -1,12 +1,13 @@
 """Sparse logistic regression as a differentiable layer."""
 
 import math
+from dataclasses import replace
 from numbers import Integral
 
 import torch
 from torch.autograd.function import once_differentiable
 
-from sparsedis.implicit._inputs import read_tasks
+from sparsedis.implicit._inputs import centre, read_tasks
 from sparsedis.implicit._squared import SOLVERS, pack, warn_of_dependence
 from sparsedis.solvers._composite import add_blocks
 from sparsedis.solvers._groups import Rows, directions, penalty_hessian
@@ -184,11 +185,14 @@ def logistic(
         )
 
     share = _share(tasks)
+    features, mean = _features(tasks, fit_intercept)
     W, b, *certificate = _Logistic.apply(
-        tasks.Z, alpha, l2, labels, share, n_classes, fit_intercept, solve
+        features, alpha, l2, labels, share, n_classes, fit_intercept, solve
     )
     info = SolverInfo(*certificate)
     warn_if_not_converged(info, tol, "logistic")
+    if fit_intercept:
+        b = b - (mean.unsqueeze(-2) @ W).squeeze(-2)
     if n_classes == 2:
         W, b = W.squeeze(-1), b.squeeze(-1)
     else:
@@ -247,8 +251,9 @@ def logistic_alpha_max(
     """
     tasks, labels, n_classes = _read(Z, y, n_classes, mask, sample_weight)
     zero = torch.zeros_like(tasks.total)
+    features, _ = _features(tasks, fit_intercept)
     problem = Logistic(
-        tasks.Z, labels, _share(tasks), zero, zero, n_classes, fit_intercept
+        features, labels, _share(tasks), zero, zero, n_classes, fit_intercept
     )
     return tasks.unflatten_bound(problem.alpha_max())
 
@@ -336,6 +341,18 @@ def _read(Z, y, n_classes, mask, sample_weight):
             f"{low} to {high}."
         )
     return tasks, labels, n_classes
+
+
+def _features(tasks, fit_intercept):
+    """Features, and the means that an intercept takes over from them.
+
+    Without them a constant feature is zero, and the others tell more of the labels.
+    """
+    if not fit_intercept:
+        return tasks.Z, None
+    no_target = torch.zeros_like(tasks.y, dtype=tasks.Z.dtype)
+    Z, _, mean, _ = centre(replace(tasks, y=no_target))
+    return Z, mean
 
 
 def _share(tasks):
