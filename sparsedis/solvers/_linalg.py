@@ -42,6 +42,26 @@ def _solve_masked(hessian, rhs, keep):
 def solve_on_support(hessian, rhs, support):
     """Solve ``H_SS u_S = rhs_S`` with ``u = 0`` outside of the support S.
 
+    Parameters
+    ----------
+    hessian : tensor of shape (n_tasks, k, k)
+    rhs : tensor of shape (n_tasks, k)
+    support : tensor of shape (n_tasks, k) of bool
+        As in :class:`SupportSystem`.
+
+    Returns
+    -------
+    solution : tensor of shape (n_tasks, k)
+
+    singular : tensor of shape (n_tasks,) of bool
+    """
+    system = SupportSystem(hessian, support)
+    return system.solve(rhs), system.singular
+
+
+class SupportSystem:
+    """Systems ``H_SS u_S = rhs_S``, ``u = 0`` outside of the support S, factorised.
+
     A singular system gets its minimum-norm least-squares solution, which is finite
     whatever the rank.
 
@@ -50,73 +70,80 @@ def solve_on_support(hessian, rhs, support):
     hessian : tensor of shape (n_tasks, k, k)
         Symmetric positive semi-definite; ``n_tasks`` may be 1 and is then shared.
 
-    rhs : tensor of shape (n_tasks, k)
-
     support : tensor of shape (n_tasks, k) of bool
 
-    Returns
-    -------
-    solution : tensor of shape (n_tasks, k)
-
+    Attributes
+    ----------
     singular : tensor of shape (n_tasks,) of bool
         Whether the features of the support are linearly dependent; those that are
         zero throughout do not count, and get zero.
     """
-    if support.shape[-1] == 0:
-        return rhs, support.any(-1)
-    if support.shape[-1] >= _WIDE:
-        rows = Rows(support)
-        if rows.index.shape[-1] < support.shape[-1]:
-            part, singular = solve_on_support(
-                rows.block(hessian), rows.gather(rhs), rows.valid
+
+    def __init__(self, hessian, support):
+        self.rows = self.at = None
+        if support.shape[-1] >= _WIDE:
+            rows = Rows(support)
+            if rows.index.shape[-1] < support.shape[-1]:
+                self.rows, hessian, support = rows, rows.block(hessian), rows.valid
+        if support.shape[-1] == 0:
+            self.singular = support.any(-1)
+            return
+        diagonal = hessian.diagonal(dim1=-2, dim2=-1)
+        keep = support & (diagonal > 0)
+        # In units in which the diagonal is 1 the rank does not depend on the features'.
+        self.scale = torch.where(keep, diagonal.rsqrt(), 0.0)
+        scaled = hessian * (self.scale.unsqueeze(-1) * self.scale.unsqueeze(-2))
+        scaled.diagonal(dim1=-2, dim2=-1).add_(~keep)
+        self.factor, failed = torch.linalg.cholesky_ex(scaled)
+        pivot = self.factor.diagonal(dim1=-2, dim2=-1).amin(-1)
+        threshold = 100 * support.shape[-1] * torch.finfo(hessian.dtype).eps
+        self.singular = (failed > 0) | ~(pivot * pivot > threshold)
+        if bool(self.singular.any()):
+            # A stand-in keeps the batched substitution finite.
+            eye = torch.eye(len(scaled[0]), dtype=scaled.dtype, device=scaled.device)
+            self.factor = torch.where(self.singular[:, None, None], eye, self.factor)
+            self.at = self.singular.nonzero().flatten()
+            self.least_norm = _LeastNorm(
+                scaled[self.at], self.scale[self.at], threshold
             )
-            return rows.scatter(part), singular
-    diagonal = hessian.diagonal(dim1=-2, dim2=-1)
-    keep = support & (diagonal > 0)
-    # Units in which the diagonal is 1: the test of the rank is blind to the features'.
-    scale = torch.where(keep, diagonal.rsqrt(), 0.0)
-    scaled = hessian * (scale.unsqueeze(-1) * scale.unsqueeze(-2))
-    scaled.diagonal(dim1=-2, dim2=-1).add_(~keep)
-    rhs = scale * rhs
-    factor, failed = torch.linalg.cholesky_ex(scaled)
-    pivot = factor.diagonal(dim1=-2, dim2=-1).amin(-1)
-    threshold = 100 * rhs.shape[-1] * torch.finfo(rhs.dtype).eps
-    singular = (failed > 0) | ~(pivot * pivot > threshold)
-    if not bool(singular.any()):
-        return scale * _substitute(factor, rhs), singular
-    # A stand-in keeps the batched substitution finite.
-    eye = torch.eye(rhs.shape[-1], dtype=rhs.dtype, device=rhs.device)
-    factor = torch.where(singular[:, None, None], eye, factor)
-    solution = scale * _substitute(factor, rhs)
-    at = singular.nonzero().flatten()
-    solution[at] = _least_norm(scaled[at], rhs[at], scale[at], threshold)
-    return solution, singular
+
+    def solve(self, rhs):
+        """Solutions for right-hand sides of shape (n_tasks, k)."""
+        if self.rows is not None:
+            rhs = self.rows.gather(rhs)
+        if rhs.shape[-1]:
+            rhs = self.scale * rhs
+            solution = torch.cholesky_solve(rhs.unsqueeze(-1), self.factor).squeeze(-1)
+            solution = self.scale * solution
+            if self.at is not None:
+                solution[self.at] = self.least_norm.solve(rhs[self.at])
+            rhs = solution
+        return rhs if self.rows is None else self.rows.scatter(rhs)
 
 
-def _substitute(factor, rhs):
-    return torch.cholesky_solve(rhs.unsqueeze(-1), factor).squeeze(-1)
-
-
-def _least_norm(scaled, scaled_rhs, scale, threshold):
+class _LeastNorm:
     """Minimum-norm least-squares solutions, of minimum norm in the features' own units.
 
-    The rank is judged in the scaled ones, or a feature in small units would count as
-    dependent.
+    The rank is judged in units in which the diagonal is 1, or a feature in small units
+    would count as dependent.
     """
-    keep = scale > 0
-    scaled = scaled * (keep.unsqueeze(-1) & keep.unsqueeze(-2))
-    values, vectors = torch.linalg.eigh(scaled)
-    null = values <= threshold * values[:, -1:].clamp_min(1.0)
-    # Null vectors in own units. They come first: the columns after them, zeroed, do
-    # not disturb their QR decomposition.
-    own = torch.where(keep, scale, 1.0).unsqueeze(-1)
-    basis = torch.linalg.qr(own * vectors * null.unsqueeze(-2)).Q * null.unsqueeze(-2)
 
-    def project(x):
-        return x - basis @ (basis.mT @ x)
+    def __init__(self, scaled, scale, threshold):
+        self.keep = scale > 0
+        scaled = scaled * (self.keep.unsqueeze(-1) & self.keep.unsqueeze(-2))
+        values, self.vectors = torch.linalg.eigh(scaled)
+        null = values <= threshold * values[:, -1:].clamp_min(1.0)
+        self.inverse = torch.where(null, 0.0, values.reciprocal()).unsqueeze(-1)
+        self.own = torch.where(self.keep, scale, 1.0).unsqueeze(-1)
+        # Null vectors in own units. They come first: the columns after them, zeroed,
+        # do not disturb their QR decomposition.
+        null = null.unsqueeze(-2)
+        self.null = torch.linalg.qr(self.own * self.vectors * null).Q * null
 
-    scale = scale.unsqueeze(-1)
-    rhs = scale * project(scaled_rhs.unsqueeze(-1) / own)
-    inverse = torch.where(null, 0.0, values.reciprocal()).unsqueeze(-1)
-    solution = scale * (vectors @ (inverse * (vectors.mT @ rhs)))
-    return project(solution).squeeze(-1) * keep
+    def solve(self, scaled_rhs):
+        rhs = self.own * self._project(scaled_rhs.unsqueeze(-1) / self.own)
+        solution = self.vectors @ (self.inverse * (self.vectors.mT @ rhs))
+        return self._project(self.own * solution).squeeze(-1) * self.keep
+
+    def _project(self, x):
+        return x - self.null @ (self.null.mT @ x)

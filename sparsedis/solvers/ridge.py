@@ -3,7 +3,7 @@
 import torch
 
 from sparsedis.solvers._info import SolverInfo
-from sparsedis.solvers._linalg import solve_on_support
+from sparsedis.solvers._linalg import SupportSystem
 
 
 def solve_ridge(gram, corr, y_sq, l2, *, tol=1e-12):
@@ -38,13 +38,13 @@ def solve_ridge(gram, corr, y_sq, l2, *, tol=1e-12):
     """
     hessian = gram + torch.diag_embed(l2.unsqueeze(-1).expand_as(corr))
     every = torch.ones_like(corr, dtype=torch.bool)
-    w, _ = solve_on_support(hessian, corr, every)
-    # For a quadratic the gap has a closed form: 1/2 q' H^+ q at the gradient q.
+    system = SupportSystem(hessian, every)
+    w = system.solve(corr)
+    # One step of refinement, and the gap, which for a quadratic has a closed form:
+    # 1/2 q' H^+ q at the gradient q.
+    w = w + system.solve(corr - (hessian @ w.unsqueeze(-1)).squeeze(-1))
     gradient = corr - (hessian @ w.unsqueeze(-1)).squeeze(-1)
-    correction, _ = solve_on_support(hessian, gradient, every)
-    w = w + correction
-    gradient = corr - (hessian @ w.unsqueeze(-1)).squeeze(-1)
-    correction, _ = solve_on_support(hessian, gradient, every)
-    gap = (gradient * correction).sum(-1).abs() / torch.where(y_sq > 0, y_sq, 1.0)
+    gap = (gradient * system.solve(gradient)).sum(-1).abs()
+    gap = gap / torch.where(y_sq > 0, y_sq, 1.0)
     n_iter = torch.ones(len(w), dtype=torch.long, device=w.device)
     return w, SolverInfo(gap, n_iter, gap <= tol, every)
