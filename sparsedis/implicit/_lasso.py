@@ -5,6 +5,7 @@ import torch
 from sparsedis.implicit._inputs import read_tasks
 from sparsedis.implicit._squared import (
     SquaredLoss,
+    check_limits,
     choose_celer,
     pack,
     prepare,
@@ -139,6 +140,7 @@ def lasso(
     >>> Z.grad.shape
     torch.Size([3, 50, 6])
     """
+    check_limits(tol, max_iter)
     by_celer = choose_celer(solver, Z)
 
     def solve(loss, alpha, l2):

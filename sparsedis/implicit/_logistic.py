@@ -8,7 +8,7 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from sparsedis.implicit._inputs import centre, read_tasks
-from sparsedis.implicit._squared import SOLVERS, pack, warn_of_dependence
+from sparsedis.implicit._squared import SOLVERS, check_limits, pack, warn_of_dependence
 from sparsedis.solvers._composite import add_blocks
 from sparsedis.solvers._groups import Rows, directions, penalty_hessian
 from sparsedis.solvers._info import SolverInfo, warn_if_not_converged
@@ -152,6 +152,7 @@ def logistic(
     >>> logistic(Z, y, alpha, n_classes=3).shape
     torch.Size([2, 6, 3])
     """
+    check_limits(tol, max_iter)
     tasks, labels, n_classes = _read(Z, y, n_classes, mask, sample_weight)
     alpha, l2 = tasks.parameter(alpha, "alpha"), tasks.parameter(l2, "l2")
     by_celer = _choose_celer(

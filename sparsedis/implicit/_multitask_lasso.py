@@ -5,6 +5,7 @@ import torch
 from sparsedis.implicit._inputs import read_tasks
 from sparsedis.implicit._squared import (
     SquaredLoss,
+    check_limits,
     choose_celer,
     pack,
     prepare,
@@ -135,6 +136,7 @@ def multitask_lasso(
     >>> Z.grad.shape
     torch.Size([50, 6])
     """
+    check_limits(tol, max_iter)
     by_celer = choose_celer(solver, Z)
 
     def solve(loss, alpha, l2):

@@ -3,7 +3,7 @@
 import torch
 
 from sparsedis.implicit._inputs import centre, read_tasks, scale_rows
-from sparsedis.implicit._squared import pack, solve_squared
+from sparsedis.implicit._squared import check_limits, pack, solve_squared
 from sparsedis.solvers.ridge import solve_ridge
 
 
@@ -86,6 +86,7 @@ def ridge(
     >>> ridge(torch.eye(2), torch.tensor([3.0, 1.0]), alpha=0.5)
     tensor([1.5000, 0.5000])
     """
+    check_limits(tol)
 
     def solve(loss, _, l2):
         w, info = solve_ridge(loss.gram, loss.corr[..., 0], loss.y_sq, l2, tol=tol)

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from numbers import Integral, Real
 from typing import NamedTuple
 
 import torch
@@ -220,6 +221,14 @@ def prepare(tasks, fit_intercept):
     if tasks.weight is not None:
         (Z, Y), n = scale_rows(tasks, Z, Y), 1
     return Z, Y if Y.ndim == 3 else Y.unsqueeze(-1), n, means
+
+
+def check_limits(tol, max_iter=0):
+    """Refuse tolerances and numbers of iterations that make no sense."""
+    if not isinstance(tol, Real) or not tol >= 0:
+        raise ValueError(f"tol must be a number of at least 0, got {tol!r}.")
+    if not isinstance(max_iter, Integral) or max_iter < 0:
+        raise ValueError(f"max_iter must be an int of at least 0, got {max_iter!r}.")
 
 
 def choose_celer(solver, Z):

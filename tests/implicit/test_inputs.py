@@ -146,6 +146,20 @@ def test_a_single_task_is_not_numbered(layer):
         layer(Z[0] / 0, target, 1.0)
 
 
+@pytest.mark.parametrize(
+    ("layer", "target"),
+    [(lasso, Y), (ridge, Y), (multitask_lasso, Y[..., None]), (logistic, Y > 0)],
+)
+def test_bad_limits(layer, target):
+    for tol in (-1.0, float("nan"), "tight"):
+        with pytest.raises(ValueError, match="tol must be a number of at least 0"):
+            layer(Z, target, 0.1, tol=tol)
+    if layer is not ridge:
+        for max_iter in (-1, 2.5):
+            with pytest.raises(ValueError, match="max_iter must be an int of at least"):
+                layer(Z, target, 0.1, max_iter=max_iter)
+
+
 @pytest.mark.parametrize("solver", ["adam", None])
 @pytest.mark.parametrize(
     ("layer", "target"),
