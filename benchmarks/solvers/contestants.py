@@ -335,7 +335,8 @@ CONTESTANTS = {
             "qpth",
             qpth_svm,
             ("qpth",),
-            "pip install setuptools wheel && pip install --no-build-isolation qpth",
+            "pip install setuptools wheel && "
+            "pip install --no-deps --no-build-isolation qpth",
         ),
     ],
 }
