@@ -13,6 +13,10 @@ from sparsedis.tasks import gather, labelled_rows
 # Numbers in the features of the tasks that are solved at a time.
 _CHUNK = 2**23
 
+# Where features nearly depend on each other, as early in training, rounding alone can
+# lift the gap of an exact solution above the layers' default.
+_TOL = 1e-10
+
 # The layer of each penalty and the scale of its relative alpha.
 INNER = {"l1": (lasso, lasso_alpha_max), "l2": (ridge, ridge_alpha_max)}
 
@@ -59,7 +63,7 @@ def solve_inner(Z, y, alpha, *, penalty, alpha_mode, fit_intercept, solver, mask
         alpha = alpha * alpha_max(Z.detach(), y, **options)
     if penalty == "l1":
         options["solver"] = solver
-    w, *rest = layer(Z, y, alpha, return_info=True, **options)
+    w, *rest = layer(Z, y, alpha, tol=_TOL, return_info=True, **options)
     intercept = rest[0] if fit_intercept else torch.zeros_like(w[:, 0])
     return w, intercept, alpha, rest[-1]
 
