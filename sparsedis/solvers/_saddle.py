@@ -1,0 +1,96 @@
+"""Symmetric positive systems, with or without equality constraints."""
+
+import torch
+
+
+class SaddlePoint:
+    """Solve ``A x + E a = r``, ``E'x = q`` for a batch of tasks.
+
+    ``A`` is positive semi-definite. It is scaled to a unit diagonal, its factorisation
+    regularised as little as it takes, and solutions are refined once against the
+    system itself. Rows of ``A`` and columns of ``E`` that are zero leave their unknown
+    at zero.
+
+    Parameters
+    ----------
+    A : tensor of shape (n_tasks, N, N)
+    E : tensor of shape (n_tasks, N, m), default=None
+    singular : float, default=None
+        Regularisation of systems that are singular to working precision: rounding
+        errors in an otherwise consistent right-hand side come out divided by it.
+    """
+
+    def __init__(self, A, E=None, *, singular=None):
+        diagonal = A.diagonal(dim1=-2, dim2=-1)
+        scale = torch.where(diagonal > 0, diagonal, 1.0).rsqrt()
+        alive, sign = diagonal > 0, None
+        if E is not None:
+            size = (E * scale.unsqueeze(-1)).square().sum(1)
+            scale = torch.cat([scale, torch.where(size > 0, size, 1.0).rsqrt()], 1)
+            alive = torch.cat([alive | (E != 0).any(-1), size > 0], 1)
+            corner = E.new_zeros(len(E), E.shape[-1], E.shape[-1])
+            A = torch.cat([torch.cat([A, E], 2), torch.cat([E.mT, corner], 2)], 1)
+            sign = torch.ones_like(scale[:1])
+            sign[:, -E.shape[-1] :] = -1
+        self.matrix, self.scale = A, scale * alive
+        self.size = diagonal.shape[-1]
+        scaled = A * (self.scale.unsqueeze(-1) * self.scale.unsqueeze(-2))
+        if not bool(alive.all()):
+            scaled = scaled + torch.diag_embed((~alive).to(A.dtype))
+        self.factor, self.shift = _factorise(scaled, sign, singular)
+
+    def singular(self):
+        """Tasks, (n_tasks,) of bool, whose system is singular to working precision."""
+        return self.shift > 0
+
+    def solve(self, r, q=None, *, refine=True):
+        """Return ``x`` of the shape of ``r`` (n_tasks, ...), and ``a`` or None."""
+        right = r.flatten(1)
+        right = (right if q is None else torch.cat([right, q], 1)).unsqueeze(-1)
+        x = self._apply(right)
+        if refine:
+            x = x + self._apply(right - self.matrix @ x)
+        x = x.squeeze(-1)
+        a = None if q is None else x[:, self.size :]
+        return x[:, : self.size].reshape(r.shape), a
+
+    def _apply(self, r):
+        scale = self.scale.unsqueeze(-1)
+        if isinstance(self.factor, torch.Tensor):
+            return scale * torch.cholesky_solve(scale * r, self.factor)
+        return scale * torch.linalg.lu_solve(*self.factor, scale * r)
+
+
+def _factorise(A, sign, singular):
+    """Factors of a matrix with a unit diagonal, and the shifts that they took.
+
+    The shift goes the other way where ``sign`` is negative.
+    """
+    least = 100 * A.shape[-1] * torch.finfo(A.dtype).eps
+    factor, pivot = _factor(A, sign)
+    failed = ~(pivot > (0.0 if singular is None else least))
+    shift, more = A.new_zeros(len(A)), least / 100 if singular is None else singular
+    while bool(failed.any()):
+        at = failed.nonzero().flatten()
+        direction = torch.ones_like(A[0, :1]) if sign is None else sign
+        again, pivot = _factor(A[at] + torch.diag_embed(more * direction), sign)
+        for old, new in zip(_parts(factor), _parts(again), strict=True):
+            old[at] = new
+        shift[at], more = more, 100 * more
+        # Rounding cannot explain a shift of this size: the matrix is not finite.
+        failed[at] = ~(pivot > 0) & (more < 1)
+    return factor, shift
+
+
+def _factor(A, sign):
+    """Cholesky, or LU where there are constraints; and the smallest pivot."""
+    if sign is None:
+        factor, failed = torch.linalg.cholesky_ex(A)
+        pivot = factor.diagonal(dim1=-2, dim2=-1).amin(-1) ** 2
+        return factor, torch.where(failed > 0, 0.0, pivot)
+    LU, pivots, _ = torch.linalg.lu_factor_ex(A)
+    return (LU, pivots), LU.diagonal(dim1=-2, dim2=-1).abs().amin(-1)
+
+
+def _parts(factor):
+    return (factor,) if isinstance(factor, torch.Tensor) else factor

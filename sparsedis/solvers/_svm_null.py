@@ -1,0 +1,68 @@
+"""Dual solutions of the SVM at W = 0, and the l1 from which W = 0 on."""
+
+import torch
+
+
+def null_beta(simplices):
+    """Dual variables that are optimal at ``W = 0``, spread as evenly as they can be.
+
+    Without intercepts, all that leave a sample's own class alone: the other classes
+    get equal shares. With intercepts the classes' weights must not change either:
+    ``f_kl = x_k x_l`` is moved from class k to l, or, when one class has more than
+    half of the weight, all other classes are exchanged with it.
+
+    Parameters
+    ----------
+    simplices : Simplices
+
+    Returns
+    -------
+    tensor of shape (n_tasks, n_samples, n_classes)
+    """
+    one_hot = simplices.one_hot
+    if simplices.border is None:
+        beta = (1 - one_hot) / (one_hot.shape[-1] - 1)
+    else:
+        sizes = (simplices.weight.unsqueeze(-2) @ one_hot).squeeze(-2)
+        beta = one_hot @ _exchange(sizes)
+        beta = beta / beta.sum(-1, keepdim=True)
+    return torch.where(simplices.free.any(-1, keepdim=True), beta, one_hot)
+
+
+def _exchange(sizes):
+    """Shares of the weight that go from class to class, (n_tasks, from, to)."""
+    total = sizes.sum(-1, keepdim=True)
+    largest, which = sizes.max(-1, keepdim=True)
+    is_largest = torch.zeros_like(sizes).scatter_(-1, which, 1.0)
+    shares = sizes / total
+
+    # x_k (X - x_k) = size_k with X = sum x_k: the smaller root for all classes but,
+    # if need be, the largest; X by bisection over its inverse.
+    least = 2 * (largest / total).sqrt()
+    low, high = torch.zeros_like(least), 1 / least
+
+    def roots(inverse):
+        scaled = 4 * shares * inverse * inverse
+        return 2 * shares * inverse / (1 + (1 - scaled).clamp_min(0).sqrt())
+
+    flip = roots(high).sum(-1, keepdim=True) < least
+    for _ in range(60):
+        middle = (low + high) / 2
+        x = roots(middle)
+        signed = torch.where(flip, x * (1 - 2 * is_largest), x)
+        over = signed.sum(-1, keepdim=True) > torch.where(flip, 0.0, 1 / middle)
+        # Without the flip the sum falls short of X for large X, with it it is positive.
+        lower = over == flip
+        low, high = torch.where(lower, middle, low), torch.where(lower, high, middle)
+    x = roots(low)
+    x = torch.where(flip & (is_largest > 0), 1 / low.clamp_min(1e-300) - x, x)
+    eye = torch.eye(sizes.shape[-1], dtype=sizes.dtype, device=sizes.device)
+    flow = x.unsqueeze(-1) * x.unsqueeze(-2) * (1 - eye)
+
+    # Everyone exchanges with a majority.
+    own = is_largest.unsqueeze(-1) * is_largest.unsqueeze(-2)
+    cross = is_largest.unsqueeze(-1) + is_largest.unsqueeze(-2) - 2 * own
+    star = cross * (shares.unsqueeze(-1) * is_largest.unsqueeze(-2))
+    star = star + star.mT + own * (2 * shares.amax(-1) - 1).clamp_min(0)[:, None, None]
+    majority = largest >= (0.5 - 1e-12) * total
+    return torch.where(majority.unsqueeze(-1), star, flow)

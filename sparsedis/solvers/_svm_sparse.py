@@ -1,0 +1,149 @@
+"""The SVM with l1: cones for the features that may become active."""
+
+import torch
+
+from sparsedis.solvers._svm_cones import Cones
+from sparsedis.solvers._svm_rows import Rows, conjugate, norm, pull
+
+# A feature joins once its ||V_j|| exceeds this share of l1.
+_JOIN = 0.9
+
+
+class Sparse(Cones):
+    """Group penalty in the interior-point method, on a working set of features.
+
+    Every other feature has ``W_j = 0`` and costs no more than its ``||V_j||``.
+
+    Parameters
+    ----------
+    Z : tensor of shape (n_all, n_samples, p) or (1, n_samples, p)
+        Features. What concerns all of them is computed in their dtype; those that join
+        are copied to the dtype of ``weight``.
+
+    tasks : tensor of shape (n_tasks,) of int
+        Which matrices of Z the tasks go with.
+
+    weight : tensor of shape (n_tasks, n_samples)
+    l1, l2 : tensor of shape (n_tasks,)
+        Penalties, positive.
+    m : int
+        Length of the rows of W.
+    """
+
+    def __init__(self, Z, tasks, weight, l1, l2, m):
+        super().__init__(weight, l1, l2, m)
+        self.Z, self.tasks = Z, tasks
+        self.index = tasks.new_zeros(len(tasks), 0)
+        self.member = torch.zeros(
+            len(tasks), Z.shape[-1], dtype=torch.bool, device=Z.device
+        )
+        self.outside = torch.zeros_like(l1)
+        self.fresh, self.complete = True, False
+
+    def take(self, at):
+        """Keep some tasks."""
+        for name, value in vars(self).items():
+            if isinstance(value, tuple):
+                setattr(self, name, tuple(part[at] for part in value))
+            elif name not in ("Z", "fresh", "complete"):
+                setattr(self, name, value[at])
+
+    def begin(self, X, V, slope):
+        """Scale a start, and let the features join that its direction calls for.
+
+        Parameters
+        ----------
+        X : tensor of shape (n_tasks, n_samples, m)
+            Direction; X itself is on the far side of the feasible set.
+
+        V : tensor of shape (n_tasks, m, p)
+            ``Z'(s X)``.
+
+        slope : tensor of shape (n_tasks,)
+            Of the linear part of the dual along it.
+
+        Returns
+        -------
+        tensor of shape (n_tasks, n_samples, m)
+            A multiple of X at which every ``||V_j||`` is below l1.
+        """
+        reach = norm(V)
+        l1, l2 = self.l1.to(reach), self.l2[:, 0].to(reach)
+        first = (l1[:, 0] / reach.amax(-1)).clamp_max(1.0)
+        # Where along the direction the dual is largest tells how dense W will be.
+        best = first
+        for power in (0.85, 0.7, 0.55, 0.4, 0.2, 0.0):
+            length = first**power
+            excess = (length.unsqueeze(-1) * reach - l1).clamp_min(0)
+            rising = (excess * reach).sum(-1) < slope * l2
+            if not bool(rising.any()):
+                break
+            best = torch.where(rising, length, best)
+        likely = (best.unsqueeze(-1) * reach > _JOIN * l1).sum(-1)
+        # As many as there are unknowns and as many again; of few features, all.
+        p, room = reach.shape[-1], max(2 * X[0].numel(), int(likely.max()))
+        self.complete = p <= 2 * room
+        room = p if self.complete else room
+        index = reach.topk(room, -1).indices
+        X = (0.9 * first).to(X)[:, None, None] * X
+        everywhere = torch.ones_like(index, dtype=torch.bool)
+        self._let_in(X, index, everywhere, self.weight.mean(-1))
+        return X
+
+    def grow(self, X, mu):
+        """Let features join that are about to become active."""
+        if self.fresh or self.complete:
+            # The start needs no check.
+            self.fresh = False
+            return
+        V = pull(self.Z, self.weight, X, self.tasks)
+        reach = V.mul_(V).sum(1).masked_fill_(self.member, 0.0).sqrt_()
+        l1 = self.l1.to(reach)
+        wanted = reach > _JOIN * l1
+        count = int(wanted.sum(-1).max())
+        self.outside = torch.zeros_like(self.l1[:, 0])
+        if count:
+            room = max(X[0].numel(), self.W.shape[-1]) // 2 + 1
+            score, index = reach.topk(min(room, count), -1)
+            self._let_in(X, index, score > _JOIN * l1, mu)
+            if count > room:
+                # What has to stay outside counts in the duality gap.
+                reach = reach.masked_fill_(self.member, 0.0)
+                self.outside = conjugate(reach.to(self.l1), self.l1, self.l2).sum(-1)
+
+    def _let_in(self, X, index, real, mu):
+        self.member.scatter_(1, index, self.member.gather(1, index) | real)
+        self.index = torch.cat([self.index, torch.where(real, index, -1)], 1)
+        sample = torch.arange(self.Z.shape[1], device=index.device)[None, :, None]
+        matrix = self.tasks if len(self.Z) > 1 else torch.zeros_like(self.tasks)
+        rows = self.Z[matrix[:, None, None], sample, index.unsqueeze(1)].to(X)
+        self.join(rows, pull(rows, self.weight, X), real, mu)
+
+    def gap(self):
+        """What the penalty contributes to the duality gap."""
+        return super().gap() + self.outside
+
+    def conjugate(self):
+        """Conjugate of the penalty."""
+        return super().conjugate() + self.outside
+
+    def excess(self, at, solution, simplices):
+        """What the features without a row add to the duality gap of a solution."""
+        if self.complete:
+            return torch.zeros_like(self.l1[at, 0])
+        X = simplices.coordinates(solution.beta)
+        V = pull(self.Z, self.weight[at], X, self.tasks[at])
+        reach, index = V.mul_(V).sum(1).sqrt_(), solution.rows.index
+        reach.scatter_reduce_(
+            1, index.clamp_min(0), torch.where(index < 0, torch.inf, 0.0).to(V), "amin"
+        )
+        l1 = self.l1[at]
+        if bool((reach.amax(-1, keepdim=True) > l1).any()):
+            return conjugate(reach.to(l1), l1, self.l2[at]).sum(-1)
+        return torch.zeros_like(l1[:, 0])
+
+    def restrict(self, at):
+        """The rows of some tasks near their solution, for the last step."""
+        W = self.W[at] * self.active()[at].unsqueeze(1)
+        parts = self.rows, self.weight, W, self.l1, self.l2, self.index
+        return Rows(*(p if p is W else p[at] for p in parts))

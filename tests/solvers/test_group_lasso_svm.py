@@ -1,0 +1,366 @@
+"""The group Lasso SVM solver: certificates, limits, and the published algorithm."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from scipy.optimize import linprog
+
+from sparsedis.solvers._saddle import SaddlePoint
+from sparsedis.solvers._svm_null import null_beta
+from sparsedis.solvers._svm_simplices import Simplices
+from sparsedis.solvers.group_lasso_svm import (
+    group_lasso_svm_bound,
+    solve_group_lasso_svm,
+)
+
+SIZES = ((7, 30, 3), (25, 6, 3), (12, 12, 5), (10, 250, 2), (30, 2, 4))
+KINDS = ("plain", "scales", "copied columns", "low rank", "copied rows", "zeros")
+
+
+def primal(Z, y, weight, W, intercept, l1, l2):
+    """Objectives of a batch, (n_tasks,), in numpy and float64."""
+    scores = Z @ W + intercept[:, None]
+    raised = scores + 1 - np.eye(W.shape[-1])[y]
+    hinge = raised.max(-1) - np.take_along_axis(scores, y[..., None], -1)[..., 0]
+    norms = np.linalg.norm(W, axis=-1)
+    penalty = l1 * norms.sum(-1) + 0.5 * l2 * (norms**2).sum(-1)
+    return (weight * hinge).sum(-1) + penalty
+
+
+def dual(Z, y, weight, beta, l1, l2):
+    labels = np.eye(beta.shape[-1])[y]
+    V = np.swapaxes(Z, 1, 2) @ (weight[..., None] * (labels - beta))
+    excess = np.maximum(np.linalg.norm(V, axis=-1) - l1[:, None], 0)
+    linear = (weight[..., None] * beta * (1 - labels)).sum((1, 2))
+    return linear - (excess**2).sum(-1) / (2 * l2)
+
+
+class Batch:
+    """Ten tasks with one kind of trouble, l2 in 1e-4..1e2, l1 from 0 to beyond l1_max.
+
+    Some lack a class, and some have weights over two decades, or samples without any.
+    """
+
+    def __init__(self, seed):
+        rng = np.random.default_rng(seed)
+        n, p, self.n_classes = SIZES[seed % len(SIZES)]
+        kind = KINDS[seed % len(KINDS)]
+        self.fit_intercept = bool(rng.integers(2))
+        y = rng.integers(0, self.n_classes, (10, n))
+        y[::3][y[::3] == self.n_classes - 1] = 0
+        means = rng.standard_normal((10, self.n_classes, p)) * 2 * rng.random()
+        Z = np.take_along_axis(means, y[..., None], 1) * (rng.random((10, 1, p)) < 0.3)
+        Z += rng.standard_normal((10, n, p))
+        if kind == "scales":
+            Z *= 10 ** rng.uniform(-3, 3, (10, 1, p))
+        elif kind == "copied columns":
+            Z[:, :, p // 2 :] = Z[:, :, : p - p // 2]
+            Z[:, :, 0], Z[:, :, -1] = 0, 1
+        elif kind == "low rank":
+            rank = max(1, min(n, p) // 3)
+            Z = rng.standard_normal((10, n, rank)) @ rng.standard_normal((10, rank, p))
+        elif kind == "copied rows":
+            Z[:, 0], Z[:, 1] = 0, Z[:, 2]
+        elif kind == "zeros":
+            Z *= rng.random(Z.shape) < 0.3
+        weight = np.ones((10, n))
+        if seed % 4 == 1:
+            weight = 10 ** rng.uniform(-1, 1, (10, n))
+        elif seed % 4 == 2:
+            weight[rng.random((10, n)) < 0.3] = 0
+            weight[:, 0] = 1
+        # Exact in float32 too, so that both precisions face the same problem.
+        self.Z = torch.tensor(Z.astype(np.float32), dtype=torch.float64)
+        self.y, self.weight = torch.tensor(y), torch.tensor(weight)
+        self.l2 = torch.tensor(10 ** rng.uniform(-4, 2, 10))
+        self.bound = self.run_bound()
+        shares = 10 ** rng.uniform(-3, 0, 10)
+        shares[:2] = 0.0, 1.3
+        self.l1 = torch.tensor(shares) * self.bound
+
+    def run_bound(self):
+        return group_lasso_svm_bound(
+            self.Z,
+            self.y,
+            self.weight,
+            self.n_classes,
+            fit_intercept=self.fit_intercept,
+        )
+
+    def solve(self, dtype=torch.float64, **how):
+        how = {"fit_intercept": self.fit_intercept, **how}
+        data = self.Z.to(dtype), self.y, self.weight, self.l1, self.l2
+        return solve_group_lasso_svm(*data, self.n_classes, **how)
+
+    def gap(self, solution):
+        """Primal minus dual objective, relative to the objective at zero."""
+        Z, y, weight, l1, l2 = (
+            a.numpy() for a in (self.Z, self.y, self.weight, self.l1, self.l2)
+        )
+        W, intercept, beta = (
+            a.double().numpy() for a in (solution.W, solution.intercept, solution.beta)
+        )
+        value = primal(Z, y, weight, W, intercept, l1, l2)
+        return (value - dual(Z, y, weight, beta, l1, l2)) / weight.sum(-1)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_certificates_of_hard_problems(seed):
+    batch = Batch(seed)
+    solution = batch.solve()
+    info, beta = solution.info, solution.beta.numpy()
+    assert bool(info.converged.all())
+    assert int(info.n_iter.max()) <= 40
+    gap = batch.gap(solution)
+    assert gap.max() <= 1e-9
+    # The certificate is what it says, up to the rounding of the two objectives.
+    assert_allclose(info.gap, gap, atol=1e-11)
+    # A dual solution is feasible, or the gap would mean nothing.
+    assert beta.min() >= 0
+    assert_allclose(beta.sum(-1), 1, atol=1e-12)
+    if batch.fit_intercept:
+        labels = np.eye(batch.n_classes)[batch.y]
+        balance = (batch.weight.numpy()[..., None] * (labels - beta)).sum(1)
+        assert_allclose(balance, 0, atol=1e-10)
+    assert_allclose(solution.W.sum(-1), 0, atol=1e-9 * float(solution.W.abs().max()))
+    assert not bool(solution.W[1].any())
+    assert bool((info.support == (solution.W != 0).any(-1)).all())
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_hard_problems_in_float32(seed):
+    batch = Batch(seed)
+    solution = batch.solve(torch.float32)
+    assert solution.W.dtype == torch.float32
+    assert bool(solution.info.converged.all())
+    # W is rounded once, at the end: what that costs is all that is lost.
+    exact = batch.solve().W
+    scores = (batch.Z.abs() @ exact.abs()).sum((1, 2))
+    noise = 1e-6 * (1 + (scores / batch.weight.sum(-1)).numpy())
+    assert (np.abs(batch.gap(solution)) <= noise).all()
+    assert np.abs(batch.gap(solution)).max() <= 1e-4
+
+
+def simplex_projection(v):
+    u = np.sort(v)[::-1]
+    total = np.cumsum(u) - 1
+    k = np.nonzero(u * np.arange(1, len(v) + 1) > total)[0][-1]
+    return np.maximum(v - total[k] / (k + 1), 0)
+
+
+def proximal_block_coordinate_descent(Z, y, l1, l2, n_classes, n_sweeps):
+    """The published algorithm (Appendix C): one row of beta after the other."""
+    labels = np.eye(n_classes)[y]
+    beta = np.full_like(labels, 1 / n_classes)
+
+    def solution():
+        V = Z.T @ (labels - beta)
+        norms = np.linalg.norm(V, axis=1, keepdims=True)
+        return V * np.maximum(1 - l1 / np.maximum(norms, 1e-300), 0) / l2
+
+    steps = l2 / (Z**2).sum(1)
+    for _ in range(n_sweeps):
+        for i in range(len(y)):
+            slope = 1 - labels[i] + Z[i] @ solution()
+            beta[i] = simplex_projection(beta[i] + steps[i] * slope)
+    return solution(), beta
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.6])
+@pytest.mark.parametrize("size", [(8, 12, 3), (15, 4, 3)])
+def test_agrees_with_the_published_algorithm(size, share):
+    n, p, n_classes = size
+    rng = np.random.default_rng(0)
+    y = np.arange(n) % n_classes
+    Z = rng.standard_normal((n, p)) + rng.standard_normal((n_classes, p))[y]
+    data = torch.tensor(Z)[None], torch.tensor(y)[None], torch.ones(1, n).double()
+    l1, l2 = share * group_lasso_svm_bound(*data, n_classes), torch.tensor([2.0])
+    solution = solve_group_lasso_svm(*data, l1, l2.double(), n_classes)
+    W, beta = proximal_block_coordinate_descent(Z, y, float(l1), 2.0, n_classes, 1000)
+    penalties = l1.numpy(), l2.numpy()
+    ones = np.ones((1, n))
+    reference = dual(Z[None], y[None], ones, beta[None], *penalties)
+    value = primal(
+        Z[None], y[None], ones, solution.W.numpy(), np.zeros((1, n_classes)), *penalties
+    )
+    assert_allclose(value, reference, rtol=1e-12)
+    assert_allclose(solution.W[0], W, atol=1e-7)
+
+
+def ordinary(n_tasks=3, n=20, p=40, n_classes=4, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    y = torch.arange(n).expand(n_tasks, n) % n_classes
+    Z = torch.randn(n_tasks, n, p, dtype=torch.float64, generator=generator)
+    means = torch.randn(n_tasks, n_classes, p, dtype=torch.float64, generator=generator)
+    Z = Z + means.gather(1, y.unsqueeze(-1).expand(-1, -1, p))
+    return Z, y, torch.ones(n_tasks, n, dtype=torch.float64)
+
+
+def solve(Z, y, weight, share, l2, n_classes=4, **how):
+    bound = group_lasso_svm_bound(
+        Z, y, weight, n_classes, fit_intercept=how.get("fit_intercept", False)
+    )
+    l1 = share * bound.double()
+    l2 = torch.full_like(l1, l2)
+    return solve_group_lasso_svm(Z, y, weight, l1, l2, n_classes, **how), l1, l2
+
+
+@pytest.mark.parametrize("l2", [1e-3, 1.0])
+def test_wide_features_join_when_they_are_needed(l2):
+    # Far more features than the working set begins with.
+    Z, y, weight = ordinary(p=3000, n=12)
+    for dtype in (torch.float64, torch.float32):
+        solution, l1, _ = solve(Z.to(dtype), y, weight, 0.2, l2)
+        assert bool(solution.info.converged.all())
+        labels = torch.nn.functional.one_hot(y, 4)
+        V = Z.mT @ (labels - solution.beta)
+        excess = V.norm(dim=-1) > l1[:, None] * (1 + 1e-5)
+        assert not bool((excess & ~solution.info.support).any())
+        assert 0 < float(solution.info.support.double().mean()) < 0.1
+
+
+def test_dense_solutions_join_at_once():
+    Z, y, weight = ordinary(p=1500, n=12)
+    solution, _, _ = solve(Z, y, weight, 1e-3, 100.0)
+    assert float(solution.info.support.double().mean()) > 0.95
+    assert bool(solution.info.converged.all())
+    assert int(solution.info.n_iter.max()) <= 20
+
+
+@pytest.mark.parametrize("fit_intercept", [False, True])
+@pytest.mark.parametrize("share", [0.0, 0.3])
+def test_tasks_do_not_see_each_other(share, fit_intercept):
+    Z, y, weight = ordinary()
+    weight[1, -5:] = 0
+    how = {"fit_intercept": fit_intercept}
+    together, l1, l2 = solve(Z, y, weight, share, 1.0, **how)
+    # A batch may also mix tasks with and without l1.
+    l1[0] = 0.0
+    mixed = solve_group_lasso_svm(Z, y, weight, l1, l2, 4, **how)
+    for t in range(3):
+        alone = solve_group_lasso_svm(
+            *(a[t : t + 1] for a in (Z, y, weight, l1, l2)), 4, **how
+        )
+        assert_allclose(mixed.W[t], alone.W[0], atol=1e-9)
+        if t:
+            assert_allclose(mixed.W[t], together.W[t], atol=1e-9)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3])
+def test_shared_features_are_those_of_every_task(share):
+    Z, y, weight = ordinary()
+    y = torch.stack([y[0], y[0].roll(1), y[0].flip(0)])
+    shared, _, _ = solve(Z[:1], y, weight, share, 1.0)
+    copied, _, _ = solve(Z[:1].expand(3, -1, -1), y, weight, share, 1.0)
+    assert_allclose(shared.W, copied.W, atol=1e-10)
+
+
+@pytest.mark.parametrize("fit_intercept", [False, True])
+@pytest.mark.parametrize("share", [0.0, 0.3])
+def test_weights_count_samples(share, fit_intercept):
+    Z, y, weight = ordinary()
+    weight[:, ::3], weight[:, 1::3] = 2, 0
+    how = {"fit_intercept": fit_intercept}
+    weighted, l1, l2 = solve(Z, y, weight, share, 1.0, **how)
+    rows = torch.repeat_interleave(torch.arange(20), weight[0].long())
+    repeated = solve_group_lasso_svm(
+        Z[:, rows], y[:, rows], torch.ones(3, len(rows)).double(), l1, l2, 4, **how
+    )
+    assert_allclose(weighted.W, repeated.W, atol=1e-8)
+    assert_allclose(weighted.intercept, repeated.intercept, atol=1e-6)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3])
+def test_a_dead_feature_changes_nothing(share):
+    Z, y, weight = ordinary()
+    without, l1, l2 = solve(Z, y, weight, share, 1.0)
+    dead = torch.cat([Z[..., :5], torch.zeros(3, 20, 1).double(), Z[..., 5:]], -1)
+    solution = solve_group_lasso_svm(dead, y, weight, l1, l2, 4)
+    assert not bool(solution.W[:, 5].any())
+    others = [j for j in range(41) if j != 5]
+    assert_allclose(solution.W[:, others], without.W, atol=1e-10)
+
+
+@pytest.mark.parametrize("max_iter", [0, 2, 5])
+def test_an_early_stop_is_confessed(max_iter):
+    batch = Batch(0)
+    batch.fit_intercept = False
+    solution = batch.solve(max_iter=max_iter)
+    assert int(solution.info.n_iter.max()) <= max_iter
+    assert not bool(solution.info.converged.all())
+    # The certificate still holds.
+    assert_allclose(solution.info.gap, batch.gap(solution), rtol=1e-6, atol=1e-11)
+
+
+def test_samples_that_nearly_coincide():
+    # The Gram matrix alone would lose the difference between the samples.
+    Z, y, weight = ordinary()
+    Z[:, ::2] = Z[:, 1::2] + 1e-6 * Z[:, ::2]
+    for share in (0.0, 0.1):
+        solution, l1, l2 = solve(Z, y, weight, share, 1e-4)
+        assert bool(solution.info.converged.all())
+        data = (a.numpy() for a in (Z, y, weight, solution.W))
+        value = primal(*data, np.zeros((3, 4)), l1.numpy(), l2.numpy())
+        bound = dual(*(a.numpy() for a in (Z, y, weight, solution.beta, l1, l2)))
+        assert ((value - bound) / 20 <= 1e-9).all()
+
+
+@pytest.mark.parametrize(
+    "sizes", [(5, 5, 5), (9, 6, 3), (10, 6, 4), (12, 3, 2), (9, 6, 0), (7, 0, 0)]
+)
+def test_null_solution_with_intercepts(sizes):
+    y = torch.tensor(np.repeat(np.arange(3), sizes))[None]
+    n = len(y[0])
+    simplices = Simplices.build(y, torch.ones(1, n).double(), 3, fit_intercept=True)
+    beta = null_beta(simplices)[0].numpy()
+    labels = np.eye(3)[y[0]]
+    assert beta.min() >= 0
+    assert_allclose(beta.sum(1), 1, atol=1e-12)
+    assert_allclose(beta.sum(0), sizes, atol=1e-9)
+    # Optimal for the problem without features, a linear program.
+    rows = np.kron(np.eye(n), np.ones(3))
+    columns = np.kron(np.ones(n), np.eye(3))
+    best = linprog(
+        -(1 - labels).ravel(),
+        A_eq=np.vstack([rows, columns]),
+        b_eq=np.concatenate([np.ones(n), sizes]),
+    )
+    assert_allclose((beta * (1 - labels)).sum(), -best.fun, atol=1e-9)
+
+
+def test_null_solution_is_even_where_classes_are():
+    y = torch.arange(12)[None] % 4
+    simplices = Simplices.build(y, torch.ones(1, 12).double(), 4, fit_intercept=True)
+    even = (1 - torch.nn.functional.one_hot(y, 4)) / 3
+    assert_allclose(null_beta(simplices), even, atol=1e-9)
+
+
+@pytest.mark.parametrize("constrained", [False, True])
+def test_saddle_point(constrained):
+    generator = torch.Generator().manual_seed(0)
+    F = torch.randn(2, 6, 9, dtype=torch.float64, generator=generator)
+    A = F @ F.mT
+    E = torch.randn(2, 6, 2, dtype=torch.float64, generator=generator)
+    r = torch.randn(2, 3, 2, dtype=torch.float64, generator=generator)
+    q = torch.randn(2, 2, dtype=torch.float64, generator=generator)
+    if not constrained:
+        x, a = SaddlePoint(A).solve(r)
+        assert a is None
+        assert_allclose(A @ x.reshape(2, 6, 1), r.reshape(2, 6, 1), atol=1e-12)
+        return
+    x, a = SaddlePoint(A, E).solve(r, q)
+    x = x.reshape(2, 6, 1)
+    assert_allclose(A @ x + E @ a[..., None], r.reshape(2, 6, 1), atol=1e-12)
+    assert_allclose(E.mT @ x, q[..., None], atol=1e-12)
+
+
+def test_saddle_point_of_low_rank():
+    generator = torch.Generator().manual_seed(0)
+    F = torch.randn(1, 6, 3, dtype=torch.float64, generator=generator)
+    A, right = F @ F.mT, F @ torch.ones(1, 3, 1, dtype=torch.float64)
+    system = SaddlePoint(A, singular=1e-10)
+    assert bool(system.singular().all())
+    x, _ = system.solve(right)
+    assert_allclose(A @ x, right, atol=1e-10)
+    assert float(x.norm()) < 10
