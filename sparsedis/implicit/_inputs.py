@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -47,12 +48,12 @@ class Tasks:
         """Read a penalty: a number, or one per task, finite and not negative."""
         if isinstance(value, float):
             # By itself torch reads a number as float32.
-            value = torch.tensor(value, dtype=self.Z.dtype)
+            value = torch.tensor(value, dtype=self.total.dtype)
         value = torch.as_tensor(value, device=self.Z.device)
         if value.is_complex() or value.dtype == torch.bool:
             raise ValueError(f"{name} must be real, got {value.dtype}.")
         try:
-            value = value.to(self.Z.dtype).expand(self.batch_shape).reshape(-1)
+            value = value.to(self.total.dtype).expand(self.batch_shape).reshape(-1)
         except RuntimeError:
             raise ValueError(
                 f"{name} must be a number or one per task, of shape "
@@ -83,7 +84,9 @@ class Tasks:
         return f" for task {t}" if self.batch_shape else ""
 
 
-def read_tasks(Z, y, *, mask=None, sample_weight=None, target_ndim=0, target="y"):
+def read_tasks(
+    Z, y, *, mask=None, sample_weight=None, target_ndim=0, target="y", cast=True
+):
     """Check and flatten the arguments of a layer.
 
     Parameters
@@ -98,6 +101,8 @@ def read_tasks(Z, y, *, mask=None, sample_weight=None, target_ndim=0, target="y"
         Axes of one target.
     target : str, default="y"
         What the layer calls ``y``.
+    cast : bool, default=True
+        Whether to cast Z to float64. Otherwise it keeps its dtype, from float32 on.
 
     Returns
     -------
@@ -144,7 +149,7 @@ def read_tasks(Z, y, *, mask=None, sample_weight=None, target_ndim=0, target="y"
     # Devices without it (MPS) work in float32.
     wide = torch.float32 if Z.device.type == "mps" else torch.float64
     shared = all(size == 1 for size in Z.shape[:-2])
-    Z = Z.to(wide)
+    Z = Z.to(wide if cast else torch.promote_types(Z.dtype, torch.float32))
     if shared:
         Z = Z.reshape(1, n_samples, k)
     else:
@@ -181,6 +186,27 @@ def read_tasks(Z, y, *, mask=None, sample_weight=None, target_ndim=0, target="y"
                 f"{'' if len(value) == 1 else tasks._where(t)}."
             )
     return tasks
+
+
+def read_labels(tasks, n_classes):
+    """Labels of the tasks as int64, and the number of classes, at least 2."""
+    labels = tasks.y.to(torch.long)
+    if bool((labels != tasks.y).any()):
+        raise ValueError("y must hold whole numbers, the labels of the classes.")
+    if n_classes is None:
+        n_classes = max(2, int(labels.max()) + 1)
+    elif not isinstance(n_classes, Integral) or n_classes < 2:
+        raise ValueError(f"n_classes must be an int of at least 2, got {n_classes!r}.")
+    bad = ((labels < 0) | (labels >= n_classes)).any(-1)
+    if bool(bad.any()):
+        t = int(bad.nonzero()[0])
+        where = f" of task {t}" if tasks.batch_shape else ""
+        low, high = (int(bound) for bound in labels[t].aminmax())
+        raise ValueError(
+            f"y must hold labels from 0 to {n_classes - 1}; those{where} go from "
+            f"{low} to {high}."
+        )
+    return labels, n_classes
 
 
 def _range(value):

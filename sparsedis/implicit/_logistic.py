@@ -2,12 +2,11 @@
 
 import math
 from dataclasses import replace
-from numbers import Integral
 
 import torch
 from torch.autograd.function import once_differentiable
 
-from sparsedis.implicit._inputs import centre, read_tasks
+from sparsedis.implicit._inputs import centre, read_labels, read_tasks
 from sparsedis.implicit._squared import SOLVERS, check_limits, pack, warn_of_dependence
 from sparsedis.solvers._composite import add_blocks
 from sparsedis.solvers._groups import Rows, directions, penalty_hessian
@@ -325,22 +324,7 @@ def _solve_adjoint(problem, W, grad, support):
 def _read(Z, y, n_classes, mask, sample_weight):
     """Tasks, labels of shape (n_tasks, n_samples) and the number of classes."""
     tasks = read_tasks(Z, y, mask=mask, sample_weight=sample_weight)
-    labels = tasks.y.to(torch.long)
-    if bool((labels != tasks.y).any()):
-        raise ValueError("y must hold whole numbers, the labels of the classes.")
-    if n_classes is None:
-        n_classes = max(2, int(labels.max()) + 1)
-    elif not isinstance(n_classes, Integral) or n_classes < 2:
-        raise ValueError(f"n_classes must be an int of at least 2, got {n_classes!r}.")
-    bad = ((labels < 0) | (labels >= n_classes)).any(-1)
-    if bool(bad.any()):
-        t = int(bad.nonzero()[0])
-        where = f" of task {t}" if tasks.batch_shape else ""
-        low, high = (int(bound) for bound in labels[t].aminmax())
-        raise ValueError(
-            f"y must hold labels from 0 to {n_classes - 1}; those{where} go from "
-            f"{low} to {high}."
-        )
+    labels, n_classes = read_labels(tasks, n_classes)
     return tasks, labels, n_classes
 
 

@@ -1,0 +1,234 @@
+"""The implicit gradient of the group Lasso SVM, through its dual."""
+
+import torch
+
+from sparsedis.solvers._saddle import SaddlePoint
+from sparsedis.solvers._svm_dense import spread
+from sparsedis.solvers._svm_polish import face_system
+from sparsedis.solvers._svm_rows import (
+    apply_curvature,
+    link_curvature,
+    norm,
+    push,
+    unit,
+    weighted_gram,
+)
+
+# Singular values are taken for zero below this share of the largest.
+_RANK = 1e-12
+
+
+def svm_adjoint(Z, solution, l1, l2, grad_W, grad_intercept, *, needs=(True, True)):
+    """Cotangents of features and penalties.
+
+    With ``X`` the dual variables, ``V = Z's X`` and M the Jacobian of the link from V
+    to W, the solution satisfies ``Pi s Z W(V) = const``, Pi being the projector on the
+    directions in which X may move without leaving its face. The adjoint system
+
+        Pi s Z M Z's Pi a = Pi s Z M G
+
+    has as many unknowns as the dual, whatever the number of features; G is the
+    cotangent of W. With ``U = M (G - Z's a)``:
+
+        dL/dZ = s X U' - s a W'    dL/dl1 = -<U, W / ||W||>    dL/dl2 = -<U, W>
+
+    An intercept borders the system by ``1's a = g``, g being its cotangent. Singular
+    systems, of samples that are copies of each other or zero for instance, get their
+    solution of minimum norm.
+
+    Parameters
+    ----------
+    Z : tensor of shape (n_tasks, n_samples, p) or (1, n_samples, p)
+    solution : SVMSolution
+    l1, l2 : tensor of shape (n_tasks,)
+    grad_W : tensor of shape (n_tasks, p, n_classes)
+    grad_intercept : tensor of shape (n_tasks, n_classes)
+    needs : pair of bool, default=(True, True)
+        Whether those of l1 and of l2 are needed.
+
+    Returns
+    -------
+    grad_Z : tensor, of the shape of Z
+
+    grad_l1, grad_l2 : tensor of shape (n_tasks,)
+    """
+    grad_l1, grad_l2 = torch.zeros_like(l1), torch.zeros_like(l2)
+    used = solution.info.support.any(-1)
+    whole = len(Z) > 1 and bool((used & (l1 == 0)).all())
+    grad_Z = torch.empty_like(Z) if whole else torch.zeros_like(Z)
+    # Without l1 every feature is active, and what concerns them stays in their dtype.
+    for kind, chosen in ((_AllRows, l1 == 0), (_ActiveRows, l1 > 0)):
+        at = (chosen & used).nonzero().flatten()
+        if not len(at):
+            continue
+        part = solution.simplices.take(at)
+        rows = kind(Z, solution, part, l1, l2, at, grad_W)
+        g = (grad_intercept[at].unsqueeze(1) @ part.basis).squeeze(1)
+        a = _solve(part, solution.active[at], rows, g)
+        X = part.coordinates(solution.beta[at])
+        weight = part.weight.unsqueeze(-1)
+        rows.finish(grad_Z, weight * X, weight * a)
+        if needs[0]:
+            grad_l1[at] = -rows.along_unit().to(l1)
+        if needs[1]:
+            grad_l2[at] = -rows.along().to(l2)
+    return grad_Z, grad_l1, grad_l2
+
+
+class _ActiveRows:
+    """Features with a non-zero row in W, gathered task by task, in float64."""
+
+    def __init__(self, Z, solution, part, l1, l2, at, grad_W):
+        support = solution.info.support[at]
+        count = int(support.sum(-1).max())
+        index = support.to(torch.uint8).topk(count, -1).indices
+        real = support.gather(1, index).to(l1).unsqueeze(1)
+        self.index, self.at, self.weight = index, at, part.weight
+        self.where = (
+            (at if len(Z) > 1 else torch.zeros_like(at))[:, None, None],
+            torch.arange(Z.shape[1], device=Z.device)[None, :, None],
+            index[:, None],
+        )
+        self.Z = Z[self.where].to(l1) * real
+        basis, task = part.basis.mT, at.unsqueeze(-1)
+        self.W = basis @ solution.W[task, index].mT.to(l1) * real
+        self.G = basis @ grad_W[task, index].mT.to(l1) * real
+        self.curvature = link_curvature(self.W, l1[at, None], l2[at, None])
+
+    def hessian(self):
+        """``s Z M Z's``."""
+        return weighted_gram(self.Z, self.weight, *self.curvature)
+
+    def drive(self):
+        """``s Z M G``."""
+        self.driven = apply_curvature(*self.curvature, self.G)
+        return push(self.Z, self.weight, self.driven)
+
+    def factor(self, i):
+        """F and t of a task, with ``F F'`` the Hessian and ``F t`` the drive."""
+        across, more, along = (part[i] for part in self.curvature)
+        more = (across + more).sqrt() - across.sqrt()
+        eye = torch.eye(len(along), dtype=along.dtype, device=along.device)
+        root = eye.unsqueeze(-1) * across.sqrt() + more * along[:, None] * along
+        Z = (self.Z[i] * self.weight[i].unsqueeze(-1))[:, None, None]
+        target = (root * self.G[i]).sum(1)
+        return (Z * root).flatten(2).flatten(0, 1), target.flatten()
+
+    def finish(self, grad_Z, sX, sa):
+        """Add to the cotangent of Z."""
+        self.U = self.driven - apply_curvature(*self.curvature, sa.mT @ self.Z)
+        change = sX @ self.U - sa @ self.W
+        # Features differ within a task, but for padding with zeros.
+        grad_Z.index_put_(self.where, change.to(grad_Z), accumulate=True)
+
+    def along(self):
+        """``<U, W>``."""
+        return (self.U * self.W).sum((1, 2))
+
+    def along_unit(self):
+        """``sum_j <U_j, W_j / ||W_j||>``."""
+        return (self.U * unit(self.W, norm(self.W))).sum((1, 2))
+
+
+class _AllRows:
+    """All features, where the link is linear; in classes, not coordinates."""
+
+    def __init__(self, Z, solution, part, l1, l2, at, grad_W):
+        whole = len(at) == len(l1)
+        self.Z = Z if whole or len(Z) == 1 else Z[at]
+        self.W = solution.W if whole else solution.W[at]
+        self.G = grad_W if whole else grad_W[at]
+        self.gram = solution.gram[at]
+        self.part, self.at, self.l2 = part, at, l2[at, None, None]
+
+    def hessian(self):
+        """``s Z M Z's``."""
+        return spread(self.gram, self.part.basis.shape[-1])
+
+    def drive(self):
+        """``s Z M G``."""
+        self.pushed = (self.Z @ self.G).to(self.l2)
+        driven = self.pushed @ self.part.basis / self.l2
+        return self.part.weight.unsqueeze(-1) * driven
+
+    def factor(self, i):
+        """F and t of a task, with ``F F'`` the Hessian and ``F t`` the drive."""
+        Z = self.Z[0 if len(self.Z) == 1 else i].to(self.l2)
+        features, factor = torch.linalg.qr((Z * self.part.weight[i].unsqueeze(-1)).mT)
+        target = features.mT @ self.G[i].to(factor) @ self.part.basis[i]
+        eye = torch.eye(target.shape[1], dtype=factor.dtype, device=factor.device)
+        scale = self.l2[i].sqrt()
+        return torch.kron(factor.mT.contiguous() / scale, eye), (
+            target / scale
+        ).flatten()
+
+    def finish(self, grad_Z, sX, sa):
+        """Add to the cotangent of Z."""
+        # Both U = (G - Z'sa) / l2 and W = Z'sX / l2 are in terms of Z: what is left are
+        # products with small matrices. What G has along the ones meets zeros.
+        self.sX, self.sa = (self.part.expand(part) / self.l2 for part in (sX, sa))
+        own = self.l2 * self.sX @ self.sa.mT
+        own, sX, Z = (own + own.mT).to(self.Z), self.sX.to(self.Z), self.Z
+        if len(grad_Z) == 1:
+            grad_Z += (sX @ self.G.mT).sum(0) - own.sum(0) @ Z
+        elif len(self.at) == len(grad_Z):
+            torch.bmm(sX, self.G.mT, out=grad_Z).baddbmm_(own, Z, alpha=-1)
+        else:
+            grad_Z[self.at] = sX @ self.G.mT - own @ Z
+
+    def along(self):
+        """``<U, W>``."""
+        weight = self.part.weight.unsqueeze(-1)
+        X, a = (
+            torch.where(weight > 0, part / weight, 0.0) for part in (self.sX, self.sa)
+        )
+        along = self.sX * self.pushed / self.l2 - self.l2 * a * (self.gram @ X)
+        return along.sum((1, 2))
+
+    def along_unit(self):
+        """``sum_j <U_j, W_j / ||W_j||>``."""
+        W, l2 = self.W, self.l2.to(self.W)
+        length = W.square().sum(-1, keepdim=True).sqrt()
+        U = self.G / l2 - self.Z.mT @ self.sa.to(W)
+        return (U * W / torch.where(length > 0, length, 1.0)).sum((1, 2))
+
+
+def _solve(simplices, face, rows, g):
+    """The adjoint variables, (n_tasks, n_samples, m)."""
+    matrix, border, blocks = face_system(simplices, face, rows.hessian())
+    rhs = (blocks @ rows.drive().unsqueeze(-1)).squeeze(-1)
+    system = SaddlePoint(matrix, border, singular=1e-10)
+    a, multiplier = system.solve(rhs, None if border is None else g)
+    left, right = a.flatten(1).unsqueeze(-1), rhs.flatten(1).unsqueeze(-1)
+    product = matrix @ left
+    if border is not None:
+        product = product + border @ multiplier.unsqueeze(-1)
+        product = torch.cat([product, border.mT @ left], 1)
+        right = torch.cat([right, g.unsqueeze(-1)], 1)
+    error = (product - right).square().sum((1, 2)).sqrt()
+    scale = right.square().sum((1, 2)).sqrt()
+    bad = system.singular() | ~(error <= 1e-8 * scale)
+    for i in bad.nonzero().flatten().tolist():
+        start = None if border is None else (border[i], g[i])
+        a[i] = _minimum_norm(blocks[i], *rows.factor(i), start).reshape(a[i].shape)
+    return a
+
+
+def _minimum_norm(blocks, factor, target, bound):
+    """Solve ``F F' a = F t`` on a face, and ``E'a = g``, as a least-squares problem.
+
+    Unlike the normal equations it tells small singular values from those that are zero.
+    """
+    n, m, _ = blocks.shape
+
+    def on_face(columns):
+        return (blocks @ columns.reshape(n, m, -1)).reshape(n * m, -1)
+
+    factor, start = on_face(factor), 0.0
+    if bound is not None:
+        border, g = bound
+        inverse = torch.linalg.pinv(border, rtol=_RANK)
+        start = inverse.mT @ g
+        target = target - factor.mT @ start
+        factor = factor - border @ (inverse @ factor)
+    return start + torch.linalg.pinv(factor.mT, rtol=_RANK) @ target
