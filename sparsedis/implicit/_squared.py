@@ -93,15 +93,15 @@ class _SquaredLoss(torch.autograd.Function):
         grad_Z = grad_Y = grad_alpha = grad_l2 = None
         c = W.shape[-1]
         U_n = U / ctx.n
-        ZW, ZU = (Z @ torch.cat([W, U_n], -1)).split(c, -1)
+        # R and ZU side by side, so that each product below is a single one.
+        both = Z @ torch.cat([-W, U_n], -1)
+        both[..., :c] += Y
         if ctx.needs_input_grad[0]:
-            # R U' - ZU W', as one product of inner size 2c.
-            left, right = torch.cat([Y - ZW, ZU], -1), torch.cat([U_n, -W], -1)
-            grad_Z = left @ right.mT
+            grad_Z = both @ torch.cat([U_n, -W], -1).mT
             if len(Z) == 1:
                 grad_Z = grad_Z.sum(0, keepdim=True)
         if ctx.needs_input_grad[1]:
-            grad_Y = ZU
+            grad_Y = both[..., c:]
         if ctx.needs_input_grad[2]:
             grad_alpha = -(U * towards).sum((1, 2))
         if ctx.needs_input_grad[3]:
