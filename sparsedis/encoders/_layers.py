@@ -1,0 +1,60 @@
+"""What the encoders share."""
+
+from torch import nn
+
+
+def check_image_shape(input_shape, name, minimum=1):
+    """The shape of an image, of at least ``minimum`` pixels a side.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        What should be ``(channels, height, width)``.
+
+    name : str
+        Name of the encoder in error messages.
+
+    minimum : int, default=1
+        Smallest height and width.
+
+    Returns
+    -------
+    tuple of int
+        The shape.
+
+    Raises
+    ------
+    ValueError
+        When it has another number of axes, or the image is too small.
+    """
+    shape = tuple(input_shape)
+    if len(shape) != 3:
+        raise ValueError(
+            f"{name} takes images: input_shape must be (channels, height, width), got "
+            f"{shape}."
+        )
+    if min(shape[1:]) < minimum:
+        raise ValueError(
+            f"{name} takes images of at least {minimum} x {minimum} pixels, got "
+            f"input_shape={shape} (channels, height, width)."
+        )
+    return shape
+
+
+def output_layer(n_in, n_components):
+    """The linear layer to ``n_components`` features, none when that is None.
+
+    Parameters
+    ----------
+    n_in : int
+        Number of features that the architecture has.
+
+    n_components : int or None
+        Number of features asked for.
+
+    Returns
+    -------
+    tuple of torch.nn.Module
+        The layer, or nothing.
+    """
+    return () if n_components is None else (nn.Linear(n_in, n_components),)

@@ -1,0 +1,105 @@
+"""The encoders of tables and of small images."""
+
+import itertools
+import math
+
+from torch import nn
+
+from ._layers import check_image_shape, output_layer
+
+
+class MLP(nn.Sequential):
+    """Multilayer perceptron with ReLU activations.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        Shape of one input; inputs of several axes are flattened.
+
+    n_components : int, default=None
+        Number of output features. None: those of the last hidden layer.
+
+    hidden_layer_sizes : tuple of int, default=(256, 256)
+        Widths of the hidden layers.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sparsedis.encoders import MLP
+    >>> MLP((20,), n_components=3)(torch.zeros(5, 20)).shape
+    torch.Size([5, 3])
+    """
+
+    def __init__(self, input_shape, n_components=None, hidden_layer_sizes=(256, 256)):
+        widths = [math.prod(input_shape), *hidden_layer_sizes]
+        layers = [nn.Flatten()]
+        for n_in, n_out in itertools.pairwise(widths):
+            layers += [nn.Linear(n_in, n_out), nn.ReLU()]
+        super().__init__(*layers, *output_layer(widths[-1], n_components))
+
+
+class ConvEncoder(nn.Sequential):
+    """Convolutional encoder of Locatello et al. (2019), as used in Appendix D.2.
+
+    Four convolutions with stride 2 and "same" padding (32 channels of 4 x 4, twice,
+    then 64 of 2 x 2, twice), a hidden layer of 256 units and a linear output, with
+    ReLU activations in between.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        ``(channels, height, width)`` of the images, of any size.
+
+    n_components : int, default=None
+        Number of output features. None: the 256 hidden units.
+
+    References
+    ----------
+    .. [1] F. Locatello et al., "Challenging Common Assumptions in the Unsupervised
+       Learning of Disentangled Representations", ICML 2019.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sparsedis.encoders import ConvEncoder
+    >>> ConvEncoder((3, 64, 64), n_components=6)(torch.zeros(2, 3, 64, 64)).shape
+    torch.Size([2, 6])
+    """
+
+    def __init__(self, input_shape, n_components=None):
+        n_in, height, width = check_image_shape(input_shape, "ConvEncoder")
+        layers = []
+        for n_out, kernel in ((32, 4), (32, 4), (64, 2), (64, 2)):
+            layers += [_SameConv2d(n_in, n_out, kernel, stride=2), nn.ReLU()]
+            n_in, height, width = n_out, math.ceil(height / 2), math.ceil(width / 2)
+        super().__init__(
+            *layers,
+            nn.Flatten(),
+            nn.Linear(n_in * height * width, 256),
+            nn.ReLU(),
+            *output_layer(256, n_components),
+        )
+
+
+class _SameConv2d(nn.Conv2d):
+    """Strided convolution whose output has ``ceil(size / stride)`` pixels.
+
+    The padding goes to the end first when it is odd, as in TensorFlow, for which the
+    architecture was defined.
+    """
+
+    def forward(self, images):
+        total = [
+            max((math.ceil(size / step) - 1) * step + kernel - size, 0)
+            for size, step, kernel in zip(
+                images.shape[-2:], self.stride, self.kernel_size, strict=True
+            )
+        ]
+        if all(pad % 2 == 0 for pad in total):
+            padding = [pad // 2 for pad in total]
+            return nn.functional.conv2d(
+                images, self.weight, self.bias, self.stride, padding
+            )
+        (top, bottom), (left, right) = ((pad // 2, pad - pad // 2) for pad in total)
+        images = nn.functional.pad(images, (left, right, top, bottom))
+        return nn.functional.conv2d(images, self.weight, self.bias, self.stride)

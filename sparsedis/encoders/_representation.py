@@ -1,0 +1,127 @@
+"""What surrounds an encoder: inputs as it wants them, features of a fixed scale."""
+
+import torch
+from torch import nn
+
+
+class Representation(nn.Module):
+    """An encoder followed by the normalisation that bounds the norm of its features.
+
+    Parameters
+    ----------
+    encoder : torch.nn.Module
+        From inputs ``(n, ...)`` to features ``(n, n_components)``.
+
+    n_components : int
+        Number of features.
+
+    normalization : {"batch", "layer", None}
+        Over the rows of a step (running means when evaluating), over the features of
+        a row, or none. Without learned scale and shift: the product of features and
+        heads is invariant to rescaling, and only a fixed scale keeps a sparsity
+        penalty meaningful (Appendix D.2.3).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sparsedis.encoders import Representation
+    >>> module = Representation(torch.nn.Identity(), 2, "batch")
+    >>> Z = module(torch.tensor([[1.0, 8.0], [3.0, 2.0]]))
+    >>> Z.detach().round().tolist()
+    [[-1.0, 1.0], [1.0, -1.0]]
+    """
+
+    def __init__(self, encoder, n_components, normalization):
+        super().__init__()
+        self.encoder = encoder
+        self.n_components = n_components
+        if normalization == "batch":
+            self.normalization = nn.BatchNorm1d(n_components, affine=False)
+        elif normalization == "layer":
+            self.normalization = nn.LayerNorm(n_components, elementwise_affine=False)
+        else:
+            self.normalization = nn.Identity()
+
+    def forward(self, rows):
+        """Encode and normalise rows of shape (n, ...) to (n, n_components)."""
+        return self.normalization(self.encode(rows))
+
+    def encode(self, rows):
+        """Features before the normalisation, checked."""
+        raw = self.encoder(prepare_rows(rows))
+        if raw.shape != (len(rows), self.n_components):
+            raise ValueError(
+                "encoder must return features of shape (n_rows, n_components) = "
+                f"{(len(rows), self.n_components)}, got {tuple(raw.shape)}."
+            )
+        return raw
+
+    @torch.no_grad()
+    def set_statistics(self, blocks):
+        """Set the running statistics to those of the given blocks of rows.
+
+        Parameters
+        ----------
+        blocks : iterable of tensor of shape (n, ...)
+            Inputs; all of them together count as one batch.
+        """
+        if not isinstance(self.normalization, nn.BatchNorm1d):
+            return
+        training = self.training
+        self.eval()
+        raw = torch.cat([self.encode(rows).double() for rows in blocks])
+        self.train(training)
+        if len(raw) > 1:
+            # float64 sums: features with a large mean must not lose their variance.
+            self.normalization.running_mean.copy_(raw.mean(0))
+            self.normalization.running_var.copy_(raw.var(0, correction=0))
+
+
+def prepare_rows(rows):
+    """Turn stored inputs into what a module receives.
+
+    Images ``(n, height, width, channels)`` become ``(n, channels, height, width)``
+    with channels last in memory, at no cost; unsigned 8-bit values become [0, 1].
+
+    Parameters
+    ----------
+    rows : tensor of shape (n, ...)
+
+    Returns
+    -------
+    tensor
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sparsedis.encoders import prepare_rows
+    >>> prepare_rows(torch.full((2, 8, 8, 3), 255, dtype=torch.uint8)).shape
+    torch.Size([2, 3, 8, 8])
+    """
+    if rows.ndim == 4:
+        rows = rows.permute(0, 3, 1, 2)
+    if rows.dtype == torch.uint8:
+        rows = rows.float().div_(255)
+    return rows
+
+
+def input_shape_of(X):
+    """Shape of one input as its encoder receives it.
+
+    Parameters
+    ----------
+    X : array of shape (n, ...)
+
+    Returns
+    -------
+    tuple of int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis.encoders import input_shape_of
+    >>> input_shape_of(np.zeros((10, 64, 32, 3)))
+    (3, 64, 32)
+    """
+    shape = tuple(X.shape[1:])
+    return (shape[2], shape[0], shape[1]) if len(shape) == 3 else shape
