@@ -1,0 +1,174 @@
+"""From image files to one array of 8-bit images."""
+
+import warnings
+from io import BytesIO
+
+import numpy as np
+
+from ._checks import check_count, check_option, import_optional
+
+ON_ERROR = ("raise", "skip")
+# Files that a message names; a Bunch lists them all.
+_N_NAMED = 20
+
+
+def decode_images(names, read, *, user, image_size, color, on_error):
+    """Read images into one preallocated array.
+
+    Parameters
+    ----------
+    names : list of str
+        Names of the files.
+
+    read : callable
+        From a name to the bytes of its file.
+
+    user : str
+        Who asks, for error messages.
+
+    image_size : int, pair of int or None
+        Height and width to resize to; None keeps the size, which all must share.
+
+    color : bool
+        Whether to keep the colours.
+
+    on_error : {"raise", "skip"}
+        What to do about files that cannot be read.
+
+    Returns
+    -------
+    data : ndarray of shape (n, height, width, 3 or 1), uint8
+        The images that could be read.
+
+    kept : list of int
+        Their positions in `names`.
+
+    skipped : list of str
+        The files that could not, each with the reason.
+
+    Raises
+    ------
+    ValueError
+        When no file can be read, or some cannot and `on_error` is "raise", or sizes
+        differ and `image_size` is None.
+
+    Warns
+    -----
+    UserWarning
+        When files are skipped.
+    """
+    check_option(on_error, "on_error", ON_ERROR)
+    size = check_image_size(image_size)
+    pillow = import_optional("PIL.Image", user)
+    data, kept, unequal, skipped = None, [], [], []
+    for position, name in enumerate(names):
+        try:
+            image = _decode(pillow, read(name), size, color)
+        except Exception as error:  # damaged files raise nearly anything
+            skipped.append(f"{name}: {_reason(error)}")
+            continue
+        if data is None:
+            data = np.empty((len(names), *image.shape), dtype=np.uint8)
+        if image.shape == data.shape[1:]:
+            data[len(kept)] = image
+            kept.append(position)
+        else:
+            unequal.append(f"{name}: {image.shape[0]} x {image.shape[1]}")
+    if skipped and on_error == "raise":
+        raise ValueError(
+            f"{user} could not read {len(skipped)} of {len(names)} files (on_error="
+            f"'skip' would leave them out):{_listed(skipped)}"
+        )
+    if not kept:
+        raise ValueError(f"{user} could not read any file:{_listed(skipped)}")
+    if unequal:
+        raise ValueError(
+            f"{user} found images of unequal size: pass image_size to resize them. "
+            f"{names[kept[0]]} has {data.shape[1]} x {data.shape[2]} pixels, unlike "
+            f"{len(unequal)} others:{_listed(unequal)}"
+        )
+    if skipped:
+        warnings.warn(
+            f"{user} skipped {len(skipped)} of {len(names)} files, which it could not "
+            f"read:{_listed(skipped)}",
+            UserWarning,
+            stacklevel=3,
+        )
+    return data[: len(kept)], kept, skipped
+
+
+def check_image_size(image_size):
+    """Height and width from what a user says.
+
+    Parameters
+    ----------
+    image_size : int, pair of int or None
+        Side of a square, or height and width.
+
+    Returns
+    -------
+    tuple of int or None
+        Height and width.
+
+    Raises
+    ------
+    ValueError
+        When it is something else.
+    """
+    if image_size is None:
+        return None
+    sides = image_size if isinstance(image_size, (tuple, list)) else [image_size] * 2
+    if len(sides) != 2:
+        raise ValueError(
+            "image_size must be an integer, a pair (height, width) or None, got "
+            f"{image_size!r}."
+        )
+    return tuple(check_count(side, "image_size") for side in sides)
+
+
+def resize(pillow, image, size):
+    """Resize a Pillow image, averaging where it shrinks.
+
+    Parameters
+    ----------
+    pillow : module
+        The module ``PIL.Image``.
+
+    image : PIL.Image.Image
+        The image.
+
+    size : tuple of int or None
+        Height and width, None to keep them.
+
+    Returns
+    -------
+    PIL.Image.Image
+        The image, of that size.
+    """
+    if size is None or size == (image.height, image.width):
+        return image
+    return image.resize((size[1], size[0]), pillow.Resampling.BILINEAR)
+
+
+def _decode(pillow, content, size, color):
+    with pillow.open(BytesIO(content)) as image:
+        if image.mode[0] in "IF":
+            # Pillow would clip the values instead of scaling them.
+            raise ValueError(f"has mode {image.mode!r}, and only 8 bits are read")
+        if image.has_transparency_data:
+            image = image.convert("RGBA")
+            paper = pillow.new("RGBA", image.size, "white")
+            paper.alpha_composite(image)
+            image = paper
+        image = resize(pillow, image.convert("RGB" if color else "L"), size)
+        return np.asarray(image).reshape(image.height, image.width, -1)
+
+
+def _reason(error):
+    return str(error) or type(error).__name__
+
+
+def _listed(lines):
+    more = len(lines) - _N_NAMED
+    tail = [f"... and {more} more."] if more > 0 else []
+    return "".join(f"\n  {line}" for line in lines[:_N_NAMED] + tail)

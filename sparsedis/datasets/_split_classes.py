@@ -1,0 +1,138 @@
+"""Splits of classes: those to learn from, and unseen ones."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.utils import check_consistent_length, column_or_1d
+
+from ._checks import as_generator
+
+_ACCEPTED = (
+    "parts must hold fractions in (0, 1], numbers of classes, or lists of classes (of "
+    "groups, where groups are given), all of one kind"
+)
+
+
+def split_classes(y, parts, *, groups=None, random_state=None):
+    """Split samples by their classes, as few-shot learning is evaluated.
+
+    No class has samples in two parts; with `groups` no group has, say, no alphabet.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        Classes of the samples.
+
+    parts : sequence of float, of int, or of sequences
+        The parts, by fractions of the classes, by numbers of classes, or by the classes
+        themselves. Fractions and numbers are drawn at random. When `groups` are given,
+        the same of groups. Classes that no part takes are left out.
+
+    groups : array-like of shape (n_samples,), default=None
+        Groups of classes, which are kept together: the alphabets of characters, or the
+        published split of a data set.
+
+    random_state : int, RandomState instance, Generator instance or None, default=None
+        Determines which classes are drawn.
+
+    Returns
+    -------
+    list of ndarray of int
+        For each part the positions of its samples, ascending.
+
+    Raises
+    ------
+    ValueError
+        When parts are empty, overlap, name unknown classes, or ask for more than there
+        are, or a class lies in two groups.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis.datasets import split_classes
+    >>> y = np.array([0, 0, 1, 2, 3, 3])
+    >>> learn, unseen = split_classes(y, [0.5, 0.5], random_state=0)
+    >>> y[learn].tolist(), y[unseen].tolist()
+    ([0, 0, 2], [1, 3, 3])
+    >>> alphabets = ["Greek", "Greek", "Greek", "Latin", "Latin", "Latin"]
+    >>> greek, latin = split_classes(y, [["Greek"], ["Latin"]], groups=alphabets)
+    >>> greek.tolist()
+    [0, 1, 2]
+    """
+    y = column_or_1d(y)
+    if groups is None:
+        what, units, unit_of = "classes", *np.unique(y, return_inverse=True)
+    else:
+        groups = column_or_1d(groups)
+        check_consistent_length(y, groups)
+        _check_nested(y, groups)
+        what, units, unit_of = "groups", *np.unique(groups, return_inverse=True)
+    parts = list(parts)
+    if parts and all(_is_list(part) for part in parts):
+        part_of = _by_name(units, parts, what)
+    else:
+        sizes = _sizes(parts, len(units), what)
+        part_of = np.full(len(units), -1)
+        order = as_generator(random_state).permutation(len(units))
+        part_of[order[: sum(sizes)]] = np.repeat(np.arange(len(sizes)), sizes)
+    return [np.flatnonzero(part_of[unit_of] == part) for part in range(len(parts))]
+
+
+def _check_nested(y, groups):
+    codes = [np.unique(values, return_inverse=True)[1] for values in (y, groups)]
+    classes, n_groups = np.unique(np.unique(codes, axis=1)[0], return_counts=True)
+    if (n_groups > 1).any():
+        split = np.unique(y)[classes[n_groups > 1][0]]
+        raise ValueError(
+            f"groups must hold whole classes, and class {split!s} lies in several: "
+            f"{', '.join(map(str, np.unique(groups[y == split])))}."
+        )
+
+
+def _is_list(part):
+    return isinstance(part, (list, tuple, set, frozenset, np.ndarray))
+
+
+def _by_name(units, parts, what):
+    """The part of each class or group, -1 for none, from lists of them."""
+    part_of = np.full(len(units), -1)
+    names = units.tolist()
+    for number, part in enumerate(parts):
+        if not len(part):
+            raise ValueError(f"parts[{number}] names no {what}; each part needs some.")
+        for name in part:
+            if name not in names:
+                raise ValueError(
+                    f"parts[{number}] names {name!r}, which is none of the {what}: "
+                    f"{', '.join(map(repr, names))}."
+                )
+            position = names.index(name)
+            if part_of[position] >= 0:
+                raise ValueError(f"parts must not overlap: {name!r} is in two places.")
+            part_of[position] = number
+    return part_of
+
+
+def _sizes(parts, n_units, what):
+    """How many classes or groups each part takes."""
+    numbers = [
+        part for part in parts if isinstance(part, Real) and not isinstance(part, bool)
+    ]
+    if not parts or len(numbers) < len(parts):
+        raise ValueError(f"{_ACCEPTED}; got {parts!r}.")
+    if all(isinstance(part, Integral) for part in parts):
+        sizes = [int(part) for part in parts]
+    elif all(0 < part <= 1 and not isinstance(part, Integral) for part in parts):
+        if sum(parts) > 1 + 1e-9:
+            raise ValueError(f"parts must not add up to more than 1, got {parts!r}.")
+        # The ends are rounded, not the sizes: fractions that add up to 1 use all.
+        ends = np.rint(np.cumsum(parts) * n_units).astype(int)
+        sizes = np.diff(ends, prepend=0).tolist()
+    else:
+        raise ValueError(f"{_ACCEPTED}; got {parts!r}.")
+    if min(sizes) < 1 or sum(sizes) > n_units:
+        raise ValueError(
+            f"parts={parts!r} asks for {sizes} of {n_units} {what}; each part needs at "
+            "least one, and all of them together no more than there are."
+        )
+    return sizes
