@@ -7,6 +7,8 @@ import numpy as np
 
 from ._checks import check_count, check_option, import_optional
 
+# What Pillow may take a file for: some other formats start programs.
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 ON_ERROR = ("raise", "skip")
 # Files that a message names; a Bunch lists them all.
 _N_NAMED = 20
@@ -151,7 +153,7 @@ def resize(pillow, image, size):
 
 
 def _decode(pillow, content, size, color):
-    with pillow.open(BytesIO(content)) as image:
+    with pillow.open(BytesIO(content), formats=_FORMATS) as image:
         if image.mode[0] in "IF":
             # Pillow would clip the values instead of scaling them.
             raise ValueError(f"has mode {image.mode!r}, and only 8 bits are read")

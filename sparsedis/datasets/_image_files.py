@@ -1,23 +1,13 @@
 """Image files in folders and zip files, found and read without unpacking anything."""
 
 import os
+import re
 import zipfile
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 ENVIRONMENT = "SPARSEDIS_DATA"
-_SUFFIXES = {
-    ".bmp",
-    ".gif",
-    ".jpeg",
-    ".jpg",
-    ".pgm",
-    ".png",
-    ".ppm",
-    ".tif",
-    ".tiff",
-    ".webp",
-}
+_SUFFIX = re.compile(r"\.(bmp|gif|jpe?g|p[gp]m|png|tiff?|webp)", re.IGNORECASE)
 # What one file in a zip may unpack to: more is no image, but fills the memory.
 _LARGEST_MEMBER = 2**28
 
@@ -94,6 +84,8 @@ def open_images(path):
         When there is no such path.
     ValueError
         When it is a file, and not a zip file.
+    OSError
+        When a folder in it cannot be listed.
     """
     path = Path(path)
     if path.is_dir():
@@ -119,8 +111,12 @@ def open_images(path):
 
 def _walk(root):
     """Relative paths of all files; through links, and through each folder once."""
+
+    def fail(error):  # a folder that cannot be listed must not go missing silently
+        raise error
+
     seen = set()
-    for folder, subfolders, files in os.walk(root, followlinks=True):
+    for folder, subfolders, files in os.walk(root, onerror=fail, followlinks=True):
         real = os.path.realpath(folder)
         if real in seen:
             subfolders.clear()
@@ -134,4 +130,4 @@ def _is_image(name):
     parts = name.split("/")
     # No part is "", which an absolute path starts with and a folder ends with, or "..".
     foreign = any(not part or part[0] == "." or part == "__MACOSX" for part in parts)
-    return not foreign and PurePosixPath(name).suffix.lower() in _SUFFIXES
+    return not foreign and _SUFFIX.fullmatch(PurePosixPath(name).suffix) is not None

@@ -143,7 +143,7 @@ def load_omniglot(
     size = check_count(image_size, "image_size")
     path = _find(data_path(path, "load_omniglot", "omniglot", _URL), subset)
     with open_images(path) as (names, read):
-        names = _characters(names, path)
+        names = _characters(names, path, subset)
         data, kept, skipped = decode_images(
             names,
             read,
@@ -191,13 +191,20 @@ def _find(path, subset):
     return path
 
 
-def _characters(names, path):
+def _characters(names, path, subset):
     """The names that have the official layout, each alphabet from one place."""
-    matches = [match for match in map(_PATTERN.fullmatch, names) if match]
+    found = [match for match in map(_PATTERN.fullmatch, names) if match]
+    # What lies deeper in a folder is another subset than the one asked for.
+    matches = [match for match in found if not (match[1] and path.is_dir())]
     if not matches:
+        others = sorted({match[1] for match in found})
+        hint = (
+            f" It holds {', '.join(others)}, which subset= can name." if others else ""
+        )
         raise FileNotFoundError(
-            f"load_omniglot looked in {path} for files ALPHABET/characterNN/*.png"
-            f" and found none among {len(names)} images. The data set is at {_URL}."
+            f"load_omniglot looked in {path} for {subset}, {subset}.zip and files "
+            f"ALPHABET/characterNN/*.png, and found none of them.{hint} The data set "
+            f"is at {_URL}."
         )
     places = {}
     for match in matches:

@@ -1,9 +1,11 @@
 """Images of any folder or zip file, good and damaged."""
 
 import io
+import os
 import sys
 import tracemalloc
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -121,6 +123,20 @@ def test_links_are_followed_once(tmp_path):
     assert load_image_folder(root).filenames == ["cat/1.png", "dog/1.png"]
 
 
+def test_a_folder_that_cannot_be_listed_is_no_empty_folder(tmp_path, monkeypatch):
+    fill(tmp_path, FILES)
+    listed = os.scandir
+
+    def scandir(path):
+        if Path(path).name == "dog":
+            raise PermissionError(f"Permission denied: {path}")
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(PermissionError, match="dog"):
+        load_image_folder(tmp_path)
+
+
 def test_all_kinds_of_images_become_colours_or_grey(tmp_path):
     red = Image.new("RGB", (4, 4), (200, 0, 0))
     (tmp_path / "a").mkdir()
@@ -189,7 +205,8 @@ def test_images_of_unequal_size_are_named(tmp_path):
 
 def damaged():
     image = png(noise(size=(40, 40))[0])
-    deep = io.BytesIO()
+    deep, script = io.BytesIO(), io.BytesIO()
+    Image.new("L", (8, 6)).save(script, "eps")
     Image.fromarray(np.full((8, 6), 1000, dtype=np.uint16)).save(deep, "png")
     return {
         "bad/empty.png": b"",
@@ -197,6 +214,7 @@ def damaged():
         "bad/truncated.png": image[:2000],
         "dog/flipped.png": image[:300] + bytes(100) + image[400:],
         "dog/deep.png": deep.getvalue(),
+        "dog/script.png": script.getvalue(),  # to be opened by another program
     }
 
 
@@ -204,18 +222,19 @@ def damaged():
 def test_damaged_files_are_named_one_by_one(tmp_path, kind):
     files = FILES | damaged()
     path = fill(tmp_path, files) if kind == "folder" else pack(tmp_path / "a", files)
-    with pytest.raises(ValueError, match="could not read 5 of 10 files") as error:
+    with pytest.raises(ValueError, match="could not read 6 of 11 files") as error:
         load_image_folder(path)
     for name in damaged():
         assert f"\n  {name}: " in str(error.value)
     assert "mode 'I;16', and only 8 bits are read" in str(error.value)
+    assert "script.png: cannot identify image file" in str(error.value)
 
 
 @pytest.mark.parametrize("kind", ["folder", "zip"])
 def test_damaged_files_are_skipped_on_request(tmp_path, kind):
     files = FILES | damaged()
     path = fill(tmp_path, files) if kind == "folder" else pack(tmp_path / "a", files)
-    with pytest.warns(UserWarning, match="skipped 5 of 10 files") as record:
+    with pytest.warns(UserWarning, match="skipped 6 of 11 files") as record:
         bunch = load_image_folder(path, on_error="skip")
     assert record[0].filename == __file__
     assert [line.split(":")[0] for line in bunch.skipped] == sorted(damaged())

@@ -165,8 +165,19 @@ def test_errors_say_where_it_looked(tmp_path, monkeypatch):
         load_omniglot()
     with pytest.raises(FileNotFoundError, match=r"looked for .*/nowhere \(from path\)"):
         load_omniglot(tmp_path / "nowhere")
-    with pytest.raises(FileNotFoundError, match=rf"looked in {tmp_path} for files"):
+    message = (
+        rf"looked in {tmp_path} for images_background_small1, images_background_small1"
+        rf"\.zip and files ALPHABET/characterNN/\*\.png, and found none of them\. The"
+    )
+    with pytest.raises(FileNotFoundError, match=message):
         load_omniglot(tmp_path)
+
+
+def test_another_subset_than_asked_for_is_not_taken(folder, tmp_path):
+    with pytest.raises(
+        FileNotFoundError, match="It holds images_background_small1, whi"
+    ):
+        load_omniglot(tmp_path, subset="images_evaluation")
 
 
 def test_bad_size(folder):
