@@ -7,6 +7,8 @@ from sparsedis.solvers._svm_rows import Rows, conjugate, norm, pull
 
 # A feature joins once its ||V_j|| exceeds this share of l1.
 _JOIN = 0.9
+# Shortest start, as a share of the way to the point in the middle.
+_LEAST = 0.01
 
 
 class Sparse(Cones):
@@ -65,7 +67,7 @@ class Sparse(Cones):
         Returns
         -------
         tensor of shape (n_tasks, n_samples, m)
-            A multiple of X at which every ``||V_j||`` is below l1.
+            A multiple of X at which every ``||V_j||`` is below l1, or a tenth of it.
         """
         reach = norm(V)
         l1, l2 = self.l1.to(reach), self.l2[:, 0].to(reach)
@@ -85,7 +87,8 @@ class Sparse(Cones):
         self.complete = p <= 2 * room
         room = p if self.complete else room
         index = reach.topk(room, -1).indices
-        X = (0.9 * first).to(X)[:, None, None] * X
+        # Where l1 is small, the far side of the cones is better than the boundary.
+        X = (0.9 * first).clamp_min(_LEAST).to(X)[:, None, None] * X
         everywhere = torch.ones_like(index, dtype=torch.bool)
         self._let_in(X, index, everywhere, self.weight.mean(-1))
         return X

@@ -142,6 +142,16 @@ def test_hard_problems_in_float32(seed):
     assert np.abs(batch.gap(solution)).max() <= 1e-4
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("seed", [5, 11, 14, 17, 29, 41])
+def test_l1_may_be_as_small_as_one_likes(seed, dtype):
+    batch = Batch(seed)
+    batch.l1 = batch.bound * torch.logspace(-18, -2, 10, dtype=torch.float64)
+    solution = batch.solve(dtype)
+    assert bool(solution.info.converged.all())
+    assert int(solution.info.n_iter.max()) <= 40
+
+
 def simplex_projection(v):
     u = np.sort(v)[::-1]
     total = np.cumsum(u) - 1
