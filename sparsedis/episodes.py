@@ -1,0 +1,219 @@
+"""Few-shot episodes: small classification tasks drawn from many classes."""
+
+from dataclasses import dataclass
+from numbers import Integral
+
+import numpy as np
+from sklearn.utils import assert_all_finite, check_random_state, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+
+__all__ = ["EpisodeBatch", "EpisodeSampler"]
+
+
+@dataclass(frozen=True, eq=False)
+class EpisodeBatch:
+    """Several episodes as positions of samples, each distinct sample listed once.
+
+    In every episode class ``l`` has label ``l``, and samples stand class by class, so
+    that all the episodes of a batch have the same labels in the same order.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (n_rows,) of int
+        The distinct samples of all the episodes, in increasing order.
+
+    support : ndarray of shape (n_episodes, n_ways * n_shots) of int
+        Positions in ``rows`` of the labelled samples of each episode.
+
+    query : ndarray of shape (n_episodes, n_ways * n_queries) of int
+        Positions in ``rows`` of the samples to predict.
+
+    classes : ndarray of shape (n_episodes, n_ways)
+        The classes of each episode, as the labels of the data name them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis.episodes import EpisodeSampler
+    >>> y = np.repeat(["ant", "bee", "cat"], 4)
+    >>> sampler = EpisodeSampler(y, n_ways=2, n_shots=1, n_queries=2, random_state=0)
+    >>> batch = sampler.sample(3)
+    >>> batch
+    EpisodeBatch(n_episodes=3, n_ways=2, n_shots=1, n_queries=2, n_rows=11)
+    >>> batch.query_labels
+    array([0, 0, 1, 1])
+    """
+
+    rows: np.ndarray
+    support: np.ndarray
+    query: np.ndarray
+    classes: np.ndarray
+
+    @property
+    def n_episodes(self):
+        """Number of episodes."""
+        return len(self.classes)
+
+    @property
+    def support_labels(self):
+        """Labels of the support of any episode, of shape (n_ways * n_shots,)."""
+        return self._labels(self.support)
+
+    @property
+    def query_labels(self):
+        """Labels of the queries of any episode, of shape (n_ways * n_queries,)."""
+        return self._labels(self.query)
+
+    def _labels(self, samples):
+        n_ways = self.classes.shape[1]
+        return np.repeat(np.arange(n_ways), samples.shape[1] // n_ways)
+
+    def __repr__(self):
+        n_ways = self.classes.shape[1]
+        return (
+            f"EpisodeBatch(n_episodes={self.n_episodes}, n_ways={n_ways}, "
+            f"n_shots={self.support.shape[1] // n_ways}, "
+            f"n_queries={self.query.shape[1] // n_ways}, n_rows={len(self.rows)})"
+        )
+
+
+class EpisodeSampler:
+    """Draws episodes of ``n_ways`` classes with ``n_shots`` labelled samples each.
+
+    Within an episode classes and samples are drawn without replacement, so that no
+    sample is both in the support and among the queries. Only positions are drawn:
+    the data stay where they are, on a disk if need be.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        Labels, of any type.
+
+    n_ways : int, default=5
+        Classes of an episode.
+
+    n_shots : int, default=5
+        Samples per class in the support.
+
+    n_queries : int, default=15
+        Samples per class to predict.
+
+    classes : array-like, default=None
+        The classes to draw from; None: all those in `y`.
+
+    random_state : int, RandomState instance or None, default=None
+        Decides which episodes are drawn.
+
+    Raises
+    ------
+    ValueError
+        When there are fewer classes than `n_ways`, a class has fewer than
+        ``n_shots + n_queries`` samples, or `classes` names one that `y` lacks.
+
+    References
+    ----------
+    .. [1] O. Vinyals et al., "Matching Networks for One Shot Learning", NeurIPS 2016,
+       Section 2.2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis.episodes import EpisodeSampler
+    >>> y = np.repeat(["ant", "bee", "cat"], 4)
+    >>> sampler = EpisodeSampler(y, n_ways=2, n_shots=1, n_queries=2, random_state=0)
+    >>> batch = sampler.sample(1)
+    >>> batch.classes.tolist()
+    [['cat', 'bee']]
+    >>> y[batch.rows[batch.query]].tolist()
+    [['cat', 'cat', 'bee', 'bee']]
+    """
+
+    def __init__(
+        self,
+        y,
+        *,
+        n_ways=5,
+        n_shots=5,
+        n_queries=15,
+        classes=None,
+        random_state=None,
+    ):
+        for name, value, least in (
+            ("n_ways", n_ways, 2),
+            ("n_shots", n_shots, 1),
+            ("n_queries", n_queries, 1),
+        ):
+            if not isinstance(value, Integral) or value < least:
+                raise ValueError(f"{name} must be an int >= {least}, got {value!r}.")
+        y = column_or_1d(y)
+        assert_all_finite(y, input_name="y")
+        check_classification_targets(y)
+        self.n_ways = n_ways
+        self.n_shots = n_shots
+        self.n_queries = n_queries
+        self.random_state = check_random_state(random_state)
+        self.classes, code = np.unique(y, return_inverse=True)
+        order = np.argsort(code, kind="stable")
+        self._samples = np.split(order, np.cumsum(np.bincount(code))[:-1])
+        if classes is not None:
+            self._keep(np.unique(classes))
+        self._check_counts()
+
+    def sample(self, n_episodes):
+        """Draw the next episodes.
+
+        Parameters
+        ----------
+        n_episodes : int
+            How many.
+
+        Returns
+        -------
+        EpisodeBatch
+            Positions of samples in `y`.
+        """
+        n_taken = self.n_shots + self.n_queries
+        drawn = np.empty((n_episodes, self.n_ways, n_taken), dtype=np.int64)
+        ways = np.empty((n_episodes, self.n_ways), dtype=np.int64)
+        for e in range(n_episodes):
+            ways[e] = self.random_state.permutation(len(self.classes))[: self.n_ways]
+            for w, at in enumerate(ways[e]):
+                drawn[e, w] = self.random_state.permutation(self._samples[at])[:n_taken]
+        rows, position = np.unique(drawn, return_inverse=True)
+        position = position.reshape(drawn.shape)
+        return EpisodeBatch(
+            rows,
+            position[..., : self.n_shots].reshape(n_episodes, -1),
+            position[..., self.n_shots :].reshape(n_episodes, -1),
+            self.classes[ways],
+        )
+
+    def _keep(self, classes):
+        unknown = np.setdiff1d(classes, self.classes)
+        if len(unknown):
+            raise ValueError(
+                f"classes must be labels in y; it lacks {unknown[:5].tolist()}"
+                f"{', ...' if len(unknown) > 5 else ''}."
+            )
+        kept = np.isin(self.classes, classes).nonzero()[0]
+        self.classes = self.classes[kept]
+        self._samples = [self._samples[at] for at in kept]
+
+    def _check_counts(self):
+        if len(self.classes) < self.n_ways:
+            raise ValueError(
+                f"Episodes of n_ways={self.n_ways} need at least {self.n_ways} "
+                f"classes, got {len(self.classes)}."
+            )
+        counts = np.array([len(some) for some in self._samples])
+        needed = self.n_shots + self.n_queries
+        short = np.flatnonzero(counts < needed)
+        if len(short):
+            fewest = short[np.argmin(counts[short])]
+            raise ValueError(
+                f"An episode takes shots + queries = {self.n_shots} + "
+                f"{self.n_queries} = {needed} samples of a class, and {len(short)} of "
+                f"{len(counts)} classes have fewer: {self.classes.tolist()[fewest]!r} "
+                f"has {counts[fewest]}. Lower the shots or the queries, or leave these "
+                "classes out."
+            )
