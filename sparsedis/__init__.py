@@ -8,11 +8,19 @@ __version__ = "0.1.0.dev0"
 # `import sparsedis.metrics` loads neither torch nor skorch.
 _HOMES = {
     "DisentanglementScorer": "sparsedis.metrics",
+    "GroupLassoSVMMetaLearner": "sparsedis.meta_learning",
+    "SparseMultiTaskClassifier": "sparsedis.classification",
     "SparseMultiTaskRepresentation": "sparsedis.representation",
     "show_versions": "sparsedis._show_versions",
 }
 
-__all__ = ["DisentanglementScorer", "SparseMultiTaskRepresentation", "show_versions"]
+__all__ = [
+    "DisentanglementScorer",
+    "GroupLassoSVMMetaLearner",
+    "SparseMultiTaskClassifier",
+    "SparseMultiTaskRepresentation",
+    "show_versions",
+]
 
 
 def __getattr__(name):

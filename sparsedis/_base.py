@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from numbers import Integral, Real
 
 import numpy as np
 import torch
@@ -14,19 +15,25 @@ from sklearn.base import (
 )
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
-from skorch.callbacks import LRScheduler
-from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from sparsedis._net import STEPS_PER_EPOCH, BilevelNet, Progress
+from sparsedis._heads import fit_heads
+from sparsedis._inner import InnerProblem
+from sparsedis._scores import head_scores, task_numbers
+from sparsedis._training import train
 from sparsedis.encoders import Representation, build_encoder, input_shape_of
-from sparsedis.tasks import StreamTasks
-
-# Rows that are encoded at a time outside of training.
-_BLOCK = 1024
+from sparsedis.identifiability import check_identifiability
+from sparsedis.tasks._forms import check_weights, read_targets, read_task_ids
+from sparsedis.tasks._rows import LazyRows, blocks_of, is_lazy
+from sparsedis.tasks._stream import StreamTasks
+from sparsedis.tasks._table import TableSource, TaskTable
 
 # Last steps of a stream whose rows stand for its training set.
 _REMEMBERED_STEPS = 50
+
+# What belongs to the tasks of a fit, and not to the representation.
+HEADS = ("coef_", "intercept_", "alpha_", "support_", "tasks_", "classes_")
 
 
 class BaseRepresentation(
@@ -42,19 +49,180 @@ class BaseRepresentation(
     :class:`~sparsedis.representation.SparseMultiTaskRepresentation`.
     """
 
+    _parameter_constraints = {  # noqa: RUF012 - scikit-learn's protocol
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "alpha": [Interval(Real, 0, None, closed="left"), "array-like"],
+        "penalty": [StrOptions({"l1", "elasticnet", "l2"})],
+        "alpha_mode": [StrOptions({"relative", "absolute"})],
+        "alpha_warmup": [Interval(Real, 0, 1, closed="both")],
+        "learn_alpha": ["boolean"],
+        "l2": [Interval(Real, 0, None, closed="left")],
+        "penalty_at": [StrOptions({"inner", "outer"})],
+        "inner_fraction": [Interval(Real, 0, 1, closed="neither"), None],
+        "encoder": [
+            StrOptions({"auto", "mlp", "conv", "conv4", "resnet12", "identity"}),
+            torch.nn.Module,
+            callable,
+        ],
+        "normalization": [StrOptions({"batch", "layer"}), None],
+        "refit": [StrOptions({"relaxed", "lasso"})],
+        "fit_intercept": ["boolean"],
+        "solver": [StrOptions({"auto", "batched", "celer"})],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 2, None, closed="left")],
+        "task_batch_size": [Interval(Integral, 1, None, closed="left")],
+        "lr": [Interval(Real, 0, None, closed="neither")],
+        "lr_schedule": [StrOptions({"cosine", "constant"})],
+        "optimizer": [callable],
+        "precision": [StrOptions({"float32", "bfloat16"})],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "warm_start": ["boolean"],
+        "callbacks": [list, None],
+        "device": [str, torch.device],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        n_components=6,
+        *,
+        alpha=0.4,
+        penalty="l1",
+        alpha_mode="relative",
+        alpha_warmup=0.4,
+        learn_alpha=False,
+        l2=0.01,
+        penalty_at="inner",
+        inner_fraction=None,
+        encoder="auto",
+        normalization="batch",
+        refit="relaxed",
+        fit_intercept=True,
+        solver="auto",
+        max_iter=400,
+        batch_size=100,
+        task_batch_size=100,
+        lr=4e-3,
+        lr_schedule="cosine",
+        optimizer=torch.optim.Adam,
+        precision="float32",
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=5,
+        warm_start=False,
+        callbacks=None,
+        device="auto",
+        random_state=None,
+        verbose=0,
+    ):
+        self.n_components = n_components
+        self.alpha = alpha
+        self.penalty = penalty
+        self.alpha_mode = alpha_mode
+        self.alpha_warmup = alpha_warmup
+        self.learn_alpha = learn_alpha
+        self.l2 = l2
+        self.penalty_at = penalty_at
+        self.inner_fraction = inner_fraction
+        self.encoder = encoder
+        self.normalization = normalization
+        self.refit = refit
+        self.fit_intercept = fit_intercept
+        self.solver = solver
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.task_batch_size = task_batch_size
+        self.lr = lr
+        self.lr_schedule = lr_schedule
+        self.optimizer = optimizer
+        self.precision = precision
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.warm_start = warm_start
+        self.callbacks = callbacks
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @with_callbacks
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, task=None, sample_weight=None):
+        """Learn the representation and the head of every task.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, height, width, \
+channels), torch Dataset or array on disk
+            Inputs: a table, or images as unsigned 8-bit integers (scaled to [0, 1]) or
+            floats. Memory maps, HDF5 and zarr arrays and torch datasets are read as
+            they are needed.
+
+        y : array-like, DataFrame or sparse matrix of shape (n_samples,), \
+(n_samples, n_tasks) or (n_samples, n_tasks, n_outputs)
+            Labels, one column per task, missing where NaN (or None, for classes).
+            Columns of a DataFrame name the tasks. In a sparse matrix the entries that
+            are stored, zeros included, are the labels.
+
+        task : array-like of shape (n_samples,), default=None
+            The long form: the task of each label in `y`, which then has one label, or
+            one vector of them, per row. Inputs that occur in several rows are encoded
+            once.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples in their tasks; 0 leaves a sample out.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            When X holds NaN or inf, y inf or no label at all, shapes or lengths
+            disagree, a parameter is out of range, or the loss is not finite; the
+            estimator then transforms with the last good weights.
+        """
+        X = self._validate_X(X, reset=not self._goes_on())
+        weight = check_weights(sample_weight, len(X))
+        targets = self._read(y, len(X), task, weight)
+        self._check_parameters(len(targets.names))
+        self._forget()
+        random_state = check_random_state(self.random_state)
+        table, scale = self._table(X, targets, weight)
+        trained, valid = table.divided(scale), None
+        if self.early_stopping:
+            trained, valid = self._hold_out(trained, random_state)
+        source = TableSource(
+            trained,
+            n_samples=self.batch_size,
+            n_tasks=self.task_batch_size,
+            random_state=random_state,
+            min_labels=1 if self.inner_fraction is None else 2,
+        )
+        self._train(source, X, y, table.blocks, random_state, valid=valid)
+        self._fit_heads(table, scale, targets)
+        self._warn_if_unused()
+        return self
+
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
     def fit_stream(self, source):
         """Learn the representation from fresh tasks at every step.
 
         The setting of the paper: tasks are drawn, used for one step and forgotten, so
-        that afterwards the estimator transforms, but has no heads.
+        that afterwards the estimator transforms and adapts, but has no heads.
 
         Parameters
         ----------
         source : iterable
             Of :class:`~sparsedis.tasks.TaskBatch`, or of pairs ``(X, Y)`` of arrays
-            as `fit` takes them; finite ones are repeated.
+            as `fit` takes them; finite ones are repeated. Classes are whole numbers
+            from 0 on.
 
         Returns
         -------
@@ -66,22 +234,56 @@ class BaseRepresentation(
         ValueError
             When `source` is empty or yields something else.
         """
-        self._check_alpha()
+        self._check_parameters(None)
         stream = StreamTasks(source, remember=_REMEMBERED_STEPS)
         first = stream.first.rows
-        self._validate_X(first, reset=True)
+        self._validate_X(first, reset=not self._goes_on())
         self._forget()
         random_state = check_random_state(self.random_state)
-        last_steps = self._train(stream, first, None, random_state)
-        device = self._device()
-        self.module_.set_statistics(
-            _to_device(rows, device, np.float32) for rows in stream.remembered
+        steps = self._train(
+            stream, first, None, lambda: stream.remembered, random_state
         )
-        if not last_steps:
+        if not steps:
             raise ValueError("encoder has nothing to train: fit_stream needs weights.")
-        self.feature_usage_ = np.mean([step["usage"] for step in last_steps], axis=0)
+        last = steps[-_REMEMBERED_STEPS:]
+        self.feature_usage_ = np.mean([step["usage"] for step in last], axis=0)
         self._warn_if_unused()
         return self
+
+    def adapt(self, X, y, task=None, sample_weight=None, *, alpha=None):
+        """Fit heads of new tasks on the representation as it is.
+
+        Parameters
+        ----------
+        X, y, task, sample_weight : array-like
+            As in `fit`.
+
+        alpha : float or array-like of shape (n_tasks,), default=None
+            Penalty, in the mode of the estimator. None: that of the estimator.
+
+        Returns
+        -------
+        adapted : estimator of the same class
+            Fitted: it shares the representation, and has the heads of the new tasks.
+
+        Raises
+        ------
+        ValueError
+            As `fit`.
+        """
+        check_is_fitted(self, "module_")
+        X = self._validate_X(X, reset=False)
+        adapted = object.__new__(type(self))
+        adapted.__dict__.update(self.__dict__)
+        if alpha is not None:
+            adapted.alpha = alpha
+            adapted.__dict__.pop("learned_alpha_", None)
+        weight = check_weights(sample_weight, len(X))
+        targets = adapted._read(y, len(X), task, weight)
+        adapted._check_parameters(len(targets.names))
+        table, scale = adapted._table(X, targets, weight)
+        adapted._fit_heads(table, scale, targets)
+        return adapted
 
     def transform(self, X):
         """Features of X.
@@ -89,7 +291,7 @@ class BaseRepresentation(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, height, width, \
-channels)
+channels), torch Dataset or array on disk
             Inputs, as in `fit`.
 
         Returns
@@ -98,28 +300,161 @@ channels)
             Features; float64 when X is, else float32.
         """
         check_is_fitted(self, "module_")
-        return self._encode(self._validate_X(X, reset=False))
+        X = self._validate_X(X, reset=False)
+        return self._encode(blocks_of(X, np.arange(len(X))), X.dtype)
 
-    def _check_alpha(self):
-        if self.alpha_mode == "relative" and not 0 < self.alpha <= 1:
+    def _scores(self, X, task):
+        """Scores of the heads, for every task or for the named one of each row."""
+        check_is_fitted(self, "module_")
+        coef, intercept = self.coef_, self.intercept_
+        Z = self.transform(X)
+        if task is None:
+            return head_scores(Z, coef, intercept)
+        names = read_task_ids(task, len(Z))
+        tasks = task_numbers(names, self.tasks_)
+        if (tasks < 0).any():
+            unknown = np.unique(names[tasks < 0])[:5].tolist()
+            raise ValueError(
+                f"task must hold the ids of tasks seen in fit; {unknown} are not among "
+                f"them. Known ids begin with {self.tasks_[:5].tolist()}."
+            )
+        return head_scores(Z, coef, intercept, tasks)
+
+    def _judged(self, X, y, task, sample_weight):
+        """Labels of known tasks, with what their heads say.
+
+        Returns
+        -------
+        values, scores : ndarray of shape (n_labels, ...)
+        tasks : ndarray of shape (n_labels,) of int
+        weight : ndarray of shape (n_labels,) or None
+        """
+        check_is_fitted(self, "module_")
+        coef, intercept = self.coef_, self.intercept_
+        Z = self.transform(X)
+        targets = read_targets(
+            y,
+            len(Z),
+            task,
+            real=self._likelihood == "gaussian",
+            estimator=type(self).__name__,
+        )
+        weight = check_weights(sample_weight, len(Z))
+        rows, tasks, values = targets.listed()
+        if targets.layout == "long" or hasattr(y, "columns"):
+            number = task_numbers(targets.names, self.tasks_)
+            if (number < 0).any():
+                unknown = targets.names[number < 0][:5].tolist()
+                warnings.warn(
+                    f"{(number < 0).sum()} tasks of y, such as {unknown}, were not "
+                    "seen in fit; they do not count.",
+                    UserWarning,
+                    stacklevel=3,
+                )
+            tasks = number[tasks]
+        elif targets.n_tasks != len(self.tasks_):
+            raise ValueError(
+                f"y must have shape {(len(Z), len(self.tasks_))}, a column for each "
+                f"task of fit; got {targets.n_tasks} columns."
+            )
+        shape = coef.shape[1:-1] if self._likelihood == "gaussian" else ()
+        if values.shape[1:] != shape:
+            raise ValueError(
+                f"y must hold labels of shape {shape} for each task, as in fit; got "
+                f"{values.shape[1:]}."
+            )
+        known = (tasks >= 0) & ~np.isnan(self.alpha_)[tasks]
+        if weight is not None:
+            known &= weight[rows] > 0
+        rows, tasks, values = rows[known], tasks[known], values[known]
+        scores = head_scores(Z[rows], coef, intercept, tasks)
+        return values, scores, tasks, None if weight is None else weight[rows]
+
+    def identifiability(self, **kwargs):
+        """Check whether the learned heads suffice for disentanglement, by the theory.
+
+        Parameters
+        ----------
+        **kwargs : dict
+            Passed to :func:`sparsedis.identifiability.check_identifiability`.
+
+        Returns
+        -------
+        IdentifiabilityReport
+            A hint: the theory is about the true features and heads.
+
+        Raises
+        ------
+        AttributeError
+            After `fit_stream`, which leaves no heads.
+        """
+        check_is_fitted(self, "module_")
+        coef = np.where(self._support_of_coef(), self.coef_, 0.0)
+        coef[np.isnan(self.coef_)] = np.nan
+        return check_identifiability(coef, **kwargs)
+
+    def _support_of_coef(self):
+        if self.coef_.ndim == 2:
+            return self.support_
+        return self.support_[:, None, :]
+
+    def _check_parameters(self, n_tasks):
+        alpha = np.asarray(self.alpha, dtype=float)
+        if alpha.ndim and n_tasks is None:
+            raise ValueError(
+                "alpha must be a number in fit_stream, whose tasks are fresh at every "
+                f"step; got an array of shape {alpha.shape}."
+            )
+        if alpha.ndim and alpha.shape != (n_tasks,):
+            raise ValueError(
+                f"alpha must be a number or one for each of the {n_tasks} tasks, got "
+                f"shape {alpha.shape}."
+            )
+        low, high = alpha.min(), alpha.max()
+        if self.alpha_mode == "relative" and not 0 < low <= high <= 1:
+            value = low if low <= 0 else high
             raise ValueError(
                 "alpha must lie in (0, 1] when alpha_mode='relative', got "
-                f"{self.alpha!r}. For a raw penalty set alpha_mode='absolute'."
+                f"{value!s}. For a raw penalty set alpha_mode='absolute'."
             )
+        if low < 0 or not np.isfinite(high):
+            raise ValueError(f"alpha must be finite and not negative, got {low!s}.")
+        if self.penalty_at == "outer" and self.penalty != "l1":
+            raise ValueError(
+                "penalty_at='outer' goes with penalty='l1', got penalty="
+                f"{self.penalty!r}."
+            )
+        if not self.learn_alpha:
+            return
+        if self.inner_fraction is None or self.alpha_mode != "relative" or alpha.ndim:
+            raise ValueError(
+                "learn_alpha=True needs inner_fraction, since on the same samples the "
+                "smallest penalty always fits best, alpha_mode='relative' and a number "
+                f"alpha to start from; got inner_fraction={self.inner_fraction}, "
+                f"alpha_mode={self.alpha_mode!r}, alpha={self.alpha!r}."
+            )
+        if alpha == 1:
+            raise ValueError("alpha must be below 1 to be learned, got 1.")
 
     def _validate_X(self, X, *, reset):
-        # 8-bit images stay as they are; an 8-bit table is a table of numbers.
-        dtypes = [np.float64, np.float32]
-        if getattr(X, "ndim", 2) == 4:
-            dtypes.append(np.uint8)
-        X = validate_data(
-            self,
-            X,
-            reset=reset,
-            dtype=dtypes,
-            allow_nd=True,
-            ensure_min_samples=2 if reset else 1,
-        )
+        if is_lazy(X):
+            X = LazyRows(X)
+            if reset:
+                self.n_features_in_ = X.shape[1]
+                self.__dict__.pop("feature_names_in_", None)
+        else:
+            # 8-bit images stay as they are; an 8-bit table is a table of numbers.
+            dtypes = [np.float64, np.float32]
+            if getattr(X, "ndim", 2) == 4:
+                dtypes.append(np.uint8)
+            X = validate_data(
+                self,
+                X,
+                reset=reset,
+                dtype=dtypes,
+                allow_nd=True,
+                ensure_min_samples=2 if reset else 1,
+            )
         if reset:
             self.input_shape_ = X.shape[1:]
         elif X.shape[1:] != self.input_shape_:
@@ -129,67 +464,109 @@ channels)
             )
         return X
 
+    def _goes_on(self):
+        return self.warm_start and "module_" in self.__dict__
+
     def _forget(self):
         """Drop what an earlier fit, of either kind, has left."""
-        for name in ("coef_", "intercept_", "alpha_", "support_"):
+        for name in (*HEADS, "learned_alpha_"):
             self.__dict__.pop(name, None)
 
-    def _inner(self):
-        return {
-            "penalty": self.penalty,
-            "alpha_mode": self.alpha_mode,
-            "fit_intercept": self.fit_intercept,
-            "solver": self.solver,
-        }
+    def _table(self, X, targets, weight):
+        n_classes = None
+        if self._likelihood == "categorical":
+            n_classes = np.array([len(classes) for classes in self._classes])
+        table = TaskTable.build(
+            X, targets, weight, n_samples=self.batch_size, n_classes=n_classes
+        )
+        scale = np.ones(targets.n_tasks)
+        if getattr(self, "normalize_y", False):
+            scale = table.labels.scale()
+        return table, scale
 
-    def _train(self, source, X, y, random_state):
-        seed = random_state.randint(np.iinfo(np.int32).max)
-        n_epochs = -(-self.max_iter // STEPS_PER_EPOCH)
-        context = self._init_callback_context(max_subtasks=n_epochs)
-        context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+    def _hold_out(self, table, random_state):
+        """Rows to train on, and batches of fixed tasks to judge the training by."""
+        trained, held_out = table.split(self.validation_fraction, random_state)
+        tasks = np.flatnonzero(
+            (trained.labels.counts() >= 2) & (held_out.labels.counts() >= 1)
+        )
+        if len(tasks) == 0:
+            raise ValueError(
+                f"validation_fraction={self.validation_fraction:g} of {table.n_rows} "
+                "rows leaves no task with samples both to train on and to validate on."
+            )
+        tasks = random_state.permutation(tasks)[: self.task_batch_size]
+        size = 10 * self.batch_size
+        inner = trained.batch(tasks, size, random_state)
+        outer = held_out.batch(inner.task, size, random_state)
+        inner = inner.take(np.isin(inner.task, outer.task))
+        return trained, (inner, outer)
+
+    def _fit_heads(self, table, scale, targets):
+        counts = table.labels.counts()
+        if not counts.all():
+            missing = targets.names[counts == 0]
+            names = ", ".join(str(name) for name in missing[:5])
+            warnings.warn(
+                f"{len(missing)} of {len(counts)} tasks have no label ({names}"
+                f"{', ...' if len(missing) > 5 else ''}); their heads and predictions "
+                "are NaN.",
+                UserWarning,
+                stacklevel=3,
+            )
+        alpha = np.asarray(getattr(self, "learned_alpha_", self.alpha), dtype=float)
+        heads = fit_heads(
+            self._encode(table.blocks(), table.X.dtype).astype(np.float64),
+            table.divided(scale),
+            np.broadcast_to(alpha, len(counts)).copy(),
+            self._problem(),
+            refit=self.refit,
+        )
+        coef = heads.coef * scale[:, None, None]
+        intercept = heads.intercept * scale[:, None]
+        if coef.shape[1] == 1 and table.labels.is_scalar:
+            coef, intercept = coef[:, 0], intercept[:, 0]
+        self.coef_, self.intercept_ = coef, intercept
+        self.alpha_ = heads.alpha
+        self.support_ = heads.support
+        self.feature_usage_ = heads.support.sum(0)
+        self.tasks_ = targets.names
+        self._layout = targets.layout
+
+    def _problem(self):
+        return InnerProblem(
+            likelihood=self._likelihood,
+            penalty=self.penalty,
+            penalty_at=self.penalty_at,
+            alpha_mode=self.alpha_mode,
+            l2=self.l2,
+            fit_intercept=self.fit_intercept,
+            solver=self.solver,
+        )
+
+    def _train(self, source, X, y, rows, random_state, valid=None):
+        """Train the encoder, and give it the statistics of some rows."""
+        return train(
+            self,
+            source,
+            lambda: self._make_module(input_shape_of(X)),
+            self._problem(),
+            random_state,
+            device=self._device(),
+            valid=valid,
+            rows=rows,
+            data={"X": X, "y": y},
+        )
+
+    def _set_statistics(self, rows):
         device = self._device()
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            torch.manual_seed(seed)
-            module = self._make_module(input_shape_of(X))
-            steps = []
-            if any(p.requires_grad for p in module.parameters()):
-                net = self._make_net(module, device, context).fit_source(source)
-                module = net.module_
-                steps = [step for epoch in net.history for step in epoch["batches"]]
-        self.module_ = module.to(device).eval()
-        self.n_iter_ = len(steps)
-        self.history_ = {
-            name: np.array([step[key] for step in steps])
-            for name, key in (
-                ("loss", "train_loss"),
-                ("alpha", "alpha"),
-                ("active", "active"),
-            )
-        }
-        context.call_on_fit_task_end(estimator=self, X=X, y=y)
-        return steps[-_REMEMBERED_STEPS:]
-
-    def _make_net(self, module, device, context):
-        callbacks = [("progress", Progress(self, context)), *(self.callbacks or [])]
-        if self.lr_schedule == "cosine":
-            schedule = LRScheduler(
-                CosineAnnealingLR, T_max=self.max_iter, step_every="batch"
-            )
-            callbacks.append(("lr_schedule", schedule))
-        return BilevelNet(
-            module,
-            max_iter=self.max_iter,
-            alpha=self.alpha,
-            alpha_warmup=self.alpha_warmup,
-            inner=self._inner(),
-            lr=self.lr,
-            optimizer=self.optimizer,
-            device=device,
-            callbacks=callbacks,
-            verbose=self.verbose,
+        self.module_.set_statistics(
+            _to_device(block, device, np.float32) for block in rows
         )
 
     def _make_module(self, input_shape):
+        if self._goes_on():
+            return copy.deepcopy(self.module_)
         encoder = build_encoder(self.encoder, input_shape, self.n_components)
         module = Representation(encoder, self.n_components, self.normalization)
         if len(input_shape) == 3:
@@ -202,28 +579,28 @@ channels)
             return torch.device(self.device)
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
-    def _blocks(self, X, dtype):
-        device = self._device()
-        for first in range(0, len(X), _BLOCK):
-            yield _to_device(X[first : first + _BLOCK], device, dtype)
-
     @torch.no_grad()
-    def _encode(self, X):
-        module = self.module_.to(self._device())
-        dtype = np.float64 if X.dtype == np.float64 and X.ndim == 2 else np.float32
-        if dtype == np.float64:
+    def _encode(self, blocks, dtype):
+        device = self._device()
+        module = self.module_.to(device)
+        wide = dtype == np.float64 and len(self.input_shape_) == 1
+        if wide:
             # In float32 a row's features would depend, in the last digits, on the
             # rows that it is encoded with.
             module = copy.deepcopy(module).double()
-        blocks = [module(block).cpu().numpy() for block in self._blocks(X, dtype)]
-        return np.concatenate(blocks)
+        dtype = np.float64 if wide else np.float32
+        codes = [
+            module(_to_device(block, device, dtype)).cpu().numpy() for block in blocks
+        ]
+        return np.concatenate(codes)
 
     def _warn_if_unused(self):
         unused = np.flatnonzero(self.feature_usage_ == 0)
         if len(unused):
+            alpha = np.mean(getattr(self, "learned_alpha_", self.alpha))
             warnings.warn(
                 f"No head uses features {unused.tolist()} of {self.n_components}: "
-                f"lower alpha (now {self.alpha:g}) or lr (now {self.lr:g}), raise "
+                f"lower alpha (now {alpha:g}) or lr (now {self.lr:g}), raise "
                 f"alpha_warmup (now {self.alpha_warmup:g}) or max_iter (now "
                 f"{self.max_iter}), or ask for fewer n_components.",
                 UserWarning,
@@ -231,13 +608,11 @@ channels)
             )
 
     def __getattr__(self, name):
-        if name in ("coef_", "intercept_", "alpha_", "support_") and (
-            "module_" in self.__dict__
-        ):
+        if name in HEADS and "module_" in self.__dict__:
             raise AttributeError(
-                f"There is no {name} after fit_stream: its tasks were used for one "
-                "step each and are gone. transform works; fit on the features, or call "
-                "fit, to get heads."
+                f"There is no {name}: the tasks of fit_stream are used for one step "
+                "each and gone, and a fit that failed leaves none. transform works; "
+                "adapt on labelled data, or call fit, to get heads."
             )
         raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}.")
 

@@ -1,71 +1,21 @@
-"""Heads of every task on a fixed representation."""
+"""Heads of every task of a table on a fixed representation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
-from sparsedis.implicit import lasso, lasso_alpha_max, ridge, ridge_alpha_max
+from sparsedis.implicit import logistic
 from sparsedis.implicit._inputs import centre, read_tasks, scale_rows
 from sparsedis.solvers._linalg import solve_on_support
-from sparsedis.tasks import gather, labelled_rows
+from sparsedis.tasks._table import gather
 
 # Numbers in the features of the tasks that are solved at a time.
 _CHUNK = 2**23
 
-# Where features nearly depend on each other, as early in training, rounding alone can
-# lift the gap of an exact solution above the layers' default.
-_TOL = 1e-10
-
-# The layer of each penalty and the scale of its relative alpha.
-INNER = {"l1": (lasso, lasso_alpha_max), "l2": (ridge, ridge_alpha_max)}
-
-
-def solve_inner(Z, y, alpha, *, penalty, alpha_mode, fit_intercept, solver, mask=None):
-    """Solve the inner problem of every task of a batch.
-
-    Parameters
-    ----------
-    Z : tensor of shape (n_tasks, n_samples, k), or (n_samples, k) when shared
-
-    y : tensor of shape (n_tasks, n_samples)
-
-    alpha : float
-        Fraction of each task's alpha_max, through which no gradient flows, or the
-        penalty itself.
-
-    penalty : {"l1", "l2"}
-
-    alpha_mode : {"relative", "absolute"}
-
-    fit_intercept : bool
-
-    solver : {"auto", "batched", "celer"}
-        Of the l1 problem.
-
-    mask : tensor of shape (n_tasks, n_samples) of bool, default=None
-
-    Returns
-    -------
-    w : tensor of shape (n_tasks, k)
-
-    intercept : tensor of shape (n_tasks,)
-
-    alpha : tensor of shape (n_tasks,)
-        Absolute penalties.
-
-    info : SolverInfo
-    """
-    layer, alpha_max = INNER[penalty]
-    options = {"mask": mask, "fit_intercept": fit_intercept}
-    alpha = torch.full(y.shape[:1], alpha, dtype=Z.dtype, device=Z.device)
-    if alpha_mode == "relative":
-        alpha = alpha * alpha_max(Z.detach(), y, **options)
-    if penalty == "l1":
-        options["solver"] = solver
-    w, *rest = layer(Z, y, alpha, tol=_TOL, return_info=True, **options)
-    intercept = rest[0] if fit_intercept else torch.zeros_like(w[:, 0])
-    return w, intercept, alpha, rest[-1]
+# celer takes some .3 ms a task, whatever its size; from here on a user would wait for
+# it, while the batched solver is done at once.
+_MANY_TASKS = 1000
 
 
 @dataclass
@@ -74,10 +24,16 @@ class Heads:
 
     Attributes
     ----------
-    coef : ndarray of shape (n_tasks, k)
-    intercept : ndarray of shape (n_tasks,)
+    coef : ndarray of shape (n_tasks, n_outputs, k)
+        One output for a scalar target or two classes. Tasks of classification with
+        fewer classes than others have rows of zeros at the end.
+
+    intercept : ndarray of shape (n_tasks, n_outputs)
+        -inf for the classes that a task does not have.
+
     alpha : ndarray of shape (n_tasks,)
         Absolute penalties.
+
     support : ndarray of shape (n_tasks, k) of bool
         Features that the penalised solution uses.
     """
@@ -89,90 +45,170 @@ class Heads:
 
 
 @torch.no_grad()
-def fit_heads(Z, Y, alpha, *, refit, fit_intercept, **inner):
+def fit_heads(Z, table, alpha, problem, *, refit):
     """Fit the head of every task on all of its labels.
 
     Parameters
     ----------
-    Z : ndarray of shape (n_samples, k)
-        Features.
+    Z : ndarray of shape (n_rows, k)
+        Features of the rows of the table.
 
-    Y : ndarray of shape (n_samples, n_tasks)
-        Targets, NaN where missing. A task without any gets a head of NaN.
+    table : TaskTable
 
-    alpha : float
-        See :func:`solve_inner`.
+    alpha : ndarray of shape (n_tasks,)
+        See :class:`~sparsedis._inner.InnerProblem`.
+
+    problem : InnerProblem
 
     refit : {"relaxed", "lasso"}
-        With the l1 penalty: least squares on its support, or its own coefficients.
-
-    fit_intercept : bool
-
-    **inner : dict
-        Passed to :func:`solve_inner`.
+        Whether to fit again, without the penalty, on the features that it selects.
 
     Returns
     -------
     Heads
+        NaN for tasks without any label, or without two classes.
     """
-    k, n_tasks = Z.shape[1], Y.shape[1]
+    labels = table.labels
+    n_tasks, n_outputs = labels.n_tasks, 1
+    if table.n_classes is not None:
+        n_outputs = max(2, table.n_classes.max())
+        n_outputs = 1 if n_outputs == 2 else n_outputs
+    elif not labels.is_scalar:
+        n_outputs = labels.of(0)[1].shape[1]
     heads = Heads(
-        np.full((n_tasks, k), np.nan),
+        np.full((n_tasks, n_outputs, Z.shape[1]), np.nan),
+        np.full((n_tasks, n_outputs), np.nan),
         np.full(n_tasks, np.nan),
-        np.full(n_tasks, np.nan),
-        np.zeros((n_tasks, k), dtype=bool),
+        np.zeros((n_tasks, Z.shape[1]), dtype=bool),
     )
-    for tasks, features, y, mask in _chunks(Z, Y):
-        w, intercept, alphas, info = solve_inner(
-            features, y, alpha, mask=mask, fit_intercept=fit_intercept, **inner
+    if problem.solver == "auto":
+        fast = n_tasks > _MANY_TASKS
+        problem = replace(problem, solver="batched" if fast else "celer")
+    relaxed = refit == "relaxed" and problem.penalty != "l2"
+    relaxed &= problem.penalty_at == "inner"
+    for tasks, features, y, options in _chunks(Z, table):
+        n_classes = 2 if table.n_classes is None else int(table.n_classes[tasks[0]])
+        part = problem.solve(
+            features,
+            y,
+            torch.from_numpy(alpha[tasks]),
+            n_classes=n_classes,
+            **options,
         )
-        if refit == "relaxed" and inner["penalty"] == "l1":
-            w, intercept = _least_squares(
-                features, y, mask, info.support, fit_intercept
+        W, intercept = part.W, part.intercept
+        if relaxed:
+            fit = _relax_logistic if table.n_classes is not None else _relax_squared
+            W, intercept = fit(
+                features, y, part.info.support, problem, n_classes, **options
             )
-        heads.coef[tasks] = w.numpy()
-        heads.intercept[tasks] = intercept.numpy()
-        heads.alpha[tasks] = alphas.numpy()
-        heads.support[tasks] = info.support.numpy()
+        coef, intercept = _pad(W.mT.numpy(), intercept.numpy(), n_outputs)
+        heads.coef[tasks], heads.intercept[tasks] = coef, intercept
+        heads.alpha[tasks] = part.alpha.numpy()
+        heads.support[tasks] = part.info.support.numpy()
     return heads
 
 
-def _chunks(Z, Y):
-    """Tasks in groups that fit in memory, with their features, targets and mask."""
-    n_samples = len(Y)
-    indptr, indices = labelled_rows(Y)
-    counts = np.diff(indptr)
-    full = np.flatnonzero(counts == n_samples)
-    if len(full):
-        shared, y = torch.from_numpy(Z), torch.from_numpy(Y.T[full])
-        per_chunk = max(1, _CHUNK // n_samples)
-        for first in range(0, len(full), per_chunk):
-            part = slice(first, first + per_chunk)
-            yield full[part], shared, y[part], None
-    # Sorted, so that tasks padded to one size have about that size.
-    partial = np.flatnonzero((counts > 0) & (counts < n_samples))
-    partial = partial[np.argsort(counts[partial], kind="stable")[::-1]]
-    first = 0
-    while first < len(partial):
-        per_chunk = max(1, _CHUNK // (counts[partial[first]] * Z.shape[1]))
-        tasks = partial[first : first + per_chunk]
-        rows = [indices[indptr[t] : indptr[t + 1]] for t in tasks]
-        batch = gather(Z, Y, tasks, rows)
-        mask = None if batch.mask is None else torch.from_numpy(batch.mask)
-        features = torch.from_numpy(batch.rows)[torch.from_numpy(batch.index)]
-        yield tasks, features, torch.from_numpy(batch.y), mask
-        first += per_chunk
+def _pad(coef, intercept, n_outputs):
+    """Give heads of fewer outputs the shape of the others; their scores stay."""
+    if coef.shape[1] == n_outputs:
+        return coef, intercept
+    if coef.shape[1] == 1:
+        # Two classes: half of the logit for one, half against the other.
+        coef = np.concatenate([-0.5 * coef, 0.5 * coef], 1)
+        intercept = np.concatenate([-0.5 * intercept, 0.5 * intercept], 1)
+    extra = n_outputs - coef.shape[1]
+    coef = np.pad(coef, ((0, 0), (0, extra), (0, 0)))
+    return coef, np.pad(intercept, ((0, 0), (0, extra)), constant_values=-np.inf)
 
 
-def _least_squares(Z, y, mask, support, fit_intercept):
-    tasks = read_tasks(Z, y, mask=mask)
+def _chunks(Z, table):
+    """Tasks in groups that fit in memory, with features, targets, mask and weights."""
+    counts = table.labels.counts()
+    n_classes = table.n_classes
+    if n_classes is None:
+        n_classes = np.full(len(counts), 2)
+    for c in np.unique(n_classes[(counts > 0) & (n_classes >= 2)]):
+        mine = n_classes == c
+        full = np.zeros(0, dtype=int)
+        if table.rows_first:
+            full = np.flatnonzero(mine & (counts == table.n_rows))
+            per_chunk = max(1, _CHUNK // table.n_rows)
+            for first in range(0, len(full), per_chunk):
+                tasks = full[first : first + per_chunk]
+                y, weight = table.labels.block(np.arange(table.n_rows), tasks)
+                yield (
+                    tasks,
+                    torch.from_numpy(Z),
+                    torch.tensor(y),
+                    _options(weight=weight),
+                )
+        # Sorted, so that tasks padded to one size have about that size.
+        partial = np.flatnonzero(mine & (counts > 0))
+        partial = np.setdiff1d(partial, full, assume_unique=True)
+        partial = partial[np.argsort(counts[partial], kind="stable")[::-1]]
+        first = 0
+        while first < len(partial):
+            per_chunk = max(1, _CHUNK // (counts[partial[first]] * Z.shape[1]))
+            tasks = partial[first : first + per_chunk]
+            drawn = [table.labels.of(t) for t in tasks]
+            positions, index, y, weight = gather(drawn)
+            features = torch.from_numpy(Z[positions])[torch.from_numpy(index)]
+            mask = ~np.isnan(y.reshape(*y.shape[:2], -1)[..., 0])
+            mask = None if mask.all() else mask
+            y = np.nan_to_num(y)
+            yield tasks, features, torch.from_numpy(y), _options(mask, weight)
+            first += per_chunk
+
+
+def _options(mask=None, weight=None):
+    return {
+        "mask": None if mask is None else torch.from_numpy(mask),
+        "weight": None if weight is None else torch.tensor(weight),
+    }
+
+
+def _relax_squared(Z, y, support, problem, _, *, mask, weight):
+    """Least squares, or Ridge for the elastic net, on the support."""
+    vector = y.ndim == 3
+    tasks = read_tasks(Z, y, mask=mask, sample_weight=weight, target_ndim=int(vector))
     Z, y = tasks.Z, tasks.y
-    if fit_intercept:
+    if problem.fit_intercept:
         Z, y, Z_mean, y_mean = centre(tasks)
     Z, y = scale_rows(tasks, Z, y)
-    corr = (Z.mT @ y.unsqueeze(-1)).squeeze(-1)
-    w, _ = solve_on_support(Z.mT @ Z, corr, support)
-    intercept = (
-        y_mean - (Z_mean * w).sum(-1) if fit_intercept else torch.zeros_like(w[:, 0])
+    y = y if vector else y.unsqueeze(-1)
+    gram, corr = Z.mT @ Z, Z.mT @ y
+    if problem.penalty == "elasticnet":
+        gram = gram + problem.l2 * torch.eye(gram.shape[-1], dtype=gram.dtype)
+    W = torch.stack(
+        [solve_on_support(gram, part, support)[0] for part in corr.unbind(-1)], -1
     )
-    return w, intercept
+    if not problem.fit_intercept:
+        return W, torch.zeros_like(W[:, 0])
+    y_mean = y_mean if vector else y_mean.unsqueeze(-1)
+    return W, y_mean - (Z_mean.unsqueeze(1) @ W).squeeze(1)
+
+
+def _relax_logistic(Z, y, support, problem, n_classes, *, mask, weight):
+    """Logistic regression on the support, with scikit-learn's default penalty.
+
+    Without one there is no solution where the classes can be separated.
+    """
+    total = torch.ones_like(y) if weight is None else weight
+    if mask is not None:
+        total = torch.where(mask, total, 0.0)
+    W, *rest = logistic(
+        Z * support.unsqueeze(1),
+        y,
+        0.0,
+        l2=1 / total.sum(-1),
+        n_classes=n_classes,
+        mask=mask,
+        sample_weight=weight,
+        fit_intercept=problem.fit_intercept,
+        tol=1e-10,
+        solver="batched",
+        return_info=True,
+    )
+    W = W.unsqueeze(-1) if W.ndim == 2 else W
+    intercept = rest[0] if problem.fit_intercept else torch.zeros_like(W[:, 0])
+    return W, intercept.reshape(len(W), -1)

@@ -1,16 +1,138 @@
 """Bilevel training: an inner problem per task, an outer loss through its solution."""
 
+import copy
 from itertools import islice
 
+import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 
-from sparsedis._heads import solve_inner
-
 # skorch's epochs carry its callbacks; tasks have no epoch of their own, so that one is
 # a fixed number of steps.
 STEPS_PER_EPOCH = 20
+
+
+class NonFiniteError(ValueError):
+    """Training went to NaN or infinity. The module has its last good weights."""
+
+
+class BilevelLoss(torch.nn.Module):
+    """Outer loss of a batch of tasks, through the solutions of their inner problems.
+
+    Parameters
+    ----------
+    problem : InnerProblem
+        The family of the heads.
+
+    alpha : float or array of shape (n_tasks,)
+        Penalty, or one for each task of the table.
+
+    learn_alpha : bool, default=False
+        Whether `alpha`, a fraction, is a parameter, the sigmoid of a number.
+    """
+
+    def __init__(self, problem, alpha, learn_alpha=False):
+        super().__init__()
+        self.problem = problem
+        self.logit = None
+        if learn_alpha:
+            self.logit = torch.nn.Parameter(torch.logit(torch.tensor(float(alpha))))
+        else:
+            self.alpha = alpha
+
+    def penalty(self):
+        """The penalty at present, as numbers."""
+        if self.logit is None:
+            return self.alpha
+        return float(torch.sigmoid(self.logit.detach()))
+
+    def forward(self, Z, inner, outer, warmth=1.0, *, Z_outer=None):
+        """Solve the heads on one batch and take their loss on the other.
+
+        Parameters
+        ----------
+        Z : tensor of shape (n_rows, k)
+            Features of the rows of the batches.
+
+        inner, outer : TaskBatch
+            Of the same tasks.
+
+        warmth : float, default=1.0
+            Share of the penalty that is in force.
+
+        Z_outer : tensor of shape (n_outer_rows, k), default=None
+            Features of the rows of `outer`, where it does not share those of `inner`.
+
+        Returns
+        -------
+        loss : tensor
+            Mean over the tasks.
+
+        usage : ndarray of shape (k,)
+            Share of the heads that use each feature.
+        """
+        # The inner problems are small: float64 costs nothing and certifies them.
+        Z = _wide(Z)
+        Z_outer = Z if Z_outer is None else _wide(Z_outer)
+        losses, usage = [], 0.0
+        for tasks, n_classes in _groups(inner):
+            there = _Samples(inner, tasks, Z)
+            here = there if outer is inner else _Samples(outer, tasks, Z_outer)
+            heads = self.problem.solve(
+                there.Z,
+                there.y,
+                warmth * self._alpha(inner, tasks, Z),
+                n_classes=n_classes,
+                **there.options,
+            )
+            losses.append(self.problem.loss(here.Z, here.y, heads, **here.options))
+            usage = usage + heads.info.support.sum(0)
+        return torch.cat(losses).mean(), (usage / inner.n_tasks).cpu().numpy()
+
+    def _alpha(self, batch, tasks, Z):
+        n_tasks = batch.n_tasks if tasks is None else len(tasks)
+        if self.logit is not None:
+            return torch.sigmoid(self.logit).to(Z).expand(n_tasks)
+        alpha = np.asarray(self.alpha, dtype=float)
+        if alpha.ndim == 0:
+            return torch.full((n_tasks,), float(alpha), dtype=Z.dtype, device=Z.device)
+        alpha = alpha[batch.task if tasks is None else batch.task[tasks]]
+        return torch.as_tensor(alpha, dtype=Z.dtype, device=Z.device)
+
+
+def _wide(Z):
+    return Z if Z.device.type == "mps" else Z.double()
+
+
+class _Samples:
+    """Features, targets, mask and weights of some tasks, as tensors like Z."""
+
+    def __init__(self, batch, tasks, Z):
+        batch = batch if tasks is None else batch.take(tasks)
+        device = Z.device
+        self.Z = Z
+        if batch.index is not None:
+            # (n_samples,) when the tasks share them: one Gram matrix serves them all.
+            self.Z = Z[torch.as_tensor(batch.index, device=device)]
+        self.y = torch.as_tensor(batch.y, dtype=Z.dtype, device=device)
+        self.options = {"mask": None, "weight": None}
+        if batch.mask is not None:
+            self.options["mask"] = torch.as_tensor(batch.mask, device=device)
+        if batch.weight is not None:
+            weight = torch.as_tensor(batch.weight, dtype=Z.dtype, device=device)
+            self.options["weight"] = weight
+
+
+def _groups(batch):
+    """Tasks with as many classes each; None stands for all the tasks."""
+    if batch.n_classes is None:
+        yield None, max(2, int(batch.y.max()) + 1)
+        return
+    distinct = np.unique(batch.n_classes)
+    for n_classes in distinct:
+        same = np.flatnonzero(batch.n_classes == n_classes)
+        yield None if len(distinct) == 1 else same, int(n_classes)
 
 
 class BilevelNet(NeuralNet):
@@ -24,14 +146,17 @@ class BilevelNet(NeuralNet):
     max_iter : int
         Steps of training.
 
-    alpha : float
-        Penalty, see :func:`~sparsedis._heads.solve_inner`.
-
     alpha_warmup : float
-        Fraction of the steps over which alpha rises to its value.
+        Fraction of the steps over which the penalty rises to its value.
 
-    inner : dict
-        The other options of :func:`~sparsedis._heads.solve_inner`.
+    inner_fraction : float or None
+        Share of the samples that the heads are fitted on, the others making the loss.
+
+    precision : {"float32", "bfloat16"}
+        Of the encoder's arithmetic while training.
+
+    random_state : RandomState instance
+        Splits the samples.
 
     **kwargs : dict
         Passed to :class:`skorch.NeuralNet`.
@@ -42,88 +167,130 @@ class BilevelNet(NeuralNet):
         module,
         *,
         max_iter,
-        alpha,
         alpha_warmup,
-        inner,
+        inner_fraction,
+        precision,
+        random_state,
         **kwargs,
     ):
         self.max_iter = max_iter
-        self.alpha = alpha
         self.alpha_warmup = alpha_warmup
-        self.inner = inner
-        # The loss is that of the heads; skorch asks for a criterion all the same.
-        super().__init__(
-            module, criterion=torch.nn.Identity, train_split=None, **kwargs
-        )
+        self.inner_fraction = inner_fraction
+        self.precision = precision
+        self.random_state = random_state
+        super().__init__(module, train_split=None, **kwargs)
 
-    def fit_source(self, source):
-        """Train on the batches of ``source`` for ``max_iter`` steps."""
+    def fit_source(self, source, valid=None):
+        """Train on the batches of ``source`` for ``max_iter`` steps.
+
+        Parameters
+        ----------
+        source : iterable of TaskBatch
+
+        valid : tuple (TaskBatch, TaskBatch), default=None
+            Where to fit and to judge heads after every epoch, for "valid_loss".
+        """
         self.initialize()
-        self.n_steps_ = 0
+        self.n_steps_ = None
+        self._good = copy.deepcopy(self.module_.state_dict())
         self._batches = _repeat(source)
+        self._valid = valid
         return self.partial_fit(source, epochs=-(-self.max_iter // STEPS_PER_EPOCH))
 
     def get_split_datasets(self, X, y=None, **fit_params):
-        return X, None
+        return X, self._valid
 
     def get_iterator(self, dataset, training=False):
-        return _Steps(self)
+        return _Steps(self) if training else [self._valid]
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         if iterator is None:
             return
-        n_steps = 0
+        n_batches = 0
         for batch in iterator:
             self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch, **fit_params)
-            self.history.record_batch("train_loss", step["loss"].item())
-            self.history.record_batch("train_batch_size", batch.n_tasks)
-            for name in ("alpha", "active", "usage"):
-                self.history.record_batch(name, step[name])
+            for name, value in step["record"].items():
+                self.history.record_batch(name, value)
+            self.history.record_batch(prefix + "_loss", step["loss"].item())
+            self.history.record_batch(prefix + "_batch_size", step["n_tasks"])
+            self.n_steps_ += training
             self.notify("on_batch_end", batch=batch, training=training, **step)
-            self.n_steps_ += 1
-            n_steps += 1
-        self.history.record("train_batch_count", n_steps)
+            n_batches += 1
+        if n_batches == 0:
+            # A stream has ended, or a checkpoint held all the steps.
+            del self.history[-1]
+            raise KeyboardInterrupt  # how skorch stops early
+        self.history.record(prefix + "_batch_count", n_batches)
 
     def train_step_single(self, batch, **fit_params):
         """Encode, solve, and differentiate the outer loss of Eq. 4."""
         self._set_training(True)
-        Z = self.module_(self.rows(batch.rows))
+        Z = self._features(batch.rows)
         if not bool(torch.isfinite(Z).all()):
+            self._stop("The encoder returned NaN or infinite features")
+        if not Z.requires_grad:
             raise ValueError(
-                f"The encoder returned NaN or infinite features at step {self.n_steps_}"
-                f": lower lr (now {self.lr:g}), or scale the inputs."
+                "encoder returned features without a gradient, though it has weights: "
+                "it must not detach them, nor run under torch.no_grad."
             )
-        # The inner problems are small: float64 costs nothing and certifies them.
-        Z = Z.double() if Z.device.type != "mps" else Z
-        y = torch.as_tensor(batch.y, dtype=Z.dtype, device=Z.device)
-        mask = None
-        if batch.mask is not None:
-            mask = torch.as_tensor(batch.mask, device=Z.device)
-        if batch.index is not None:
-            # (n_samples,) when the tasks share them: one Gram matrix serves them all.
-            Z = Z[torch.as_tensor(batch.index, device=Z.device)]
-        alpha = self._alpha_now()
-        w, intercept, _, info = solve_inner(Z, y, alpha, mask=mask, **self.inner)
-        squared = (y - (Z @ w.unsqueeze(-1)).squeeze(-1) - intercept[:, None]) ** 2
-        if mask is None:
-            loss = 0.5 * squared.mean()
-        else:
-            per_task = torch.where(mask, squared, 0.0).sum(-1) / mask.sum(-1)
-            loss = 0.5 * per_task.mean()
+        inner = outer = batch
+        if self.inner_fraction is not None:
+            inner, outer = batch.split(self.inner_fraction, self.random_state)
+            if inner is None:
+                raise ValueError(
+                    f"inner_fraction={self.inner_fraction:g} splits the samples of "
+                    f"each task: some task of step {self.n_steps_} must have at least "
+                    "2, and none has."
+                )
+        warmth = self._warmth()
+        loss, usage = self.criterion_(Z, inner, outer, warmth)
+        if not bool(torch.isfinite(loss)):
+            self._stop("The loss is NaN or infinite")
         loss.backward()
-        usage = info.support.double().mean(0)
-        step = {"loss": loss.detach(), "y_pred": None, "alpha": alpha}
-        return step | {"active": float(usage.mean()), "usage": usage.cpu().numpy()}
+        if self.n_steps_ % STEPS_PER_EPOCH == 0:
+            # Weights that have just proved sound.
+            self._good = copy.deepcopy(self.module_.state_dict())
+        record = {"usage": usage, "active": float(usage.mean())}
+        alpha = np.mean(self.criterion_.penalty())
+        record["alpha"] = float(alpha) * warmth
+        step = {"loss": loss.detach(), "y_pred": None, "record": record}
+        return step | {"n_tasks": inner.n_tasks}
 
-    def rows(self, rows):
+    @torch.no_grad()
+    def validation_step(self, batch, **fit_params):
+        """Loss of heads fitted on one batch, on another."""
+        self._set_training(False)
+        inner, outer = batch
+        Z, Z_outer = (self.module_(self._rows(part.rows)) for part in batch)
+        loss, _ = self.criterion_(Z, inner, outer, Z_outer=Z_outer)
+        return {"loss": loss, "y_pred": None, "record": {}, "n_tasks": inner.n_tasks}
+
+    def _features(self, rows):
+        rows = self._rows(rows)
+        if self.precision == "float32":
+            return self.module_(rows)
+        device_type = torch.device(self.device).type
+        with torch.autocast(device_type, dtype=torch.bfloat16):
+            raw = self.module_.encode(rows)
+        return self.module_.normalization(raw.float())
+
+    def _rows(self, rows):
         """Move inputs to the device, as float32 unless they are 8-bit images."""
         rows = torch.as_tensor(rows, device=self.device)
         return rows if rows.dtype == torch.uint8 else rows.float()
 
-    def _alpha_now(self):
+    def _warmth(self):
         ramp = self.alpha_warmup * self.max_iter
-        return self.alpha * min(1.0, (self.n_steps_ + 1) / ramp if ramp else 1.0)
+        return min(1.0, (self.n_steps_ + 1) / ramp if ramp else 1.0)
+
+    def _stop(self, what):
+        self.module_.load_state_dict(self._good)
+        raise NonFiniteError(
+            f"{what} at step {self.n_steps_}: lower lr (now {self.lr:g}), clip the "
+            "gradients with skorch's GradientNormClipping in callbacks, or scale the "
+            "inputs."
+        )
 
 
 class _Steps:
@@ -133,8 +300,13 @@ class _Steps:
         self.net = net
 
     def __iter__(self):
-        left = self.net.max_iter - self.net.n_steps_
-        return islice(self.net._batches, min(STEPS_PER_EPOCH, left))
+        net = self.net
+        if net.n_steps_ is None:
+            # Not 0 where a callback has loaded a checkpoint.
+            batches = (batch for epoch in net.history for batch in epoch["batches"])
+            net.n_steps_ = sum("train_loss" in batch for batch in batches)
+        left = net.max_iter - net.n_steps_
+        return islice(net._batches, min(STEPS_PER_EPOCH, left))
 
 
 def _repeat(source):

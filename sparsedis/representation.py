@@ -1,20 +1,12 @@
 """Sparse multi-task representation learning as a scikit-learn estimator."""
 
-import warnings
-from numbers import Integral, Real
-
 import numpy as np
 import torch
-from sklearn.base import RegressorMixin, _fit_context
-from sklearn.callback import with_callbacks
-from sklearn.metrics import r2_score
-from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_array, check_is_fitted
+from sklearn.base import RegressorMixin
 
 from sparsedis._base import BaseRepresentation
-from sparsedis._heads import fit_heads
-from sparsedis.tasks import WideTasks
+from sparsedis._scores import r2_of_tasks
+from sparsedis.tasks._forms import read_targets
 
 __all__ = ["SparseMultiTaskRepresentation"]
 
@@ -41,15 +33,18 @@ class SparseMultiTaskRepresentation(RegressorMixin, BaseRepresentation):
     n_components : int, default=6
         Number of features.
 
-    alpha : float, default=0.4
-        Strength of the penalty. With ``alpha_mode="relative"`` a fraction, in (0, 1],
-        of the smallest penalty that makes a task's head zero, computed for every task
-        at every step; no gradient flows through it. Small values leave correlated
-        factors mixed: the shrinkage of the heads then costs less with mixed features.
+    alpha : float or array-like of shape (n_tasks,), default=0.4
+        Strength of the penalty, of all tasks or of each. With
+        ``alpha_mode="relative"`` a fraction, in (0, 1], of the smallest penalty that
+        makes a task's head zero, computed for every task at every step; no gradient
+        flows through it. Small values leave correlated factors mixed: the shrinkage of
+        the heads then costs less with mixed features.
 
-    penalty : {"l1", "l2"}, default="l1"
-        "l1": Lasso heads ("inner-Lasso"). "l2": Ridge heads ("inner-Ridge"), the
-        dense baseline, which does not disentangle.
+    penalty : {"l1", "elasticnet", "l2"}, default="l1"
+        "l1": Lasso heads ("inner-Lasso"), by rows where targets are vectors, so that a
+        feature serves all the outputs of a task or none. "elasticnet": with a squared
+        l2 term besides. "l2": Ridge heads ("inner-Ridge"), the dense baseline, which
+        does not disentangle.
 
     alpha_mode : {"relative", "absolute"}, default="relative"
         Whether `alpha` is a fraction or the penalty :math:`\lambda` itself (on
@@ -59,11 +54,28 @@ class SparseMultiTaskRepresentation(RegressorMixin, BaseRepresentation):
         Fraction of the steps over which `alpha` rises linearly to its value. A large
         penalty from the first step can switch a feature off for good.
 
+    learn_alpha : bool, default=False
+        Whether to learn `alpha`, which is then where to start, by its hypergradient:
+        one number for all tasks, a fraction through a sigmoid. Needs
+        `inner_fraction`; `alpha_warmup` is not used.
+
+    l2 : float, default=0.01
+        Squared l2 term of "elasticnet", absolute. Normalised features have variance 1:
+        0.01 adds one percent to it.
+
+    penalty_at : {"inner", "outer"}, default="inner"
+        Where the l1 penalty stands. "outer": in the loss of the encoder, the heads
+        having a tiny ridge term alone (Eq. 60, Appendix B.3).
+
+    inner_fraction : float in (0, 1), default=None
+        Share of a task's samples in a step that its head is fitted on; the loss of the
+        encoder is that of the others (Eq. 5). None: both use all of them (Eq. 4).
+
     encoder : str, torch module or callable, default="auto"
-        "auto", "mlp", "conv" or "identity", where "auto" is "conv" for images
-        ``(n, height, width, channels)``, else "mlp" (see :mod:`sparsedis.encoders`). A
-        module is copied; a class or function is called with
-        ``(input_shape, n_components)``. Images reach it as
+        "auto", "mlp", "conv", "conv4", "resnet12" or "identity", where "auto" is "conv"
+        for images ``(n, height, width, channels)``, else "mlp" (see
+        :mod:`sparsedis.encoders`). A module is copied; a class or function is called
+        with ``(input_shape, n_components)``. Images reach it as
         ``(n, channels, height, width)``.
 
     normalization : {"batch", "layer", None}, default="batch"
@@ -72,8 +84,9 @@ class SparseMultiTaskRepresentation(RegressorMixin, BaseRepresentation):
         "layer" the features of a row sum to zero, so that they depend on each other.
 
     refit : {"relaxed", "lasso"}, default="relaxed"
-        Final heads with ``penalty="l1"``: least squares on the selected features, so
-        that predictions are not shrunk, or the Lasso solution itself.
+        Final heads: least squares (for "elasticnet" with its l2 term) on the features
+        that the penalty selects, so that predictions are not shrunk, or the penalised
+        solution itself.
 
     fit_intercept : bool, default=True
         Whether heads have an intercept, which is not penalised.
@@ -85,7 +98,10 @@ class SparseMultiTaskRepresentation(RegressorMixin, BaseRepresentation):
         targets of a stream are taken as they are.
 
     solver : {"auto", "batched", "celer"}, default="auto"
-        Of the Lasso heads, see :func:`sparsedis.implicit.lasso`.
+        Of the sparse heads, see :func:`sparsedis.implicit.lasso`. "auto": in training
+        celer for more than 32 features on a CPU, where it is faster, else the solver
+        that takes all tasks of a step at once; for the final heads, and in `adapt`,
+        celer for up to 1000 tasks.
 
     max_iter : int, default=400
         Steps of training.
@@ -106,8 +122,27 @@ class SparseMultiTaskRepresentation(RegressorMixin, BaseRepresentation):
     optimizer : type, default=torch.optim.Adam
         Optimiser class, or a function that makes one from parameters and ``lr``.
 
+    precision : {"float32", "bfloat16"}, default="float32"
+        Arithmetic of the encoder in training. Its weights, the normalisation and
+        `transform` stay in float32, the inner problems in float64.
+
+    early_stopping : bool, default=False
+        Whether `fit` sets rows aside, fits heads on the others after every epoch of 20
+        steps and judges them there ("valid_loss"), keeps the best weights, and stops
+        when they get no better.
+
+    validation_fraction : float in (0, 1), default=0.1
+        Share of the rows set aside for early stopping.
+
+    n_iter_no_change : int, default=5
+        Epochs without improvement after which early stopping stops.
+
+    warm_start : bool, default=False
+        Whether a further `fit` or `fit_stream` starts from the present weights.
+
     callbacks : list of skorch callbacks, default=None
-        Called during training; an epoch is 20 steps. For a progress bar use
+        Called during training; an epoch is 20 steps. GradientNormClipping, Checkpoint
+        and LoadInitState, to resume, are among them. For a progress bar use
         ``set_callbacks(sklearn.callback.ProgressBar())``.
 
     device : str or torch.device, default="auto"
@@ -125,12 +160,16 @@ class SparseMultiTaskRepresentation(RegressorMixin, BaseRepresentation):
     module_ : torch.nn.Module
         Encoder and normalisation.
 
-    coef_ : ndarray of shape (n_tasks, n_components)
-        Heads on the features, one row per task. NaN for a task without any label.
-        Not after `fit_stream`, whose tasks are gone.
+    coef_ : ndarray of shape (n_tasks, n_components) or \
+(n_tasks, n_outputs, n_components)
+        Heads on the features. NaN for a task without any label. Not after
+        `fit_stream`, whose tasks are gone.
 
-    intercept_ : ndarray of shape (n_tasks,)
+    intercept_ : ndarray of shape (n_tasks,) or (n_tasks, n_outputs)
         Intercepts of the heads.
+
+    tasks_ : ndarray of shape (n_tasks,)
+        Names of the tasks: columns of a DataFrame, ids of the long form, or 0, 1, ...
 
     alpha_ : ndarray of shape (n_tasks,)
         Absolute penalty of each head.
@@ -142,9 +181,13 @@ class SparseMultiTaskRepresentation(RegressorMixin, BaseRepresentation):
         Number of heads that use each feature; after `fit_stream`, the mean share of
         heads over the last steps.
 
+    learned_alpha_ : float
+        The fraction that ``learn_alpha=True`` has learned.
+
     history_ : dict of ndarray
         Per step: "loss" (outer loss), "alpha" and "active" (mean share of features
-        that a head uses).
+        that a head uses); with early stopping "valid_loss", NaN but at the end of an
+        epoch. ``pandas.DataFrame(est.history_)`` is a table of it.
 
     n_iter_ : int
         Steps done.
@@ -160,6 +203,7 @@ class SparseMultiTaskRepresentation(RegressorMixin, BaseRepresentation):
 
     See Also
     --------
+    sparsedis.SparseMultiTaskClassifier : The same for tasks of classification.
     sparsedis.implicit.lasso : The inner problem as a layer for other models.
 
     Notes
@@ -188,32 +232,11 @@ class SparseMultiTaskRepresentation(RegressorMixin, BaseRepresentation):
     """
 
     _parameter_constraints = {  # noqa: RUF012 - scikit-learn's protocol
-        "n_components": [Interval(Integral, 1, None, closed="left")],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "penalty": [StrOptions({"l1", "l2"})],
-        "alpha_mode": [StrOptions({"relative", "absolute"})],
-        "alpha_warmup": [Interval(Real, 0, 1, closed="both")],
-        "encoder": [
-            StrOptions({"auto", "mlp", "conv", "identity"}),
-            torch.nn.Module,
-            callable,
-        ],
-        "normalization": [StrOptions({"batch", "layer"}), None],
-        "refit": [StrOptions({"relaxed", "lasso"})],
-        "fit_intercept": ["boolean"],
+        **BaseRepresentation._parameter_constraints,
         "normalize_y": ["boolean"],
-        "solver": [StrOptions({"auto", "batched", "celer"})],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [Interval(Integral, 2, None, closed="left")],
-        "task_batch_size": [Interval(Integral, 1, None, closed="left")],
-        "lr": [Interval(Real, 0, None, closed="neither")],
-        "lr_schedule": [StrOptions({"cosine", "constant"})],
-        "optimizer": [callable],
-        "callbacks": [list, None],
-        "device": [str, torch.device],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
     }
+
+    _likelihood = "gaussian"
 
     def __init__(
         self,
@@ -223,6 +246,10 @@ class SparseMultiTaskRepresentation(RegressorMixin, BaseRepresentation):
         penalty="l1",
         alpha_mode="relative",
         alpha_warmup=0.4,
+        learn_alpha=False,
+        l2=0.01,
+        penalty_at="inner",
+        inner_fraction=None,
         encoder="auto",
         normalization="batch",
         refit="relaxed",
@@ -235,137 +262,90 @@ class SparseMultiTaskRepresentation(RegressorMixin, BaseRepresentation):
         lr=4e-3,
         lr_schedule="cosine",
         optimizer=torch.optim.Adam,
+        precision="float32",
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=5,
+        warm_start=False,
         callbacks=None,
         device="auto",
         random_state=None,
         verbose=0,
     ):
-        self.n_components = n_components
-        self.alpha = alpha
-        self.penalty = penalty
-        self.alpha_mode = alpha_mode
-        self.alpha_warmup = alpha_warmup
-        self.encoder = encoder
-        self.normalization = normalization
-        self.refit = refit
-        self.fit_intercept = fit_intercept
-        self.normalize_y = normalize_y
-        self.solver = solver
-        self.max_iter = max_iter
-        self.batch_size = batch_size
-        self.task_batch_size = task_batch_size
-        self.lr = lr
-        self.lr_schedule = lr_schedule
-        self.optimizer = optimizer
-        self.callbacks = callbacks
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
-
-    @with_callbacks
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y):
-        """Learn the representation and the head of every task.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, height, width, \
-channels)
-            Inputs: a table, or images as unsigned 8-bit integers (scaled to [0, 1]) or
-            floats.
-
-        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-            Targets, one column per task, NaN where a label is missing.
-
-        Returns
-        -------
-        self : object
-            The fitted estimator.
-
-        Raises
-        ------
-        ValueError
-            When X holds NaN or inf, y inf or no label at all, shapes disagree, or a
-            parameter is out of range.
-        """
-        self._check_alpha()
-        X = self._validate_X(X, reset=True)
-        Y = self._validate_y(y, X)
-        scale = _target_scale(Y) if self.normalize_y else np.ones(Y.shape[1])
-        Y = Y / scale
-        self._forget()
-        random_state = check_random_state(self.random_state)
-        source = WideTasks(
-            X,
-            Y,
-            n_samples=self.batch_size,
-            n_tasks=self.task_batch_size,
+        super().__init__(
+            n_components,
+            alpha=alpha,
+            penalty=penalty,
+            alpha_mode=alpha_mode,
+            alpha_warmup=alpha_warmup,
+            learn_alpha=learn_alpha,
+            l2=l2,
+            penalty_at=penalty_at,
+            inner_fraction=inner_fraction,
+            encoder=encoder,
+            normalization=normalization,
+            refit=refit,
+            fit_intercept=fit_intercept,
+            solver=solver,
+            max_iter=max_iter,
+            batch_size=batch_size,
+            task_batch_size=task_batch_size,
+            lr=lr,
+            lr_schedule=lr_schedule,
+            optimizer=optimizer,
+            precision=precision,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            warm_start=warm_start,
+            callbacks=callbacks,
+            device=device,
             random_state=random_state,
+            verbose=verbose,
         )
-        self._train(source, X, y, random_state)
-        self.module_.set_statistics(self._blocks(X, np.float32))
+        self.normalize_y = normalize_y
 
-        unlabelled = np.flatnonzero(np.isnan(Y).all(0))
-        if len(unlabelled):
-            warnings.warn(
-                f"{len(unlabelled)} of {Y.shape[1]} tasks have no label (columns "
-                f"{unlabelled[:5].tolist()}{', ...' if len(unlabelled) > 5 else ''} of "
-                "y); their heads and predictions are NaN.",
-                UserWarning,
-                stacklevel=2,
-            )
-        heads = fit_heads(
-            self._encode(X).astype(np.float64),
-            Y,
-            self.alpha,
-            refit=self.refit,
-            **self._inner(),
-        )
-        self.coef_ = heads.coef * scale[:, None]
-        self.intercept_ = heads.intercept * scale
-        self.alpha_ = heads.alpha
-        self.support_ = heads.support
-        self.feature_usage_ = heads.support.sum(0)
-        self._warn_if_unused()
-        return self
-
-    def predict(self, X):
-        """Predictions of every task.
+    def predict(self, X, task=None):
+        """Predictions of every task, or of one task for each row.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, height, width, \
-channels)
+channels), torch Dataset or array on disk
             Inputs, as in `fit`.
 
+        task : array-like of shape (n_samples,), default=None
+            The task to predict for each row, by its name in ``tasks_``.
+
         Returns
         -------
-        y : ndarray of shape (n_samples,) or (n_samples, n_tasks)
-            Predictions, in the layout of the y of `fit`.
+        y : ndarray of shape (n_samples,), (n_samples, n_tasks) or (n_samples, \
+n_tasks, n_outputs)
+            Predictions of all the tasks, without the axis of tasks where the y of `fit`
+            had none or with `task`.
 
         Raises
         ------
         AttributeError
             After `fit_stream`, which leaves no heads.
+        ValueError
+            For an id of a task that `fit` has not seen.
         """
-        check_is_fitted(self, "module_")
-        coef, intercept = self.coef_, self.intercept_
-        Z = self.transform(X)
-        y = Z @ coef.T.astype(Z.dtype) + intercept.astype(Z.dtype)
-        return y[:, 0] if self._single_task else y
+        scores = self._scores(X, task)
+        return scores[:, 0] if task is None and self._layout == "single" else scores
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X, y, task=None, sample_weight=None):
         """Mean over the tasks of the coefficient of determination R2.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, height, width, \
-channels)
+channels), torch Dataset or array on disk
             Inputs, as in `fit`.
 
-        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-            Targets; a NaN is left out. Tasks with fewer than two labels here, or none
-            in `fit`, do not count.
+        y, task : array-like
+            Labels in any form that `fit` takes. Tasks with fewer than two labels here,
+            or none in `fit`, do not count.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Sample weights.
@@ -380,60 +360,15 @@ channels)
         ValueError
             When no task can be scored.
         """
-        prediction = self.predict(X)
-        y = check_array(
-            y, ensure_2d=False, dtype=np.float64, ensure_all_finite="allow-nan"
-        )
-        if y.ndim == 2 and y.shape[1] == 1 and prediction.ndim == 1:
-            y = y[:, 0]
-        if y.shape != prediction.shape:
-            raise ValueError(
-                f"y must have shape {prediction.shape}, like the predictions; got "
-                f"{y.shape}."
-            )
-        y, prediction = y.reshape(len(y), -1), prediction.reshape(len(y), -1)
-        present = ~np.isnan(y) & ~np.isnan(prediction)
-        scored = np.flatnonzero(present.sum(0) >= 2)
-        if len(scored) == 0:
+        y, prediction, tasks, weight = self._judged(X, y, task, sample_weight)
+        r2 = r2_of_tasks(y, prediction, tasks, len(self.tasks_), weight)
+        if np.isnan(r2).all():
             raise ValueError(
                 "y must label at least two samples of a task that had labels in fit."
             )
-        scores = []
-        for t in scored:
-            at = present[:, t]
-            weight = None if sample_weight is None else np.asarray(sample_weight)[at]
-            scores.append(r2_score(y[at, t], prediction[at, t], sample_weight=weight))
-        return float(np.mean(scores))
+        return float(np.nanmean(r2))
 
-    def _validate_y(self, y, X):
-        if y is None:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is "
-                "None."
-            )
-        y = check_array(
-            y,
-            ensure_2d=False,
-            dtype=np.float64,
-            ensure_all_finite="allow-nan",
-            input_name="y",
-        )
-        if len(y) != len(X):
-            raise ValueError(
-                f"X and y must have as many rows, got {len(X)} and {len(y)}."
-            )
-        if np.isnan(y).all():
-            raise ValueError("y holds no label at all: every entry is NaN.")
-        self._single_task = y.ndim == 1
-        return y.reshape(len(y), -1)
-
-
-def _target_scale(Y):
-    """Standard deviation of each column, NaN apart; 1 for a constant one."""
-    labelled = ~np.isnan(Y)
-    count = np.maximum(labelled.sum(0), 1)
-    centred = np.where(labelled, Y - np.where(labelled, Y, 0).sum(0) / count, 0)
-    scale = np.sqrt((centred**2).sum(0) / count)
-    # What centring leaves of a constant column is rounding.
-    noise = 10 * np.finfo(Y.dtype).eps * np.where(labelled, np.abs(Y), 0).max(0)
-    return np.where(scale > noise, scale, 1.0)
+    def _read(self, y, n_samples, task, weight):
+        name = type(self).__name__
+        targets = read_targets(y, n_samples, task, real=True, estimator=name)
+        return targets.without(weight)

@@ -1,0 +1,130 @@
+"""From an estimator's parameters to a trained module."""
+
+import numpy as np
+import torch
+from skorch.callbacks import EarlyStopping, LRScheduler
+from skorch.utils import noop
+from torch.optim.lr_scheduler import LambdaLR
+
+from sparsedis._net import (
+    STEPS_PER_EPOCH,
+    BilevelLoss,
+    BilevelNet,
+    NonFiniteError,
+    Progress,
+)
+
+
+def train(
+    estimator, source, make_module, problem, random_state, *, device, valid, rows, data
+):
+    """Train the representation of an estimator; sets what it learns on the way.
+
+    Parameters
+    ----------
+    estimator : BaseRepresentation
+        Gets ``module_``, ``n_iter_``, ``history_`` and, where asked for,
+        ``learned_alpha_``.
+
+    source : iterable of TaskBatch
+
+    make_module : callable
+        Makes the module, drawing weights from torch's generator.
+
+    problem : InnerProblem
+
+    random_state : RandomState instance
+
+    device : torch.device
+
+    valid : tuple (TaskBatch, TaskBatch) or None
+        See :meth:`~sparsedis._net.BilevelNet.fit_source`.
+
+    rows : callable
+        Returns blocks of rows, for the statistics of the normalisation.
+
+    data : dict
+        X and y, for callbacks.
+
+    Returns
+    -------
+    list of dict
+        What was recorded at each step.
+    """
+    seed = random_state.randint(np.iinfo(np.int32).max)
+    n_epochs = -(-estimator.max_iter // STEPS_PER_EPOCH)
+    context = estimator._init_callback_context(max_subtasks=n_epochs)
+    context.call_on_fit_task_begin(estimator=estimator, **data)
+    epochs = []
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        module = make_module()
+        if any(p.requires_grad for p in module.parameters()):
+            net = _make_net(estimator, module, problem, device, context, random_state)
+            try:
+                net.fit_source(source, valid)
+            except NonFiniteError:
+                # The last good weights stand.
+                _keep(estimator, net.module_, device, rows)
+                raise
+            module, epochs = net.module_, net.history
+            if estimator.learn_alpha:
+                estimator.learned_alpha_ = net.criterion_.penalty()
+    _keep(estimator, module, device, rows)
+    steps = _record(estimator, epochs, valid)
+    context.call_on_fit_task_end(estimator=estimator, **data)
+    return steps
+
+
+def _keep(estimator, module, device, rows):
+    estimator.module_ = module.to(device).eval()
+    estimator._set_statistics(rows())
+
+
+def _record(estimator, epochs, valid):
+    steps, valid_loss = [], []
+    for epoch in epochs:
+        mine = [step for step in epoch["batches"] if "train_loss" in step]
+        steps += mine
+        valid_loss += [np.nan] * (len(mine) - 1) + [epoch.get("valid_loss", np.nan)]
+    columns = {"loss": "train_loss", "alpha": "alpha", "active": "active"}
+    estimator.n_iter_ = len(steps)
+    estimator.history_ = {
+        name: np.array([step[key] for step in steps]) for name, key in columns.items()
+    }
+    if valid is not None:
+        estimator.history_["valid_loss"] = np.array(valid_loss)
+    return steps
+
+
+def _make_net(estimator, module, problem, device, context, random_state):
+    callbacks = [("progress", Progress(estimator, context))]
+    if estimator.early_stopping:
+        stopping = EarlyStopping(
+            patience=estimator.n_iter_no_change, load_best=True, sink=noop
+        )
+        callbacks.append(("early_stopping", stopping))
+    callbacks += estimator.callbacks or []
+    net = BilevelNet(
+        module,
+        criterion=BilevelLoss(problem, estimator.alpha, estimator.learn_alpha),
+        max_iter=estimator.max_iter,
+        # A penalty that is learned moves by itself.
+        alpha_warmup=0.0 if estimator.learn_alpha else estimator.alpha_warmup,
+        inner_fraction=estimator.inner_fraction,
+        precision=estimator.precision,
+        random_state=random_state,
+        lr=estimator.lr,
+        optimizer=estimator.optimizer,
+        device=device,
+        callbacks=callbacks,
+        verbose=estimator.verbose,
+    )
+    if estimator.lr_schedule == "cosine":
+        # A function of the step alone, so that it resumes with the steps.
+        def cosine(_):
+            return 0.5 + 0.5 * np.cos(np.pi * (net.n_steps_ or 0) / net.max_iter)
+
+        schedule = LRScheduler(LambdaLR, lr_lambda=cosine, step_every="batch")
+        net.set_params(callbacks=[*callbacks, ("lr_schedule", schedule)])
+    return net

@@ -1,0 +1,244 @@
+"""Two ways to store the labels of many tasks: dense, or task by task."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class DenseLabels:
+    """Labels as a table, for tasks that label a good part of the rows.
+
+    Parameters
+    ----------
+    Y : ndarray of shape (n_rows, n_tasks) or (n_rows, n_tasks, n_outputs)
+        NaN where missing.
+
+    weight : ndarray of shape (n_rows, n_tasks) or None
+        Weights of the labels.
+    """
+
+    Y: np.ndarray
+    weight: np.ndarray | None = None
+
+    @property
+    def n_tasks(self):
+        """Number of tasks."""
+        return self.Y.shape[1]
+
+    @property
+    def is_scalar(self):
+        """Whether a label is a number, not a vector."""
+        return self.Y.ndim == 2
+
+    def present(self):
+        """Table of shape (n_rows, n_tasks) of what is labelled."""
+        present = ~np.isnan(self.Y)
+        return present if present.ndim == 2 else present[..., 0]
+
+    def counts(self):
+        """Labels of each task."""
+        return self.present().sum(0)
+
+    def of(self, t):
+        """Rows that task t labels, its labels there and their weights, or None."""
+        rows = np.flatnonzero(~np.isnan(self.Y[:, t].reshape(len(self.Y), -1)[:, 0]))
+        weight = None if self.weight is None else self.weight[rows, t]
+        return rows, self.Y[rows, t], weight
+
+    def block(self, rows, tasks):
+        """Labels and weights of some tasks at some rows, tasks first."""
+        at = np.ix_(rows, tasks)
+        weight = None if self.weight is None else self.weight[at].T
+        return np.swapaxes(self.Y[at], 0, 1), weight
+
+    def restrict(self, rows):
+        """Labels of some rows alone."""
+        weight = None if self.weight is None else self.weight[rows]
+        return DenseLabels(self.Y[rows], weight)
+
+    def scale(self):
+        """Standard deviation of each task, outputs together; 1 where constant."""
+        present = self.present()[..., None]
+        Y = self.Y.reshape(*self.Y.shape[:2], -1)
+        share = present if self.weight is None else present * self.weight[..., None]
+        share = share / np.maximum(share.sum(0), np.finfo(float).tiny)
+        Y = np.where(present, Y, 0.0)
+        variance = (share * (Y - (share * Y).sum(0)) ** 2).sum(0).mean(-1)
+        return _positive(np.sqrt(variance), np.abs(Y).max((0, 2), initial=0))
+
+    def divided(self, scale):
+        """Divide the labels of each task by a number of its own."""
+        scale = scale if self.Y.ndim == 2 else scale[:, None]
+        return DenseLabels(self.Y / scale, self.weight)
+
+
+@dataclass(frozen=True, eq=False)
+class SparseLabels:
+    """Labels task by task, for tasks that label few of the rows.
+
+    Parameters
+    ----------
+    indptr : ndarray of shape (n_tasks + 1,) of int
+        Where the labels of each task begin.
+
+    rows : ndarray of shape (n_labels,) of int
+
+    values : ndarray of shape (n_labels,) or (n_labels, n_outputs)
+
+    weight : ndarray of shape (n_labels,) or None
+    """
+
+    indptr: np.ndarray
+    rows: np.ndarray
+    values: np.ndarray
+    weight: np.ndarray | None = None
+
+    @property
+    def n_tasks(self):
+        """Number of tasks."""
+        return len(self.indptr) - 1
+
+    @property
+    def is_scalar(self):
+        """Whether a label is a number, not a vector."""
+        return self.values.ndim == 1
+
+    def counts(self):
+        """Labels of each task."""
+        return np.diff(self.indptr)
+
+    def of(self, t):
+        """Rows that task t labels, its labels there and their weights, or None."""
+        part = slice(self.indptr[t], self.indptr[t + 1])
+        weight = None if self.weight is None else self.weight[part]
+        return self.rows[part], self.values[part], weight
+
+    def restrict(self, rows):
+        """Labels of some rows alone."""
+        position = np.full(self.rows.max(initial=-1) + 1, -1)
+        rows = np.asarray(rows)
+        inside = rows < len(position)
+        position[rows[inside]] = np.flatnonzero(inside)
+        kept = position[self.rows] >= 0
+        ends = np.concatenate([[0], np.cumsum(kept)])[self.indptr]
+        weight = None if self.weight is None else self.weight[kept]
+        return SparseLabels(ends, position[self.rows[kept]], self.values[kept], weight)
+
+    def scale(self):
+        """Standard deviation of each task, outputs together; 1 where constant."""
+        task = self._tasks()
+        weight = np.ones(len(task)) if self.weight is None else self.weight
+        total = np.maximum(self._sum(task, weight), np.finfo(float).tiny)
+        Y = self.values.reshape(len(task), -1)
+        variance = np.zeros(self.n_tasks)
+        for y in Y.T:
+            mean = self._sum(task, weight * y) / total
+            variance += self._sum(task, weight * (y - mean[task]) ** 2) / total
+        largest = np.zeros(self.n_tasks)
+        np.maximum.at(largest, task, np.abs(Y).max(1, initial=0))
+        return _positive(np.sqrt(variance / Y.shape[1]), largest)
+
+    def divided(self, scale):
+        """Divide the labels of each task by a number of its own."""
+        scale = scale[self._tasks()]
+        scale = scale if self.values.ndim == 1 else scale[:, None]
+        return SparseLabels(self.indptr, self.rows, self.values / scale, self.weight)
+
+    def _tasks(self):
+        return np.repeat(np.arange(self.n_tasks), self.counts())
+
+    def _sum(self, task, values):
+        return np.bincount(task, values, minlength=self.n_tasks)
+
+
+def _positive(scale, largest):
+    # What centring leaves of constant labels is rounding.
+    return np.where(scale > 10 * np.finfo(float).eps * largest, scale, 1.0)
+
+
+def store_labels(rows, tasks, values, weight, shape, *, dense_from):
+    """Store labels in the way that suits how many there are.
+
+    Copies of a label are merged, and their weights added, so that weights mean
+    repetition. How the labels came does not matter, not even their order.
+
+    Parameters
+    ----------
+    rows, tasks : ndarray of shape (n_labels,) of int
+
+    values : ndarray of shape (n_labels,) or (n_labels, n_outputs)
+
+    weight : ndarray of shape (n_labels,) or None
+
+    shape : tuple (n_rows, n_tasks)
+
+    dense_from : float
+        Labels of a typical task, per row, from which they are stored as a table.
+
+    Returns
+    -------
+    DenseLabels or SparseLabels
+        The latter, too, where a task has several different labels at one row.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis.tasks._labels import store_labels
+    >>> rows, tasks, values = np.array([[1, 0, 1], [0, 1, 0], [5, 6, 5]])
+    >>> labels = store_labels(
+    ...     rows, tasks, 1.0 * values, None, (2, 2), dense_from=0.1
+    ... )
+    >>> labels.Y, labels.weight
+    (array([[nan,  6.],
+           [ 5., nan]]), array([[1., 1.],
+           [2., 1.]]))
+    """
+    weight = np.ones(len(rows)) if weight is None else weight
+    columns = values.reshape(len(values), -1)
+    order = np.lexsort((*columns.T, rows, tasks))
+    rows, tasks, values = rows[order], tasks[order], values[order]
+    columns, weight = columns[order], weight[order]
+    same_place = (rows[1:] == rows[:-1]) & (tasks[1:] == tasks[:-1])
+    copy = same_place & (columns[1:] == columns[:-1]).all(1)
+    if copy.any():
+        first = np.flatnonzero(np.concatenate([[True], ~copy]))
+        weight = np.add.reduceat(weight, first)
+        rows, tasks, values = rows[first], tasks[first], values[first]
+    if (weight == 1).all():
+        weight = None
+    n_rows, n_tasks = shape
+    counts = np.bincount(tasks, minlength=n_tasks)
+    if not is_dense(counts, n_rows, dense_from) or (same_place & ~copy).any():
+        indptr = np.concatenate([[0], np.cumsum(counts)])
+        return SparseLabels(indptr, rows, values, weight)
+    Y = np.full((n_rows, n_tasks, *values.shape[1:]), np.nan)
+    Y[rows, tasks] = values
+    if weight is not None:
+        table = np.ones(shape)
+        table[rows, tasks] = weight
+        weight = table
+    return DenseLabels(Y, weight)
+
+
+def is_dense(counts, n_rows, dense_from):
+    """Whether tasks label enough of the rows for a table to serve them.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (n_tasks,) of int
+        Labels of each task.
+
+    n_rows : int
+
+    dense_from : float
+        Share of the rows that a typical task has to label.
+
+    Returns
+    -------
+    bool
+    """
+    # A single label determines an intercept and nothing of the representation.
+    useful = counts[counts >= min(2, n_rows)]
+    typical = np.median(useful if len(useful) else counts[counts > 0]) / n_rows
+    return typical == 1 or typical >= dense_from

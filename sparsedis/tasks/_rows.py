@@ -1,0 +1,157 @@
+"""Rows of inputs: told apart, or read on demand where they do not fit in memory."""
+
+from hashlib import blake2b
+
+import numpy as np
+from torch.utils.data import Dataset
+
+# Rows that are read at a time outside of training.
+_BLOCK = 1024
+
+
+class LazyRows:
+    """Inputs that stay where they are, and are read a few rows at a time.
+
+    Parameters
+    ----------
+    source : torch Dataset, or array on disk with ``shape``, ``dtype`` and ``chunks``
+        Items of a dataset are an input, or a tuple that begins with one.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    dtype : dtype
+    ndim : int
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch.utils.data import TensorDataset
+    >>> from sparsedis.tasks._rows import LazyRows
+    >>> LazyRows(TensorDataset(torch.eye(5)))[[3, 1]]
+    array([[0., 0., 0., 1., 0.],
+           [0., 1., 0., 0., 0.]], dtype=float32)
+    """
+
+    def __init__(self, source):
+        self._source = source
+        self._is_dataset = isinstance(source, Dataset)
+        if self._is_dataset:
+            if not hasattr(source, "__len__") or len(source) == 0:
+                raise ValueError(
+                    "X must be a dataset with a length and at least one item, got "
+                    f"{type(source).__name__}."
+                )
+            first = self._item(0)
+            self.shape, self.dtype = (len(source), *first.shape), first.dtype
+        else:
+            self.shape, self.dtype = tuple(source.shape), np.dtype(source.dtype)
+        if not (np.issubdtype(self.dtype, np.floating) or self.dtype == np.uint8):
+            raise ValueError(
+                "X that is read on demand must hold floats or unsigned 8-bit "
+                f"integers, got {self.dtype}."
+            )
+        self.ndim = len(self.shape)
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, at):
+        """Rows as an array, at a slice or at any integers; an error if not finite."""
+        at = np.arange(len(self))[at]
+        if self._is_dataset:
+            rows = np.stack([self._item(i) for i in at.tolist()])
+        else:
+            # Files are read in order, each row once.
+            distinct, inverse = np.unique(at, return_inverse=True)
+            rows = np.asarray(self._source[distinct])[inverse]
+        if rows.dtype != np.uint8 and not np.isfinite(rows).all():
+            bad = at[~np.isfinite(rows.reshape(len(rows), -1)).all(1)]
+            raise ValueError(f"Input X contains NaN or infinity in row {bad[0]}.")
+        return rows
+
+    def _item(self, i):
+        item = self._source[i]
+        return np.asarray(item[0] if isinstance(item, tuple | list) else item)
+
+
+def is_lazy(X):
+    """Whether X is to be read on demand: a torch Dataset, HDF5 or zarr array.
+
+    Parameters
+    ----------
+    X : object
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis.tasks._rows import is_lazy
+    >>> is_lazy(np.zeros((3, 2)))
+    False
+    """
+    on_disk = all(hasattr(X, name) for name in ("shape", "dtype", "chunks"))
+    return isinstance(X, Dataset) or on_disk
+
+
+def distinct_rows(X):
+    """Find the distinct rows of an array, in an order that is theirs alone.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, ...)
+
+    Returns
+    -------
+    first : ndarray of shape (n_distinct,) of int
+        Where each first occurs.
+
+    inverse : ndarray of shape (n,) of int
+        The distinct row that each row is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis.tasks._rows import distinct_rows
+    >>> first, inverse = distinct_rows(np.array([[1, 2], [3, 4], [1, 2]]))
+    >>> len(first), bool(inverse[0] == inverse[2])
+    (2, True)
+    """
+    digests = b"".join(blake2b(row.tobytes(), digest_size=16).digest() for row in X)
+    keys = np.frombuffer(digests, dtype=[("high", "<u8"), ("low", "<u8")])
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    # Sorted by a projection, so that the dtype does not matter to the order.
+    weights = np.sqrt(np.arange(1.0, X[0].size + 1))
+    keys = [
+        block.reshape(len(block), -1).astype(np.float64) @ weights
+        for block in blocks_of(X, first)
+    ]
+    order = np.argsort(np.concatenate(keys), kind="stable")
+    return first[order], np.argsort(order)[inverse]
+
+
+def blocks_of(X, at):
+    """Go through rows of an array, a block at a time.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, ...) or LazyRows
+
+    at : ndarray of shape (n_rows,) of int
+
+    Yields
+    ------
+    ndarray of shape (n_block, ...)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis.tasks._rows import blocks_of
+    >>> [len(block) for block in blocks_of(np.zeros((1500, 2)), np.arange(1500))]
+    [1024, 476]
+    """
+    for first in range(0, len(at), _BLOCK):
+        yield X[at[first : first + _BLOCK]]

@@ -1,0 +1,81 @@
+"""Tasks that a user's iterable yields."""
+
+from collections import deque
+from itertools import chain
+
+import numpy as np
+
+from sparsedis.tasks._batch import TaskBatch
+
+
+class StreamTasks:
+    """Batches of a user's stream, the first one seen before training.
+
+    Parameters
+    ----------
+    source : iterable
+        Of :class:`TaskBatch`, or of pairs ``(X, Y)`` of arrays.
+
+    remember : int
+        Number of last batches whose rows are kept.
+
+    Attributes
+    ----------
+    first : TaskBatch
+        The first batch.
+
+    remembered : deque of ndarray
+        Rows of the last batches.
+
+    Raises
+    ------
+    ValueError
+        When `source` is no iterable, is empty or yields something else.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis.tasks._stream import StreamTasks
+    >>> StreamTasks([(np.zeros((5, 2)), np.zeros((5, 3)))], remember=1).first
+    TaskBatch(n_tasks=3, n_samples=5, n_rows=5, labelled=15)
+    """
+
+    def __init__(self, source, remember):
+        try:
+            iterator = iter(source)
+        except TypeError:
+            raise ValueError(
+                "source must be an iterable of TaskBatch or (X, Y) pairs, got "
+                f"{type(source).__name__}."
+            ) from None
+        first = next(iterator, None)
+        if first is None:
+            raise ValueError("source is empty: it must yield at least one batch.")
+        self.first = _read_batch(first)
+        self.remembered = deque(maxlen=remember)
+        one_shot = iterator is source
+        self._source = chain([first], iterator) if one_shot else source
+
+    def __iter__(self):
+        for batch in self._source:
+            batch = _read_batch(batch)
+            if batch.rows.shape[1:] != self.first.rows.shape[1:]:
+                raise ValueError(
+                    "source must yield inputs of one shape; it went from "
+                    f"{self.first.rows.shape[1:]} to {batch.rows.shape[1:]}."
+                )
+            self.remembered.append(batch.rows)
+            yield batch
+
+
+def _read_batch(batch):
+    if isinstance(batch, TaskBatch):
+        return batch
+    if isinstance(batch, tuple) and len(batch) == 2:
+        X, Y = (np.asarray(part) for part in batch)
+        Y = Y[:, None] if Y.ndim == 1 else Y
+        return TaskBatch(X, np.swapaxes(Y, 0, 1))
+    raise ValueError(
+        "source must yield TaskBatch instances or (X, Y) pairs, got "
+        f"{type(batch).__name__}."
+    )

@@ -1,0 +1,322 @@
+"""A table of tasks, and the batches that are drawn from it."""
+
+import numpy as np
+from sklearn.utils.random import sample_without_replacement
+
+from sparsedis.tasks._batch import TaskBatch
+from sparsedis.tasks._labels import DenseLabels, is_dense, store_labels
+from sparsedis.tasks._rows import LazyRows, blocks_of, distinct_rows
+
+# A task with fewer labels among the rows of a step says little about its head.
+_MIN_LABELS = 10
+
+
+class TaskTable:
+    """Labels of many tasks on the distinct rows of an array.
+
+    Two tables of the same labels are the same, whatever the form and the order in
+    which they came, as long as the rows are in memory.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, ...) or LazyRows
+        Inputs.
+
+    at : ndarray of shape (n_rows,) of int
+        Where the rows of the table are in `X`.
+
+    labels : DenseLabels or SparseLabels
+
+    n_classes : ndarray of shape (n_tasks,) of int, default=None
+        Number of classes of each task of classification.
+    """
+
+    def __init__(self, X, at, labels, n_classes=None):
+        self.X = X
+        self.at = at
+        self.labels = labels
+        self.n_classes = n_classes
+
+    @classmethod
+    def build(cls, X, targets, weight=None, *, n_samples, n_classes=None):
+        """Make a table.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, ...) or LazyRows
+
+        targets : Targets
+            With real numbers or codes of classes.
+
+        weight : ndarray of shape (n,), default=None
+
+        n_samples : int
+            Samples of a task in a step. Tasks that label many of as many rows are
+            stored, and drawn, together.
+
+        n_classes : ndarray of shape (n_tasks,) of int, default=None
+
+        Returns
+        -------
+        TaskTable
+        """
+        dense_from = _MIN_LABELS / n_samples
+        used = np.arange(len(X))
+        if weight is not None:
+            used = np.flatnonzero(weight)
+        if targets.layout == "long":
+            used = np.intersect1d(used, targets.rows)
+        if isinstance(X, LazyRows):
+            first, inverse = np.arange(len(used)), np.arange(len(used))
+        else:
+            first, inverse = distinct_rows(X if len(used) == len(X) else X[used])
+        at = used[first]
+        shape = len(at), targets.n_tasks
+        table = targets.missing is not None
+        if table and len(at) == len(used):
+            counts = (~targets.missing[at]).sum(0)
+            if is_dense(counts, len(at), dense_from):
+                Y = np.asarray(targets.values, dtype=float)[at]
+                if weight is not None:
+                    weight = np.broadcast_to(weight[at, None], shape)
+                    weight = None if (weight == 1).all() else weight
+                return cls(X, at, DenseLabels(Y, weight), n_classes)
+        rows, tasks, values = targets.listed()
+        position = np.full(len(X), -1)
+        position[used] = inverse
+        kept = position[rows] >= 0
+        if weight is not None:
+            weight = weight[rows[kept]]
+        labels = store_labels(
+            position[rows[kept]],
+            tasks[kept],
+            values[kept].astype(float),
+            weight,
+            shape,
+            dense_from=dense_from,
+        )
+        return cls(X, at, labels, n_classes)
+
+    @property
+    def n_rows(self):
+        """Number of distinct rows."""
+        return len(self.at)
+
+    @property
+    def rows_first(self):
+        """Whether the tasks of a batch share their rows."""
+        return isinstance(self.labels, DenseLabels)
+
+    def blocks(self):
+        """Go through the rows, a block at a time."""
+        return blocks_of(self.X, self.at)
+
+    def divided(self, scale):
+        """Divide the labels of each task by a number of its own."""
+        return TaskTable(self.X, self.at, self.labels.divided(scale), self.n_classes)
+
+    def split(self, fraction, random_state):
+        """Split the rows at random.
+
+        Parameters
+        ----------
+        fraction : float in (0, 1)
+            Share of the rows that the second part gets.
+
+        random_state : RandomState instance
+
+        Returns
+        -------
+        TaskTable, TaskTable
+        """
+        order = random_state.permutation(self.n_rows)
+        n_second = int(np.ceil(fraction * self.n_rows))
+        return tuple(
+            TaskTable(self.X, self.at[part], self.labels.restrict(part), self.n_classes)
+            for part in (np.sort(order[n_second:]), np.sort(order[:n_second]))
+        )
+
+    def useful_tasks(self):
+        """Tasks from which something can be learned; if there is none, the others."""
+        counts = self.labels.counts()
+        useful = counts >= min(2, self.n_rows)
+        if self.n_classes is not None:
+            useful &= self.n_classes >= 2
+        return np.flatnonzero(useful if useful.any() else counts)
+
+    def batch(self, tasks, n_samples, random_state, *, min_labels=1, varied=False):
+        """Draw samples of some tasks; None where none of the tasks is left.
+
+        Parameters
+        ----------
+        tasks : ndarray of int
+
+        n_samples : int
+            Per task, at most.
+
+        random_state : RandomState instance
+
+        min_labels : int, default=1
+            Tasks with fewer labels among the samples are left out.
+
+        varied : bool, default=False
+            Whether tasks that show one class alone are left out.
+
+        Returns
+        -------
+        TaskBatch or None
+        """
+        if self.rows_first:
+            drawn = self._rows_first(tasks, n_samples, random_state)
+        else:
+            drawn = self._tasks_first(tasks, n_samples, random_state)
+        positions, index, y, weight = drawn
+        labelled = ~np.isnan(y.reshape(*y.shape[:2], -1)[..., 0])
+        kept = labelled.sum(1) >= min_labels
+        if varied:
+            lowest = np.where(labelled, y, np.inf).min(1)
+            kept &= np.where(labelled, y, -np.inf).max(1) > lowest
+        if not kept.any():
+            return None
+        batch = TaskBatch(
+            self.X[self.at[positions]],
+            y,
+            index,
+            weight=weight,
+            task=tasks,
+            n_classes=None if self.n_classes is None else self.n_classes[tasks],
+        )
+        return batch if kept.all() else batch.take(kept)
+
+    def _rows_first(self, tasks, n_samples, random_state):
+        rows = _draw(self.n_rows, n_samples, random_state)
+        return rows, None, *self.labels.block(rows, tasks)
+
+    def _tasks_first(self, tasks, n_samples, random_state):
+        drawn = []
+        for t in tasks:
+            rows, values, weight = self.labels.of(t)
+            some = slice(None)
+            if len(rows) > n_samples:
+                some = _draw(len(rows), n_samples, random_state)
+            weight = None if weight is None else weight[some]
+            drawn.append((rows[some], values[some], weight))
+        return gather(drawn)
+
+
+def gather(drawn):
+    """Put tasks with rows of their own side by side, each distinct row taken once.
+
+    Parameters
+    ----------
+    drawn : list of tuple (rows, values, weight)
+        Labels of each task, of any number but all zero; `weight` may be None.
+
+    Returns
+    -------
+    positions : ndarray of shape (n_distinct,) of int
+        The distinct rows, sorted.
+
+    index : ndarray of shape (n_tasks, n_samples) of int
+        Where in `positions` the rows of each task are.
+
+    y : ndarray of shape (n_tasks, n_samples) or (n_tasks, n_samples, n_outputs)
+        NaN where a task has fewer samples.
+
+    weight : ndarray of shape (n_tasks, n_samples), or None
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis.tasks._table import gather
+    >>> rows = np.array([7, 4]), np.array([4])
+    >>> positions, index, y, _ = gather([(r, 0.5 * r, None) for r in rows])
+    >>> positions, index, y
+    (array([4, 7]), array([[1, 0],
+           [0, 0]]), array([[3.5, 2. ],
+           [2. , nan]]))
+    """
+    sizes = np.array([len(rows) for rows, _, _ in drawn])
+    mask = np.arange(sizes.max()) < sizes[:, None]
+    rows, values, weights = zip(*drawn, strict=True)
+    positions, inverse = np.unique(np.concatenate(rows), return_inverse=True)
+    index = np.zeros(mask.shape, dtype=np.int64)
+    index[mask] = inverse
+    values = np.concatenate(values)
+    y = np.full((*mask.shape, *values.shape[1:]), np.nan)
+    y[mask] = values
+    weight = None
+    if weights[0] is not None:
+        weight = np.ones(mask.shape)
+        weight[mask] = np.concatenate(weights)
+    return positions, index, y, weight
+
+
+class TableSource:
+    """Endless batches of a table.
+
+    Where labels are dense, a step draws rows first, and all its tasks share them;
+    where they are sparse it draws tasks first, and rows among those that each of them
+    labels.
+
+    Parameters
+    ----------
+    table : TaskTable
+
+    n_samples : int
+        Samples of a task in one step, at most.
+
+    n_tasks : int
+        Tasks in one step, at most.
+
+    random_state : RandomState instance
+        Draws the batches.
+
+    min_labels : int, default=1
+        Labels that a task must have in a step.
+
+    Raises
+    ------
+    ValueError
+        When no draw has enough labels.
+    """
+
+    # Draws without a task to learn from, one after the other, that end the search.
+    _PATIENCE = 1000
+
+    def __init__(self, table, *, n_samples, n_tasks, random_state, min_labels=1):
+        self.table = table
+        self.n_samples = n_samples
+        self.n_tasks = n_tasks
+        self.random_state = random_state
+        self.how = {
+            "min_labels": min_labels,
+            # One class alone gives the same head whatever the features.
+            "varied": table.n_classes is not None,
+        }
+
+    def __iter__(self):
+        useful = self.table.useful_tasks()
+        misses = 0
+        while misses < self._PATIENCE:
+            tasks = useful
+            if len(tasks) > self.n_tasks:
+                tasks = tasks[_draw(len(tasks), self.n_tasks, self.random_state)]
+            # Tasks with few labels may have none among the rows of a step.
+            batch = self.table.batch(
+                tasks, self.n_samples, self.random_state, **self.how
+            )
+            misses = misses + 1 if batch is None else 0
+            if batch is not None:
+                yield batch
+        raise ValueError(
+            f"No {self.n_samples} samples of a task, drawn {self._PATIENCE} times, had "
+            f"{max(2, self.how['min_labels'])} labels to learn from: raise batch_size "
+            f"(now {self.n_samples}), or give tasks more labels."
+        )
+
+
+def _draw(n, size, random_state):
+    """Different numbers below n, at a cost that does not grow with n."""
+    size = min(n, size)
+    return sample_without_replacement(n, size, random_state=random_state)

@@ -1,0 +1,344 @@
+"""Tables of tasks: the same from every form, and how batches are drawn from them."""
+
+from itertools import islice
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+import torch
+from torch.utils.data import Dataset, TensorDataset
+
+from sparsedis.tasks._classes import encode_classes
+from sparsedis.tasks._forms import check_weights, read_targets
+from sparsedis.tasks._labels import DenseLabels, SparseLabels
+from sparsedis.tasks._rows import LazyRows, distinct_rows, is_lazy
+from sparsedis.tasks._table import TableSource, TaskTable
+
+
+def read(y, n, task=None, real=True):
+    return read_targets(y, n, task, real=real, estimator="Estimator")
+
+
+def build(X, y, task=None, weight=None, n_samples=20):
+    targets = read(y, len(X), task).without(weight)
+    return TaskTable.build(X, targets, weight, n_samples=n_samples)
+
+
+def make(density):
+    rng = np.random.RandomState(0)
+    X = rng.permutation(60)[:, None] * 1.0
+    Y = 100.0 * np.arange(1, 8) + X  # a label tells its row and its task
+    gaps = rng.uniform(size=Y.shape) > density
+    gaps[np.arange(60), np.arange(60) % 7] = False
+    Y[gaps] = np.nan
+    return X, Y
+
+
+def forms(X, Y):
+    """The same table in every form and another order, as arguments of `build`."""
+    rows, tasks = np.nonzero(~np.isnan(Y))
+    yield X, Y
+    yield X[::-1], pd.DataFrame(Y[::-1], columns=list("abcdefg"))
+    sparse = sp.coo_array((Y[rows, tasks], (rows, tasks)), shape=Y.shape)
+    yield X, sparse
+    yield X, sp.csr_matrix(sparse)
+    order = np.random.RandomState(1).permutation(len(rows))
+    rows, tasks = rows[order], tasks[order]
+    yield X[rows], Y[rows, tasks], np.array(list("abcdefg"))[tasks]
+
+
+@pytest.mark.parametrize("density", [1.0, 0.7, 0.15])
+def test_every_form_gives_the_same_table(density):
+    X, Y = make(density)
+    tables = [build(*form) for form in forms(X, Y)]
+    assert [table.rows_first for table in tables] == [density > 0.5] * len(tables)
+    for table in tables:
+        # In the order of the rows themselves.
+        np.testing.assert_array_equal(table.X[table.at], np.sort(X, 0))
+        for t in range(7):
+            rows, values, _ = table.labels.of(t)
+            mine = ~np.isnan(Y[:, t])
+            np.testing.assert_array_equal(rows, np.sort(X[mine, 0]))
+            np.testing.assert_array_equal(values, np.sort(Y[mine, t]))
+
+
+def test_the_order_of_rows_does_not_depend_on_their_dtype():
+    X = np.random.RandomState(0).randint(0, 256, (200, 4, 4, 1)).astype(np.uint8)
+    expected, _ = distinct_rows(X)
+    for other in (X / 255.0, (X / 255.0).astype(np.float32)):
+        np.testing.assert_array_equal(distinct_rows(other)[0], expected)
+
+
+@pytest.mark.parametrize("density", [1.0, 0.15])
+@pytest.mark.parametrize("long", [False, True])
+def test_weights_are_repetitions(density, long):
+    X, Y = make(density)
+    weight = np.random.RandomState(0).randint(0, 4, len(X)).astype(float)
+    arguments = [X, Y]
+    if long:
+        rows, tasks = np.nonzero(~np.isnan(Y))
+        weight = weight[rows]
+        arguments = [X[rows], Y[rows, tasks], tasks]
+    weighted = build(*arguments, weight=weight)
+    times = weight.astype(int)
+    repeated = build(*(part.repeat(times, axis=0) for part in arguments))
+    np.testing.assert_array_equal(weighted.X[weighted.at], repeated.X[repeated.at])
+    for t in range(7):
+        for one, other in zip(
+            weighted.labels.of(t), repeated.labels.of(t), strict=True
+        ):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_different_labels_at_one_row_all_count():
+    table = build(np.zeros((3, 1)), np.array([1.0, 2.0, 2.0]), np.zeros(3))
+    rows, values, weight = table.labels.of(0)
+    assert (rows.tolist(), values.tolist()) == ([0, 0], [1.0, 2.0])
+    assert weight.tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("n_outputs", [None, 3])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_both_ways_to_store_labels_agree(n_outputs, weighted):
+    rng = np.random.RandomState(0)
+    Y = rng.normal(size=(20, 5) if n_outputs is None else (20, 5, n_outputs))
+    Y[rng.uniform(size=(20, 5)) < 0.4] = np.nan
+    Y[:, 2] = 7.0
+    weight = rng.uniform(0.5, 2, size=(20, 5)) if weighted else None
+    dense = DenseLabels(Y, weight)
+    drawn = [dense.of(t) for t in range(5)]
+    rows, values, weights = zip(*drawn, strict=True)
+    sparse = SparseLabels(
+        np.concatenate([[0], np.cumsum([len(part) for part in rows])]),
+        np.concatenate(rows),
+        np.concatenate(values),
+        np.concatenate(weights) if weighted else None,
+    )
+    kept = np.array([11, 3, 7, 19])
+    pairs = [
+        (dense, sparse),
+        (dense.divided(np.arange(1, 6)), sparse.divided(np.arange(1, 6))),
+        (dense.restrict(kept), sparse.restrict(kept)),
+    ]
+    for one, other in pairs:
+        np.testing.assert_array_equal(one.counts(), other.counts())
+        np.testing.assert_allclose(one.scale(), other.scale())
+        for t in range(5):
+            expected = one.of(t)
+            found = other.of(t)
+            order = np.argsort(found[0])
+            for a, b in zip(expected, found, strict=True):
+                assert (a is None and b is None) or np.array_equal(a, b[order])
+    reference = Y[:, 0].reshape(20, -1)
+    reference = reference[~np.isnan(reference[:, 0])]
+    w = None if weight is None else weight[~np.isnan(Y[:, 0].reshape(20, -1)[:, 0]), 0]
+    mean = np.average(reference, 0, w)
+    std = np.sqrt(np.average((reference - mean) ** 2, 0, w).mean())
+    assert dense.scale()[0] == pytest.approx(std)
+    assert dense.scale()[2] == 1.0
+
+
+def pairs(batch):
+    """(row, label) of every sample of a batch."""
+    index = np.arange(len(batch.rows)) if batch.index is None else batch.index
+    index = np.broadcast_to(index, batch.y.shape)
+    mask = np.ones(batch.y.shape, bool) if batch.mask is None else batch.mask
+    return batch.rows[index[mask], 0], batch.y[mask]
+
+
+def source(table, n_samples, n_tasks=3, **options):
+    return TableSource(
+        table,
+        n_samples=n_samples,
+        n_tasks=n_tasks,
+        random_state=np.random.RandomState(0),
+        **options,
+    )
+
+
+@pytest.mark.parametrize("n_samples", [40, 4], ids=["rows first", "tasks first"])
+def test_batches_keep_labels_with_their_rows(n_samples):
+    X, Y = make(0.5)
+    table = build(X, Y, n_samples=n_samples)
+    assert table.rows_first == (n_samples == 40)
+    seen = set()
+    for batch in islice(source(table, n_samples), 200):
+        assert batch.n_tasks == 3
+        assert batch.y.shape[1] <= n_samples
+        assert len(np.unique(batch.rows)) == len(batch.rows)
+        position, label = pairs(batch)
+        np.testing.assert_array_equal(label % 100, position)
+        seen |= set(label)
+    # Every label is used sooner or later.
+    assert seen == set(Y[~np.isnan(Y)])
+
+
+def test_batches_leave_out_what_cannot_be_learned():
+    X = np.arange(30.0)[:, None]
+    Y = np.full((30, 4), np.nan)
+    Y[:, 0] = Y[:20, 2] = 1.0
+    Y[0, 3] = 1.0
+    np.testing.assert_array_equal(build(X, Y).useful_tasks(), [0, 2])
+
+
+def test_no_step_is_without_a_task():
+    # Half of the tasks label all rows, half only two of them.
+    X = np.arange(500.0)[:, None]
+    Y = np.full((500, 8), np.nan)
+    Y[:, :5] = 1.0
+    Y[:2, 5:] = 1.0
+    table = build(X, Y, n_samples=50)
+    assert table.rows_first
+    batches = list(islice(source(table, 50, n_tasks=1), 50))
+    assert all(batch.n_tasks == 1 for batch in batches)
+
+
+def test_classes_that_do_not_vary_are_left_out():
+    X = np.arange(40.0)[:, None]
+    Y = np.zeros((40, 2))
+    Y[::2, 0] = 1.0
+    Y[3, 1] = 1.0
+    targets, _ = encode_classes(read(Y, 40, real=False))
+    table = TaskTable.build(X, targets, n_samples=5, n_classes=np.array([2, 2]))
+    for batch in islice(source(table, 5), 50):
+        assert all(len(np.unique(y)) == 2 for y in batch.y)
+
+
+def test_a_table_without_enough_labels_ends_with_an_error():
+    table = build(np.arange(9.0)[:, None], np.eye(9)[:, :1])
+    with pytest.raises(ValueError, match=r"raise batch_size \(now 2\)"):
+        next(iter(source(table, 2, min_labels=3)))
+
+
+def test_split_keeps_every_row_once():
+    for density in (1.0, 0.15):
+        X, Y = make(density)
+        first, second = build(X, Y).split(0.25, np.random.RandomState(0))
+        assert (first.n_rows, second.n_rows) == (45, 15)
+        assert first.labels.counts().sum() + second.labels.counts().sum() == (
+            np.isfinite(Y).sum()
+        )
+        for part in (first, second):
+            rows, values, _ = part.labels.of(3)
+            np.testing.assert_array_equal(part.X[part.at[rows], 0], values % 100)
+
+
+# Rows on demand
+
+
+class Pictures(Dataset):
+    """Items with a label that is not ours to use."""
+
+    def __init__(self, X):
+        self.X = X
+
+    def __len__(self):
+        return len(self.X)
+
+    def __getitem__(self, i):
+        return torch.from_numpy(self.X[i]), 3
+
+
+@pytest.fixture(params=["hdf5", "tensors", "items"])
+def lazy(request, tmp_path):
+    X = np.arange(40, dtype=np.float32).reshape(10, 4)
+    if request.param == "hdf5":
+        with h5py.File(tmp_path / "x.h5", "w") as file:
+            file["x"] = X
+            yield X, file["x"]
+    elif request.param == "tensors":
+        yield X, TensorDataset(torch.from_numpy(X))
+    else:
+        yield X, Pictures(X)
+
+
+def test_rows_on_demand_are_the_rows(lazy):
+    X, rows = lazy
+    assert is_lazy(rows)
+    rows = LazyRows(rows)
+    assert (len(rows), rows.shape, rows.dtype, rows.ndim) == (10, (10, 4), X.dtype, 2)
+    for at in (slice(2, 5), [7, 7, 1], np.array([3])):
+        np.testing.assert_array_equal(rows[at], X[at])
+
+
+def test_rows_on_demand_are_checked():
+    X = np.zeros((4, 2))
+    X[2, 1] = np.nan
+    with pytest.raises(ValueError, match="NaN or infinity in row 2"):
+        LazyRows(Pictures(X))[1:4]
+    with pytest.raises(ValueError, match=r"must hold floats .* got int64"):
+        LazyRows(Pictures(np.zeros((4, 2), dtype=np.int64)))
+    with pytest.raises(ValueError, match="at least one item"):
+        LazyRows(Pictures(np.zeros((0, 2))))
+
+
+# Forms of labels
+
+
+def test_labels_of_any_dtype():
+    nan = float("nan")
+    for y in (
+        [["a", 1], [None, 2], ["b", 2]],
+        pd.DataFrame({"u": ["a", pd.NA, "b"], "v": [1, 2, 2]}),
+        pd.DataFrame({"u": pd.Categorical(["a", None, "b"]), "v": [1, 2, 2]}),
+        np.array([["a", 1], [nan, 2], ["b", 2]], dtype=object),
+    ):
+        targets, classes = encode_classes(read(y, 3, real=False))
+        assert [c.tolist() for c in classes] == [["a", "b"], [1, 2]]
+        np.testing.assert_array_equal(targets.values, [[0, 0], [nan, 1], [1, 1]])
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        ([[1, "a"], ["b", 1]], "labels of one kind per task"),
+        ([[0.3, 1], [1.7, 0]], "Unknown label type"),
+        ([[np.inf, 1], [1.0, 0]], "infinity"),
+    ],
+)
+def test_what_is_no_class(y, message):
+    y = np.array(y, dtype=object) if isinstance(y[0][1], str) else y
+    with pytest.raises(ValueError, match=message):
+        encode_classes(read(y, 2, real=False))
+
+
+@pytest.mark.parametrize(
+    ("y", "task", "message"),
+    [
+        (None, None, "requires y to be passed"),
+        ([1.0, 2.0], None, "as many rows, got 3 and 2"),
+        (np.zeros((3, 2, 2, 2)), None, r"y must have shape \(n_samples,\)"),
+        (np.full(3, np.nan), None, "no label at all"),
+        ([1.0, 2.0, np.inf], None, "contains infinity"),
+        (["a", "b", "c"], None, "real numbers.*SparseMultiTaskClassifier"),
+        (np.where(np.eye(3)[:, None] == 1, np.nan, 1.0), None, "some entries NaN"),
+        (sp.csr_array((3, 4)), None, "no label at all"),
+        (sp.csr_array((2, 4)), None, "as many rows, got 3 and 2"),
+        (sp.csr_array([[np.nan], [1.0], [2.0]]), None, "sparse and stores NaN"),
+        (sp.csr_array((3, 1)), [0, 1, 1], "y must be dense"),
+        ([1.0, 2.0, 3.0], [0, 1], "task of each of the 3 rows of X, got 2"),
+        ([1.0, 2.0, 3.0], ["a", None, "b"], "some are missing"),
+        ([1.0, 2.0, 3.0], [0.0, np.nan, 1.0], "some are missing"),
+        (np.zeros((3, 2, 2)), [0, 1, 1], "one label per row"),
+    ],
+)
+def test_bad_targets(y, task, message):
+    with pytest.raises(ValueError, match=message):
+        read(y, 3, task)
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        ([1.0, 2.0], r"shape \(3,\), got \(2,\)"),
+        ([1.0, -2.0, 1.0], "not be negative, got -2"),
+        ([1.0, np.nan, 1.0], "NaN"),
+        ([0.0, 0.0, 0.0], "all weights are zero"),
+        ([[1.0], [1.0], [1.0]], "1D array"),
+    ],
+)
+def test_bad_weights(weight, message):
+    with pytest.raises(ValueError, match=message):
+        check_weights(weight, 3)
