@@ -2,12 +2,10 @@
 
 import copy
 import warnings
-from numbers import Integral, Real
 
 import numpy as np
 import torch
 from sklearn.base import (
-    BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
     MultiOutputMixin,
     TransformerMixin,
@@ -15,14 +13,13 @@ from sklearn.base import (
 )
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sparsedis._heads import fit_heads
-from sparsedis._inner import InnerProblem
+from sparsedis._parameters import RepresentationParameters
+from sparsedis._persistence import load_fitted, save_fitted
 from sparsedis._scores import head_scores, task_numbers
 from sparsedis._training import train
-from sparsedis.encoders import Representation, build_encoder, input_shape_of
 from sparsedis.identifiability import check_identifiability
 from sparsedis.tasks._forms import check_weights, read_targets, read_task_ids
 from sparsedis.tasks._rows import LazyRows, blocks_of, is_lazy
@@ -41,112 +38,9 @@ class BaseRepresentation(
     MultiOutputMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
-    BaseEstimator,
+    RepresentationParameters,
 ):
-    """Training of an encoder through the heads of its tasks, and encoding.
-
-    The parameters are those of
-    :class:`~sparsedis.representation.SparseMultiTaskRepresentation`.
-    """
-
-    _parameter_constraints = {  # noqa: RUF012 - scikit-learn's protocol
-        "n_components": [Interval(Integral, 1, None, closed="left")],
-        "alpha": [Interval(Real, 0, None, closed="left"), "array-like"],
-        "penalty": [StrOptions({"l1", "elasticnet", "l2"})],
-        "alpha_mode": [StrOptions({"relative", "absolute"})],
-        "alpha_warmup": [Interval(Real, 0, 1, closed="both")],
-        "learn_alpha": ["boolean"],
-        "l2": [Interval(Real, 0, None, closed="left")],
-        "penalty_at": [StrOptions({"inner", "outer"})],
-        "inner_fraction": [Interval(Real, 0, 1, closed="neither"), None],
-        "encoder": [
-            StrOptions({"auto", "mlp", "conv", "conv4", "resnet12", "identity"}),
-            torch.nn.Module,
-            callable,
-        ],
-        "normalization": [StrOptions({"batch", "layer"}), None],
-        "refit": [StrOptions({"relaxed", "lasso"})],
-        "fit_intercept": ["boolean"],
-        "solver": [StrOptions({"auto", "batched", "celer"})],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [Interval(Integral, 2, None, closed="left")],
-        "task_batch_size": [Interval(Integral, 1, None, closed="left")],
-        "lr": [Interval(Real, 0, None, closed="neither")],
-        "lr_schedule": [StrOptions({"cosine", "constant"})],
-        "optimizer": [callable],
-        "precision": [StrOptions({"float32", "bfloat16"})],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "warm_start": ["boolean"],
-        "callbacks": [list, None],
-        "device": [str, torch.device],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-    }
-
-    def __init__(
-        self,
-        n_components=6,
-        *,
-        alpha=0.4,
-        penalty="l1",
-        alpha_mode="relative",
-        alpha_warmup=0.4,
-        learn_alpha=False,
-        l2=0.01,
-        penalty_at="inner",
-        inner_fraction=None,
-        encoder="auto",
-        normalization="batch",
-        refit="relaxed",
-        fit_intercept=True,
-        solver="auto",
-        max_iter=400,
-        batch_size=100,
-        task_batch_size=100,
-        lr=4e-3,
-        lr_schedule="cosine",
-        optimizer=torch.optim.Adam,
-        precision="float32",
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=5,
-        warm_start=False,
-        callbacks=None,
-        device="auto",
-        random_state=None,
-        verbose=0,
-    ):
-        self.n_components = n_components
-        self.alpha = alpha
-        self.penalty = penalty
-        self.alpha_mode = alpha_mode
-        self.alpha_warmup = alpha_warmup
-        self.learn_alpha = learn_alpha
-        self.l2 = l2
-        self.penalty_at = penalty_at
-        self.inner_fraction = inner_fraction
-        self.encoder = encoder
-        self.normalization = normalization
-        self.refit = refit
-        self.fit_intercept = fit_intercept
-        self.solver = solver
-        self.max_iter = max_iter
-        self.batch_size = batch_size
-        self.task_batch_size = task_batch_size
-        self.lr = lr
-        self.lr_schedule = lr_schedule
-        self.optimizer = optimizer
-        self.precision = precision
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.warm_start = warm_start
-        self.callbacks = callbacks
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
+    """Training of an encoder through the heads of its tasks, and encoding."""
 
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
@@ -303,6 +197,53 @@ channels), torch Dataset or array on disk
         X = self._validate_X(X, reset=False)
         return self._encode(blocks_of(X, np.arange(len(X))), X.dtype)
 
+    def save_params(self, path):
+        """Save what was learned, as numbers and text without any code.
+
+        Parameters
+        ----------
+        path : str or Path
+            Of a safetensors file; one that exists is overwritten.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            When names of tasks or classes are neither numbers nor text.
+
+        See Also
+        --------
+        load_params : Read it.
+        """
+        check_is_fitted(self, "module_")
+        save_fitted(self, path)
+
+    def load_params(self, path):
+        """Load what `save_params` has saved, on any device; no code is run.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file. The estimator must have the `encoder`, `n_components` and
+            `normalization` of the one that was saved.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        FileNotFoundError
+            When there is no such file.
+        ValueError
+            When the file is damaged, was changed, has the format of another version,
+            or does not fit the parameters of the estimator.
+        """
+        load_fitted(self, path)
+        return self
+
     def _scores(self, X, task):
         """Scores of the heads, for every task or for the named one of each row."""
         check_is_fitted(self, "module_")
@@ -397,44 +338,6 @@ channels), torch Dataset or array on disk
         if self.coef_.ndim == 2:
             return self.support_
         return self.support_[:, None, :]
-
-    def _check_parameters(self, n_tasks):
-        alpha = np.asarray(self.alpha, dtype=float)
-        if alpha.ndim and n_tasks is None:
-            raise ValueError(
-                "alpha must be a number in fit_stream, whose tasks are fresh at every "
-                f"step; got an array of shape {alpha.shape}."
-            )
-        if alpha.ndim and alpha.shape != (n_tasks,):
-            raise ValueError(
-                f"alpha must be a number or one for each of the {n_tasks} tasks, got "
-                f"shape {alpha.shape}."
-            )
-        low, high = alpha.min(), alpha.max()
-        if self.alpha_mode == "relative" and not 0 < low <= high <= 1:
-            value = low if low <= 0 else high
-            raise ValueError(
-                "alpha must lie in (0, 1] when alpha_mode='relative', got "
-                f"{value!s}. For a raw penalty set alpha_mode='absolute'."
-            )
-        if low < 0 or not np.isfinite(high):
-            raise ValueError(f"alpha must be finite and not negative, got {low!s}.")
-        if self.penalty_at == "outer" and self.penalty != "l1":
-            raise ValueError(
-                "penalty_at='outer' goes with penalty='l1', got penalty="
-                f"{self.penalty!r}."
-            )
-        if not self.learn_alpha:
-            return
-        if self.inner_fraction is None or self.alpha_mode != "relative" or alpha.ndim:
-            raise ValueError(
-                "learn_alpha=True needs inner_fraction, since on the same samples the "
-                "smallest penalty always fits best, alpha_mode='relative' and a number "
-                f"alpha to start from; got inner_fraction={self.inner_fraction}, "
-                f"alpha_mode={self.alpha_mode!r}, alpha={self.alpha!r}."
-            )
-        if alpha == 1:
-            raise ValueError("alpha must be below 1 to be learned, got 1.")
 
     def _validate_X(self, X, *, reset):
         if is_lazy(X):
@@ -533,23 +436,12 @@ channels), torch Dataset or array on disk
         self.tasks_ = targets.names
         self._layout = targets.layout
 
-    def _problem(self):
-        return InnerProblem(
-            likelihood=self._likelihood,
-            penalty=self.penalty,
-            penalty_at=self.penalty_at,
-            alpha_mode=self.alpha_mode,
-            l2=self.l2,
-            fit_intercept=self.fit_intercept,
-            solver=self.solver,
-        )
-
     def _train(self, source, X, y, rows, random_state, valid=None):
         """Train the encoder, and give it the statistics of some rows."""
         return train(
             self,
             source,
-            lambda: self._make_module(input_shape_of(X)),
+            self._make_module,
             self._problem(),
             random_state,
             device=self._device(),
@@ -564,20 +456,10 @@ channels), torch Dataset or array on disk
             _to_device(block, device, np.float32) for block in rows
         )
 
-    def _make_module(self, input_shape):
+    def _make_module(self):
         if self._goes_on():
             return copy.deepcopy(self.module_)
-        encoder = build_encoder(self.encoder, input_shape, self.n_components)
-        module = Representation(encoder, self.n_components, self.normalization)
-        if len(input_shape) == 3:
-            # Twice as fast on a CPU, and free: images are stored that way.
-            module = module.to(memory_format=torch.channels_last)
-        return module
-
-    def _device(self):
-        if self.device != "auto":
-            return torch.device(self.device)
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return self._new_module(self.input_shape_)
 
     @torch.no_grad()
     def _encode(self, blocks, dtype):

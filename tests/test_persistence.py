@@ -1,0 +1,170 @@
+"""Fitted estimators come back from files, and nothing else does."""
+
+import pickle
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from sklearn.base import clone
+from torch import nn
+
+from sparsedis import SparseMultiTaskClassifier, SparseMultiTaskRepresentation
+from sparsedis.datasets import make_sparse_tasks
+
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+
+
+@pytest.fixture(scope="module")
+def data():
+    return make_sparse_tasks(150, 20, n_factors=3, return_bunch=True, random_state=0)
+
+
+def fit(kind, data, **params):
+    params = {
+        "n_components": 3,
+        "max_iter": 5,
+        "random_state": 0,
+        "alpha": 0.1,
+    } | params
+    X, Y = data.data, data.target
+    if kind == "regression":
+        return SparseMultiTaskRepresentation(**params).fit(X, Y)
+    if kind == "named":
+        X = pd.DataFrame(X, columns=["u", "v", "w"])
+        Y = pd.DataFrame(Y, columns=[f"task {t}" for t in range(20)])
+        return SparseMultiTaskRepresentation(**params).fit(X, Y)
+    if kind == "stream":
+        return SparseMultiTaskRepresentation(**params).fit_stream([(X, Y)])
+    if kind == "vectors":
+        Y = np.stack([Y[:, ::2], Y[:, 1::2]], -1)
+        return SparseMultiTaskRepresentation(**params).fit(X, Y)
+    if kind == "one task":
+        y = np.where(Y[:, 0] > 0, "high", "low")
+        return SparseMultiTaskClassifier(**params).fit(X, y)
+    labels = np.where(Y > 0, "high", "low").astype(object)
+    labels[:, 0] = np.digitize(Y[:, 0], [-0.5, 0.5])
+    return SparseMultiTaskClassifier(**params).fit(X, labels)
+
+
+KINDS = ["regression", "named", "stream", "vectors", "classes", "one task"]
+
+# Five steps do not use every feature with every task.
+pytestmark = pytest.mark.filterwarnings("ignore:No head uses features:UserWarning")
+
+
+def dump_and_load(estimator, way, path):
+    if way == "pickle":
+        return pickle.loads(pickle.dumps(estimator))
+    if way == "joblib":
+        joblib.dump(estimator, path)
+        return joblib.load(path)
+    estimator.save_params(path)
+    return clone(estimator).load_params(path)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("way", ["pickle", "joblib", "save_params"])
+def test_what_was_learned_comes_back(data, kind, way, device, tmp_path):
+    est = fit(kind, data, device=device)
+    copy = dump_and_load(est, way, tmp_path / "model").set_params(device="cpu")
+    X = data.data
+    if kind == "named":
+        X = pd.DataFrame(X, columns=["u", "v", "w"])
+    exact = {"rtol": 1e-6, "atol": 1e-6} if device != "cpu" else {"rtol": 0}
+    np.testing.assert_allclose(copy.transform(X), est.transform(X), **exact)
+    assert {name for name in vars(est) if name.endswith("_")} == {
+        name for name in vars(copy) if name.endswith("_")
+    }
+    for name, column in est.history_.items():
+        np.testing.assert_array_equal(copy.history_[name], column)
+    if kind == "stream":
+        with pytest.raises(AttributeError, match="There is no coef_"):
+            copy.predict(X)
+        return
+    np.testing.assert_array_equal(copy.predict(X), est.predict(X))
+    np.testing.assert_array_equal(copy.tasks_, est.tasks_)
+    assert copy.tasks_.dtype == est.tasks_.dtype
+    if kind in ("classes", "one task"):
+        for one, other in zip(copy.classes_, est.classes_, strict=True):
+            np.testing.assert_array_equal(one, other)
+    # A loaded model goes on: it adapts, and fits again.
+    assert copy.adapt(X, data.target[:, 0] > 0).predict(X).shape == (150,)
+
+
+def test_a_loaded_model_trains_on(data, tmp_path):
+    est = fit("regression", data)
+    est.save_params(tmp_path / "model")
+    copy = clone(est).load_params(tmp_path / "model")
+    one, other = (
+        e.set_params(warm_start=True).fit(data.data, data.target) for e in (est, copy)
+    )
+    np.testing.assert_array_equal(one.coef_, other.coef_)
+
+
+def rewrite(path, change):
+    """Change a saved file without its checksum."""
+    tensors = load_file(path)
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    change(tensors, metadata)
+    save_file(tensors, path, metadata)
+
+
+def test_files_that_are_refused(data, tmp_path):
+    est = fit("regression", data)
+    path = tmp_path / "model"
+
+    def refused(message, load=est):
+        with pytest.raises(ValueError, match=message):
+            clone(load).load_params(path)
+
+    with pytest.raises(FileNotFoundError, match="There is no file"):
+        est.load_params(path)
+    path.write_bytes(pickle.dumps(est))
+    refused("no safetensors file, or damaged")
+    save_file({"a": torch.zeros(2)}, path)
+    refused("not written by save_params")
+
+    est.save_params(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-10])
+    refused("damaged")
+    path.write_bytes(whole)
+    rewrite(path, lambda tensors, _: tensors["fitted.coef_"].add_(1.0))
+    refused("was changed")
+    path.write_bytes(whole)
+    rewrite(path, lambda _, metadata: metadata.update(state="{}"))
+    refused("was changed")
+    path.write_bytes(whole)
+    rewrite(path, lambda _, metadata: metadata.update(format="sparsedis 7"))
+    refused("has format 7, and this version of sparsedis reads 1")
+
+    path.write_bytes(whole)
+    refused("holds a SparseMultiTaskRepresentation", SparseMultiTaskClassifier())
+    refused("saved with n_components=3", clone(est).set_params(n_components=4))
+    refused("normalization='batch'", clone(est).set_params(normalization=None))
+    refused("does not have the weights", clone(est).set_params(encoder=nn.Linear(3, 3)))
+
+
+def test_a_file_that_is_refused_changes_nothing(data, tmp_path):
+    est = fit("regression", data)
+    path = tmp_path / "model"
+    clone(est).set_params(encoder=nn.Linear(3, 3)).fit(
+        data.data, data.target
+    ).save_params(path)
+    before = est.predict(data.data)
+    with pytest.raises(ValueError, match="does not have the weights"):
+        est.load_params(path)
+    np.testing.assert_array_equal(est.predict(data.data), before)
+
+
+def test_names_that_cannot_be_saved(data, tmp_path):
+    Y = pd.DataFrame(data.target, columns=pd.date_range("2020-01-01", periods=20))
+    est = SparseMultiTaskRepresentation(3, alpha=0.1, max_iter=2).fit(data.data, Y)
+    with pytest.raises(ValueError, match=r"tasks hold .* only numbers and text"):
+        est.save_params(tmp_path / "model")
