@@ -1,0 +1,17 @@
+"""Displays in the manner of scikit-learn's: what was learned, and how, as pictures."""
+
+from sparsedis.inspection._alpha_path import AlphaPathDisplay
+from sparsedis.inspection._correlation_matrix import CorrelationMatrixDisplay
+from sparsedis.inspection._feature_usage import FeatureUsageDisplay
+from sparsedis.inspection._latent_traversal import LatentTraversalDisplay
+from sparsedis.inspection._task_support import TaskSupportDisplay
+from sparsedis.inspection._training_curve import TrainingCurveDisplay
+
+__all__ = [
+    "AlphaPathDisplay",
+    "CorrelationMatrixDisplay",
+    "FeatureUsageDisplay",
+    "LatentTraversalDisplay",
+    "TaskSupportDisplay",
+    "TrainingCurveDisplay",
+]

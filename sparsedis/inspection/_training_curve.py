@@ -1,0 +1,217 @@
+"""How training went."""
+
+import numbers
+
+import numpy as np
+from sklearn.utils import check_scalar
+
+from sparsedis.inspection._estimators import final_estimator
+from sparsedis.inspection._style import (
+    as_dict,
+    curve_label,
+    curve_styles,
+    legend_above,
+    line_style,
+    make_axes,
+    require_matplotlib,
+)
+
+# What is set and not measured needs no smoothing.
+EXACT = ("alpha", "lr")
+LABELS = {"active": "active share", "lr": "learning rate"}
+# A positive quantity that spans this factor is plotted on a logarithmic axis.
+LOG_SPAN = 30
+VALID = "valid_"
+
+
+class TrainingCurveDisplay:
+    """Loss, penalty and sparsity over the steps of training.
+
+    A panel for each quantity; "valid_loss" joins "loss", and so on. Each curve is a
+    moving mean, with the values themselves behind it.
+
+    Parameters
+    ----------
+    history : dict of str to array-like of shape (n_steps,), or dict of these
+        Quantities such as "loss", "alpha" and "active", as in `history_`; histories of
+        several runs by name. NaN stands for steps at which nothing was measured. A
+        quantity with fewer values than the others was measured at even distances.
+
+    param_name : str, default=None
+        What the names of the runs are, for the legend.
+
+    Attributes
+    ----------
+    quantities : list of str
+        Quantity of each panel.
+
+    lines_ : dict of str to list of matplotlib Line2D
+        The smoothed curves of each quantity, one for each run that has it.
+
+    raw_lines_ : dict of str to list of matplotlib Line2D
+        The values themselves.
+
+    axes_ : ndarray of shape (n_panels,) of matplotlib Axes
+        The panels.
+
+    figure_ : matplotlib Figure
+        Figure with the axes.
+
+    Raises
+    ------
+    ValueError
+        When a quantity is empty, not a vector or NaN throughout.
+
+    Examples
+    --------
+    >>> from sparsedis.inspection import TrainingCurveDisplay
+    >>> history = {"loss": [0.5, 0.3, 0.2, 0.2], "alpha": [0.1, 0.2, 0.3, 0.3]}
+    >>> display = TrainingCurveDisplay(history=history).plot()
+    >>> display.quantities
+    ['loss', 'alpha']
+    """
+
+    def __init__(self, *, history, param_name=None):
+        several = isinstance(history, dict) and all(
+            isinstance(one, dict) for one in history.values()
+        )
+        runs = as_dict(history if several else {None: history})
+        self.history = {
+            name: {key: _check_column(key, column) for key, column in run.items()}
+            for name, run in runs.items()
+        }
+        self.param_name = param_name
+        keys = [key for run in self.history.values() for key in run]
+        self.quantities = list(dict.fromkeys(key.removeprefix(VALID) for key in keys))
+        if not self.quantities:
+            raise ValueError("history holds no quantity.")
+
+    @classmethod
+    def from_estimator(cls, estimator, *, param_name=None, **kwargs):
+        """Plot the training of estimators.
+
+        Parameters
+        ----------
+        estimator : estimator, or dict of estimators
+            Fitted, with `history_`; several by name. A pipeline or search stands for
+            the estimator in it.
+
+        param_name : str, default=None
+            What the names of the estimators are, for the legend.
+
+        **kwargs : dict
+            Arguments of `plot`.
+
+        Returns
+        -------
+        TrainingCurveDisplay
+            The display, plotted.
+        """
+        estimators = as_dict(estimator)
+        histories = {n: _curves(final_estimator(e)) for n, e in estimators.items()}
+        return cls(history=histories, param_name=param_name).plot(**kwargs)
+
+    def plot(self, ax=None, *, smoothing=None):
+        """Plot the curves.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or array-like of Axes, default=None
+            Where to plot: axes to divide, or one for each panel. None: a new figure.
+
+        smoothing : int, default=None
+            Values that each point of a curve averages, in the middle of which it
+            stands; 1 for none. None: a fortieth of the run.
+
+        Returns
+        -------
+        TrainingCurveDisplay
+            Itself.
+        """
+        require_matplotlib(self)
+        if smoothing is not None:
+            check_scalar(smoothing, "smoothing", numbers.Integral, min_val=1)
+        n_panels = len(self.quantities)
+        height = 1.3 + 1.3 * n_panels
+        self.axes_ = make_axes(ax, n_panels, height=height, sharex=True)[:, 0]
+        self.figure_ = self.axes_[0].figure
+        self.lines_, self.raw_lines_ = {}, {}
+        self._explained = set()
+        if list(self.history) == [None]:
+            styles = [line_style(0)]
+        else:
+            styles = curve_styles(list(self.history))
+        for (name, run), style in zip(self.history.items(), styles, strict=True):
+            n_steps = max(len(column) for column in run.values())
+            for key, column in run.items():
+                self._plot_column(name, key, column, n_steps, smoothing, style)
+        for ax, quantity in zip(self.axes_, self.quantities, strict=True):
+            self._finish(ax, quantity)
+        self.axes_[-1].set_xlabel("step")
+        self.figure_.align_ylabels(self.axes_)
+        return self
+
+    def _plot_column(self, name, key, column, n_steps, smoothing, style):
+        quantity = key.removeprefix(VALID)
+        ax = self.axes_[self.quantities.index(quantity)]
+        every = n_steps / len(column)
+        present = np.isfinite(column)
+        steps = every * np.arange(1, len(column) + 1)[present]
+        values = column[present]
+        window = max(1, len(values) // 40) if smoothing is None else smoothing
+        if quantity in EXACT:
+            window = 1
+        label = curve_label(name, self.param_name)
+        if key != quantity:
+            label = f"{label} (validation)" if label else "validation"
+            style = style | {"linestyle": "--"}
+        elif not label and VALID + quantity in self.history[name]:
+            label = "training"
+        raw = ax.plot(steps, values, **style | {"linestyle": "-"}, alpha=0.25, lw=0.8)
+        smooth = ax.plot(steps, _moving_mean(values, window), **style, label=label)
+        self.raw_lines_.setdefault(key, []).extend(raw)
+        self.lines_.setdefault(key, []).extend(smooth)
+
+    def _finish(self, ax, quantity):
+        ax.set_ylabel(LABELS.get(quantity, quantity.replace("_", " ")))
+        ax.grid(alpha=0.3)
+        if quantity == "active":
+            ax.set_ylim(-0.03, 1.03)
+        elif quantity not in EXACT:
+            keys = (quantity, VALID + quantity)
+            lines = [line for key in keys for line in self.raw_lines_.get(key, [])]
+            shown = np.concatenate([line.get_ydata() for line in lines])
+            if 0 < shown.min() < shown.max() / LOG_SPAN:
+                ax.set_yscale("log")
+        labels = ax.get_legend_handles_labels()[1]
+        # The names of the runs stand once.
+        if set(labels) - self._explained:
+            legend_above(ax)
+        self._explained |= set(labels)
+
+
+def _curves(estimator):
+    """What `history_` holds of vectors with values."""
+    return {
+        key: column
+        for key, column in estimator.history_.items()
+        if np.ndim(column) == 1 and np.isfinite(column).any()
+    }
+
+
+def _check_column(key, column):
+    column = np.asarray(column, dtype=np.float64)
+    if column.ndim != 1 or not np.isfinite(column).any():
+        raise ValueError(
+            f"history[{key!r}] must be a vector with finite values; got shape "
+            f"{column.shape}{'' if column.ndim != 1 else ' without any'}."
+        )
+    return column
+
+
+def _moving_mean(values, window):
+    """Mean of the values around each, of fewer at both ends."""
+    window = min(window, len(values))
+    weights = np.ones(window)
+    count = np.convolve(np.ones(len(values)), weights, mode="same")
+    return np.convolve(values, weights, mode="same") / count
