@@ -48,7 +48,8 @@ def head_supports(estimator):
     if not hasattr(estimator, "support_"):
         coef = np.asarray(coef)
         coef = coef.reshape(1, -1) if coef.ndim == 1 else coef
-    tasks = np.flatnonzero([np.isfinite(head).all() for head in coef])
+    # The head of a task with fewer classes than others has NaN too, for the rest.
+    tasks = np.flatnonzero([np.isfinite(head).any() for head in coef])
     if not len(tasks):
         raise ValueError("estimator has no head: coef_ is NaN for every task.")
     if hasattr(estimator, "support_"):

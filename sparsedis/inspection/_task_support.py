@@ -115,7 +115,8 @@ class TaskSupportDisplay:
             Fitted, with `coef_`. A pipeline or search stands for the estimator in it.
 
         task_names : sequence of str, default=None
-            Names of all tasks. None: their numbers.
+            Names of all tasks. None: `tasks_`, where the estimator has it, else their
+            numbers.
 
         feature_names : sequence of str, default=None
             Names of the features. None: their numbers.
@@ -131,6 +132,8 @@ class TaskSupportDisplay:
         """
         estimator = final_estimator(estimator)
         supports, tasks = head_supports(estimator)
+        if task_names is None:
+            task_names = getattr(estimator, "tasks_", None)
         names = check_names(task_names, len(estimator.coef_), "task_names")
         display = cls(
             supports=supports,

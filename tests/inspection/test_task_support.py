@@ -89,6 +89,8 @@ def test_from_estimator(fitted):
         est, task_names=["a", "b", "c"], feature_names=["x", "y"]
     )
     assert sorted(names(display.ax_.yaxis)) == ["a", "c"]
+    est.tasks_ = np.array(["t", "u", "v"])
+    assert TaskSupportDisplay.from_estimator(est).task_names == ["t", "v"]
     with pytest.raises(ValueError, match="task_names must hold 3 names; got 1"):
         TaskSupportDisplay.from_estimator(est, task_names=["a"])
 
