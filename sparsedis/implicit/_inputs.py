@@ -176,7 +176,7 @@ def read_tasks(
     tasks = Tasks(Z, y, weight, total, tuple(batch_shape), dtype, target)
     for name, value in (("Z", Z), (target, y)):
         # One pass without copies; the details only where something is wrong.
-        if torch.isfinite(value.sum()):
+        if math.isfinite(float(value.detach().sum())):
             continue
         finite = torch.isfinite(value).flatten(1).all(1)
         if not bool(finite.all()):

@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 from sparsedis.implicit._inputs import centre, read_tasks, scale_rows
 from sparsedis.solvers._groups import Rows, add_blocks, directions, penalty_hessian
 from sparsedis.solvers._info import SolverInfo, warn_if_not_converged
-from sparsedis.solvers._linalg import solve_on_support
+from sparsedis.solvers._linalg import product, solve_on_support
 
 SOLVERS = ("auto", "batched", "celer")
 
@@ -49,8 +49,8 @@ class SquaredLoss(NamedTuple):
     def of(cls, Z, Y, n):
         """Form the products."""
         return cls(
-            (Z.mT @ Z).div_(n),
-            (Z.mT @ Y).div_(n),
+            torch.bmm(Z.mT, Z).div_(n),
+            product(Z.mT, Y).div_(n),
             (Y * Y).sum((1, 2)).div_(n),
             Z,
             Y,
@@ -94,10 +94,10 @@ class _SquaredLoss(torch.autograd.Function):
         c = W.shape[-1]
         U_n = U / ctx.n
         # R and ZU side by side, so that each product below is a single one.
-        both = Z @ torch.cat([-W, U_n], -1)
+        both = product(Z, torch.cat([-W, U_n], -1))
         both[..., :c] += Y
         if ctx.needs_input_grad[0]:
-            grad_Z = both @ torch.cat([U_n, -W], -1).mT
+            grad_Z = torch.bmm(both, torch.cat([U_n, -W], -1).mT)
             if len(Z) == 1:
                 grad_Z = grad_Z.sum(0, keepdim=True)
         if ctx.needs_input_grad[1]:

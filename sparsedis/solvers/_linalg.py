@@ -8,33 +8,37 @@ from sparsedis.solvers._groups import Rows
 _WIDE = 24
 
 
-def solve_active(hessian, rhs, active):
+def product(A, B):
+    """``A @ B`` of two batches, of which either may be a single matrix for all."""
+    # Where nothing has to be broadcast, bmm costs half as many calls.
+    return torch.bmm(A, B) if len(A) == len(B) else A @ B
+
+
+def solve_active(hessian, rhs, keep):
     """Solve ``H_SS u_S = rhs_S`` with ``u = 0`` outside of the support S, unguarded.
 
     Parameters
     ----------
     hessian : tensor of shape (n_tasks, k, k)
         With a unit diagonal.
-    rhs : tensor of shape (n_tasks, k)
-    active : tensor of shape (n_tasks, k) of bool
+    rhs : tensor of shape (n_tasks, k, 1)
+    keep : tensor of shape (n_tasks, k, 1)
+        1 in the support, else 0.
 
     Returns
     -------
-    tensor of shape (n_tasks, k)
+    tensor of shape (n_tasks, k, 1)
         Anything, NaN included, where the system is singular.
     """
-    if active.shape[-1] >= _WIDE:
-        rows = Rows(active)
-        part = _solve_masked(
-            rows.block(hessian), rows.gather(rhs), rows.valid.to(rhs.dtype)
-        )
+    if keep.shape[1] >= _WIDE:
+        rows = Rows(keep.squeeze(-1) != 0)
+        part = _solve_masked(rows.block(hessian), rows.gather(rhs), rows.gather(keep))
         return rows.scatter(part)
-    keep = active.to(rhs.dtype)
     return _solve_masked(hessian, rhs * keep, keep)
 
 
 def _solve_masked(hessian, rhs, keep):
-    hessian = hessian * (keep.unsqueeze(-1) * keep.unsqueeze(-2))
+    hessian = hessian * (keep * keep.mT)
     hessian.diagonal(dim1=-2, dim2=-1).fill_(1.0)
     return torch.linalg.solve_ex(hessian, rhs)[0]
 

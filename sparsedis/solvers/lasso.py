@@ -12,7 +12,7 @@ import torch
 
 from sparsedis.solvers import _composite
 from sparsedis.solvers._info import SolverInfo
-from sparsedis.solvers._linalg import solve_active
+from sparsedis.solvers._linalg import product, solve_active
 from sparsedis.solvers._quadratic import Quadratic
 from sparsedis.solvers.ridge import solve_ridge
 
@@ -60,8 +60,10 @@ def solve_lasso(gram, corr, y_sq, alpha, l2, *, start=None, tol=1e-12, max_iter=
     info : SolverInfo
     """
     problem = _Normalised(gram, corr, alpha, l2)
-    v, n_iter = _active_set(problem, None if start is None else start / problem.scale)
-    w = v * problem.scale
+    if start is not None:
+        start = start.unsqueeze(-1) / problem.scale
+    v, n_iter = _active_set(problem, start)
+    w = (v * problem.scale).squeeze(-1)
     gap = lasso_gap(w, gram, corr, y_sq, alpha, l2)
 
     smooth = alpha == 0
@@ -76,9 +78,9 @@ def solve_lasso(gram, corr, y_sq, alpha, l2, *, start=None, tol=1e-12, max_iter=
             _take(part, at) for part in (gram, corr.unsqueeze(-1), y_sq, alpha, l2)
         )
         rest = Quadratic(*parts)
-        first = torch.zeros_like(v) if start is None else start / problem.scale
+        first = torch.zeros_like(v) if start is None else start
         v, info = _composite.solve(
-            rest, first[at].unsqueeze(-1), tol=tol, max_iter=max_iter, n_newton=0
+            rest, first[at], tol=tol, max_iter=max_iter, n_newton=0
         )
         w[at], gap[at] = (v * rest.scale.unsqueeze(-1)).squeeze(-1), info.gap
         n_iter[at] += info.n_iter
@@ -104,66 +106,67 @@ def lasso_gap(w, gram, corr, y_sq, alpha, l2):
         ``(primal - dual) / (y_sq / 2)``; 0 where ``y_sq`` is 0 and so is ``w``.
         Infinite where ``w`` is so far off that rounding would hide it.
     """
-    fitted = (gram @ w.unsqueeze(-1)).squeeze(-1)
-    descent = corr - fitted
-    products = w.unsqueeze(-2) @ torch.stack([corr, fitted, w], -1)
-    w_corr, fitted_sq, w_sq = products.squeeze(-2).unbind(-1)
+    column = w.unsqueeze(-1)
+    fitted = product(gram, column)
+    terms = torch.cat([corr.unsqueeze(-1), fitted, column], -1)
+    w_corr, fitted_sq, w_sq = torch.bmm(column.mT, terms).squeeze(-2).unbind(-1)
     w_sq = l2 * w_sq
     residual_y = y_sq - w_corr
     residual_sq = (residual_y - w_corr + fitted_sq).clamp_min(0)
+    half = 0.5 * (residual_sq + w_sq)
     penalty = alpha * w.abs().sum(-1)
-    primal = 0.5 * (residual_sq + w_sq) + penalty
 
+    descent = corr - fitted.squeeze(-1)
     largest = torch.addcmul(descent, l2.unsqueeze(-1), w, value=-1).abs().amax(-1)
     shrink = torch.where(largest > alpha, alpha / largest, 1.0)
-    dual = shrink * (residual_y - 0.5 * shrink * (residual_sq + w_sq))
+    dual = shrink * (residual_y - shrink * half)
 
     if bool((l2 > 0).any()):
         excess = ((descent.abs() - alpha.unsqueeze(-1)).clamp_min(0) ** 2).sum(-1)
         smooth = residual_y - 0.5 * residual_sq - excess / (2 * l2)
         dual = torch.where(l2 > 0, torch.maximum(dual, smooth), dual)
 
-    gap = (primal - dual).clamp_min(0) / torch.where(y_sq > 0, 0.5 * y_sq, 1.0)
+    gap = (half + penalty - dual).clamp_min(0) / torch.where(y_sq > 0, 0.5 * y_sq, 1.0)
     # Nothing better than zero has terms this large.
     sane = (fitted_sq <= 5 * y_sq) & (penalty + 0.5 * w_sq <= y_sq)
     return torch.where(sane, gap, torch.inf)
 
 
 class _Normalised:
-    """The problem in coordinates in which the Hessian has a unit diagonal."""
+    """The problem in coordinates in which the Hessian has a unit diagonal.
+
+    Vectors are columns, of shape (n_tasks, k, 1).
+    """
 
     def __init__(self, gram, corr, alpha, l2):
         diagonal = gram.diagonal(dim1=-2, dim2=-1) + l2.unsqueeze(-1)
         # A dead feature is correlated with nothing and so never becomes active.
-        scale = torch.where(diagonal > 0, diagonal.rsqrt(), 1.0)
-        self.hessian = gram * (scale.unsqueeze(-1) * scale.unsqueeze(-2))
+        scale = torch.where(diagonal > 0, diagonal.rsqrt(), 1.0).unsqueeze(-1)
+        self.hessian = gram * (scale * scale.mT)
         self.hessian.diagonal(dim1=-2, dim2=-1).fill_(1.0)
-        self.corr = corr * scale
-        self.penalty = alpha.unsqueeze(-1) * scale
+        self.corr = corr.unsqueeze(-1) * scale
+        self.penalty = alpha[:, None, None] * scale
         self.scale = scale
 
     def descent(self, v):
-        return torch.baddbmm(
-            self.corr.unsqueeze(-1), self.hessian, v.unsqueeze(-1), alpha=-1
-        ).squeeze(-1)
+        return torch.baddbmm(self.corr, self.hessian, v, alpha=-1)
 
 
 def _active_set(problem, start):
     """Semismooth Newton; the last iterate of each task may be far off, or NaN."""
-    signs = None
+    signs, upper, lower = None, problem.penalty, -problem.penalty
     reach = problem.corr if start is None else start + problem.descent(start)
-    n_iter = torch.ones(len(reach), dtype=torch.long, device=reach.device)
+    n_iter = torch.ones(len(reach), 1, dtype=torch.long, device=reach.device)
     for _ in range(_MAX_ACTIVE_SET):
-        last, signs = signs, reach.sign() * (reach.abs() > problem.penalty)
+        last, signs = signs, (reach - reach.clamp(lower, upper)).sign()
         if last is not None:
-            moved = (signs != last).any(-1)
-            if not bool(moved.any()):
+            if torch.equal(signs, last):
                 break
-            n_iter += moved
-        rhs = torch.addcmul(problem.corr, problem.penalty, signs, value=-1)
-        v = solve_active(problem.hessian, rhs, signs != 0)
+            n_iter += (signs != last).any(1)
+        rhs = torch.addcmul(problem.corr, upper, signs, value=-1)
+        v = solve_active(problem.hessian, rhs, signs.abs())
         reach = v + problem.descent(v)
-    return v * (v.sign() == signs), n_iter
+    return v * (v.sign() == signs), n_iter.squeeze(-1)
 
 
 def _take(part, at):

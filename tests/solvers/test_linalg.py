@@ -20,7 +20,11 @@ def test_active_solution_is_zero_elsewhere(rng, k):
     hessian = np.einsum("tij,tik->tjk", factors, factors)
     active = rng.random((3, k)) < np.array([[0.5], [0.2], [0.0]])
     rhs = rng.standard_normal((3, k))
-    u = solve_active(*map(torch.tensor, (hessian, rhs, active)))
+    u = solve_active(
+        torch.tensor(hessian),
+        torch.tensor(rhs)[..., None],
+        torch.tensor(active).double()[..., None],
+    ).squeeze(-1)
     for t, S in enumerate(active):
         H = hessian[t][np.ix_(S, S)]
         assert_allclose(u[t][S], np.linalg.solve(H, rhs[t][S]), atol=1e-12)
