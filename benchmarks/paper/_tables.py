@@ -1,0 +1,104 @@
+"""Rows into tables and lines: means over seeds, and the best penalty of each level."""
+
+import numpy as np
+import pandas as pd
+
+METHODS = ("inner-Lasso", "inner-Ridge", "inner-Ridge + ICA")
+# Okabe and Ito's colours, which all can tell apart.
+PALETTE = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#000000")
+COLORS = dict(zip(METHODS, PALETTE, strict=False))
+MARKERS = dict(zip(METHODS, "os^", strict=True))
+
+
+def mean_and_error(values):
+    """Mean, and the standard deviation where there are several, as text."""
+    values = np.asarray(values, dtype=float)
+    mean = f"{values.mean():.3f}"
+    return mean if len(values) == 1 else f"{mean} ({values.std(ddof=1):.3f})"
+
+
+def by_method(rows):
+    """One row for each method: ICA has columns of its own beside inner-Ridge's.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        With the results of :mod:`benchmarks.paper._shapes`.
+
+    Returns
+    -------
+    DataFrame
+        With a column ``method`` and without the columns ``ica_*``.
+    """
+    ica = [name for name in rows if name.startswith("ica_")]
+    ridge = rows[rows.penalty == "l2"]
+    mixed = rows.drop(columns=ica)
+    mixed["method"] = mixed.penalty.map({"l1": METHODS[0], "l2": METHODS[1]})
+    unmixed = ridge.drop(columns=[name.removeprefix("ica_") for name in ica])
+    unmixed = unmixed.rename(columns=lambda name: name.removeprefix("ica_"))
+    return pd.concat([mixed, unmixed.assign(method=METHODS[2])], ignore_index=True)
+
+
+def best_alpha(rows, levels, metric="mcc"):
+    """The rows at the penalty with the largest mean, for each method and level.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        With columns ``method``, ``alpha``, `levels` and `metric`.
+
+    levels : list of str
+        Columns that make a level.
+
+    metric : str, default="mcc"
+        Column that decides.
+
+    Returns
+    -------
+    DataFrame
+        The rows of these penalties.
+    """
+    if rows.empty:
+        return rows
+    mean = rows.groupby(["method", *levels, "alpha"])[metric].mean()
+    best = mean.groupby(level=["method", *levels]).idxmax()
+    return rows.merge(pd.DataFrame(best.tolist(), columns=["method", *levels, "alpha"]))
+
+
+def summary(rows, by, metrics, constants=()):
+    """Mean and standard deviation over the seeds, as a table of text.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        With the columns that are named.
+
+    by : list of str
+        Columns that make a line of the table.
+
+    metrics : dict of str to str
+        Columns to average, with their headings.
+
+    constants : dict of str to str, default=()
+        Columns whose mean stands alone, with three digits, and their headings.
+
+    Returns
+    -------
+    DataFrame
+        One line for each combination of the values of `by`.
+    """
+    lines = []
+    for key, group in rows.groupby(by, sort=True):
+        line = {name: _label(value) for name, value in zip(by, key, strict=True)}
+        line["seeds"] = len(group)
+        for name, heading in metrics.items():
+            line[heading] = mean_and_error(group[name])
+        for name, heading in dict(constants).items():
+            value = group[name].mean()
+            line[heading] = f"{value:,.0f}" if value >= 10 else f"{value:.2f}"
+        lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def _label(value):
+    return value if isinstance(value, str) else f"{value:g}"

@@ -1,0 +1,66 @@
+"""Figure 4: MCC on 3D Shapes against penalty, correlation and noise of the factors."""
+
+import pandas as pd
+
+from benchmarks.paper import _shapes
+from benchmarks.paper._panels import plot_sweeps
+from benchmarks.paper._study import Study
+from benchmarks.paper._tables import best_alpha, by_method, summary
+
+NOISES = (0.0, 0.5, 1.0)
+FULL_NOISES = (0.0, 0.25, 0.5, 0.75, 1.0)
+# Noise of the line of panels over rho, and rho of the line over the noise.
+NOISE, RHO = 1.0, 0.9
+SWEEPS = [
+    ("rho", "covariance rho", lambda rows: rows.noise == NOISE),
+    ("noise", "noise on the latents", lambda rows: rows.rho == RHO),
+]
+
+
+def settings(full, n_seeds):
+    """Each correlation at the largest noise, each noise at a correlation of 0.9."""
+    levels = [{"rho": rho, "noise": NOISE} for rho in _shapes.RHOS]
+    noises = FULL_NOISES if full else NOISES
+    levels += [{"rho": RHO, "noise": noise} for noise in noises if noise != NOISE]
+    return _shapes.sweep(full, n_seeds, levels)
+
+
+def make_table(metrics):
+    """Table of the metrics at the best penalty of each level."""
+
+    def table(rows):
+        rows = by_method(rows)
+        parts = [
+            summary(
+                best_alpha(rows[select(rows)], ["rho", "noise"]),
+                ["rho", "noise", "method", "alpha"],
+                metrics,
+                {"correlation": "correlation", "n_effective": "effective images"},
+            )
+            for _, _, select in SWEEPS
+        ]
+        return pd.concat(parts).drop_duplicates()
+
+    return table
+
+
+def make_study(name, title, metric, metrics):
+    """Make a study that draws the rows of this figure."""
+    return Study(
+        name=name,
+        title=title,
+        rows="figure4",
+        settings=settings,
+        run=_shapes.run,
+        results=_shapes.RESULTS,
+        table=make_table(metrics),
+        plot=lambda rows: plot_sweeps(rows, SWEEPS, metric),
+        n_seeds=1,
+        data=_shapes.DATA,
+    )
+
+
+STUDY = make_study("figure4", __doc__, "mcc", {"mcc": "MCC", "r": "R"})
+
+if __name__ == "__main__":
+    STUDY.main()

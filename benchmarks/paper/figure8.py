@@ -1,0 +1,53 @@
+"""Figure 8: blocks of factors that no task separates, against Assumption 3.6."""
+
+from benchmarks.paper import _shapes
+from benchmarks.paper._panels import plot_sweeps
+from benchmarks.paper._study import Study
+from benchmarks.paper._tables import best_alpha, by_method, summary
+
+BLOCK_SIZES = (2, 3, 6)
+LEVELS = ["rho", "block_size"]
+
+
+def settings(full, n_seeds):
+    """Each size of the blocks, one block a task."""
+    levels = [
+        {"rho": rho, "support": "blocks", "block_size": size}
+        for rho in (_shapes.RHOS if full else (0.0,))
+        for size in BLOCK_SIZES
+    ]
+    return _shapes.sweep(full, n_seeds, levels)
+
+
+def table(rows):
+    """MCC and R at the best penalty."""
+    best = best_alpha(by_method(rows), LEVELS)
+    return summary(
+        best, [*LEVELS, "method", "alpha"], {"mcc": "MCC", "r": "R", "active": "active"}
+    )
+
+
+def plot(rows):
+    """MCC against penalty and size of the blocks, and R below."""
+    rhos = sorted(rows.rho.unique())
+    sweeps = [
+        ("block_size", "size of blocks", lambda rows, rho=rho: rows.rho == rho)
+        for rho in rhos
+    ]
+    return plot_sweeps(rows, sweeps, "mcc", titles=[f"rho = {rho:g}" for rho in rhos])
+
+
+STUDY = Study(
+    name="figure8",
+    title=__doc__,
+    settings=settings,
+    run=_shapes.run,
+    results=_shapes.RESULTS,
+    table=table,
+    plot=plot,
+    n_seeds=1,
+    data=_shapes.DATA,
+)
+
+if __name__ == "__main__":
+    STUDY.main()

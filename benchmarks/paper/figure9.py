@@ -1,0 +1,43 @@
+"""Figure 9: Laplace coefficients on all factors, sparse in a weaker sense."""
+
+from benchmarks.paper import _shapes
+from benchmarks.paper._panels import plot_sweeps
+from benchmarks.paper._study import Study
+from benchmarks.paper._tables import best_alpha, by_method, summary
+
+
+def settings(full, n_seeds):
+    """Each correlation, as Figure 4 has them."""
+    levels = [
+        {"rho": rho, "support": "all", "distribution": "laplace"}
+        for rho in (_shapes.RHOS if full else (0.0, 0.9))
+    ]
+    return _shapes.sweep(full, n_seeds, levels)
+
+
+def table(rows):
+    """MCC and R at the best penalty."""
+    best = best_alpha(by_method(rows), ["rho"])
+    return summary(best, ["rho", "method", "alpha"], {"mcc": "MCC", "r": "R"})
+
+
+def plot(rows):
+    """MCC against penalty and correlation."""
+    sweeps = [("rho", "covariance rho", lambda rows: rows.rho >= 0)]
+    return plot_sweeps(rows, sweeps, "mcc")
+
+
+STUDY = Study(
+    name="figure9",
+    title=__doc__,
+    settings=settings,
+    run=_shapes.run,
+    results=_shapes.RESULTS,
+    table=table,
+    plot=plot,
+    n_seeds=1,
+    data=_shapes.DATA,
+)
+
+if __name__ == "__main__":
+    STUDY.main()
