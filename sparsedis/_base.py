@@ -478,7 +478,8 @@ channels), torch Dataset or array on disk
 
     def _warn_if_unused(self):
         unused = np.flatnonzero(self.feature_usage_ == 0)
-        if len(unused):
+        # Where nothing was trained, nothing went wrong.
+        if len(unused) and self.n_iter_:
             alpha = np.mean(getattr(self, "learned_alpha_", self.alpha))
             warnings.warn(
                 f"No head uses features {unused.tolist()} of {self.n_components}: "

@@ -180,6 +180,14 @@ class BilevelNet(NeuralNet):
         self.random_state = random_state
         super().__init__(module, train_split=None, **kwargs)
 
+    @property
+    def n_steps_(self):
+        """Steps done; those of a checkpoint, too, once a callback has loaded it."""
+        if self._n_steps is not None:
+            return self._n_steps
+        batches = (batch for epoch in self.history for batch in epoch["batches"])
+        return sum("train_loss" in batch for batch in batches)
+
     def fit_source(self, source, valid=None):
         """Train on the batches of ``source`` for ``max_iter`` steps.
 
@@ -191,7 +199,7 @@ class BilevelNet(NeuralNet):
             Where to fit and to judge heads after every epoch, for "valid_loss".
         """
         self.initialize()
-        self.n_steps_ = None
+        self._n_steps = None
         self._good = copy.deepcopy(self.module_.state_dict())
         self._batches = _repeat(source)
         self._valid = valid
@@ -214,7 +222,7 @@ class BilevelNet(NeuralNet):
                 self.history.record_batch(name, value)
             self.history.record_batch(prefix + "_loss", step["loss"].item())
             self.history.record_batch(prefix + "_batch_size", step["n_tasks"])
-            self.n_steps_ += training
+            self._n_steps += training
             self.notify("on_batch_end", batch=batch, training=training, **step)
             n_batches += 1
         if n_batches == 0:
@@ -251,7 +259,7 @@ class BilevelNet(NeuralNet):
         if self.n_steps_ % STEPS_PER_EPOCH == 0:
             # Weights that have just proved sound.
             self._good = copy.deepcopy(self.module_.state_dict())
-        record = {"usage": usage, "active": float(usage.mean())}
+        record = {"usage": usage.tolist(), "active": float(usage.mean())}
         alpha = np.mean(self.criterion_.penalty())
         record["alpha"] = float(alpha) * warmth
         step = {"loss": loss.detach(), "y_pred": None, "record": record}
@@ -301,10 +309,7 @@ class _Steps:
 
     def __iter__(self):
         net = self.net
-        if net.n_steps_ is None:
-            # Not 0 where a callback has loaded a checkpoint.
-            batches = (batch for epoch in net.history for batch in epoch["batches"])
-            net.n_steps_ = sum("train_loss" in batch for batch in batches)
+        net._n_steps = net.n_steps_
         left = net.max_iter - net.n_steps_
         return islice(net._batches, min(STEPS_PER_EPOCH, left))
 

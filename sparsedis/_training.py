@@ -1,5 +1,7 @@
 """From an estimator's parameters to a trained module."""
 
+import math
+
 import numpy as np
 import torch
 from skorch.callbacks import EarlyStopping, LRScheduler
@@ -85,8 +87,10 @@ def _record(estimator, epochs, valid):
     steps, valid_loss = [], []
     for epoch in epochs:
         mine = [step for step in epoch["batches"] if "train_loss" in step]
-        steps += mine
-        valid_loss += [np.nan] * (len(mine) - 1) + [epoch.get("valid_loss", np.nan)]
+        if mine:
+            steps += mine
+            end = epoch.get("valid_loss", np.nan)
+            valid_loss += [np.nan] * (len(mine) - 1) + [end]
     columns = {"loss": "train_loss", "alpha": "alpha", "active": "active"}
     estimator.n_iter_ = len(steps)
     estimator.history_ = {
@@ -123,7 +127,7 @@ def _make_net(estimator, module, problem, device, context, random_state):
     if estimator.lr_schedule == "cosine":
         # A function of the step alone, so that it resumes with the steps.
         def cosine(_):
-            return 0.5 + 0.5 * np.cos(np.pi * (net.n_steps_ or 0) / net.max_iter)
+            return 0.5 + 0.5 * math.cos(math.pi * net.n_steps_ / net.max_iter)
 
         schedule = LRScheduler(LambdaLR, lr_lambda=cosine, step_every="batch")
         net.set_params(callbacks=[*callbacks, ("lr_schedule", schedule)])

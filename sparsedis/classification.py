@@ -333,7 +333,7 @@ channels), torch Dataset or array on disk
         if all(len(own) < 2 for own in classes):
             raise ValueError(
                 f"{name} needs labels of at least two classes in some task; y has one "
-                f"class alone, {classes[single[0]][0]!r}."
+                f"class alone, {classes[single[0]].tolist()[0]!r}."
             )
         if single:
             names = ", ".join(str(targets.names[t]) for t in single[:5])

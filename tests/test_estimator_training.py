@@ -1,0 +1,416 @@
+"""How training is run: splits, stopping, resuming, and what can go wrong."""
+
+import warnings
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from skorch.callbacks import Callback, Checkpoint, GradientNormClipping, LoadInitState
+from torch import nn
+from torch.utils.data import TensorDataset
+
+from sparsedis import SparseMultiTaskClassifier, SparseMultiTaskRepresentation
+from sparsedis.datasets import SparseTaskModel, SparseTaskStream, make_sparse_tasks
+from sparsedis.metrics import make_disentanglement_scorer, mean_correlation_coefficient
+from sparsedis.tasks._rows import distinct_rows
+
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+
+# A few steps do not use every feature.
+pytestmark = pytest.mark.filterwarnings("ignore:No head uses features:UserWarning")
+
+
+@pytest.fixture(scope="module")
+def data():
+    return make_sparse_tasks(150, 30, n_factors=4, return_bunch=True, random_state=0)
+
+
+def linear(input_shape, n_components):
+    return nn.Linear(*input_shape, n_components)
+
+
+def quick(cls=SparseMultiTaskRepresentation, **params):
+    defaults = {"n_components": 4, "max_iter": 5, "random_state": 0, "alpha": 0.1}
+    return cls(**(defaults | params))
+
+
+# Inner and outer samples
+
+
+@pytest.mark.parametrize("gaps", [0.0, 0.3, 0.93])
+@pytest.mark.parametrize(
+    "cls", [SparseMultiTaskRepresentation, SparseMultiTaskClassifier]
+)
+def test_samples_can_be_split(data, cls, gaps):
+    Y = data.target.copy()
+    Y[np.random.RandomState(0).uniform(size=Y.shape) < gaps] = np.nan
+    if cls is SparseMultiTaskClassifier:
+        Y = np.where(np.isnan(Y), np.nan, Y > 0)
+    with warnings.catch_warnings():
+        # Few labels may be of one class.
+        warnings.filterwarnings("ignore", ".* tasks have a single class", UserWarning)
+        est = quick(cls, inner_fraction=0.5).fit(data.data, Y)
+    assert np.isfinite(est.history_["loss"]).all()
+
+
+def test_split_samples_disentangle():
+    model = SparseTaskModel(4, mixing="linear", random_state=0)
+    stream = SparseTaskStream(model, n_tasks=50, n_samples=80, random_state=0)
+    X, factors = model.sample(2000, random_state=1)
+    est = SparseMultiTaskRepresentation(
+        4, inner_fraction=0.5, encoder=linear, max_iter=300, lr=0.02, random_state=0
+    )
+    codes = est.fit_stream(stream).transform(X)
+    assert mean_correlation_coefficient(factors, codes) > 0.97
+
+
+def test_too_few_samples_to_split(data):
+    est = quick(inner_fraction=0.5)
+    y = np.full((150, 30), np.nan)
+    y[np.arange(30), np.arange(30)] = 1.0
+    with pytest.raises(ValueError, match=r"had 2 labels to learn from"):
+        est.fit(data.data, y)
+    with pytest.raises(ValueError, match="some task of step 0 must have at least 2"):
+        est.fit_stream([(data.data, y)])
+
+
+# A learned penalty
+
+
+def test_a_learned_penalty_leaves_what_does_not_generalise():
+    # Few samples and much noise: heads must be sparser than where they start.
+    model = SparseTaskModel(8, mixing="linear", random_state=0)
+    learned = {}
+    for noise in (0.0, 3.0):
+        stream = SparseTaskStream(
+            model, n_tasks=40, n_samples=30, noise_ratio=noise, random_state=0
+        )
+        est = SparseMultiTaskRepresentation(
+            8,
+            alpha=0.2,
+            learn_alpha=True,
+            inner_fraction=0.5,
+            encoder=Fixed(),
+            normalization=None,
+            max_iter=150,
+            lr=0.05,
+            random_state=0,
+        )
+        est.fit_stream(stream)
+        learned[noise] = est.learned_alpha_
+        np.testing.assert_allclose(est.history_["alpha"][0], 0.2, rtol=1e-3)
+    assert learned[0.0] < 0.1 < 0.3 < learned[3.0]
+    # New heads use it.
+    X, _ = model.sample(100, random_state=0)
+    y = np.random.RandomState(0).normal(size=100)
+    assert est.adapt(X, y).alpha_[0] == pytest.approx(
+        est.adapt(X, y, alpha=learned[3.0]).alpha_[0]
+    )
+
+
+class Fixed(nn.Module):
+    """The inputs, of a weight that hardly matters."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, rows):
+        return rows + 0.0 * self.scale
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"inner_fraction": 0.5, "alpha_mode": "absolute"},
+        {"inner_fraction": 0.5, "alpha": np.full(30, 0.1)},
+    ],
+)
+def test_a_penalty_that_cannot_be_learned(data, params):
+    with pytest.raises(ValueError, match="learn_alpha=True needs inner_fraction"):
+        quick(learn_alpha=True, **params).fit(data.data, data.target)
+
+
+# Stopping and resuming
+
+
+def test_early_stopping_keeps_the_best_weights(data):
+    # More weights than samples: training soon makes things worse.
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(120, 30))
+    Y = X[:, :2] @ rng.normal(size=(2, 40)) + 3 * rng.normal(size=(120, 40))
+    params = {"n_components": 8, "max_iter": 400, "lr": 0.01}
+    est = quick(early_stopping=True, n_iter_no_change=3, **params).fit(X, Y)
+    valid = est.history_["valid_loss"]
+    ends = np.flatnonzero(~np.isnan(valid))
+    np.testing.assert_array_equal(ends, np.arange(19, est.n_iter_, 20))
+    assert est.n_iter_ < 400
+    assert len(ends) - 1 - np.argmin(valid[ends]) == 3
+    # The weights are those after the best epoch: training stopped there, by hand.
+    best = ends[np.argmin(valid[ends])] + 1
+
+    class Stop(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            if net.n_steps_ == best:
+                raise KeyboardInterrupt
+
+    by_hand = quick(early_stopping=True, callbacks=[Stop()], **params).fit(X, Y)
+    np.testing.assert_allclose(est.transform(X), by_hand.transform(X), atol=1e-6)
+
+
+def test_early_stopping_in_every_form_of_labels(data):
+    for gaps in (0.0, 0.9):
+        Y = data.target.copy()
+        Y[np.random.RandomState(0).uniform(size=Y.shape) < gaps] = np.nan
+        est = quick(early_stopping=True, max_iter=45).fit(data.data, Y)
+        assert np.isfinite(est.history_["valid_loss"][[19, 39, 44]]).all()
+        classes = np.where(np.isnan(Y), np.nan, Y > 0)
+        est = quick(SparseMultiTaskClassifier, early_stopping=True, max_iter=25)
+        est.fit(data.data, classes)
+        assert np.isfinite(est.history_["valid_loss"][[19, 24]]).all()
+
+
+def test_too_few_rows_to_validate(data):
+    Y = np.full((20, 20), np.nan)
+    Y[np.arange(20), np.arange(20)] = 1.0
+    with pytest.raises(ValueError, match=r"validation_fraction=0.1 of 20 rows leaves"):
+        quick(early_stopping=True).fit(data.data[:20], Y)
+
+
+def test_training_resumes_from_a_checkpoint(data, tmp_path):
+    def make(**params):
+        checkpoint = Checkpoint(monitor=None, dirname=str(tmp_path))
+        callbacks = [checkpoint, LoadInitState(checkpoint)]
+        return quick(max_iter=60, callbacks=callbacks + params.pop("extra", []))
+
+    class Kill(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            if net.n_steps_ == 40:
+                raise RuntimeError("power failure")
+
+    rates = []
+
+    class Rate(Callback):
+        def on_batch_begin(self, net, **kwargs):
+            rates.append(net.optimizer_.param_groups[0]["lr"])
+
+    with pytest.raises(RuntimeError, match="power failure"):
+        make(extra=[Kill()]).fit(data.data, data.target)
+    est = make(extra=[Rate()]).fit(data.data, data.target)
+    # All the steps are there, and the last twenty were done now, at their rates.
+    assert est.n_iter_ == len(est.history_["loss"]) == 60
+    expected = 4e-3 * (0.5 + 0.5 * np.cos(np.pi * np.arange(40, 60) / 60))
+    np.testing.assert_allclose(rates[-20:], expected)
+    assert len(rates) == 20
+    whole = quick(max_iter=60).fit(data.data, data.target)
+    np.testing.assert_array_equal(
+        est.history_["loss"][:40], whole.history_["loss"][:40]
+    )
+    # Once done, there is nothing left to do.
+    rates.clear()
+    again = make(extra=[Rate()]).fit(data.data, data.target)
+    assert not rates
+    np.testing.assert_array_equal(again.transform(data.data), est.transform(data.data))
+
+
+def test_a_warm_start_goes_on(data):
+    est = quick(warm_start=True, max_iter=20, lr_schedule="constant", alpha_warmup=0.0)
+    first = est.fit(data.data, data.target).history_["loss"]
+    second = est.fit(data.data, data.target).history_["loss"]
+    assert second[0] == pytest.approx(first[-1], rel=0.1)
+    assert second[0] < first[0] / 5
+    cold = clone(est).fit(data.data, data.target)
+    np.testing.assert_array_equal(cold.history_["loss"], first)
+    with pytest.raises(ValueError, match=r"X has 3 features, but .* expecting 4"):
+        est.fit(data.data[:, :3], data.target)
+
+
+# Gradients and numbers
+
+
+def test_gradients_can_be_clipped(data):
+    norms = []
+
+    class Norm(Callback):
+        def on_grad_computed(self, net, named_parameters, **kwargs):
+            total = sum(p.grad.square().sum() for _, p in named_parameters)
+            norms.append(float(total) ** 0.5)
+
+    callbacks = [GradientNormClipping(0.01), Norm()]
+    quick(callbacks=callbacks).fit(data.data, data.target)
+    assert len(norms) == 5
+    np.testing.assert_allclose(norms, 0.01, rtol=1e-3)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_encoder_alone_computes_in_bfloat16(data, device):
+    seen = []
+
+    class Encoder(nn.Linear):
+        def forward(self, rows):
+            features = super().forward(rows)
+            seen.append((features.dtype, self.training, self.weight.dtype))
+            return features
+
+    def make(input_shape, n_components):
+        return Encoder(*input_shape, n_components)
+
+    est = quick(encoder=make, precision="bfloat16", device=device)
+    est.fit(data.data, data.target)
+    assert {entry[:2] for entry in seen} == {
+        (torch.bfloat16, True),
+        (torch.float32, False),
+        (torch.float64, False),
+    }
+    assert all(dtype == torch.float32 for _, training, dtype in seen if training)
+    plain = quick(encoder=make, device=device).fit(data.data, data.target)
+    np.testing.assert_allclose(est.history_["loss"], plain.history_["loss"], rtol=0.05)
+
+
+class Explodes(nn.Linear):
+    """Returns NaN from the 31st step on."""
+
+    steps = 0
+
+    def forward(self, rows):
+        self.steps += self.training
+        explodes = self.training and self.steps > 30
+        return super().forward(rows) + (torch.nan if explodes else 0.0)
+
+
+@pytest.mark.parametrize("form", ["table", "stream"])
+def test_after_a_loss_that_is_not_finite_the_last_good_weights_stand(data, form):
+    X, Y = data.data, data.target
+    est = quick(
+        encoder=lambda shape, k: Explodes(*shape, k),
+        max_iter=100,
+        lr_schedule="constant",
+        alpha_warmup=0.0,
+    )
+    arguments = {"table": (X, Y), "stream": ([(X, Y)],)}[form]
+    method = {"table": "fit", "stream": "fit_stream"}[form]
+    with pytest.raises(ValueError, match=r"at step 30: lower lr \(now 0.004\), clip"):
+        getattr(est, method)(*arguments)
+    codes = est.transform(X)
+    assert np.isfinite(codes).all()
+    # They are those of the beginning of the epoch.
+    before = clone(est).set_params(max_iter=20)
+    expected = getattr(before, method)(*arguments).transform(X)
+    np.testing.assert_allclose(codes, expected, atol=1e-5)
+    with pytest.raises(AttributeError, match="a fit that failed leaves none"):
+        est.predict(X)
+    assert est.adapt(X, Y).coef_.shape == (30, 4)
+
+
+class Detached(nn.Linear):
+    def forward(self, rows):
+        return super().forward(rows).detach()
+
+
+def test_an_encoder_without_gradient(data):
+    with pytest.raises(ValueError, match="features without a gradient"):
+        quick(encoder=lambda shape, k: Detached(*shape, k)).fit(data.data, data.target)
+
+
+def test_penalties_that_do_not_fit(data):
+    X, Y = data.data, data.target
+    for params, message in [
+        ({"alpha": np.full(3, 0.1)}, r"one for each of the 30 tasks, got shape \(3,\)"),
+        ({"alpha": np.append(np.full(29, 0.1), 1.5)}, r"in \(0, 1\] .* got 1.5"),
+        ({"alpha": np.full(30, -0.1), "alpha_mode": "absolute"}, "not negative"),
+        ({"penalty_at": "outer", "penalty": "l2"}, "goes with penalty='l1'"),
+        ({"learn_alpha": True, "inner_fraction": 0.5, "alpha": 1.0}, "below 1"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            quick(**params).fit(X, Y)
+    with pytest.raises(ValueError, match="alpha must be a number in fit_stream"):
+        quick(alpha=np.full(30, 0.1)).fit_stream([(X, Y)])
+
+
+# Inputs that do not fit in memory
+
+
+@pytest.mark.parametrize("kind", ["memory map", "hdf5", "dataset"])
+def test_inputs_are_read_on_demand(data, kind, tmp_path):
+    # In memory, rows are put in an order of their own.
+    order, _ = distinct_rows(data.data)
+    X, Y = data.data[order].astype(np.float32), data.target[order]
+    if kind == "memory map":
+        np.save(tmp_path / "x.npy", X)
+        lazy = np.load(tmp_path / "x.npy", mmap_mode="r")
+    elif kind == "hdf5":
+        with h5py.File(tmp_path / "x.h5", "w") as file:
+            file["x"] = X
+        lazy = h5py.File(tmp_path / "x.h5")["x"]
+    else:
+        lazy = TensorDataset(torch.from_numpy(X))
+    expected = quick().fit(X, Y)
+    est = quick().fit(lazy, Y)
+    np.testing.assert_array_equal(est.transform(lazy), expected.transform(X))
+    np.testing.assert_array_equal(est.predict(lazy), expected.predict(X))
+    assert est.score(lazy, Y) == expected.score(X, Y)
+    assert est.n_features_in_ == 4
+    if kind == "hdf5":
+        lazy.file.close()
+
+
+# Model selection
+
+
+def test_a_search_on_two_processes_finds_what_one_does(data):
+    grid = {"alpha": [0.1, 0.5]}
+    with config_context(enable_metadata_routing=True):
+        searches = [
+            GridSearchCV(
+                quick(),
+                grid,
+                scoring={"mcc": make_disentanglement_scorer("mcc"), "r2": _r2},
+                refit="mcc",
+                cv=2,
+                n_jobs=n_jobs,
+            ).fit(data.data, data.target, factors=data.factors)
+            for n_jobs in (1, 2)
+        ]
+    one, two = searches
+    assert one.best_params_ == two.best_params_
+    for key in ("mean_test_mcc", "mean_test_r2"):
+        np.testing.assert_array_equal(one.cv_results_[key], two.cv_results_[key])
+    np.testing.assert_array_equal(one.best_estimator_.coef_, two.best_estimator_.coef_)
+
+
+def _r2(estimator, X, y):
+    return estimator.score(X, y)
+
+
+def test_a_search_shows_its_progress(data, capsys):
+    from sklearn.callback import ProgressBar
+
+    search = GridSearchCV(quick(max_iter=40), {"alpha": [0.1, 0.5]}, cv=2)
+    search.set_callbacks(ProgressBar())
+    search.fit(data.data, data.target)
+    shown = capsys.readouterr().out
+    assert "GridSearchCV" in shown
+    assert "SparseMultiTaskRepresentation" in shown
+
+
+def test_identifiability_of_the_heads(data):
+    est = quick(encoder="identity", normalization=None, alpha=0.4)
+    Y = data.target.copy()
+    est.fit(data.factors, Y)
+    report = est.identifiability(random_state=0)
+    np.testing.assert_array_equal(report.supports, est.support_)
+    assert report.verdict in ("holds", "undecidable")
+    alone = est.adapt(data.factors, Y[:, :1])
+    assert alone.identifiability(random_state=0).verdict == "fails"
+
+
+def test_features_have_names(data):
+    est = quick().set_output(transform="pandas").fit(data.data, data.target)
+    names = [f"sparsemultitaskrepresentation{j}" for j in range(4)]
+    assert est.transform(data.data).columns.tolist() == names
+    assert est.get_feature_names_out().tolist() == names
