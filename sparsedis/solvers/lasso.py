@@ -19,6 +19,8 @@ from sparsedis.solvers.ridge import solve_ridge
 # Where the active-set iteration finds the solution at all it does so in a handful of
 # steps; past these it cycles, and smoothing takes over.
 _MAX_ACTIVE_SET = 12
+# Tasks that have to be done before it pays to copy the others.
+_MANY = 100
 
 
 def solve_lasso(gram, corr, y_sq, alpha, l2, *, start=None, tol=1e-12, max_iter=1000):
@@ -60,9 +62,11 @@ def solve_lasso(gram, corr, y_sq, alpha, l2, *, start=None, tol=1e-12, max_iter=
     info : SolverInfo
     """
     problem = _Normalised(gram, corr, alpha, l2)
+    reach = problem.corr
     if start is not None:
         start = start.unsqueeze(-1) / problem.scale
-    v, n_iter = _active_set(problem, start)
+        reach = start + problem.descent(start)
+    v, n_iter = _active_set(problem, reach)
     w = (v * problem.scale).squeeze(-1)
     gap = lasso_gap(w, gram, corr, y_sq, alpha, l2)
 
@@ -148,25 +152,40 @@ class _Normalised:
         self.penalty = alpha[:, None, None] * scale
         self.scale = scale
 
+    def take(self, at):
+        """The same for some of the tasks."""
+        part = object.__new__(_Normalised)
+        for name, value in vars(self).items():
+            setattr(part, name, value[at])
+        return part
+
     def descent(self, v):
         return torch.baddbmm(self.corr, self.hessian, v, alpha=-1)
 
 
-def _active_set(problem, start):
+def _active_set(problem, reach):
     """Semismooth Newton; the last iterate of each task may be far off, or NaN."""
-    signs, upper, lower = None, problem.penalty, -problem.penalty
-    reach = problem.corr if start is None else start + problem.descent(start)
-    n_iter = torch.ones(len(reach), 1, dtype=torch.long, device=reach.device)
+    v, signs = reach, None
+    upper, lower = problem.penalty, -problem.penalty
+    n_iter = torch.ones(len(reach), dtype=torch.long, device=reach.device)
     for _ in range(_MAX_ACTIVE_SET):
         last, signs = signs, (reach - reach.clamp(lower, upper)).sign()
         if last is not None:
-            if torch.equal(signs, last):
+            moved = (signs != last).flatten(1).any(-1)
+            n_moved = int(moved.sum())
+            if n_moved == 0:
                 break
-            n_iter += (signs != last).any(1)
+            if len(reach) - n_moved > max(_MANY, n_moved):
+                # Most are done: go on without them.
+                at = moved.nonzero().flatten()
+                v = v * (v.sign() == signs)
+                v[at], more = _active_set(problem.take(at), reach[at])
+                return v, n_iter.index_add(0, at, more)
+            n_iter += moved
         rhs = torch.addcmul(problem.corr, upper, signs, value=-1)
         v = solve_active(problem.hessian, rhs, signs.abs())
         reach = v + problem.descent(v)
-    return v * (v.sign() == signs), n_iter.squeeze(-1)
+    return v * (v.sign() == signs), n_iter
 
 
 def _take(part, at):

@@ -95,6 +95,20 @@ def test_a_task_is_solved_alike_alone_and_among_others(problem):
         assert_allclose(*merged, atol=1e-10)
 
 
+def test_tasks_that_take_longer_go_on_without_the_others(problem):
+    *_, gram_form = problem
+    w, info = solve_lasso(*gram_form)
+    # The longest of those in which the active sets do not cycle, and so many easy ones
+    # that it is left alone.
+    hardest = int(info.n_iter.where(info.n_iter < 10, torch.tensor(0)).argmax())
+    easy = info.n_iter == info.n_iter.min()
+    tasks = [*easy.nonzero().flatten().tolist() * 200, hardest]
+    many, many_info = solve_lasso(*(part[tasks] for part in gram_form))
+    assert_allclose(many, w[tasks], atol=1e-12)
+    assert many_info.n_iter.tolist() == info.n_iter[tasks].tolist()
+    assert info.n_iter[hardest] > info.n_iter.min() + 1
+
+
 def test_no_iterations_give_a_finite_point_with_its_own_gap(problem):
     *_, gram_form = problem
     w, info = solve_lasso(*gram_form, tol=0.0, max_iter=0)
