@@ -3,7 +3,7 @@
 import torch
 
 from sparsedis.solvers._saddle import SaddlePoint
-from sparsedis.solvers._svm_polish import polish
+from sparsedis.solvers._svm_polish import EXACT, polish
 
 # Below this relative gap the active set is guessed, and the problem solved on it.
 _POLISH = 1e-6
@@ -11,7 +11,7 @@ _POLISH = 1e-6
 _PATIENCE = 15
 
 
-def interior_point(model, simplices, X, *, tol, max_iter, exact, emit):
+def interior_point(model, simplices, X, *, tol, max_iter, emit):
     """Run all tasks until each is solved.
 
     Parameters
@@ -29,9 +29,6 @@ def interior_point(model, simplices, X, *, tol, max_iter, exact, emit):
         Duality gap, relative to the objective at zero.
 
     max_iter : int
-
-    exact : float
-        Gap of a solution on the right active set.
 
     emit : callable
         ``(tasks, n_iter, solution)``: called with the indices of tasks that leave.
@@ -65,10 +62,10 @@ def interior_point(model, simplices, X, *, tol, max_iter, exact, emit):
         if bool(ready.all() | (ready & (spent | (gap <= target))).any()):
             index = ready.nonzero().flatten()
             part = simplices.take(index)
-            solution = polish(model, part, beta, z, alpha, index, exact=exact)
+            solution = polish(model, part, beta, z, alpha, index)
             solution.gap += model.excess(index, solution, part) / part.total
             # An interior point that is good enough stays for its active set to show.
-            leaves = solution.gap <= torch.where(gap <= target, target, exact)[index]
+            leaves = solution.gap <= torch.where(gap <= target, target, EXACT)[index]
             leaves |= spent[index]
             _emit(emit, held, at[index], n_iter, leaves, solution)
             keep = torch.ones_like(ready)

@@ -6,6 +6,8 @@ import torch
 
 from sparsedis.solvers._saddle import SaddlePoint
 
+# Gap, relative to the objective at zero, of a solution on the right active set.
+EXACT = 1e-13
 _ROUNDS = 7
 _ROUNDING = 1e-15
 
@@ -53,7 +55,7 @@ class Solution:
         )
 
 
-def polish(model, simplices, beta, z, alpha, index, *, exact):
+def polish(model, simplices, beta, z, alpha, index):
     """Solve on the active set that interior points suggest, and correct it.
 
     On the right active set this is Newton's method on smooth equations, which ends at
@@ -69,8 +71,6 @@ def polish(model, simplices, beta, z, alpha, index, *, exact):
     alpha : tensor of shape (n_tasks, m) or None
     index : tensor of int
         The tasks to polish, among those of model, beta, z and alpha.
-    exact : float
-        Relative gap at which to stop; from 1e-12 on down, one step later.
 
     Returns
     -------
@@ -104,9 +104,8 @@ def polish(model, simplices, beta, z, alpha, index, *, exact):
         best = best.replace(solution, better)
         if last:
             break
-        last = bool((best.gap <= exact).all())
-        if last and exact > 1e-12:
-            break
+        # The gap is the square of the errors of solution and gradient: one step more.
+        last = bool((best.gap <= EXACT).all())
         # Leave the face where beta is negative; join where a score stands out.
         raised = simplices.cost + simplices.expand(simplices.lift(rows.scores(), alpha))
         level = (beta * raised).sum(-1, keepdim=True)

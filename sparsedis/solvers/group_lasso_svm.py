@@ -160,8 +160,6 @@ class _Batch:
         self.gap = weight.new_zeros(len(y))
         self.n_iter = torch.zeros(len(y), dtype=torch.long, device=Z.device)
         self.gram = None
-        # The last digits are for those who have them.
-        self.exact = 1e-13 if Z.dtype == weight.dtype else 1e-11
 
     def solve_null(self, at):
         """Intercepts of tasks with W = 0."""
@@ -277,7 +275,6 @@ class _Batch:
             start,
             tol=self.tol,
             max_iter=self.max_iter,
-            exact=self.exact,
             emit=emit,
         )
 
