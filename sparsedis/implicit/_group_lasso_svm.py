@@ -160,10 +160,7 @@ def group_lasso_svm(
     """
     check_limits(tol, max_iter)
     tasks, labels, weight, n_classes = _read(Z, y, n_classes, mask, sample_weight)
-    l1, l2 = tasks.parameter(l1, "l1"), tasks.parameter(l2, "l2")
-    if bool((l2 <= 0).any()):
-        t = int((l2 <= 0).nonzero()[0])
-        raise ValueError(f"l2 must be positive, got 0{tasks._where(t)}.")
+    l1, l2 = tasks.parameter(l1, "l1"), tasks.parameter(l2, "l2", positive=True)
 
     def solve(Z, l1, l2):
         return solve_group_lasso_svm(

@@ -44,7 +44,7 @@ class Tasks:
     dtype: torch.dtype
     target: str = "y"
 
-    def parameter(self, value, name, *, minimum=0.0):
+    def parameter(self, value, name, *, positive=False):
         """Read a penalty: a number, or one per task, finite and not negative."""
         if isinstance(value, float):
             # By itself torch reads a number as float32.
@@ -59,12 +59,13 @@ class Tasks:
                 f"{name} must be a number or one per task, of shape "
                 f"{tuple(self.batch_shape)}; got shape {tuple(value.shape)}."
             ) from None
+        low, high = _range(value)
         # NaN passes no comparison.
-        if not all(minimum <= bound < math.inf for bound in _range(value)):
-            bad = ~(torch.isfinite(value) & (value >= minimum))
-            t = int(bad.nonzero()[0])
+        if not (low >= 0 and high < math.inf and (low > 0 or not positive)):
+            good = torch.isfinite(value) & (value > 0 if positive else value >= 0)
+            t = int((~good).nonzero()[0])
             raise ValueError(
-                f"{name} must be finite and >= {minimum:g}, got "
+                f"{name} must be finite and {'>' if positive else '>='} 0, got "
                 f"{float(value[t].detach()):g}{self._where(t)}."
             )
         return value

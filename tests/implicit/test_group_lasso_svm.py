@@ -352,55 +352,6 @@ def test_solutions_are_freed_without_the_garbage_collector():
         gc.enable()
 
 
-def _nan(Z):
-    Z = Z.clone()
-    Z[1, 3, 2] = float("nan")
-    return Z
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"Z": _nan}, "Z must be finite; it holds NaN or inf for task 1"),
-        ({"Z": lambda Z: Z.long()}, "Z must be a tensor of a floating dtype"),
-        ({"Z": lambda Z: Z[:, :8]}, "y must have shape"),
-        ({"y": lambda y: y.double() + 0.5}, "y must hold whole numbers"),
-        ({"y": lambda y: torch.where(y == 0, -1, y)}, "y must hold labels from 0 to"),
-        (
-            {"n_classes": lambda _: 2},
-            "labels from 0 to 1; those of task 0 go from 0 to 2",
-        ),
-        ({"n_classes": lambda _: 1}, "n_classes must be an int of at least 2"),
-        ({"l1": lambda _: torch.tensor([1.0, -1.0])}, "l1 must be finite.* for task 1"),
-        ({"l1": lambda _: float("inf")}, "l1 must be finite"),
-        (
-            {"l2": lambda _: torch.tensor([1.0, 0.0])},
-            "l2 must be positive.* for task 1",
-        ),
-        ({"l2": lambda _: -1.0}, "l2 must be finite and >= 0"),
-        ({"l2": lambda _: torch.ones(3)}, "l2 must be a number or one per task"),
-        (
-            {"mask": lambda _: torch.tensor([[1], [0]]).bool().expand(2, 10)},
-            "mask leaves task 1",
-        ),
-        ({"mask": lambda _: torch.ones(2, 9).bool()}, "mask must have shape"),
-        (
-            {"sample_weight": lambda _: torch.tensor(-1.0).expand(10)},
-            "sample_weight must be",
-        ),
-        ({"tol": lambda _: -1.0}, "tol must be a number of at least 0"),
-        ({"max_iter": lambda _: 2.5}, "max_iter must be an int of at least 0"),
-    ],
-)
-def test_bad_input(change, message):
-    Z, y = make_tasks()
-    arguments = {"Z": Z, "y": y, "l1": 1.0, "l2": 1.0}
-    for name, make in change.items():
-        arguments[name] = make(arguments.get(name))
-    with pytest.raises(ValueError, match=message):
-        group_lasso_svm(**arguments)
-
-
 def test_values_outside_of_the_mask_do_not_matter():
     Z, y = make_tasks()
     mask = torch.ones(2, 10, dtype=torch.bool)

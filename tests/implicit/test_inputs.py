@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from sparsedis.implicit import (
+    group_lasso_svm,
+    group_lasso_svm_l1_max,
     lasso,
     lasso_alpha_max,
     logistic,
@@ -14,8 +16,19 @@ from sparsedis.implicit import (
     ridge_alpha_max,
 )
 
-LAYERS = (lasso, ridge, logistic)
-ALPHA_MAX = (lasso_alpha_max, ridge_alpha_max, logistic_alpha_max)
+
+def svm(Z, y, alpha, *, l1=None, l2=1.0, **how):
+    """The SVM with its penalties where the other layers have theirs."""
+    return group_lasso_svm(Z, y, alpha if l1 is None else l1, l2, **how)
+
+
+LAYERS = (lasso, ridge, logistic, svm)
+ALPHA_MAX = (
+    lasso_alpha_max,
+    ridge_alpha_max,
+    logistic_alpha_max,
+    group_lasso_svm_l1_max,
+)
 
 
 def make_tasks():
@@ -101,10 +114,10 @@ def test_bad_data_for_alpha_max(alpha_max, case):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (-0.1, "must be finite and >= 0, got -0.1 for task 0"),
-        (torch.tensor([0.1, 0.1, -2.0]), "must be finite and >= 0, got -2 for task 2"),
-        (float("nan"), "must be finite and >= 0, got nan"),
-        (float("inf"), "must be finite and >= 0, got inf"),
+        (-0.1, "must be finite and >=? 0, got -0.1 for task 0"),
+        (torch.tensor([0.1, 0.1, -2.0]), "must be finite and >=? 0, got -2 for task 2"),
+        (float("nan"), "must be finite and >=? 0, got nan"),
+        (float("inf"), "must be finite and >=? 0, got inf"),
         (
             torch.ones(2),
             r"must be a number or one per task, of shape \(3,\); got shape \(2,\)",
@@ -123,12 +136,20 @@ def test_bad_data_for_alpha_max(alpha_max, case):
         (multitask_lasso, Y[..., None], "l2"),
         (logistic, Y > 0, "alpha"),
         (logistic, Y > 0, "l2"),
+        (svm, Y > 0, "l1"),
+        (svm, Y > 0, "l2"),
     ],
 )
 def test_bad_penalty(layer, target, name, value, message):
     penalties = {"alpha": 0.1, name: value}
     with pytest.raises(ValueError, match=f"{name} {message}"):
         layer(Z, target, **penalties)
+
+
+def test_l2_of_the_svm_must_not_be_zero():
+    l2 = torch.tensor([1.0, 0.0, 1.0])
+    with pytest.raises(ValueError, match="l2 must be finite and > 0, got 0 for task 1"):
+        group_lasso_svm(Z, Y > 0, 0.1, l2)
 
 
 @pytest.mark.parametrize("layer", [lasso, ridge])
@@ -140,7 +161,7 @@ def test_integer_targets_are_refused(layer):
 @pytest.mark.parametrize("layer", LAYERS)
 def test_a_single_task_is_not_numbered(layer):
     target = Y[0].sign().clamp_min(0)
-    with pytest.raises(ValueError, match=r"alpha must be .* got -1\."):
+    with pytest.raises(ValueError, match=r"(alpha|l1) must be .* got -1\."):
         layer(Z[0], target, -1.0)
     with pytest.raises(ValueError, match=r"it holds NaN or inf\."):
         layer(Z[0] / 0, target, 1.0)
@@ -148,7 +169,13 @@ def test_a_single_task_is_not_numbered(layer):
 
 @pytest.mark.parametrize(
     ("layer", "target"),
-    [(lasso, Y), (ridge, Y), (multitask_lasso, Y[..., None]), (logistic, Y > 0)],
+    [
+        (lasso, Y),
+        (ridge, Y),
+        (multitask_lasso, Y[..., None]),
+        (logistic, Y > 0),
+        (svm, Y > 0),
+    ],
 )
 def test_bad_limits(layer, target):
     for tol in (-1.0, float("nan"), "tight"):
@@ -207,18 +234,23 @@ LABELS = (Y > 0).int()
         (LABELS, 2.5, r"n_classes must be an int of at least 2, got 2\.5"),
     ],
 )
-def test_bad_labels(target, n_classes, message):
+@pytest.mark.parametrize(
+    ("layer", "alpha_max"),
+    [(logistic, logistic_alpha_max), (svm, group_lasso_svm_l1_max)],
+)
+def test_bad_labels(layer, alpha_max, target, n_classes, message):
     with pytest.raises(ValueError, match=message):
-        logistic(Z, target, 0.1, n_classes=n_classes)
+        layer(Z, target, 0.1, n_classes=n_classes)
     with pytest.raises(ValueError, match=message):
-        logistic_alpha_max(Z, target, n_classes=n_classes)
+        alpha_max(Z, target, n_classes=n_classes)
 
 
+@pytest.mark.parametrize("layer", [logistic, svm])
 @pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int64, torch.float32])
-def test_labels_may_come_in_any_dtype(dtype):
-    expected = logistic(Z, LABELS, 0.01)
+def test_labels_may_come_in_any_dtype(layer, dtype):
+    expected = layer(Z, LABELS, 0.01)
     assert expected.any()
-    assert torch.equal(logistic(Z, LABELS.to(dtype), 0.01), expected)
+    assert torch.equal(layer(Z, LABELS.to(dtype), 0.01), expected)
 
 
 def test_celer_says_what_it_lacks():
