@@ -1,0 +1,174 @@
+"""Newton systems of a group Lasso SVM, reduced to the coefficients."""
+
+import torch
+
+# Rows of a Gram matrix that are computed at a time.
+_STRIP = 256
+# Passes of iterative refinement, and how far each brings the residual down.
+_PASSES = 2
+_REDUCTION = 1e-6
+_MAX_CG = 60
+
+
+class PrimalSystem:
+    """Newton systems of one problem, factorised for several right-hand sides.
+
+    With ``R`` the features times the weights of the samples, ``C`` the curvature of the
+    simplices (one block per sample) and ``P`` that of the penalty (one block per
+    feature), a step solves
+
+        P w - R'x = g,        C x + R w = r,
+
+    by Cholesky of ``K = P + R' C^-1 R``, which is as large as there are coefficients,
+    however many samples there are. The block of a sample in C^-1 is the Laplacian of a
+    graph on the classes, ``sum_kl d_k d_l / sum(d) (e_k - e_l)(e_k - e_l)'``, so that K
+    is made of one weighted Gram matrix of the features per pair of classes.
+
+    Of a pair most samples soon have next to no weight. They are left out as far as
+    they are small against P; what that changes is caught up with by conjugate
+    gradients on the full system.
+
+    Parameters
+    ----------
+    R : tensor of shape (n_samples, q)
+        Any columns after those that P is for are intercepts, not penalised.
+    d : tensor of shape (n_samples, n_classes)
+        Inverse of the diagonal of C, on all classes; positive.
+    basis : tensor of shape (n_classes, m)
+        Orthonormal basis of the vectors that sum to zero.
+    penalty : tuple of tensors (a, b, direction)
+        ``P_j = a_j I + b_j u_j u_j'``, of shapes (k,), (k,) and (m, k): ``u_j`` is a
+        column of the direction, b not positive.
+    """
+
+    def __init__(self, R, d, basis, penalty):
+        self.R, self.d, self.basis, self.penalty = R, d, basis, penalty
+        self.total = d.sum(-1, keepdim=True)
+        self.stiffest = d.argmax(-1, keepdim=True)
+        K = self._assemble()
+        diagonal = K.diagonal()
+        self.scale = torch.where(diagonal > 0, diagonal, 1.0).rsqrt()
+        K *= self.scale
+        K *= self.scale.unsqueeze(-1)
+        self.factor = _factorise(K)
+
+    def solve(self, r, g, balance=None):
+        """Solve for one right-hand side.
+
+        Parameters
+        ----------
+        r : tensor of shape (n_samples, n_classes)
+            Any multiple of the ones may be added to a row; the entry with the largest
+            ``d`` should be no larger than it has to be.
+        g : tensor of shape (m, k)
+        balance : tensor of shape (m,), default=None
+            What ``R'x`` has to be for intercepts.
+
+        Returns
+        -------
+        x : tensor of shape (n_samples, n_classes)
+        w : tensor of shape (m, k)
+        a : tensor of shape (m,) or None
+            Steps of the intercepts.
+        """
+        k = g.shape[1]
+        w = r.new_zeros(self.basis.shape[1], self.R.shape[1])
+        for _ in range(_PASSES):
+            # What is large has to cancel sample by sample, before it is multiplied out.
+            x = self._relax(r - self._push(w))
+            residual = self._pull(x)
+            residual[:, :k] += g - self._penalise(w[:, :k])
+            if balance is not None:
+                residual[:, -1] -= balance
+            w += self._conjugate_gradients(residual)
+        x = self._relax(r - self._push(w))
+        return x, w[:, :k], None if balance is None else w[:, -1]
+
+    def _assemble(self):
+        (n_classes, m), q = self.basis.shape, self.R.shape[1]
+        first, second = torch.tril_indices(n_classes, n_classes, -1)
+        weight = self.d[:, first] * self.d[:, second] / self.total
+        keep = self._matters(weight)
+        grams = self.R.new_empty(len(first), q, q)
+        for pair, gram in enumerate(grams):
+            rows = keep[:, pair]
+            part = self.R[rows] * weight[rows, pair].sqrt().unsqueeze(-1)
+            for start in range(0, q, _STRIP):
+                stop = min(q, start + _STRIP)
+                gram[start:stop, :stop] = part[:, start:stop].T @ part[:, :stop]
+                gram[:start, start:stop] = gram[start:stop, :start].T
+        apart = (self.basis[first] - self.basis[second]).T
+        mix = (apart[:, None] * apart).flatten(0, 1)
+        K = self.R.new_empty(m, q, m, q)
+        for start in range(0, q, _STRIP):
+            part = grams[:, start : start + _STRIP]
+            blocks = (mix @ part.flatten(1)).view(m, m, -1, q)
+            K[:, start : start + _STRIP] = blocks.permute(0, 2, 1, 3)
+        a, b, direction = self.penalty
+        blocks = torch.diag_embed(a.expand(m, -1).T).permute(1, 2, 0)
+        blocks = blocks + b * direction[:, None] * direction
+        K.diagonal(dim1=1, dim2=3)[..., : len(a)].add_(blocks)
+        return K.view(m * q, m * q)
+
+    def _matters(self, weight):
+        """Samples that a pair of classes needs, (n_samples, n_pairs) of bool."""
+        a, b, _ = self.penalty
+        load = weight * self.R.square().mean(-1, keepdim=True)
+        floor = (a + b).amin() if len(a) else 0.0
+        ordered = load.flatten().sort().values
+        dropped = int((ordered.cumsum(0) <= floor).sum())
+        return load > (ordered[dropped - 1] if dropped else -1.0)
+
+    def _relax(self, r):
+        """``C^-1 r``, each row of which sums to zero."""
+        level = (self.d * r).sum(-1, keepdim=True) / self.total
+        x = ((r - level) * self.d).scatter_(1, self.stiffest, 0.0)
+        # To full precision, what the others leave.
+        return x.scatter_(1, self.stiffest, -x.sum(-1, keepdim=True))
+
+    def _pull(self, x):
+        return self.basis.T @ (x.T @ self.R)
+
+    def _push(self, w):
+        return (self.R @ w.T) @ self.basis.T
+
+    def _penalise(self, w):
+        a, b, direction = self.penalty
+        return a * w + b * (direction * w).sum(0) * direction
+
+    def _precondition(self, residual):
+        x = (self.scale * residual.flatten()).unsqueeze(-1)
+        x = torch.cholesky_solve(x, self.factor).squeeze(-1)
+        return (self.scale * x).view(residual.shape)
+
+    def _conjugate_gradients(self, residual):
+        k = len(self.penalty[0])
+        w, p, energy, aim = torch.zeros_like(residual), 0.0, 1.0, None
+        for _ in range(_MAX_CG):
+            y = self._precondition(residual)
+            previous, energy = energy, float((residual * y).sum())
+            aim = _REDUCTION * energy if aim is None else aim
+            p = y + (energy / previous) * p
+            if not energy > 0:
+                break
+            Kp = self._pull(self._relax(self._push(p)))
+            Kp[:, :k] += self._penalise(p[:, :k])
+            length = energy / float((p * Kp).sum())
+            w += length * p
+            residual = residual - length * Kp
+            if energy <= aim:
+                break
+        return w
+
+
+def _factorise(K):
+    """Cholesky of a matrix with a unit diagonal, shifted as little as it takes."""
+    shift = 0.0
+    while True:
+        factor, failed = torch.linalg.cholesky_ex(K)
+        more = max(1e-15, 100 * shift)
+        # Rounding cannot explain a shift of this size: the matrix is not finite.
+        if not int(failed) or more > 1:
+            return factor
+        K.diagonal().add_(more - shift)
+        shift = more

@@ -1,0 +1,340 @@
+"""The group Lasso SVM as a classifier: independent references, limits, habits."""
+
+import warnings
+
+import cvxpy as cp
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.datasets import load_iris, make_classification
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.feature_selection import SelectFromModel
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+
+from sparsedis import svm
+from sparsedis.implicit import group_lasso_svm_l1_max
+from sparsedis.svm import GroupLassoSVC
+
+
+@pytest.fixture(params=["primal", "dual"])
+def solver(request, monkeypatch):
+    """Each of the two solvers, whatever the shape of X would choose."""
+    chosen = request.param == "primal"
+    monkeypatch.setattr(GroupLassoSVC, "_prefers_primal", lambda self, X: chosen)
+    return request.param
+
+
+def make_data(n_samples=60, n_features=12, n_classes=3, seed=0):
+    return make_classification(
+        n_samples,
+        n_features,
+        n_informative=4,
+        n_redundant=2,
+        n_classes=n_classes,
+        n_clusters_per_class=1,
+        class_sep=0.7,
+        flip_y=0.1,
+        shuffle=False,
+        random_state=seed,
+    )
+
+
+def full(clf):
+    """W, (n_features, n_classes), and the intercepts of a fitted classifier."""
+    coef, intercept = clf.coef_, np.atleast_1d(clf.intercept_)
+    if len(coef) == 1:
+        coef = np.concatenate([-coef, coef]) / 2
+        intercept = np.concatenate([-intercept, intercept]) / 2
+    return coef.T, intercept
+
+
+def objective(X, y, W, b, l1, l2, weight=1.0):
+    scores = X @ W + b
+    labels = np.unique(y, return_inverse=True)[1]
+    own = scores[np.arange(len(y)), labels]
+    hinge = (scores + 1 - np.eye(W.shape[1])[labels]).max(1) - own
+    penalty = l1 * np.linalg.norm(W, axis=1).sum() + l2 / 2 * (W**2).sum()
+    return (weight * hinge).sum() + penalty
+
+
+def assert_same_predictions(y, scores):
+    """Equal but for ties: these samples are where the hinge wants them to be."""
+    best = np.sort(scores, 1)
+    clear = best[:, -1] - best[:, -2] > 1e-3
+    assert clear.mean() > 0.85
+    assert_array_equal(y[clear], scores.argmax(1)[clear])
+
+
+def solve_with_cvxpy(X, y, l1, l2, weight, fit_intercept):
+    labels = np.unique(y, return_inverse=True)[1]
+    one_hot = np.eye(labels.max() + 1)[labels]
+    W = cp.Variable((X.shape[1], one_hot.shape[1]))
+    b = cp.Variable(one_hot.shape[1])
+    scores = X @ W + np.ones((len(X), 1)) @ cp.reshape(b, (1, len(one_hot.T)), "C")
+    hinge = cp.max(scores + 1 - one_hot, axis=1)
+    hinge = hinge - cp.sum(cp.multiply(scores, one_hot), axis=1)
+    penalty = l1 * cp.sum(cp.norm(W, axis=1)) + l2 / 2 * cp.sum_squares(W)
+    constraints = [cp.sum(b) == 0] if fit_intercept else [b == 0]
+    problem = cp.Problem(cp.Minimize(weight @ hinge + penalty), constraints)
+    accuracy = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), 1e-9)
+    problem.solve(solver=cp.CLARABEL, **accuracy)
+    return W.value, b.value
+
+
+@pytest.mark.parametrize("fit_intercept", [False, True])
+@pytest.mark.parametrize(("n_classes", "l1", "l2"), [(2, 0.1, 1.0), (4, 0.3, 0.01)])
+@pytest.mark.parametrize("shape", [(70, 12), (30, 50)])
+def test_agrees_with_cvxpy(shape, n_classes, l1, l2, fit_intercept, solver):
+    X, y = make_data(*shape, n_classes=n_classes)
+    weight = np.random.default_rng(0).uniform(0.5, 2, len(X))
+    clf = GroupLassoSVC(l1=l1, l2=l2, fit_intercept=fit_intercept)
+    clf.fit(X, y, sample_weight=weight)
+    W, b = solve_with_cvxpy(X, y, clf.l1_, l2, weight, fit_intercept)
+    expected = objective(X, y, W, b, clf.l1_, l2, weight)
+    assert_allclose(
+        objective(X, y, *full(clf), clf.l1_, l2, weight), expected, rtol=1e-6
+    )
+    assert_allclose(full(clf)[0], W, atol=1e-4 * np.abs(W).max())
+    assert_same_predictions(clf.predict(X), X @ W + b)
+    active = np.linalg.norm(W, axis=1) > 1e-5 * np.abs(W).max()
+    assert 0 < active.sum() < len(active)
+    assert_array_equal(clf.active_features_, np.flatnonzero(active))
+    assert clf.dual_gap_ <= clf.tol
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("l2", [0.1, 10.0])
+def test_is_the_svm_of_scikit_learn_without_l1(n_classes, l2, solver):
+    X, y = make_data(n_classes=n_classes)
+    ours = GroupLassoSVC(l1=0.0, l2=l2, fit_intercept=False).fit(X, y)
+    theirs = LinearSVC(
+        multi_class="crammer_singer",
+        fit_intercept=False,
+        C=1 / l2,
+        tol=1e-9,
+        max_iter=1_000_000,
+        random_state=0,
+    ).fit(X, y)
+    values = [objective(X, y, *full(clf), 0.0, l2) for clf in (ours, theirs)]
+    assert_allclose(*values, atol=1e-5)
+    assert ours.coef_.shape == theirs.coef_.shape
+    assert_allclose(ours.coef_, theirs.coef_, atol=2e-4)
+    assert_same_predictions(ours.predict(X), X @ full(theirs)[0])
+    assert_allclose(ours.decision_function(X), theirs.decision_function(X), atol=2e-3)
+    assert len(ours.active_features_) == X.shape[1]
+
+
+@pytest.mark.parametrize("fit_intercept", [False, True])
+@pytest.mark.parametrize("kind", [sp.csr_array, sp.csc_matrix, sp.coo_array])
+def test_sparse_is_dense(kind, fit_intercept, solver):
+    X, y = make_data()
+    X[np.abs(X) < 0.7] = 0
+    X[:, 3] = 0
+    dense = GroupLassoSVC(l1=0.2, fit_intercept=fit_intercept).fit(X, y)
+    sparse = GroupLassoSVC(l1=0.2, fit_intercept=fit_intercept).fit(kind(X), y)
+    assert_allclose(sparse.coef_, dense.coef_, atol=1e-7)
+    assert_allclose(sparse.intercept_, dense.intercept_, atol=1e-7)
+    scores = sparse.decision_function(kind(X))
+    assert_allclose(scores, dense.decision_function(X), atol=1e-6)
+
+
+def test_shapes_choose_the_solver(monkeypatch):
+    used = []
+    for name in ("solve_svm_primal", "_solve_dual"):
+        original = getattr(svm, name)
+
+        def spy(*args, original=original, name=name, **how):
+            used.append(name)
+            return original(*args, **how)
+
+        monkeypatch.setattr(svm, name, spy)
+    X, y = make_data(40, 60)
+    coefs = [GroupLassoSVC().fit(X, y).coef_]
+    GroupLassoSVC().fit(X[:, :39], y)
+    monkeypatch.setattr(svm, "_MAX_DUAL", 20)
+    coefs.append(GroupLassoSVC().fit(X, y).coef_)
+    # Without l1 every feature would be in the working set.
+    GroupLassoSVC(l1=0.0).fit(X, y)
+    assert used == [
+        "_solve_dual",
+        "solve_svm_primal",
+        "solve_svm_primal",
+        "_solve_dual",
+    ]
+    assert_allclose(*coefs, atol=1e-6)
+
+
+def test_two_classes_follow_scikit_learn():
+    X, y = make_data(n_classes=2)
+    clf = GroupLassoSVC().fit(X, np.array(["no", "yes"])[y])
+    assert clf.coef_.shape == (1, X.shape[1])
+    assert clf.intercept_.shape == (1,)
+    scores = clf.decision_function(X)
+    assert_allclose(scores, X @ clf.coef_[0] + clf.intercept_)
+    assert_array_equal(clf.classes_, ["no", "yes"])
+    assert_array_equal(clf.predict(X) == "yes", scores > 0)
+
+
+def test_several_classes():
+    X, y = make_data()
+    names = np.array(["ash", "oak", "yew"])
+    clf = GroupLassoSVC().fit(X, names[y])
+    scores = clf.decision_function(X)
+    assert scores.shape == (len(X), 3)
+    assert_allclose(scores, X @ clf.coef_.T + clf.intercept_)
+    assert_array_equal(clf.predict(X), names[scores.argmax(1)])
+    assert_allclose(clf.coef_.sum(0), 0, atol=1e-12)
+    assert_allclose(clf.intercept_.sum(), 0, atol=1e-12)
+    assert clf.score(X, names[y]) > 0.7
+
+
+@pytest.mark.parametrize("fit_intercept", [False, True])
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_l1_max(n_classes, fit_intercept, solver):
+    X, y = make_data(n_classes=n_classes)
+    weight = np.random.default_rng(0).uniform(0.5, 2, len(X))
+    clf = GroupLassoSVC(l1=1.0, fit_intercept=fit_intercept)
+    clf.fit(X, y, sample_weight=weight)
+    expected = group_lasso_svm_l1_max(
+        torch.tensor(X),
+        torch.tensor(y),
+        sample_weight=torch.tensor(weight),
+        fit_intercept=fit_intercept,
+    )
+    assert_allclose(clf.l1_max_, float(expected), rtol=1e-10)
+    assert clf.l1_ == clf.l1_max_
+    assert not clf.coef_.any()
+    assert len(clf.active_features_) == 0
+    assert clf.predict(X).shape == y.shape
+    absolute = GroupLassoSVC(l1_mode="absolute", fit_intercept=fit_intercept)
+    relative = GroupLassoSVC(l1=0.25, fit_intercept=fit_intercept)
+    relative.fit(X, y, sample_weight=weight)
+    absolute.set_params(l1=0.25 * clf.l1_max_).fit(X, y, sample_weight=weight)
+    assert_allclose(absolute.coef_, relative.coef_, atol=1e-9)
+
+
+def test_fewer_features_the_larger_l1():
+    X, y = make_data(200, 30)
+    counts = [
+        len(GroupLassoSVC(l1=l1).fit(X, y).active_features_)
+        for l1 in (0.0, 0.05, 0.15, 0.3, 1.0)
+    ]
+    assert counts[0] == 30
+    assert counts[-1] == 0
+    assert counts == sorted(counts, reverse=True)
+    assert len(set(counts)) == 5
+
+
+@pytest.mark.parametrize("l1", [0.0, 0.2])
+def test_weights_count_samples(l1, solver):
+    X, y = make_data()
+    weight = np.random.default_rng(0).integers(0, 4, len(X))
+    weighted = GroupLassoSVC(l1=l1).fit(X, y, sample_weight=weight)
+    repeated = GroupLassoSVC(l1=l1).fit(X.repeat(weight, 0), y.repeat(weight))
+    assert_allclose(weighted.l1_, repeated.l1_)
+    assert_allclose(weighted.coef_, repeated.coef_, atol=1e-6)
+    assert_allclose(weighted.intercept_, repeated.intercept_, atol=1e-6)
+
+
+def test_weights_of_zero_remove_samples():
+    X, y = make_data()
+    clf = GroupLassoSVC().fit(X, y, sample_weight=(y != 1).astype(float))
+    without = GroupLassoSVC().fit(X[y != 1], y[y != 1])
+    assert_array_equal(clf.classes_, [0, 2])
+    assert_array_equal(clf.coef_, without.coef_)
+    assert_array_equal(clf.intercept_, without.intercept_)
+
+
+@pytest.mark.parametrize("class_weight", ["balanced", {0: 2.0, 2: 0.5}])
+def test_class_weights_multiply_those_of_samples(class_weight):
+    X, y = make_data()
+    X, y = X[10:], y[10:]
+    sample_weight = np.random.default_rng(0).uniform(0.5, 2, len(X))
+    factor = np.array([2.0, 1.0, 0.5])
+    if class_weight == "balanced":
+        sizes = np.bincount(y, weights=sample_weight)
+        factor = sizes.sum() / (3 * sizes)
+    ours = GroupLassoSVC(class_weight=class_weight).fit(X, y, sample_weight)
+    by_hand = GroupLassoSVC().fit(X, y, sample_weight * factor[y])
+    assert_allclose(ours.coef_, by_hand.coef_, atol=1e-10)
+
+
+def test_selects_features():
+    X, y = make_data(150, 40)
+    selector = SelectFromModel(GroupLassoSVC(l1=0.5)).fit(X, y)
+    clf = selector.estimator_
+    assert 0 < len(clf.active_features_) < 10
+    assert_array_equal(selector.get_support(indices=True), clf.active_features_)
+    assert selector.transform(X).shape == (150, len(clf.active_features_))
+
+
+def test_is_searched_in_a_pipeline():
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    grid = {"grouplassosvc__l1": [1.0, 0.1, 0.01], "grouplassosvc__l2": [0.1, 10.0]}
+    model = make_pipeline(StandardScaler(), GroupLassoSVC())
+    search = GridSearchCV(model, grid, cv=3).fit(X, y)
+    assert search.best_params_["grouplassosvc__l1"] < 1
+    assert search.best_score_ > 0.94
+    assert search.predict(X[:3]).shape == (3,)
+
+
+def test_an_early_stop_is_confessed(solver):
+    X, y = make_data(200, 30)
+    exact = GroupLassoSVC(l1=0.1).fit(X, y)
+    clf = GroupLassoSVC(l1=0.1, max_iter=8)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        clf.fit(X, y)
+    assert [w.category for w in caught] == [ConvergenceWarning]
+    assert "relative duality gap" in str(caught[0].message)
+    assert clf.n_iter_ == 8
+    values = [objective(X, y, *full(c), exact.l1_, 1.0) for c in (clf, exact)]
+    # The certificate still holds.
+    assert clf.tol < (values[0] - values[1]) / len(y) <= clf.dual_gap_
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"l1": -0.1}, "l1"),
+        ({"l1": 1.5}, "l1=1.5 must be a fraction between 0 and 1"),
+        ({"l1": np.nan}, "l1"),
+        ({"l1": np.inf, "l1_mode": "absolute"}, "l1"),
+        ({"l2": 0.0}, "l2"),
+        ({"l2": -1.0}, "l2"),
+        ({"l1_mode": "share"}, "l1_mode"),
+        ({"tol": 0.0}, "tol"),
+        ({"max_iter": 0}, "max_iter"),
+        ({"class_weight": "even"}, "class_weight"),
+        ({"class_weight": {0: 0.0}}, "must be positive and finite"),
+        ({"class_weight": {0: -1.0}}, "must be positive and finite"),
+        ({"class_weight": {7: 2.0, 8: 1.0, 9: 1.0}}, "not in class_weight"),
+    ],
+)
+def test_bad_parameters(params, message):
+    X, y = make_data()
+    with pytest.raises(ValueError, match=message):
+        GroupLassoSVC(**params).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "weight", "message"),
+    [
+        ([[1.0], [np.nan]], [0, 1], None, "NaN"),
+        ([[1.0], [np.inf]], [0, 1], None, "infinity"),
+        ([[1.0], [2.0]], [0, 0], None, "at least 2 classes .* got 1 class: .*0"),
+        ([[1.0], [2.0]], [0, 1], [1.0, 0.0], "positive weights; got 1 class"),
+        ([[1.0], [2.0]], [0, 1], [1.0, -1.0], "[Nn]egative"),
+        ([[1.0], [2.0]], [0.1, 0.7], None, "Unknown label type: continuous"),
+        ([[1.0], [2.0]], [0, 1, 1], None, "inconsistent numbers of samples"),
+        ([[1.0], [2.0]], None, None, "y to be passed"),
+    ],
+)
+def test_bad_data(X, y, weight, message):
+    with pytest.raises(ValueError, match=message):
+        GroupLassoSVC().fit(np.array(X), y, sample_weight=weight)

@@ -1,0 +1,17 @@
+"""scikit-learn's checks of the group Lasso SVM."""
+
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from sparsedis.svm import GroupLassoSVC
+
+
+@parametrize_with_checks(
+    [
+        GroupLassoSVC(),
+        GroupLassoSVC(l1=0.0),
+        GroupLassoSVC(l1=0.3, l2=1e-3, class_weight="balanced"),
+    ],
+    xfail_strict=True,
+)
+def test_scikit_learn_accepts_the_classifier(estimator, check):
+    check(estimator)
