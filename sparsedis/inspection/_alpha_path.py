@@ -14,7 +14,6 @@ from sparsedis.inspection._style import (
     curve_styles,
     is_number,
     legend_above,
-    line_style,
     make_axes,
     require_matplotlib,
 )
@@ -236,7 +235,7 @@ class AlphaPathDisplay:
 
     def _plot_score(self, ax, name, axis, scores):
         names = list(dict.fromkeys(self.groups))
-        styles = curve_styles(names) if len(names) > 1 else [line_style(0)]
+        styles = curve_styles(names)
         self.lines_[name], self.points_[name] = [], []
         for group, style in zip(names, styles, strict=True):
             members = [i for i, g in enumerate(self.groups) if g == group]

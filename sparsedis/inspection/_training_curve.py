@@ -11,7 +11,6 @@ from sparsedis.inspection._style import (
     curve_label,
     curve_styles,
     legend_above,
-    line_style,
     make_axes,
     require_matplotlib,
 )
@@ -137,10 +136,7 @@ class TrainingCurveDisplay:
         self.figure_ = self.axes_[0].figure
         self.lines_, self.raw_lines_ = {}, {}
         self._explained = set()
-        if list(self.history) == [None]:
-            styles = [line_style(0)]
-        else:
-            styles = curve_styles(list(self.history))
+        styles = curve_styles(list(self.history))
         for (name, run), style in zip(self.history.items(), styles, strict=True):
             n_steps = max(len(column) for column in run.values())
             for key, column in run.items():
