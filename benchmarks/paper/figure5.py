@@ -1,0 +1,146 @@
+"""Figure 5: few-shot accuracy, and use of the features, as heads get sparser.
+
+Omniglot, which ``--data`` or the environment variable ``SPARSEDIS_DATA`` names; with
+``--full`` miniImageNet and the training of the paper.
+"""
+
+import json
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from benchmarks.paper._study import Study
+from benchmarks.paper._tables import summary
+from sparsedis import GroupLassoSVMMetaLearner
+from sparsedis.datasets import load_mini_imagenet, load_omniglot, split_classes
+from sparsedis.inspection import FeatureUsageDisplay
+
+# Relative to what makes a head zero; 0 is the dense SVM.
+L1 = (0.0, 0.1, 0.2, 0.4)
+FULL_L1 = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7)
+SMALL = {
+    "images": "omniglot",
+    "encoder": "conv4",
+    "train_shots": 5,
+    "n_queries": 5,
+    "episodes_per_batch": 4,
+    "max_iter": 150,
+    "n_episodes": 400,
+}
+PAPER = {
+    "images": "mini_imagenet",
+    "encoder": "resnet12",
+    "train_shots": 15,
+    "n_queries": 6,
+    "episodes_per_batch": 8,
+    "max_iter": 60_000,
+    "n_episodes": 2000,
+}
+# Share of the classes of Omniglot that are not learned from.
+NOVEL = 0.3
+# Accuracy of the dense SVM on miniImageNet, 5-way 5-shot (Lee et al., 2019).
+PUBLISHED_DENSE = 0.7863
+
+
+def settings(full, n_seeds):
+    """Each penalty."""
+    scale = PAPER if full else SMALL
+    return [
+        {"l1": l1, **scale, "seed": seed}
+        for seed in range(n_seeds)
+        for l1 in (FULL_L1 if full else L1)
+    ]
+
+
+def run(setting, data=None):
+    """Accuracy and use of the features on tasks of classes that are new."""
+    torch.set_num_threads(1)
+    base, novel = _split(setting["images"], data, setting["seed"])
+    meta = GroupLassoSVMMetaLearner(
+        setting["encoder"],
+        l1=setting["l1"],
+        n_ways=5,
+        n_shots=5,
+        n_queries=setting["n_queries"],
+        train_shots=setting["train_shots"],
+        episodes_per_batch=setting["episodes_per_batch"],
+        max_iter=setting["max_iter"],
+        random_state=setting["seed"],
+    ).fit(*base)
+    found = meta.evaluate(*novel, n_episodes=setting["n_episodes"])
+    return {
+        "accuracy": found.accuracy,
+        "half_width": found.confidence_interval,
+        "active_share": found.active_share,
+        # Where it is used least is a detail of thousands of features.
+        "usage": np.sort(found.feature_usage)[::-1],
+    }
+
+
+@lru_cache(maxsize=1)
+def _split(images, data, seed):
+    """Images and classes to learn from, and of new classes."""
+    if images == "omniglot":
+        bunch = load_omniglot(data)
+        parts = split_classes(bunch.target, [1 - NOVEL, NOVEL], random_state=seed)
+    else:
+        bunch = load_mini_imagenet(data)
+        parts = split_classes(bunch.target, [["train"], ["val"]], groups=bunch.groups)
+    return [(bunch.data[part], bunch.target[part]) for part in parts]
+
+
+def table(rows):
+    """Accuracy and mean share of the features that a head uses."""
+    metrics = {
+        "accuracy": "accuracy",
+        "half_width": "half-width of the 95 % interval",
+        "active_share": "share of features in use",
+    }
+    return summary(rows, ["images", "l1"], metrics)
+
+
+def plot(rows):
+    """Use of the features, sorted, and accuracy against their share in use."""
+    import matplotlib.pyplot as plt
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    first = rows[rows.seed == rows.seed.min()].sort_values("l1")
+    usage = {f"{row.l1:g}": json.loads(row.usage) for row in first.itertuples()}
+    FeatureUsageDisplay(usage=usage, param_name="l1").plot(ax=left)
+    mean = rows.groupby("l1").mean(numeric_only=True)
+    right.errorbar(
+        mean.active_share, mean.accuracy, mean.half_width, fmt="o-", capsize=3
+    )
+    for l1, point in mean.iterrows():
+        right.annotate(
+            f"l1 = {l1:g}",
+            (point.active_share, point.accuracy),
+            textcoords="offset points",
+            xytext=(5, -12),
+            fontsize=8,
+        )
+    if (rows.images == PAPER["images"]).all():
+        label = "dense, as published"
+        right.axhline(PUBLISHED_DENSE, color="0.5", ls="--", label=label)
+        right.legend()
+    right.set_xlabel("share of features that a head uses")
+    right.set_ylabel("accuracy on new classes")
+    right.grid(alpha=0.3)
+    return figure
+
+
+STUDY = Study(
+    name="figure5",
+    title=__doc__.splitlines()[0],
+    settings=settings,
+    run=run,
+    results=("accuracy", "half_width", "active_share", "usage"),
+    table=table,
+    plot=plot,
+    n_seeds=1,
+    data="zip or folder of Omniglot; with --full, folder of miniImageNet",
+)
+
+if __name__ == "__main__":
+    STUDY.main()

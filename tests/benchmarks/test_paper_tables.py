@@ -1,0 +1,80 @@
+"""Means, best penalties and methods, from rows made by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks.paper import beyond_faults, figure1
+from benchmarks.paper._tables import best_alpha, by_method, summary
+
+
+@pytest.fixture
+def rows():
+    """Two penalties with two seeds each, of both methods."""
+    return pd.DataFrame(
+        {
+            "penalty": ["l1"] * 4 + ["l2"] * 4,
+            "rho": 0.9,
+            "alpha": [0.1, 0.1, 0.4, 0.4] * 2,
+            "seed": [0, 1] * 4,
+            "mcc": [0.5, 0.7, 0.8, 0.6, 0.3, 0.3, 0.2, 0.2],
+            "ica_mcc": [np.nan] * 4 + [0.4, 0.4, 0.6, 0.6],
+            "n_effective": 2754.6,
+        }
+    )
+
+
+def test_ica_becomes_a_method(rows):
+    long = by_method(rows)
+    assert "ica_mcc" not in long
+    means = long.groupby("method").mcc.mean()
+    assert means.round(6).to_dict() == {
+        "inner-Lasso": 0.65,
+        "inner-Ridge": 0.25,
+        "inner-Ridge + ICA": 0.5,
+    }
+
+
+def test_best_alpha_is_that_of_the_best_mean(rows):
+    best = best_alpha(by_method(rows), ["rho"])
+    chosen = best.groupby("method").alpha.unique()
+    assert {name: list(values) for name, values in chosen.items()} == {
+        "inner-Lasso": [0.4],
+        "inner-Ridge": [0.1],
+        "inner-Ridge + ICA": [0.4],
+    }
+    assert len(best) == 6
+
+
+def test_summary_has_mean_and_deviation(rows):
+    table = summary(
+        rows, ["penalty", "alpha"], {"mcc": "MCC"}, {"n_effective": "images"}
+    )
+    assert list(table) == ["penalty", "alpha", "seeds", "MCC", "images"]
+    assert table.iloc[1].tolist() == ["l1", "0.4", 2, "0.700 (0.141)", "2,755"]
+
+
+def test_ridge_does_not_see_a_rotation():
+    setting = figure1.settings(False, 1)[0]
+    row = figure1.run(setting)
+    assert row["disentangled_ridge"] == pytest.approx(row["entangled_ridge"], abs=1e-6)
+    assert row["disentangled_lasso"] > row["entangled_lasso"] + 0.3
+
+
+@pytest.mark.parametrize("share", figure1.SHARES)
+def test_share_of_coefficients_is_as_asked(share):
+    coef = figure1._coefficients(share, 0)
+    assert np.count_nonzero(coef) == round(share * figure1.N_FEATURES)
+
+
+def test_published_curves_have_a_point_for_each_size():
+    assert {len(curve) for curve in figure1.PUBLISHED.values()} == {6}
+
+
+def test_switching_columns_on_makes_supports_denser():
+    settings = beyond_faults.settings(False, 1)
+    cases = {s["case"]: s | {"max_iter": 3} for s in settings if s["n_tasks"] == 100}
+    sizes = {case: beyond_faults.run(s)["true_active"] for case, s in cases.items()}
+    # Without empty ones, supports have 3 / (1 - 1 / 64) of the six factors.
+    assert sizes["as described"] == pytest.approx(3 / (1 - 2**-6), abs=0.15)
+    assert sizes["denser supports"] > sizes["as described"] + 0.3
