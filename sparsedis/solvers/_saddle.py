@@ -49,7 +49,7 @@ class SaddlePoint:
         right = (right if q is None else torch.cat([right, q], 1)).unsqueeze(-1)
         x = self._apply(right)
         if refine:
-            x = x + self._apply(right - self.matrix @ x)
+            x = x + self._apply(torch.baddbmm(right, self.matrix, x, alpha=-1))
         x = x.squeeze(-1)
         a = None if q is None else x[:, self.size :]
         return x[:, : self.size].reshape(r.shape), a

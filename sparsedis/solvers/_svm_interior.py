@@ -115,7 +115,7 @@ class _Newton:
         matrix = simplices.add_barrier(model.hessian(), self.ratio)
         self.system = SaddlePoint(matrix, simplices.border)
         slope = simplices.where_free(z + simplices.cost + scores)
-        self.residual = slope @ simplices.basis
+        self.residual = torch.bmm(slope, simplices.basis)
         self.balance = None if simplices.border is None else -simplices.imbalance(X)
 
     def step(self, change, shift, *, refine=True):
@@ -131,7 +131,7 @@ class _Newton:
         """
         simplices = self.simplices
         change = simplices.where_free(change)
-        right = -(self.residual + change @ simplices.basis + shift)
+        right = -(torch.baddbmm(self.residual, change, simplices.basis) + shift)
         dX, d_alpha = self.system.solve(right, self.balance, refine=refine)
         d_beta = -simplices.where_free(simplices.expand(dX))
         dz = change - self.ratio * d_beta

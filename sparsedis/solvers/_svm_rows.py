@@ -9,6 +9,8 @@ from dataclasses import dataclass, fields
 
 import torch
 
+from sparsedis.solvers._linalg import product
+
 # Elements of the largest intermediate array of `weighted_gram`.
 _CHUNK = 1 << 23
 # Elements of a matrix of features from which on a product costs less than a copy.
@@ -50,15 +52,15 @@ def pull(Z, weight, X, tasks=None):
     if len(Z) == 1:
         return (X.reshape(-1, X.shape[-1]) @ Z[0]).reshape(*X.shape[:2], -1)
     if tasks is None or len(tasks) == len(Z):
-        return X @ Z
+        return torch.bmm(X, Z)
     if Z[0].numel() < _COPY:
-        return X @ Z[tasks]
+        return torch.bmm(X, Z[tasks])
     return torch.stack([x @ Z[t] for x, t in zip(X, tasks.tolist(), strict=True)])
 
 
 def push(Z, weight, W):
     """``s Z W``: from features (n_tasks, m, q) to samples (n_tasks, n_samples, m)."""
-    return weight.unsqueeze(-1) * (Z @ W.mT)
+    return weight.unsqueeze(-1) * product(Z, W.mT)
 
 
 def link(V, l1, l2):

@@ -82,15 +82,16 @@ class Simplices:
         # What a sample's own class lacks, as a sum: 1 - beta has few correct digits
         # where the solution is close to separating the classes.
         others = self.where_free(torch.where(self.one_hot > 0, 0.0, beta))
-        return (self.one_hot * others.sum(-1, keepdim=True) - others) @ self.basis
+        lacking = self.one_hot * others.sum(-1, keepdim=True) - others
+        return torch.bmm(lacking, self.basis)
 
     def beta(self, X):
         """Inverse of :meth:`coordinates`."""
-        return self.one_hot - X @ self.basis.mT
+        return torch.baddbmm(self.one_hot, X, self.basis.mT, alpha=-1)
 
     def expand(self, X):
         """From coordinates to classes."""
-        return X @ self.basis.mT
+        return torch.bmm(X, self.basis.mT)
 
     def where_free(self, values):
         """Zero what cannot move."""
@@ -128,7 +129,7 @@ class Simplices:
         pairs = (self.basis.unsqueeze(-1) * self.basis.unsqueeze(-2)).flatten(2)
         n_tasks, n, _ = curvature.shape
         m = self.basis.shape[-1]
-        blocks = (curvature @ pairs).reshape(n_tasks, n, m, m).permute(0, 2, 3, 1)
+        blocks = torch.bmm(curvature, pairs).reshape(n_tasks, n, m, m).permute(0, 2, 3, 1)
         matrix.view(n_tasks, n, m, n, m).diagonal(dim1=1, dim2=3).add_(blocks)
         return matrix
 
