@@ -11,7 +11,7 @@ from sparsedis.solvers._linalg import solve_on_support
 from sparsedis.tasks._table import gather
 
 # Numbers in the features of the tasks that are solved at a time.
-_CHUNK = 2**23
+_CHUNK = 2**19
 
 # celer takes some .3 ms a task, whatever its size; from here on a user would wait for
 # it, while the batched solver is done at once.

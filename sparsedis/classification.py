@@ -328,7 +328,7 @@ channels), torch Dataset or array on disk
     def _read(self, y, n_samples, task, weight):
         name = type(self).__name__
         targets = read_targets(y, n_samples, task, real=False, estimator=name)
-        targets, classes = encode_classes(targets.without(weight))
+        targets, classes = encode_classes(targets, weight)
         single = [t for t, own in enumerate(classes) if len(own) == 1]
         if all(len(own) < 2 for own in classes):
             raise ValueError(

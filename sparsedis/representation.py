@@ -370,5 +370,4 @@ channels), torch Dataset or array on disk
 
     def _read(self, y, n_samples, task, weight):
         name = type(self).__name__
-        targets = read_targets(y, n_samples, task, real=True, estimator=name)
-        return targets.without(weight)
+        return read_targets(y, n_samples, task, real=True, estimator=name)

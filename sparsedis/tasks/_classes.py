@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
 
 
-def encode_classes(targets):
+def encode_classes(targets, weight=None):
     """Number the classes of each task.
 
     Parameters
@@ -15,10 +15,13 @@ def encode_classes(targets):
     targets : Targets
         With labels of any dtype.
 
+    weight : ndarray of shape (n_rows,), default=None
+        Labels of rows without weight are left out.
+
     Returns
     -------
     targets : Targets
-        With numbers of classes.
+        With numbers of classes, as a list.
 
     classes : list of ndarray
         Sorted labels of each task.
@@ -38,12 +41,13 @@ def encode_classes(targets):
     ... )
     >>> classes
     [array(['no', 'yes'], dtype=object), array([1, 3], dtype=object)]
-    >>> targets.values
-    array([[ 0.,  1.],
-           [ 1.,  0.],
-           [ 0., nan]])
+    >>> targets.tasks, targets.values
+    (array([0, 0, 0, 1, 1], dtype=int32), array([0., 1., 0., 1., 0.]))
     """
     rows, tasks, values = targets.listed()
+    if weight is not None:
+        kept = weight[rows] > 0
+        rows, tasks, values = rows[kept], tasks[kept], values[kept]
     order = np.argsort(tasks, kind="stable")
     bounds = np.searchsorted(tasks[order], np.arange(targets.n_tasks + 1))
     codes = np.empty(len(values))
@@ -52,11 +56,8 @@ def encode_classes(targets):
         mine = order[first:last]
         own, codes[mine] = _number(values[mine])
         classes.append(own)
-    if targets.missing is None:
-        return replace(targets, values=codes), classes
-    table = np.full(targets.values.shape, np.nan)
-    table[rows, tasks] = codes
-    return replace(targets, values=table), classes
+    targets = replace(targets, values=codes, missing=None, rows=rows, tasks=tasks)
+    return targets, classes
 
 
 def _number(values):

@@ -1,11 +1,14 @@
 """The forms in which labels of many tasks come, read into one."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.utils import check_array, column_or_1d
+from sklearn.utils import assert_all_finite, check_array, column_or_1d
 from sklearn.utils.validation import check_consistent_length
+
+# Cells of a table that are looked at together.
+_BLOCK = 2**22
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,10 +26,10 @@ class Targets:
 
     values : ndarray of shape (n_rows, n_tasks), (n_rows, n_tasks, n_outputs), \
 (n_labels,) or (n_labels, n_outputs)
-        A table for the first two layouts, a list for the others.
+        A table, or a list.
 
     missing : ndarray of shape (n_rows, n_tasks) of bool, or None
-        Gaps of a table.
+        Gaps of a table; None where they are its NaN.
 
     rows, tasks : ndarray of shape (n_labels,) of int, or None
         Where the labels of a list belong.
@@ -44,27 +47,37 @@ class Targets:
         """Number of tasks."""
         return len(self.names)
 
-    def without(self, weight):
-        """Leave out what has no weight."""
-        if weight is None or weight.all():
-            return self
-        if self.missing is not None:
-            return replace(self, missing=self.missing | (weight == 0)[:, None])
-        kept = weight[self.rows] > 0
-        return replace(
-            self,
-            values=self.values[kept],
-            rows=self.rows[kept],
-            tasks=self.tasks[kept],
-        )
+    @property
+    def is_table(self):
+        """Whether the labels are a table."""
+        return self.rows is None
 
     def listed(self):
-        """Rows, tasks and values of every label."""
-        if self.missing is None:
+        """Rows, tasks and values of every label; those of a table task by task."""
+        if not self.is_table:
             return self.rows, self.tasks, self.values
-        # Task by task.
-        tasks, rows = np.nonzero(~self.missing.T)
-        return rows, tasks, self.values[rows, tasks]
+        found = []
+        for first, labelled in self._blocks():
+            tasks, rows = (at.astype(np.int32) for at in np.nonzero(labelled.T))
+            found.append((rows, first + tasks, self.values[rows, first + tasks]))
+        return tuple(np.concatenate(part) for part in zip(*found, strict=True))
+
+    def counts(self, rows=None):
+        """Labels of each task of a table, at some rows."""
+        rows = slice(None) if rows is None else rows
+        parts = [labelled[rows].sum(0) for _, labelled in self._blocks()]
+        return np.concatenate(parts)
+
+    def _blocks(self):
+        """Where labels are, a few columns at a time: tables are large."""
+        step = max(1, _BLOCK // len(self.values))
+        for first in range(0, self.n_tasks, step):
+            part = slice(first, first + step)
+            if self.missing is not None:
+                yield first, ~self.missing[:, part]
+            else:
+                values = self.values[:, part]
+                yield first, ~np.isnan(values if values.ndim == 2 else values[..., 0])
 
 
 def read_targets(y, n_samples, task=None, *, real, estimator):
@@ -117,8 +130,7 @@ def read_targets(y, n_samples, task=None, *, real, estimator):
         targets = _read_sparse(y, n_samples, real=real)
     else:
         targets = _read_wide(y, n_samples, real=real)
-    gaps = targets.missing
-    if len(targets.values) == 0 or (gaps is not None and gaps.all()):
+    if not (targets.counts().any() if targets.is_table else len(targets.rows)):
         raise ValueError("y holds no label at all: every entry is missing.")
     return targets
 
@@ -131,14 +143,15 @@ def _read_wide(y, n_samples, *, real):
             f"X and y must have as many rows, got {n_samples} and {len(values)}."
         )
     layout = "single" if values.ndim == 1 else "wide"
-    if layout == "single":
-        values, missing = values[:, None], missing[:, None]
+    values = values[:, None] if values.ndim == 1 else values
+    if missing is not None:
+        missing = missing.reshape(values.shape)
     if values.ndim > (3 if real else 2) or 0 in values.shape:
         shapes = "(n_samples,), (n_samples, n_tasks)"
         shapes += " or (n_samples, n_tasks, n_outputs)" if real else ""
         raise ValueError(f"y must have shape {shapes}, got {values.shape}.")
-    if missing.ndim == 3:
-        missing = _whole_vectors(missing)
+    if values.ndim == 3:
+        _check_whole(np.isnan(values))
     names = np.arange(values.shape[1]) if columns is None else np.asarray(columns)
     return Targets(layout, names, values, missing)
 
@@ -149,14 +162,13 @@ def _read_sparse(y, n_samples, *, real):
             f"X and y must have as many rows, got {n_samples} and {y.shape[0]}."
         )
     y = y.tocsc().tocoo()  # its stored entries, zeros included, are the labels
-    values, missing = _read_values(y.data, real=real) if y.nnz else (y.data, None)
-    if missing is not None and missing.any():
+    values = _read_values(y.data, real=real)[0] if y.nnz else y.data
+    if np.isnan(values).any():
         raise ValueError(
             "y is sparse and stores NaN; entries that are not stored are missing."
         )
-    return Targets(
-        "sparse", np.arange(y.shape[1]), values, None, y.row.astype(int), y.col
-    )
+    rows, tasks = y.row.astype(int), y.col.astype(int)
+    return Targets("sparse", np.arange(y.shape[1]), values, None, rows, tasks)
 
 
 def _read_long(y, task, n_samples, *, real):
@@ -165,6 +177,7 @@ def _read_long(y, task, n_samples, *, real):
     task = read_task_ids(task, n_samples)
     values, missing = _read_values(y, real=real)
     check_consistent_length(values, task)
+    missing = np.isnan(values) if missing is None else missing
     if values.ndim == 2 and values.shape[1] == 1:
         values, missing = values[:, 0], missing[:, 0]
     if values.ndim > (2 if real else 1):
@@ -173,7 +186,8 @@ def _read_long(y, task, n_samples, *, real):
             f"{values.shape}."
         )
     if missing.ndim == 2:
-        missing = _whole_vectors(missing)
+        _check_whole(missing)
+        missing = missing[:, 0]
     names, tasks = np.unique(task, return_inverse=True)
     rows = np.flatnonzero(~missing)
     return Targets("long", names, values[rows], None, rows, tasks[rows])
@@ -219,7 +233,7 @@ def read_task_ids(task, n_samples):
 
 
 def _read_values(y, *, real):
-    """Values, and which of them are missing."""
+    """Values, and which of them are missing where that is not their NaN."""
     if real:
         try:
             values = check_array(
@@ -227,7 +241,7 @@ def _read_values(y, *, real):
                 ensure_2d=False,
                 allow_nd=True,
                 dtype=np.float64,
-                ensure_all_finite="allow-nan",
+                ensure_all_finite=False,
                 input_name="y",
             )
         except (TypeError, ValueError) as error:
@@ -237,7 +251,11 @@ def _read_values(y, *, real):
                 f"y must hold real numbers: {error}. Learn classes with "
                 "SparseMultiTaskClassifier, in an estimator of their own."
             ) from None
-        return values, np.isnan(values)
+        step = max(1, _BLOCK // max(1, values[:1].size))
+        for first in range(0, len(values), step):
+            block = values[first : first + step]
+            assert_all_finite(block, allow_nan=True, input_name="y")
+        return values, None
     if hasattr(y, "isna"):
         missing = y.isna().to_numpy()
         values = y.to_numpy(dtype=object) if missing.any() else y.to_numpy()
@@ -269,13 +287,12 @@ def _is_nan(value):
         return True
 
 
-def _whole_vectors(missing):
+def _check_whole(missing):
     if (missing.any(-1) != missing.all(-1)).any():
         raise ValueError(
             "y holds a target vector with some entries NaN; a vector is labelled as a "
             "whole or not at all."
         )
-    return missing[..., 0]
 
 
 def check_weights(sample_weight, n_samples):

@@ -194,22 +194,30 @@ def store_labels(rows, tasks, values, weight, shape, *, dense_from):
            [ 5., nan]]), array([[1., 1.],
            [2., 1.]]))
     """
-    weight = np.ones(len(rows)) if weight is None else weight
-    columns = values.reshape(len(values), -1)
-    order = np.lexsort((*columns.T, rows, tasks))
+    n_rows, n_tasks = shape
+    place = tasks.astype(np.int64) * n_rows + rows
+    order = np.argsort(place, kind="stable")
+    place = place[order]
+    same_place = place[1:] == place[:-1]
+    del place  # there are many labels
+    if same_place.any():
+        columns = values.reshape(len(values), -1)
+        order = np.lexsort((*columns.T, rows, tasks))
     rows, tasks, values = rows[order], tasks[order], values[order]
-    columns, weight = columns[order], weight[order]
-    same_place = (rows[1:] == rows[:-1]) & (tasks[1:] == tasks[:-1])
-    copy = same_place & (columns[1:] == columns[:-1]).all(1)
-    if copy.any():
+    weight = None if weight is None else weight[order]
+    replicated = False
+    if same_place.any():
+        columns = values.reshape(len(values), -1)
+        copy = same_place & (columns[1:] == columns[:-1]).all(1)
+        replicated = bool((same_place & ~copy).any())
         first = np.flatnonzero(np.concatenate([[True], ~copy]))
+        weight = np.ones(len(rows)) if weight is None else weight
         weight = np.add.reduceat(weight, first)
         rows, tasks, values = rows[first], tasks[first], values[first]
-    if (weight == 1).all():
+    if weight is not None and (weight == 1).all():
         weight = None
-    n_rows, n_tasks = shape
     counts = np.bincount(tasks, minlength=n_tasks)
-    if not is_dense(counts, n_rows, dense_from) or (same_place & ~copy).any():
+    if replicated or not is_dense(counts, n_rows, dense_from):
         indptr = np.concatenate([[0], np.cumsum(counts)])
         return SparseLabels(indptr, rows, values, weight)
     Y = np.full((n_rows, n_tasks, *values.shape[1:]), np.nan)
@@ -240,5 +248,7 @@ def is_dense(counts, n_rows, dense_from):
     """
     # A single label determines an intercept and nothing of the representation.
     useful = counts[counts >= min(2, n_rows)]
-    typical = np.median(useful if len(useful) else counts[counts > 0]) / n_rows
+    if not len(useful):
+        useful = counts[counts > 0]
+    typical = np.median(useful) / n_rows if len(useful) else 0.0
     return typical == 1 or typical >= dense_from

@@ -72,28 +72,25 @@ class TaskTable:
             first, inverse = distinct_rows(X if len(used) == len(X) else X[used])
         at = used[first]
         shape = len(at), targets.n_tasks
-        table = targets.missing is not None
-        if table and len(at) == len(used):
-            counts = (~targets.missing[at]).sum(0)
+        if targets.is_table and len(at) == len(used):
+            counts = targets.counts(at)
             if is_dense(counts, len(at), dense_from):
-                Y = np.asarray(targets.values, dtype=float)[at]
+                Y = targets.values[at]
                 if weight is not None:
                     weight = np.broadcast_to(weight[at, None], shape)
                     weight = None if (weight == 1).all() else weight
                 return cls(X, at, DenseLabels(Y, weight), n_classes)
         rows, tasks, values = targets.listed()
-        position = np.full(len(X), -1)
-        position[used] = inverse
-        kept = position[rows] >= 0
         if weight is not None:
-            weight = weight[rows[kept]]
+            kept = weight[rows] > 0
+            if not kept.any():
+                raise ValueError("y holds no label with a positive sample_weight.")
+            rows, tasks, values = rows[kept], tasks[kept], values[kept]
+            weight = weight[rows]
+        position = np.zeros(len(X), dtype=np.int32)
+        position[used] = inverse
         labels = store_labels(
-            position[rows[kept]],
-            tasks[kept],
-            values[kept].astype(float),
-            weight,
-            shape,
-            dense_from=dense_from,
+            position[rows], tasks, values, weight, shape, dense_from=dense_from
         )
         return cls(X, at, labels, n_classes)
 

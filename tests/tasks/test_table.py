@@ -22,7 +22,7 @@ def read(y, n, task=None, real=True):
 
 
 def build(X, y, task=None, weight=None, n_samples=20):
-    targets = read(y, len(X), task).without(weight)
+    targets = read(y, len(X), task)
     return TaskTable.build(X, targets, weight, n_samples=n_samples)
 
 
@@ -278,16 +278,20 @@ def test_rows_on_demand_are_checked():
 
 
 def test_labels_of_any_dtype():
-    nan = float("nan")
     for y in (
         [["a", 1], [None, 2], ["b", 2]],
         pd.DataFrame({"u": ["a", pd.NA, "b"], "v": [1, 2, 2]}),
         pd.DataFrame({"u": pd.Categorical(["a", None, "b"]), "v": [1, 2, 2]}),
-        np.array([["a", 1], [nan, 2], ["b", 2]], dtype=object),
+        np.array([["a", 1], [np.nan, 2], ["b", 2]], dtype=object),
     ):
         targets, classes = encode_classes(read(y, 3, real=False))
         assert [c.tolist() for c in classes] == [["a", "b"], [1, 2]]
-        np.testing.assert_array_equal(targets.values, [[0, 0], [nan, 1], [1, 1]])
+        assert targets.rows.tolist() == [0, 2, 0, 1, 2]
+        assert targets.tasks.tolist() == [0, 0, 1, 1, 1]
+        assert targets.values.tolist() == [0, 1, 0, 1, 1]
+        # What has no weight is not there.
+        _, classes = encode_classes(read(y, 3, real=False), np.array([1.0, 0, 0]))
+        assert [c.tolist() for c in classes] == [["a"], [1]]
 
 
 @pytest.mark.parametrize(
