@@ -72,7 +72,7 @@ search = GridSearchCV(
     cv=3,
     n_jobs=2,
 ).fit(X, Y, factors=factors)
-AlphaPathDisplay.from_estimator(search)
+display = AlphaPathDisplay.from_estimator(search)
 
 # %%
 # Predictions tell the wrong alphas apart. They are best while the factors are still
@@ -91,7 +91,7 @@ print(f"best alpha by MCC: {search.best_params_['alpha']}")
 # are mixed in a different way by every seed.
 
 udr = UDRSearch(est, grid, n_seeds=4, n_jobs=2, random_state=0).fit(X, Y)
-AlphaPathDisplay.from_estimator(udr, metrics={"score": "UDR"})
+display = AlphaPathDisplay.from_estimator(udr, metrics={"score": "UDR"})
 print(f"best alpha by UDR: {udr.best_params_['alpha']}")
 
 # %%
@@ -102,7 +102,7 @@ print(f"best alpha by UDR: {udr.best_params_['alpha']}")
 # the best predictions, on the right for the alpha that UDR chose without the factors.
 # What is left off the diagonal there is the correlation of the factors themselves.
 
-figure, axes = plt.subplots(1, 2, figsize=(10, 4.5), layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(8, 4), layout="constrained")
 by_prediction = sklearn.clone(est).set_params(alpha=grid["alpha"][by_prediction])
 for ax, name, model in (
     (axes[0], "chosen by R2", by_prediction.fit(X, Y)),

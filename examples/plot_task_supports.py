@@ -51,7 +51,7 @@ print(report)
 
 def plot_tasks(supports, report):
     """The tasks, beside the pairs of features that they separate."""
-    _, axes = plt.subplots(1, 2, figsize=(10, 4.5), layout="constrained")
+    _, axes = plt.subplots(1, 2, figsize=(8, 3.8), layout="constrained")
     TaskSupportDisplay(supports=supports).plot(ax=axes[0])
     report.plot(ax=axes[1])
 
@@ -82,7 +82,7 @@ plot_tasks(mended, check_identifiability(make_tasks(mended).coef))
 # this training run. Four times as many are.
 
 blocks = [[0, 1, 2], [3, 4, 5]]
-figure, axes = plt.subplots(1, 3, figsize=(13, 4.5), layout="constrained")
+figure, axes = plt.subplots(1, 3, figsize=(9, 3.6), layout="constrained")
 for ax, n_tasks in zip(axes, (0, n_further, len(free)), strict=True):
     data = make_tasks(np.vstack([tied, free[:n_tasks]]))
     est = SparseMultiTaskRepresentation(
