@@ -17,7 +17,7 @@ class EpisodeBatch:
     In every episode class ``l`` has label ``l``, and samples stand class by class, so
     that all the episodes of a batch have the same labels in the same order.
 
-    Attributes
+    Parameters
     ----------
     rows : ndarray of shape (n_rows,) of int
         The distinct samples of all the episodes, in increasing order.

@@ -45,7 +45,7 @@ def test_every_class_and_sample_gets_its_share():
     _, counts = np.unique(batch.classes, return_counts=True)
     np.testing.assert_allclose(counts / 4000, 3 / 4, atol=0.03)
     shots = np.bincount(batch.rows[batch.support].ravel(), minlength=len(Y))
-    size = np.array([np.sum(Y == label) for label in Y])
+    size = np.array([np.sum(label == Y) for label in Y])
     np.testing.assert_allclose(shots / 4000, 3 / 4 * 2 / size, atol=0.03)
 
 

@@ -1,0 +1,215 @@
+"""A few-shot classifier on a learned representation."""
+
+import warnings
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.utils._param_validation import HasMethods
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, column_or_1d
+
+from sparsedis.svm import GroupLassoSVC
+
+
+class FewShotClassifier(ClassifierMixin, BaseEstimator):
+    """Linear classifier on the features of a meta-learner, from a few samples.
+
+    What :meth:`GroupLassoSVMMetaLearner.adapt` returns. It takes raw inputs, any
+    number of classes and any number of samples of each.
+
+    Parameters
+    ----------
+    learner : GroupLassoSVMMetaLearner
+        A fitted one, which is not changed. Wrap it in
+        :class:`sklearn.frozen.FrozenEstimator` where the classifier is going to be
+        cloned, as in cross-validation; `adapt` does.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels.
+
+    coef_ : ndarray of shape (n_classes, n_features_out)
+        Weights of the features, without the learned scale of the logits.
+
+    intercept_ : ndarray of shape (n_classes,)
+        Intercepts; zero for all heads but prototypes.
+
+    active_features_ : ndarray of int
+        The features that the head uses.
+
+    n_features_in_ : int
+        Second axis of the X of `fit`.
+
+    See Also
+    --------
+    GroupLassoSVMMetaLearner : Learns the representation.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sparsedis import GroupLassoSVMMetaLearner
+    >>> X, y = load_digits(return_X_y=True)
+    >>> meta = GroupLassoSVMMetaLearner(encoder="identity", l1=0.2).fit(X, y)
+    >>> clf = meta.adapt(X[:50], y[:50])
+    >>> len(clf.active_features_)
+    36
+    >>> clf.score(X[50:], y[50:]) > 0.75
+    True
+    """
+
+    _parameter_constraints = {  # noqa: RUF012 - scikit-learn's protocol
+        "learner": [HasMethods(["fit", "transform", "adapt"])],
+    }
+
+    def __init__(self, learner):
+        self.learner = learner
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y):
+        """Fit the head to a support set.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, height, width, \
+channels)
+            Inputs, as the learner takes them.
+
+        y : array-like of shape (n_samples,)
+            Labels, of at least two classes.
+
+        Returns
+        -------
+        self : object
+            The fitted classifier.
+
+        Raises
+        ------
+        ValueError
+            When inputs are not what the learner takes, or there is only one class.
+
+        Warns
+        -----
+        UserWarning
+            When the head uses no feature, so that all classes are equally likely.
+        """
+        check_is_fitted(self.learner)
+        y = column_or_1d(y, warn=True)
+        check_classification_targets(y)
+        Z = self.learner.transform(X)
+        if len(y) != len(Z):
+            raise ValueError(
+                f"X and y must have as many rows, got {len(Z)} and {len(y)}."
+            )
+        self.classes_, code = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(
+                "y must hold at least two classes, got one class: "
+                f"{self.classes_.tolist()}."
+            )
+        self.coef_, self.intercept_ = self._fit_head(Z, code)
+        self.active_features_ = np.flatnonzero(self.coef_.any(0))
+        self.n_features_in_ = self.learner.n_features_in_
+        if len(self.active_features_) == 0:
+            warnings.warn(
+                "The head uses no feature, and all classes are equally likely: lower "
+                f"l1 (now {self.learner.l1_:g}).",
+                UserWarning,
+                stacklevel=2,
+            )
+        return self
+
+    def predict_proba(self, X):
+        """Probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, height, width, \
+channels)
+            Inputs, as in `fit`.
+
+        Returns
+        -------
+        P : ndarray of shape (n_samples, n_classes)
+            Softmax of the scaled scores, in the order of `classes_`.
+        """
+        logits = self._scores(X) * float(self.learner.head_.log_scale.exp())
+        return torch.from_numpy(logits).softmax(-1).numpy()
+
+    def predict(self, X):
+        """Most likely class of each sample.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, height, width, \
+channels)
+            Inputs, as in `fit`.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+            Labels.
+        """
+        return self.classes_[self._scores(X).argmax(1)]
+
+    def score(self, X, y, sample_weight=None):
+        """Mean accuracy.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, height, width, \
+channels)
+            Inputs, as in `fit`.
+
+        y : array-like of shape (n_samples,)
+            Labels, all of them seen in `fit`.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights.
+
+        Returns
+        -------
+        score : float
+            Share of the samples that are labelled correctly.
+
+        Raises
+        ------
+        ValueError
+            When `y` holds a label that the support lacked: no head can predict it.
+        """
+        check_is_fitted(self)
+        unseen = np.setdiff1d(y, self.classes_)
+        if len(unseen):
+            raise ValueError(
+                f"y holds labels that the support set lacked: {unseen[:5].tolist()}"
+                f"{', ...' if len(unseen) > 5 else ''}; it had "
+                f"{self.classes_[:20].tolist()}."
+            )
+        return super().score(X, y, sample_weight)
+
+    def _fit_head(self, Z, code):
+        """Coefficients (n_classes, k) and intercepts (n_classes,) in the dtype of Z."""
+        head, n_classes = self.learner.head_, len(self.classes_)
+        if head.kind == "group_lasso_svm":
+            # Unlike the layer, it knows what to do about many samples or classes.
+            svm = GroupLassoSVC(
+                l1=self.learner.l1_,
+                l2=self.learner.l2_,
+                l1_mode="relative" if head.relative else "absolute",
+                fit_intercept=False,
+            ).fit(Z, code)
+            coef = svm.coef_.astype(Z.dtype)
+            if n_classes == 2:
+                # Their one row is the difference of two that sum to zero.
+                coef = np.concatenate([-coef, coef]) / 2
+            return coef, np.zeros(n_classes, Z.dtype)
+        with torch.no_grad():
+            Z, code = torch.from_numpy(Z)[None], torch.from_numpy(code)[None]
+            W, b = head.fit(Z, code, n_classes)
+        b = W.new_zeros(1, n_classes) if b is None else b
+        return W[0].T.numpy(), b[0].numpy()
+
+    def _scores(self, X):
+        check_is_fitted(self)
+        return self.learner.transform(X) @ self.coef_.T + self.intercept_

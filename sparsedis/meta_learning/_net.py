@@ -1,0 +1,288 @@
+"""Episodic training: heads on the supports, an outer loss on the queries."""
+
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback
+from torch import nn
+
+from sparsedis.meta_learning._augment import crop_and_flip
+from sparsedis.meta_learning._heads import active_features
+
+# skorch's epochs carry its callbacks; episodes have no epoch of their own, so that one
+# is a fixed number of steps.
+STEPS_PER_EPOCH = 20
+
+# What is known of every step.
+RECORDED = ("loss", "accuracy", "active")
+
+
+class EpisodicModel(nn.Module):
+    """A representation, and the head that is learned with it.
+
+    Parameters
+    ----------
+    representation : torch.nn.Module
+        From inputs to features ``(n, k)``.
+
+    head : Head
+    """
+
+    def __init__(self, representation, head):
+        super().__init__()
+        self.representation = representation
+        self.head = head
+
+
+class EpisodicNet(NeuralNet):
+    """One step encodes the images of a few episodes, fits their heads, descends.
+
+    Parameters
+    ----------
+    module : EpisodicModel
+
+    X : ndarray of shape (n_samples, ...)
+        Inputs; only the rows of a step are ever copied.
+
+    sampler : EpisodeSampler
+
+    max_iter : int
+        Steps of training.
+
+    episodes_per_batch : int
+
+    label_smoothing : float
+
+    crop_padding : int
+
+    horizontal_flip : bool
+
+    **kwargs : dict
+        Passed to :class:`skorch.NeuralNet`.
+    """
+
+    def __init__(
+        self,
+        module,
+        *,
+        X,
+        sampler,
+        max_iter,
+        episodes_per_batch,
+        label_smoothing,
+        crop_padding,
+        horizontal_flip,
+        **kwargs,
+    ):
+        self.X = X
+        self.sampler = sampler
+        self.max_iter = max_iter
+        self.episodes_per_batch = episodes_per_batch
+        self.label_smoothing = label_smoothing
+        self.crop_padding = crop_padding
+        self.horizontal_flip = horizontal_flip
+        # The loss is that of the queries; skorch asks for a criterion all the same.
+        super().__init__(module, criterion=nn.Identity, train_split=None, **kwargs)
+
+    def fit_episodes(self):
+        """Train for ``max_iter`` steps, or until a callback ends it."""
+        self.initialize()
+        self.n_steps_ = 0
+        self.steps_ = []
+        self.good_ = None
+        self.partial_fit(self.X, epochs=-(-self.max_iter // STEPS_PER_EPOCH))
+        if not all(bool(torch.isfinite(v).all()) for v in self._state().values()):
+            self._fail("weights")
+        return self
+
+    def get_split_datasets(self, X, y=None, **fit_params):
+        return X, None
+
+    def get_iterator(self, dataset, training=False):
+        return _Steps(self)
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        if iterator is None:
+            return
+        n_steps = 0
+        for batch in iterator:
+            self.notify("on_batch_begin", batch=batch, training=training)
+            step = step_fn(batch, **fit_params)
+            record = {name: float(step[name]) for name in RECORDED}
+            self.steps_.append(record)
+            self.history.record_batch("train_loss", record["loss"])
+            self.history.record_batch("train_batch_size", batch.n_episodes)
+            self.n_steps_ += 1
+            n_steps += 1
+            self.notify("on_batch_end", batch=batch, training=training, **step)
+        self.history.record("train_batch_count", n_steps)
+
+    def train_step_single(self, batch, **fit_params):
+        """Encode, fit the heads of Eq. 6, differentiate the loss of Eq. 5."""
+        self._set_training(True)
+        rows = to_device(self.X[batch.rows], self.device)
+        if rows.ndim == 4:
+            rows = crop_and_flip(rows, self.crop_padding, self.horizontal_flip)
+        Z = self.module_.representation(rows)
+        # Squares, so that what overflows in a head is caught here.
+        if not bool(torch.isfinite(Z.detach().square().sum())):
+            self._fail("features")
+        support, query, labels, answers = episode_tensors(batch, self.device)
+        n_ways = batch.classes.shape[1]
+        head = self.module_.head
+        W, b = head.fit(Z[support], labels, n_ways)
+        logits = head.logits(Z[query], W, b).flatten(0, 1)
+        answers = answers.flatten()
+        loss = nn.functional.cross_entropy(
+            logits, answers, label_smoothing=self.label_smoothing
+        )
+        if not bool(torch.isfinite(loss.detach())):
+            self._fail("loss")
+        self._remember()
+        loss.backward()
+        return {
+            "loss": loss.detach(),
+            "y_pred": None,
+            "accuracy": (logits.detach().argmax(-1) == answers).double().mean(),
+            "active": active_features(W).double().mean(),
+        }
+
+    def _state(self):
+        return self.module_.state_dict()
+
+    def _remember(self):
+        """Keep the weights at hand: they have given a finite loss."""
+        if self.good_ is None:
+            self.good_ = copy_state(self.module_)
+        else:
+            for name, value in self._state().items():
+                self.good_[name].copy_(value)
+
+    def _fail(self, what):
+        kept = "No weights have given a finite loss yet."
+        if self.good_ is not None:
+            self.module_.load_state_dict(self.good_)
+            kept = "The estimator keeps the weights of the last finite loss."
+        raise ValueError(
+            f"NaN or infinite {what} at step {self.n_steps_}: lower lr (now "
+            f"{self.lr:g}) or scale the inputs. {kept}"
+        )
+
+
+class _Steps:
+    """The batches of an epoch, drawn anew each time it is gone through."""
+
+    def __init__(self, net):
+        self.net = net
+
+    def __iter__(self):
+        net = self.net
+        for _ in range(min(STEPS_PER_EPOCH, net.max_iter - net.n_steps_)):
+            yield net.sampler.sample(net.episodes_per_batch)
+
+
+class KeepBest(Callback):
+    """Validate every so often; end with the weights that did best.
+
+    Parameters
+    ----------
+    validate : callable
+        From an :class:`EpisodicModel` to an accuracy.
+
+    every : int
+        Steps between validations. The last step is always followed by one.
+
+    Attributes
+    ----------
+    step_, accuracy_ : list
+        When it validated, and what it found.
+
+    best_step_ : int
+        The step whose weights stand.
+    """
+
+    def __init__(self, validate, every):
+        self.validate = validate
+        self.every = every
+
+    def on_train_begin(self, net, **kwargs):
+        self.step_, self.accuracy_ = [], []
+
+    def on_batch_end(self, net, **kwargs):
+        if net.n_steps_ % self.every == 0:
+            self._validate(net)
+
+    def on_train_end(self, net, **kwargs):
+        if net.n_steps_ and (not self.step_ or self.step_[-1] != net.n_steps_):
+            self._validate(net)
+        if self.step_:
+            net.module_.load_state_dict(self._best)
+
+    def _validate(self, net):
+        accuracy = self.validate(net.module_)
+        if not self.step_ or accuracy > max(self.accuracy_):
+            self._best = copy_state(net.module_)
+            self.best_step_ = net.n_steps_
+        self.step_.append(net.n_steps_)
+        self.accuracy_.append(accuracy)
+
+
+class Progress(Callback):
+    """Tell scikit-learn's callbacks about every epoch."""
+
+    def __init__(self, estimator, context):
+        self.estimator = estimator
+        self.context = context
+
+    def on_epoch_begin(self, net, **kwargs):
+        self._epoch = self.context.subcontext(task_name="epoch")
+        self._epoch.call_on_fit_task_begin(estimator=self.estimator)
+
+    def on_epoch_end(self, net, **kwargs):
+        if self._epoch.call_on_fit_task_end(estimator=self.estimator):
+            raise KeyboardInterrupt  # how skorch stops early
+
+
+def copy_state(module):
+    """Weights and statistics of a module, detached from it."""
+    return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+def to_device(rows, device, dtype=torch.float32):
+    """Move inputs to a device, as ``dtype`` unless they are 8-bit images.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, ...)
+
+    device : torch.device or str
+
+    dtype : torch.dtype, default=torch.float32
+
+    Returns
+    -------
+    tensor of shape (n, ...)
+    """
+    if not rows.flags.writeable:
+        rows = rows.copy()  # torch has no read-only tensors, and says so
+    rows = torch.as_tensor(rows, device=device)
+    return rows if rows.dtype == torch.uint8 else rows.to(dtype)
+
+
+def episode_tensors(batch, device):
+    """Positions and labels of a batch of episodes, as tensors.
+
+    Parameters
+    ----------
+    batch : EpisodeBatch
+
+    device : torch.device or str
+
+    Returns
+    -------
+    support, query : tensor of shape (n_episodes, n_samples) of int64
+
+    support_labels, query_labels : tensor of the same shapes
+    """
+    arrays = batch.support, batch.query, batch.support_labels, batch.query_labels
+    support, query, *labels = (torch.as_tensor(a, device=device) for a in arrays)
+    return support, query, labels[0].expand_as(support), labels[1].expand_as(query)

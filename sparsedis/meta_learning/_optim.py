@@ -1,0 +1,37 @@
+"""Optimisers and schedules of the learning rate."""
+
+import math
+from functools import partial
+
+import torch
+
+OPTIMIZERS = {
+    "sgd": partial(torch.optim.SGD, momentum=0.9, nesterov=True),
+    "adam": torch.optim.Adam,
+}
+
+
+def step_schedule(step, max_iter):
+    """Factor of Lee et al. (2019): drops after 1/3, 2/3 and 5/6 of the steps."""
+    factor = 1.0
+    for share, drop in ((1 / 3, 0.06), (2 / 3, 0.2), (5 / 6, 0.2)):
+        if step >= share * max_iter:
+            factor *= drop
+    return factor
+
+
+def cosine_schedule(step, max_iter):
+    """Half a cosine, from 1 down to 0."""
+    return 0.5 * (1 + math.cos(math.pi * step / max_iter))
+
+
+def constant_schedule(step, max_iter):
+    """Return 1 throughout."""
+    return 1.0
+
+
+SCHEDULES = {
+    "step": step_schedule,
+    "cosine": cosine_schedule,
+    "constant": constant_schedule,
+}
