@@ -120,7 +120,7 @@ class TrainingCurveDisplay:
 
         smoothing : int, default=None
             Values that each point of a curve averages, in the middle of which it
-            stands; 1 for none. None: a fortieth of the run.
+            stands; 1 for none. None: about a fortieth of the run.
 
         Returns
         -------
@@ -154,7 +154,8 @@ class TrainingCurveDisplay:
         present = np.isfinite(column)
         steps = every * np.arange(1, len(column) + 1)[present]
         values = column[present]
-        window = max(1, len(values) // 40) if smoothing is None else smoothing
+        # An odd number has a middle.
+        window = len(values) // 40 | 1 if smoothing is None else smoothing
         if quantity in EXACT:
             window = 1
         label = curve_label(name, self.param_name)

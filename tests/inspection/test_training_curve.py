@@ -57,7 +57,7 @@ def test_smoothing_is_a_moving_mean(history):
 def test_default_smoothing(history):
     display = TrainingCurveDisplay(history=history).plot()
     expected = display.lines_["loss"][0].get_ydata()
-    display.plot(smoothing=2)
+    display.plot(smoothing=3)
     assert_array_equal(display.lines_["loss"][0].get_ydata(), expected)
     display.plot(smoothing=1)
     assert_array_equal(display.lines_["loss"][0].get_ydata(), history["loss"])
