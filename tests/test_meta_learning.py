@@ -441,6 +441,18 @@ def test_dead_features_give_no_nan(data, normalization):
     assert np.isfinite(est.adapt(X[:36], y[:36]).coef_).all()
 
 
+def test_normalisation_by_encoder(data):
+    images = np.random.RandomState(0).randint(256, size=(12, 16, 16, 1), dtype=np.uint8)
+    small = {"n_ways": 2, "max_iter": 1, "n_components": None}
+    for encoder, (X, y), kind in (
+        ("conv4", (images, np.repeat([0, 1], 6)), nn.Identity),
+        ("identity", data, nn.BatchNorm1d),
+        (nn.Linear(10, 6), data, nn.BatchNorm1d),
+    ):
+        est = quick(encoder=encoder, **small).fit(X, y)
+        assert type(est.module_.normalization) is kind
+
+
 def test_statistics_are_those_of_the_training_classes(data):
     X, y = data
     est = identity(normalization="batch", validation_classes=["c00", "c01", "c02"])

@@ -190,7 +190,11 @@ channels)
         encoder = build_encoder(self.encoder, input_shape, n_components)
         if n_components is None:
             n_components = n_features_of(encoder, input_shape)
-        representation = Representation(encoder, n_components, self.normalization)
+        normalization = self.normalization
+        if normalization == "auto":
+            published = self.encoder in ("conv4", "resnet12")
+            normalization = None if published else "batch"
+        representation = Representation(encoder, n_components, normalization)
         if len(input_shape) == 3:
             # Twice as fast on a CPU, and free: images are stored that way.
             representation = representation.to(memory_format=torch.channels_last)

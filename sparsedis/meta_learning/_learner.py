@@ -68,9 +68,10 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
         Whether to learn a penalty with the encoder, from the given value on, by its
         hypergradient.
 
-    normalization : {"batch", "layer", None}, default="batch"
-        Normalisation, without learned scale and shift, appended to any encoder. A
-        feature that never moves stays zero.
+    normalization : {"auto", "batch", "layer"} or None, default="auto"
+        Normalisation, without learned scale and shift, appended to the encoder. "auto":
+        none after "conv4" and "resnet12", as published, whose blocks normalise; "batch"
+        after any other. A feature that never moves stays zero.
 
     n_ways : int, default=5
         Classes of an episode.
@@ -230,7 +231,7 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
         "l1_mode": [StrOptions({"relative", "absolute"})],
         "learn_l1": ["boolean"],
         "learn_l2": ["boolean"],
-        "normalization": [StrOptions({"batch", "layer"}), None],
+        "normalization": [StrOptions({"auto", "batch", "layer"}), None],
         "n_ways": [Interval(Integral, 2, None, closed="left")],
         "n_shots": [Interval(Integral, 1, None, closed="left")],
         "n_queries": [Interval(Integral, 1, None, closed="left")],
@@ -268,7 +269,7 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
         l1_mode="relative",
         learn_l1=False,
         learn_l2=False,
-        normalization="batch",
+        normalization="auto",
         n_ways=5,
         n_shots=5,
         n_queries=15,
