@@ -4,9 +4,10 @@ The problem of one task, in units of its own,
 
     min_V  f(V) + sum_j t_j ||V_j||,
 
-knows ``f``; the two stages here know the penalty. A semismooth Newton iteration solves
-most problems in a handful of steps, exactly. Where it cycles, the norms are rounded
-off, less and less, and the iteration gets its starts from there.
+knows ``f``; the stages here know the penalty. A semismooth Newton iteration solves most
+problems in a handful of steps, exactly. Large ones get their starts from proximal
+gradient steps, which are cheap and find the support. Where Newton's method cycles all
+the same, the norms are rounded off, less and less, and its starts come from there.
 """
 
 import torch
@@ -27,6 +28,10 @@ _MAX_NEWTON_STALLED = 3
 # Steps after the certificate is good: each squares the error of the solution, which is
 # of the order of the square root of the gap.
 _MAX_POLISH = 3
+# Unknowns of a task from which on many plain steps cost less than a round of smoothing,
+# and how many of them go before each attempt of Newton's.
+_LARGE = 100
+_DESCENTS = (50, 200)
 # Rounds without progress after which rounding must be what is in the way.
 _MAX_STALLED = 30
 # A proximal term, in the units of the problem: with it a step is finite whatever the
@@ -71,7 +76,7 @@ class Problem:
         return part
 
 
-def solve(problem, start, *, tol, max_iter, n_newton=_MAX_NEWTON):
+def solve(problem, start, *, tol, max_iter, warm=False, n_newton=_MAX_NEWTON):
     """Solve a batch of problems.
 
     Parameters
@@ -86,8 +91,11 @@ def solve(problem, start, *, tol, max_iter, n_newton=_MAX_NEWTON):
     max_iter : int
         Largest number of rounds of smoothing.
 
+    warm : bool, default=False
+        Whether ``start`` is close to the solution.
+
     n_newton : int, default=15
-        Steps before that; 0 where they are known to fail.
+        Newton steps from there; 0 where they are known to fail.
 
     Returns
     -------
@@ -96,7 +104,12 @@ def solve(problem, start, *, tol, max_iter, n_newton=_MAX_NEWTON):
     info : SolverInfo
     """
     best = _Best(start, tol)
-    best.improve(problem, torch.ones_like(best.settled), n_newton)
+    large = start[0].numel() >= _LARGE
+    if warm or not large:
+        best.improve(problem, ~best.good, n_newton)
+    for n_steps in _DESCENTS if large else ():
+        _descend(problem, best, start, n_steps)
+        best.improve(problem, ~best.good, _MAX_NEWTON)
     _smooth(problem, best, start, max_iter)
     best.improve(problem, best.good & ~best.settled, _MAX_POLISH)
     V, gap = best.V, best.gap
@@ -168,6 +181,41 @@ def _reaches(problem, V):
     reach = V - problem.gradient(V)
     norm = torch.linalg.vector_norm(reach, dim=-1)
     return reach, (norm > problem.penalty) | (problem.penalty == 0)
+
+
+def _descend(problem, best, start, n_steps):
+    """Accelerated proximal gradient steps, which find the rows that are in use."""
+    at = (~best.good).nonzero().flatten()
+    if len(at) == 0:
+        return
+    problem = problem.take(at)
+    # Newton's method may have ended where zero is better.
+    X = torch.where((best.gap[at] < 1)[:, None, None], best.V[at], start[at])
+    ahead, momentum, lipschitz = X, X.new_ones(len(at), 1, 1), X.new_ones(len(at), 1, 1)
+    ends = X.new_tensor([0.0, 1.0]).expand(len(at), 2)
+    for _ in range(n_steps):
+        gradient = problem.gradient(ahead)
+        new = _shrink(ahead - gradient / lipschitz, problem.penalty / lipschitz[..., 0])
+        step = new - ahead
+        begin, end = problem.along(ahead, step, ends).unbind(-1)
+        bound = (step * (gradient + 0.5 * lipschitz * step)).sum((1, 2))
+        fits = (end - begin <= bound + 1e-12 * begin.abs())[:, None, None]
+        lipschitz = torch.where(fits, lipschitz, 2 * lipschitz)
+        new = torch.where(fits, new, X)
+        # Off to a new start where the momentum leads uphill.
+        uphill = ((new - ahead) * (new - X)).sum((1, 2), keepdim=True) < 0
+        momentum = torch.where(fits & ~uphill, momentum, 1.0)
+        grown = 0.5 + (0.25 + momentum * momentum).sqrt()
+        ahead = new + (momentum - 1) / grown * (new - X)
+        X, momentum = new, grown
+    best.offer(at, X, problem.gap(X), X)
+
+
+def _shrink(V, threshold):
+    """Block soft thresholding of rows, the proximal operator of the penalty."""
+    norm = torch.linalg.vector_norm(V, dim=-1)
+    kept = torch.where(norm > threshold, 1 - threshold / norm, 0.0)
+    return kept.unsqueeze(-1) * V
 
 
 def _smooth(problem, best, V, max_iter):

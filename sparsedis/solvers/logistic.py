@@ -89,7 +89,9 @@ def solve_logistic(
     V = at_zero
     if start is not None:
         V = torch.cat([start / problem.scale[:, :k, None], V[:, k:]], 1)
-    V, info = _composite.solve(problem, V, tol=tol, max_iter=max_iter)
+    V, info = _composite.solve(
+        problem, V, tol=tol, max_iter=max_iter, warm=start is not None
+    )
     # Rounding in the problem's units must not move the boundary.
     zero = alpha >= problem.alpha_max()
     W = torch.where(zero[:, None, None], at_zero, V) * problem.scale.unsqueeze(-1)

@@ -51,8 +51,9 @@ def solve_multitask_lasso(
     """
     problem = Quadratic(gram, corr, y_sq, alpha, l2)
     scale = problem.scale.unsqueeze(-1)
-    start = torch.zeros_like(corr) if start is None else start / scale
-    V, info = _composite.solve(problem, start, tol=tol, max_iter=max_iter)
+    warm = start is not None
+    start = start / scale if warm else torch.zeros_like(corr)
+    V, info = _composite.solve(problem, start, tol=tol, max_iter=max_iter, warm=warm)
     W, gap = V * scale, info.gap
     # Rounding in the problem's units must not move the boundary.
     zero = alpha >= torch.linalg.vector_norm(corr, dim=-1).amax(-1)

@@ -205,6 +205,24 @@ def test_wide_binary_problems(solver, device):
         assert duality_gap(*data, 0.0, float(alpha[t]), 0.0) <= 1e-12
 
 
+@pytest.mark.parametrize("fit_intercept", [False, True])
+def test_wide_multinomial_problems(fit_intercept, device):
+    generator = torch.Generator().manual_seed(0)
+    Z = torch.randn(2, 40, 70, dtype=torch.float64, generator=generator).to(device)
+    y = Z[..., :3].argmax(-1)
+    alpha = 0.1 * logistic_alpha_max(Z, y, fit_intercept=fit_intercept)
+    how = {"fit_intercept": fit_intercept, "return_info": True}
+    W, *b, info = logistic(Z, y, alpha, **how)
+    assert info.converged.all()
+    # Plain steps find the support, and Newton's the digits.
+    assert (info.n_iter <= 8).all()
+    for t in range(2):
+        Z_t, y_t, W_t = (a[t].cpu().numpy() for a in (Z, y, W))
+        b_t = b[0][t].cpu().numpy() if fit_intercept else 0.0
+        assert duality_gap(Z_t, y_t, W_t, b_t, float(alpha[t]), 0.0) <= 1e-12
+        assert 3 <= info.support[t].sum() < 50
+
+
 def test_two_classes_are_the_multinomial_problem_of_two(tasks):
     """A third class without a sample leaves, in effect, the binary problem."""
     Z, y = tasks[0], (tasks[1] == 0).int()
