@@ -129,7 +129,8 @@ class Simplices:
         pairs = (self.basis.unsqueeze(-1) * self.basis.unsqueeze(-2)).flatten(2)
         n_tasks, n, _ = curvature.shape
         m = self.basis.shape[-1]
-        blocks = torch.bmm(curvature, pairs).reshape(n_tasks, n, m, m).permute(0, 2, 3, 1)
+        blocks = torch.bmm(curvature, pairs).reshape(n_tasks, n, m, m)
+        blocks = blocks.permute(0, 2, 3, 1)
         matrix.view(n_tasks, n, m, n, m).diagonal(dim1=1, dim2=3).add_(blocks)
         return matrix
 
