@@ -26,7 +26,7 @@ from sparsedis.solvers.group_lasso_svm import solve_group_lasso_svm
 __all__ = ["GroupLassoSVC"]
 
 # Dual variables up to which a Newton step in them is cheap.
-_MAX_DUAL = 2000
+_MAX_DUAL = 1000
 
 
 class GroupLassoSVC(ClassifierMixin, BaseEstimator):

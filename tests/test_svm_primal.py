@@ -70,6 +70,18 @@ def test_agrees_with_the_dual(kind, share, l2, fit_intercept):
         assert not bool(intercept.any())
 
 
+@pytest.mark.parametrize("share", [0.2, 1.3])
+@pytest.mark.parametrize("seed", range(8))
+def test_rare_classes_and_weights_over_decades(seed, share):
+    rng = np.random.default_rng(seed)
+    y = torch.tensor(np.repeat(np.arange(5), (4, 1, 3, 3, 1)))
+    X = rng.standard_normal((12, 12)) * (rng.random((12, 12)) < 0.3)
+    weight = torch.tensor(10 ** rng.uniform(-1.5, 1, 12))
+    _, (_, _, gap, n_iter) = solve_both(X, y, weight, share, 5.0, fit_intercept=True)
+    assert gap <= 1e-9
+    assert n_iter <= 40
+
+
 @pytest.mark.parametrize("share", [0.05, 0.4])
 def test_features_join_when_they_are_needed(share, monkeypatch):
     monkeypatch.setattr(_svm_primal_rows, "_START", 3)

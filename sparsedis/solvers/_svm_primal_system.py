@@ -24,9 +24,9 @@ class PrimalSystem:
     graph on the classes, ``sum_kl d_k d_l / sum(d) (e_k - e_l)(e_k - e_l)'``, so that K
     is made of one weighted Gram matrix of the features per pair of classes.
 
-    Of a pair most samples soon have next to no weight. They are left out as far as
-    they are small against P; what that changes is caught up with by conjugate
-    gradients on the full system.
+    Of a pair most samples soon have next to no weight. Features leave them out as far
+    as they are small against P; conjugate gradients on the full system catch up with
+    what that changes.
 
     Parameters
     ----------
@@ -97,6 +97,10 @@ class PrimalSystem:
                 stop = min(q, start + _STRIP)
                 gram[start:stop, :stop] = part[:, start:stop].T @ part[:, :stop]
                 gram[:start, start:stop] = gram[start:stop, :start].T
+        a, b, direction = self.penalty
+        # Intercepts have no penalty that anything could be small against.
+        for j in range(len(a), q):
+            grams[:, j, j] += (weight * ~keep).T @ self.R[:, j].square()
         apart = (self.basis[first] - self.basis[second]).T
         mix = (apart[:, None] * apart).flatten(0, 1)
         K = self.R.new_empty(m, q, m, q)
@@ -104,7 +108,6 @@ class PrimalSystem:
             part = grams[:, start : start + _STRIP]
             blocks = (mix @ part.flatten(1)).view(m, m, -1, q)
             K[:, start : start + _STRIP] = blocks.permute(0, 2, 1, 3)
-        a, b, direction = self.penalty
         blocks = torch.diag_embed(a.expand(m, -1).T).permute(1, 2, 0)
         blocks = blocks + b * direction[:, None] * direction
         K.diagonal(dim1=1, dim2=3)[..., : len(a)].add_(blocks)
