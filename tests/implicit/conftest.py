@@ -64,10 +64,10 @@ class HardBatch:
     rng : Generator
     """
 
-    def __init__(self, seed):
+    def __init__(self, seed, size=None):
         self.seed = seed
         rng = self.rng = np.random.default_rng(seed)
-        n, k = SIZES[seed % len(SIZES)]
+        n, k = size or SIZES[seed % len(SIZES)]
         self.Z = np.stack([faulty_features(rng, n, k, fault) for fault in FAULTS])
         self.mask = np.arange(n) < rng.integers(2, n + 1, (8, 1))
         self.mask[::2] = True
@@ -92,3 +92,9 @@ class HardBatch:
 @pytest.fixture(params=range(N_BATCHES))
 def hard_batch(request):
     return HardBatch(request.param)
+
+
+@pytest.fixture(params=[(20, 60), (60, 40), (10, 120)])
+def wide_hard_batch(request):
+    """So large that solvers find the support with cheap steps first."""
+    return HardBatch(sum(request.param), request.param)

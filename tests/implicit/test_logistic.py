@@ -31,7 +31,10 @@ def penalty_of(W, alpha, l2):
 
 
 def duality_gap(Z, y, W, b, alpha, l2):
-    """Gap from the data itself; with an intercept, given that it is optimal."""
+    """Gap from the data itself, at the better one of two dual points.
+
+    With an intercept, given that it is optimal.
+    """
     loss, mean, onehot = loss_and_shares(Z, y, W, b)
     descent = Z.T @ (onehot - mean) / len(y)
     if W.ndim == 1:
@@ -40,6 +43,10 @@ def duality_gap(Z, y, W, b, alpha, l2):
     share = min(1.0, alpha / max(inner, 1e-300))
     mixed = (1 - share) * onehot + share * mean
     dual = -xlogy(mixed, mixed).sum() / len(y) - 0.5 * l2 * share**2 * (W**2).sum()
+    if l2 > 0:
+        excess = np.maximum(np.linalg.norm(descent, axis=1) - alpha, 0)
+        plain = -xlogy(mean, mean).sum() / len(y) - (excess**2).sum() / (2 * l2)
+        dual = max(dual, plain)
     return loss + penalty_of(W, alpha, l2) - dual
 
 
@@ -113,6 +120,24 @@ def test_hard_problems_against_cvxpy_and_their_own_gap(hard_batch, n_classes, de
                 assert duality_gap(Z_t, y_t, W_t, b_t, *penalties) <= 1e-11
                 if fit_intercept:
                     assert_allclose(mean.mean(0), onehot.mean(0), atol=1e-12)
+
+
+@pytest.mark.parametrize("fit_intercept", [False, True])
+def test_wide_hard_problems_keep_their_promise(wide_hard_batch, fit_intercept):
+    y = labels_of(wide_hard_batch, 4)
+    Z, mask, l2, labels = (
+        torch.tensor(a)
+        for a in (wide_hard_batch.Z, wide_hard_batch.mask, wide_hard_batch.l2, y)
+    )
+    how = {"n_classes": 4, "mask": mask, "fit_intercept": fit_intercept}
+    alpha = torch.tensor(wide_hard_batch.alpha).clamp_min(1e-4)
+    alpha = alpha * logistic_alpha_max(Z, labels, **how)
+    W, *b, info = logistic(Z, labels, alpha, l2=l2, return_info=True, **how)
+    assert info.converged.all()
+    for t in range(len(y)):
+        W_t, b_t = W[t].numpy(), b[0][t].numpy() if fit_intercept else 0.0
+        data = (*wide_hard_batch.task(t, y), W_t, b_t)
+        assert duality_gap(*data, float(alpha[t]), float(l2[t])) <= 1e-11
 
 
 @pytest.fixture
