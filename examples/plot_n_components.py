@@ -55,8 +55,8 @@ search = GridSearchCV(
 # %%
 # Predictions get better with every feature up to the sixth, and hardly after it: the
 # bend is at the number of factors. There heads use the fewest features for what they
-# predict, since none has to mix factors, nor share one. Further features do little harm:
-# the best six of them match the factors nearly as well. When in doubt, take some more.
+# predict, since none has to mix factors, nor share one. Further features do little
+# harm: the best six match the factors nearly as well. When in doubt, take some more.
 
 AlphaPathDisplay.from_estimator(search, param_name="n_components")
 plt.show()

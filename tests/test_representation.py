@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from sparsedis import SparseMultiTaskRepresentation
+from sparsedis import SparseMultiTaskClassifier, SparseMultiTaskRepresentation
 from sparsedis.datasets import SparseTaskModel, SparseTaskStream, make_sparse_tasks
 from sparsedis.metrics import (
     linear_r_score,
@@ -103,6 +103,41 @@ def test_fit_learns_the_factors_from_a_table():
         ideal.score(data.factors, data.target) - 0.01
     )
     assert ideal.n_iter_ == 0  # there was nothing to train
+
+
+def test_classes_disentangle_too():
+    data = make_sparse_tasks(
+        n_samples=800, n_tasks=100, n_factors=4, return_bunch=True, random_state=0
+    )
+    est = SparseMultiTaskClassifier(
+        4,
+        alpha=0.2,
+        encoder=linear,
+        max_iter=150,
+        task_batch_size=25,
+        lr=0.02,
+        random_state=0,
+    )
+    codes = est.fit_transform(data.data, data.target > 0)
+    assert mean_correlation_coefficient(data.factors, codes) > 0.97
+    assert est.score(data.data, data.target > 0) > 0.94
+
+
+def test_vectors_disentangle_too():
+    # Outputs of a task share their support.
+    rng = np.random.RandomState(0)
+    factors = rng.normal(size=(500, 4))
+    supports = rng.uniform(size=(60, 1, 4)) < 0.5
+    supports[~supports.any(-1)[:, 0], :, 0] = True
+    coef = supports * rng.normal(size=(60, 3, 4))
+    X = factors @ rng.normal(size=(4, 4))
+    Y = np.einsum("nk,tck->ntc", factors, coef)
+    est = SparseMultiTaskRepresentation(
+        4, encoder=linear, max_iter=250, lr=0.02, random_state=0
+    )
+    codes = est.fit_transform(X, Y)
+    assert mean_correlation_coefficient(factors, codes) > 0.97
+    assert est.score(X, Y) > 0.95
 
 
 # Heads
