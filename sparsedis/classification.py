@@ -140,8 +140,7 @@ class SparseMultiTaskClassifier(ClassifierMixin, BaseRepresentation):
         Classes of each task; not in a list when the y of `fit` had one dimension and
         no `task`.
 
-    coef_ : ndarray of shape (n_tasks, n_components) or \
-(n_tasks, n_classes, n_components)
+    coef_ : ndarray, (n_tasks, n_components) or (n_tasks, n_classes, n_components)
         Heads on the features: the logit of the second class when all tasks have two,
         else the logits of up to the largest number of classes. NaN for tasks without
         two classes.

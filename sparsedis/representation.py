@@ -160,8 +160,7 @@ class SparseMultiTaskRepresentation(RegressorMixin, BaseRepresentation):
     module_ : torch.nn.Module
         Encoder and normalisation.
 
-    coef_ : ndarray of shape (n_tasks, n_components) or \
-(n_tasks, n_outputs, n_components)
+    coef_ : ndarray, (n_tasks, n_components) or (n_tasks, n_outputs, n_components)
         Heads on the features. NaN for a task without any label. Not after
         `fit_stream`, whose tasks are gone.
 

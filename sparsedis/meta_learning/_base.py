@@ -73,7 +73,7 @@ channels)
 
         Returns
         -------
-        Z : ndarray of shape (n_samples, n_components_)
+        Z : ndarray of shape (n_samples, `n_components_`)
             Features; float64 when X is a table of float64, else float32.
         """
         check_is_fitted(self, "module_")

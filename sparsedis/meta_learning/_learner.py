@@ -167,7 +167,7 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
     best_iter_ : int
         The step whose weights stand.
 
-    history_ : dict of ndarray of shape (n_iter_,)
+    history_ : dict of ndarray of shape (`n_iter_`,)
         "loss", "accuracy" on the queries, and mean share of "active" features, of each
         step.
 
