@@ -130,10 +130,12 @@ class TaskBatch:
         Parameters
         ----------
         tasks : ndarray of shape (n_kept,) of int, or (n_tasks,) of bool
+            Which ones, in the order in which to keep them.
 
         Returns
         -------
         TaskBatch
+            With the same rows.
         """
         own = {name: getattr(self, name) for name in _PER_TASK}
         if self.index is not None and self.index.ndim == 2:
@@ -151,6 +153,7 @@ class TaskBatch:
             least one.
 
         random_state : RandomState instance
+            Decides the split.
 
         Returns
         -------
