@@ -20,7 +20,7 @@ help:
 	@echo "make test    run the test suite (make test ARGS='-k lasso -x')"
 	@echo "make lint    ruff, the format and the spelling, as pre-commit does"
 	@echo "make format  let ruff format the code and mend what it can"
-	@echo "make doc     build the documentation in doc/_build/html"
+	@echo "make doc     build the documentation (make doc GALLERY=1 runs the examples)"
 	@echo "make clean   remove what these commands made, except .venv"
 
 demo: $(VENV)/.installed-demo
@@ -38,8 +38,9 @@ format: $(VENV)/.installed-test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Without GALLERY the examples are shown as they are, or as they ran last.
 doc: $(VENV)/.installed-doc
-	$(BIN)/python -m sphinx -W --keep-going -b html doc doc/_build/html
+	GALLERY=$(GALLERY) $(BIN)/python -m sphinx -W --keep-going -b html doc doc/_build/html
 	@echo "The documentation is in doc/_build/html/index.html"
 
 clean:

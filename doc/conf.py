@@ -1,6 +1,11 @@
 """Sphinx configuration: `make doc` builds the pages in doc/_build/html."""
 
+import os
+from pathlib import Path
+
 import sparsedis
+
+ROOT = Path(__file__).parents[1]
 
 project = "sparsedis"
 author = "The sparsedis developers"
@@ -12,20 +17,72 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.mathjax",
     "numpydoc",
+    "myst_parser",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinx_gallery.gen_gallery",
+    "sphinxcontrib.bibtex",
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_build"]
 default_role = "literal"
 toc_object_entries_show_parents = "hide"
 
+# Every reference must lead somewhere, but for those to other packages, which are shown
+# as code: the documentation builds without a network.
+nitpicky = True
+nitpick_ignore_regex = [
+    ("py:.*", r"(celer|joblib|matplotlib|numpy|sklearn|skorch|torch)\b.*"),
+]
+
 autosummary_generate = True
+# The API reference spells out every name, so that a test can compare it with the code.
+suppress_warnings = ["autosummary.import_cycle"]
 # The class template lists the members itself.
 numpydoc_show_class_members = False
 
+bibtex_bibfiles = ["references.bib"]
+bibtex_reference_style = "author_year"
+
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
+# The examples take minutes: `make doc GALLERY=1` runs those that have changed since
+# they were run last, and shows what they print and plot.
+sphinx_gallery_conf = {
+    "examples_dirs": str(ROOT / "examples"),
+    "gallery_dirs": "auto_examples",
+    "plot_gallery": bool(os.environ.get("GALLERY")),
+    "within_subsection_order": "sphinx_gallery.sorting.ExampleTitleSortKey",
+    "backreferences_dir": "generated/backreferences",
+    "doc_module": ("sparsedis",),
+    "show_memory": False,
+    "min_reported_time": 1,
+    "download_all_examples": False,
+}
+
 html_theme = "pydata_sphinx_theme"
 html_title = f"sparsedis {release}"
-html_theme_options = {"show_prev_next": False, "secondary_sidebar_items": ["page-toc"]}
-html_sidebars = {"index": []}
+html_logo = "_static/logo.svg"
+html_favicon = "_static/logo.svg"
+html_static_path = ["_static"]
+html_css_files = ["sparsedis.css"]
+html_show_sourcelink = False
+html_theme_options = {
+    "logo": {"text": "sparsedis", "alt_text": "sparsedis: home"},
+    "header_links_before_dropdown": 6,
+    "navigation_with_keys": False,
+    "secondary_sidebar_items": ["page-toc"],
+    "show_prev_next": True,
+    "show_toc_level": 2,
+}
+html_sidebars = {
+    "index": [],
+    "getting_started": [],
+    "metrics": [],
+    "api": [],
+    "changelog": [],
+}
 
 
 def skip_what_others_document(app, what, name, obj, skip, options):
@@ -35,6 +92,22 @@ def skip_what_others_document(app, what, name, obj, skip, options):
     return True if foreign else skip
 
 
+def look_at_the_top(app, env, node, contnode):
+    """Find public names of sparsedis itself from the pages of its modules."""
+    if node.get("refdomain") != "py":
+        return None
+    return env.get_domain("py").resolve_xref(
+        env,
+        node["refdoc"],
+        app.builder,
+        node["reftype"],
+        f"sparsedis.{node['reftarget']}",
+        node,
+        contnode,
+    )
+
+
 def setup(app):
-    """Register the filter of members."""
+    """Register the filter of members, and the search for names."""
     app.connect("autodoc-skip-member", skip_what_others_document)
+    app.connect("missing-reference", look_at_the_top)
