@@ -66,7 +66,7 @@ def plot_sweeps(rows, sweeps, metric, *, titles=None):
             mark_values(ax, part.alpha[part.method == method])
             ax.set_title(method, fontsize=10)
             ax.set_xlabel("alpha")
-        panels[2].legend(title=name, fontsize=8, title_fontsize=8)
+        panels[2].legend(title=name, fontsize=8, title_fontsize=8, loc="lower left")
         best = best_alpha(part, [level])
         for method in METHODS:
             line = best[best.method == method].groupby(level)[metric]

@@ -47,7 +47,7 @@ class Study:
     rows : str, default=None
         Name of the CSV, where it is that of another figure. None: `name`.
 
-    n_seeds : int, default=2
+    n_seeds : int, default=1
         Seeds by default.
 
     data : str, default=None
@@ -62,7 +62,7 @@ class Study:
     table: Callable
     plot: Callable
     rows: str | None = None
-    n_seeds: int = 2
+    n_seeds: int = 1
     data: str | None = None
 
     def main(self, argv=None):

@@ -95,7 +95,9 @@ def summary(rows, by, metrics, constants=()):
             line[heading] = mean_and_error(group[name])
         for name, heading in dict(constants).items():
             value = group[name].mean()
-            line[heading] = f"{value:,.0f}" if value >= 10 else f"{value:.2f}"
+            # Adding 0 turns -0.0 into 0.0.
+            small = f"{round(value, 2) + 0.0:.2f}"
+            line[heading] = f"{value:,.0f}" if value >= 5 else small
         lines.append(line)
     return pd.DataFrame(lines)
 

@@ -26,8 +26,8 @@ def table(rows):
 
 
 def plot(rows):
-    """MCC, R and the features in use."""
-    panels = {"mcc": "MCC", "r": "R", "n_dead": "features that no head uses"}
+    """MCC, R and size of the heads."""
+    panels = _synthetic.METRICS | {"active": "features of a head"}
     return plot_lines(rows, "n_components", "number of features", panels)
 
 

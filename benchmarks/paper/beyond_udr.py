@@ -97,7 +97,6 @@ STUDY = Study(
     results=("mcc", *(f"udr_{similarity}" for similarity in SIMILARITIES)),
     table=table,
     plot=plot,
-    n_seeds=1,
 )
 
 if __name__ == "__main__":

@@ -100,7 +100,6 @@ STUDY = Study(
     results=("mcc", "codes"),
     table=table,
     plot=plot,
-    n_seeds=1,
     data=_shapes.DATA,
 )
 

@@ -55,7 +55,6 @@ def make_study(name, title, metric, metrics):
         results=_shapes.RESULTS,
         table=make_table(metrics),
         plot=lambda rows: plot_sweeps(rows, SWEEPS, metric),
-        n_seeds=1,
         data=_shapes.DATA,
     )
 

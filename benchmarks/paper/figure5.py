@@ -138,7 +138,6 @@ STUDY = Study(
     results=("accuracy", "half_width", "active_share", "usage"),
     table=table,
     plot=plot,
-    n_seeds=1,
     data="zip or folder of Omniglot; with --full, folder of miniImageNet",
 )
 

@@ -100,7 +100,6 @@ STUDY = Study(
     results=("correlation", "n_effective", "largest", "draws"),
     table=table,
     plot=plot,
-    n_seeds=1,
 )
 
 if __name__ == "__main__":

@@ -35,7 +35,6 @@ STUDY = Study(
     results=_shapes.RESULTS,
     table=table,
     plot=plot,
-    n_seeds=1,
     data=_shapes.DATA,
 )
 
