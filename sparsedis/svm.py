@@ -123,8 +123,8 @@ class GroupLassoSVC(ClassifierMixin, BaseEstimator):
     samples, and not too many samples, a Newton step is a linear system in the dual
     variables, one per sample and class. Otherwise it is one in the coefficients of a
     working set of features, so that what counts is how many features the solution
-    uses: memory grows with the square of that number times the number of classes.
-    A sparse X is never made dense as a whole in the latter case.
+    uses: memory grows with the square of that number times the number of classes. Of a
+    sparse X only that working set is made dense, as long as there is an l1.
 
     References
     ----------
@@ -217,6 +217,12 @@ class GroupLassoSVC(ClassifierMixin, BaseEstimator):
         features, n_classes = self._features(X, weight), len(self.classes_)
         weight, labels = torch.from_numpy(weight), torch.from_numpy(labels)
         self.l1_max_ = _l1_max(features, labels, weight, self.fit_intercept)
+        if not np.isfinite(self.l1_max_):
+            largest = float(abs(X).max())
+            raise ValueError(
+                f"X has values up to {largest:.1e} in magnitude, whose squares are too "
+                "large for float64. Scale the features."
+            )
         self.l1_ = float(self.l1 * (self.l1_max_ if self.l1_mode == "relative" else 1))
 
         solve = solve_svm_primal if self._prefers_primal(X) else _solve_dual

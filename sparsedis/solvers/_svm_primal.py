@@ -78,7 +78,7 @@ def solve_svm_primal(
     else:
         penalty = AllFeatures(features, weight, l2)
     total, mu, inner = float(weight.sum()), weight.mean(), torch.inf
-    best, least, since = _Best(), torch.inf, 0
+    best, least, since = _Best(basis), torch.inf, 0
 
     for n_iter in range(max_iter + 1):
         X = simplices.coordinates(beta)
@@ -160,10 +160,14 @@ class _Newton:
 
 
 class _Best:
-    """The best solution so far."""
+    """The best solution so far; to begin with, nothing."""
 
-    def __init__(self):
-        self.gap = torch.inf
+    def __init__(self, basis):
+        self.gap, self.index = torch.inf, torch.zeros(0, dtype=torch.long)
+        self.W, self.alpha = (
+            basis.new_zeros(basis.shape[1], 0),
+            torch.zeros_like(basis[0]),
+        )
 
     def offer(self, penalty, simplices, beta, alpha):
         """Compare with what can be made of an interior point."""
