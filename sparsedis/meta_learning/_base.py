@@ -235,6 +235,7 @@ channels)
             sampler=sampler,
             max_iter=self.max_iter,
             episodes_per_batch=self.episodes_per_batch,
+            l1_warmup=self.l1_warmup,
             label_smoothing=self.label_smoothing,
             crop_padding=self.crop_padding,
             horizontal_flip=self.horizontal_flip,

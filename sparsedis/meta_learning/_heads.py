@@ -131,9 +131,9 @@ class Head(nn.Module):
             return self._fixed[name]
         return self.log_penalty[name].exp()
 
-    def fit(self, Z, y, n_classes):
-        """Fit the head of every task; see :func:`fit_svm`."""
-        l1, l2 = self.penalty("l1"), self.penalty("l2")
+    def fit(self, Z, y, n_classes, ramp=1.0):
+        """Fit the head of every task, with ``ramp`` of l1; see :func:`fit_svm`."""
+        l1, l2 = ramp * self.penalty("l1"), self.penalty("l2")
         return self._fit(Z, y, n_classes, l1, l2, self.relative)
 
     def logits(self, Z, W, b):

@@ -64,6 +64,10 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
     l1_mode : {"relative", "absolute"}, default="relative"
         Whether `l1` is a fraction or the penalty itself.
 
+    l1_warmup : float, default=0.5
+        Share of the training steps over which `l1` rises linearly to its value. Heads
+        that use few features teach the others nothing; all of them learn at first.
+
     learn_l1, learn_l2 : bool, default=False
         Whether to learn a penalty with the encoder, from the given value on, by its
         hypergradient.
@@ -229,6 +233,7 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
         "l1": [Interval(Real, 0, None, closed="left")],
         "l2": [Interval(Real, 0, None, closed="neither")],
         "l1_mode": [StrOptions({"relative", "absolute"})],
+        "l1_warmup": [Interval(Real, 0, 1, closed="both")],
         "learn_l1": ["boolean"],
         "learn_l2": ["boolean"],
         "normalization": [StrOptions({"auto", "batch", "layer"}), None],
@@ -267,6 +272,7 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
         l1=0.1,
         l2=1.0,
         l1_mode="relative",
+        l1_warmup=0.5,
         learn_l1=False,
         learn_l2=False,
         normalization="auto",
@@ -297,6 +303,7 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
         self.l1 = l1
         self.l2 = l2
         self.l1_mode = l1_mode
+        self.l1_warmup = l1_warmup
         self.learn_l1 = learn_l1
         self.learn_l2 = learn_l2
         self.normalization = normalization

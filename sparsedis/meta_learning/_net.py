@@ -50,6 +50,9 @@ class EpisodicNet(NeuralNet):
 
     episodes_per_batch : int
 
+    l1_warmup : float
+        Share of the steps over which l1 rises to its value.
+
     label_smoothing : float
 
     crop_padding : int
@@ -68,6 +71,7 @@ class EpisodicNet(NeuralNet):
         sampler,
         max_iter,
         episodes_per_batch,
+        l1_warmup,
         label_smoothing,
         crop_padding,
         horizontal_flip,
@@ -77,6 +81,7 @@ class EpisodicNet(NeuralNet):
         self.sampler = sampler
         self.max_iter = max_iter
         self.episodes_per_batch = episodes_per_batch
+        self.l1_warmup = l1_warmup
         self.label_smoothing = label_smoothing
         self.crop_padding = crop_padding
         self.horizontal_flip = horizontal_flip
@@ -129,7 +134,9 @@ class EpisodicNet(NeuralNet):
         support, query, labels, answers = episode_tensors(batch, self.device)
         n_ways = batch.classes.shape[1]
         head = self.module_.head
-        W, b = head.fit(Z[support], labels, n_ways)
+        rise = self.l1_warmup * self.max_iter
+        ramp = min(1.0, (self.n_steps_ + 1) / rise) if rise else 1.0
+        W, b = head.fit(Z[support], labels, n_ways, ramp)
         logits = head.logits(Z[query], W, b).flatten(0, 1)
         answers = answers.flatten()
         loss = nn.functional.cross_entropy(
