@@ -48,18 +48,25 @@ def interior_point(model, simplices, X, *, tol, max_iter, emit):
         model.grow(X, mu)
         scores = simplices.expand(simplices.lift(model.evaluate(X), alpha))
         gap = (beta * simplices.shortfall(scores)).sum((1, 2)) + model.gap()
-        dual = (beta * simplices.cost).sum((1, 2)) - model.conjugate()
-        gap, objective = gap / simplices.total, (gap + dual) / simplices.total
-        # Where the optimum is far below the objective at zero, that is no yardstick.
-        target = 0.1 * tol * objective.clamp(1e-3, 1.0)
+        gap = gap / simplices.total
         better = gap < 0.5 * best
         since = torch.where(better, 0, since + 1)
         best = torch.where(better, gap, best)
 
-        spent = ~(since < _PATIENCE) | ~torch.isfinite(gap) | (n_iter == max_iter)
+        # Neither NaN nor inf is less than inf.
+        spent = ~((since < _PATIENCE) & (gap < torch.inf))
+        if n_iter == max_iter:
+            spent = torch.ones_like(spent)
         ready = spent | (gap <= max(_POLISH, tol))
-        # Tasks wait a little for each other: together they cost hardly more than one.
-        if bool(ready.all() | (ready & (spent | (gap <= target))).any()):
+        leave = bool(ready.any())
+        if leave:
+            dual = (beta * simplices.cost).sum((1, 2)) - model.conjugate()
+            objective = gap + dual / simplices.total
+            # Where the optimum is far below that at zero, it is the yardstick.
+            target = 0.1 * tol * objective.clamp(1e-3, 1.0)
+            # Tasks wait a little for each other: all cost hardly more than one.
+            leave = bool(ready.all() | (ready & (spent | (gap <= target))).any())
+        if leave:
             index = ready.nonzero().flatten()
             part = simplices.take(index)
             solution = polish(model, part, beta, z, alpha, index)
