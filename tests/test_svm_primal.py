@@ -47,10 +47,10 @@ def solve_both(X, y, weight, share, l2, **how):
 
 @pytest.mark.parametrize("fit_intercept", [False, True])
 @pytest.mark.parametrize("l2", [1e-5, 1.0])
-@pytest.mark.parametrize("share", [0.0, 0.02, 0.3])
+@pytest.mark.parametrize("share", [0.0, 0.1])
 @pytest.mark.parametrize("kind", ["plain", "scales", "copies", "low rank", "weights"])
 def test_agrees_with_the_dual(kind, share, l2, fit_intercept):
-    X, y, weight = make_problem(60, 10, 3)
+    X, y, weight = make_problem(40, 10, 3)
     if kind == "scales":
         X = X * 10.0 ** np.linspace(-2, 2, 10)
     elif kind == "copies":
@@ -58,7 +58,7 @@ def test_agrees_with_the_dual(kind, share, l2, fit_intercept):
     elif kind == "low rank":
         X = X[:, :3] @ np.random.default_rng(1).standard_normal((3, 10))
     elif kind == "weights":
-        weight = 10.0 ** torch.linspace(-2, 2, 60, dtype=torch.float64)
+        weight = 10.0 ** torch.linspace(-2, 2, 40, dtype=torch.float64)
     dual, primal = solve_both(X, y, weight, share, l2, fit_intercept=fit_intercept)
     W, intercept, gap, n_iter = primal
     assert gap <= 1e-9
