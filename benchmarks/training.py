@@ -1,0 +1,263 @@
+"""Training through the estimator: the price of a step, and the quality of its result.
+
+``python -m benchmarks.training --only s5 s9`` runs some of
+
+s5   a training step on images against the bare encoder on the same images
+s6   seconds until the factors of rendered images are found
+s7   quality on images whose factors are correlated, over the seeds
+s8   quality on images whose factors are independent, over the seeds
+s8b  quality on synthetic tasks of 20 correlated factors, over the seeds
+s9   the price of a step as the number of sparsely labelled tasks grows
+
+Each prints a table. Timings are of one thread, unless OMP_NUM_THREADS says otherwise.
+"""
+
+import argparse
+import multiprocessing
+import os
+import resource
+import time
+import warnings
+
+import numpy as np
+import torch
+from scipy.sparse import csc_matrix
+from sklearn.decomposition import FastICA
+from skorch.callbacks import Callback
+
+from sparsedis import SparseMultiTaskRepresentation
+from sparsedis.datasets import (
+    FactorDistribution,
+    Shapes3D,
+    SparseTaskModel,
+    SparseTaskStream,
+)
+from sparsedis.encoders import ConvEncoder, prepare_rows
+from sparsedis.metrics import linear_r_score, mean_correlation_coefficient
+
+
+class StepClock(Callback):
+    """Seconds of every step, and of the bare encoder on the rows of every step."""
+
+    def __init__(self, make_encoder=None):
+        self.make_encoder = make_encoder
+
+    def on_train_begin(self, net, **kwargs):
+        self.steps, self.bare = [], []
+        if self.make_encoder is not None:
+            self.encoder = self.make_encoder()
+
+    def on_batch_begin(self, net, batch, **kwargs):
+        # The two take turns, so that their ratio holds on a busy machine.
+        if self.make_encoder is not None:
+            start = time.perf_counter()
+            self.encoder(prepare_rows(torch.as_tensor(batch.rows))).sum().backward()
+            self.bare.append(time.perf_counter() - start)
+        self._start = time.perf_counter()
+
+    def on_batch_end(self, net, **kwargs):
+        self.steps.append(time.perf_counter() - self._start)
+
+
+class MccClock(Callback):
+    """Seconds of training, evaluations apart, until the MCC reaches a goal."""
+
+    def __init__(self, images, factors, goal):
+        self.images, self.factors, self.goal = images, factors, goal
+
+    def on_train_begin(self, net, **kwargs):
+        self.seconds, self._start = None, time.perf_counter()
+
+    def on_epoch_end(self, net, **kwargs):
+        pause = time.perf_counter()
+        with torch.no_grad():
+            codes = net.module_.eval()(torch.as_tensor(self.images)).numpy()
+        if mean_correlation_coefficient(self.factors, codes) >= self.goal:
+            self.seconds = pause - self._start
+            raise KeyboardInterrupt  # how skorch stops early
+        self._start += time.perf_counter() - pause
+
+
+def price_of_a_step(args):
+    """A step on images against the bare encoder, median and lowest time."""
+    shapes = Shapes3D(64)
+
+    def make_encoder():
+        return ConvEncoder((3, 64, 64), 6).to(memory_format=torch.channels_last)
+
+    print(f"{'tasks x images':<18} {'':>6} {'step':>9} {'encoder':>10} {'ratio':>7}")
+    for n_tasks, n_samples, layout in ((8, 50, "separate"), (100, 100, "shared")):
+        clock = StepClock(make_encoder)
+        stream = SparseTaskStream(
+            shapes,
+            n_tasks=n_tasks,
+            n_samples=n_samples,
+            layout=layout,
+            random_state=0,
+        )
+        SparseMultiTaskRepresentation(
+            6, max_iter=args.steps or 40, callbacks=[clock], random_state=0
+        ).fit_stream(stream)
+        title = f"{n_tasks} x {n_samples} {layout}"
+        for name, summary in (("median", np.median), ("lowest", np.min)):
+            step, bare = (1000 * summary(t[5:]) for t in (clock.steps, clock.bare))
+            print(
+                f"{title:<18} {name:>6} {step:>6.1f} ms {bare:>7.1f} ms "
+                f"{step / bare:>7.3f}"
+            )
+            title = ""
+
+
+def seconds_to_mcc(args):
+    """Seconds of training to an MCC of .98 on images of independent factors."""
+    shapes = Shapes3D(64)
+    index = np.random.default_rng(0).choice(shapes.n_images, 500, replace=False)
+    print(f"{'seed':>4} {'seconds to MCC .98':>20}")
+    for seed in args.seeds:
+        distribution = FactorDistribution(shapes, noise=1.0, random_state=seed)
+        clock = MccClock(shapes.images(index), distribution.latents(index), goal=0.98)
+        SparseMultiTaskRepresentation(
+            6, max_iter=args.steps or 400, callbacks=[clock], random_state=seed
+        ).fit_stream(SparseTaskStream(shapes, distribution, random_state=seed))
+        reached = "not reached" if clock.seconds is None else f"{clock.seconds:.1f}"
+        print(f"{seed:>4} {reached:>20}", flush=True)
+
+
+def quality_on_images(args, rho=0.0):
+    """Quality on images of independent factors."""
+    shapes = Shapes3D(args.image_size)
+    index = np.random.default_rng(0).choice(shapes.n_images, 5_000, replace=False)
+    images = shapes.images(index)
+    steps = args.steps or (1000 if rho else 400)
+
+    def methods(seed, distribution):
+        for name, penalty, alpha in (("Lasso", "l1", 0.4), ("Ridge", "l2", 0.01)):
+            est = SparseMultiTaskRepresentation(
+                6, penalty=penalty, alpha=alpha, max_iter=steps, random_state=seed
+            )
+            stream = SparseTaskStream(shapes, distribution, random_state=seed)
+            codes = est.fit_stream(stream).transform(images)
+            yield f"inner-{name}", codes
+            if penalty == "l2":
+                drawn, _ = distribution.sample(5_000, random_state=seed)
+                ica = FastICA(whiten="unit-variance", max_iter=2_000, random_state=seed)
+                ica.fit(est.transform(shapes.images(drawn)))
+                yield f"inner-{name} + ICA", ica.transform(codes)
+
+    def runs():
+        for seed in args.seeds:
+            distribution = FactorDistribution(
+                shapes, rho=rho, noise=1.0, random_state=seed
+            )
+            yield seed, distribution.latents(index), methods(seed, distribution)
+
+    report(runs())
+
+
+def quality_on_correlated_images(args):
+    """Quality on images of correlated factors, rho = .9."""
+    quality_on_images(args, rho=0.9)
+
+
+def quality_on_synthetic_tasks(args):
+    """Quality on synthetic tasks of 20 factors, mixed by a network, at rho = .9."""
+
+    def methods(seed, model, X):
+        est = SparseMultiTaskRepresentation(
+            20, max_iter=args.steps or 500, lr=2e-3, random_state=seed
+        )
+        yield (
+            "inner-Lasso",
+            est.fit_stream(SparseTaskStream(model, random_state=seed)).transform(X),
+        )
+
+    def runs():
+        for seed in args.seeds:
+            model = SparseTaskModel(20, mixing="mlp", rho=0.9, random_state=seed)
+            X, factors = model.sample(5_000, random_state=seed)
+            yield seed, factors, methods(seed, model, X)
+
+    report(runs())
+
+
+def report(runs):
+    """Print the quality of the codes of every method and seed."""
+    print(f"{'method':<18} {'seed':>4} {'MCC':>6} {'R':>6} {'seconds':>8}")
+    found = {}
+    for seed, factors, methods in runs:
+        start = time.perf_counter()
+        for method, codes in methods:
+            seconds = time.perf_counter() - start
+            mcc = mean_correlation_coefficient(factors, codes)
+            r = linear_r_score(factors, codes)
+            found.setdefault(method, []).append(mcc)
+            print(
+                f"{method:<18} {seed:>4} {mcc:>6.3f} {r:>6.3f} {seconds:>8.1f}",
+                flush=True,
+            )
+            start = time.perf_counter()
+    for method, mccs in found.items():
+        print(f"{method:<18} mean {np.mean(mccs):>6.3f}, lowest {min(mccs):.3f}")
+
+
+def price_of_tasks(args):
+    """The price of a step as the number of tasks with 1 % of the labels grows."""
+    # Every number of tasks has a process of its own, for its peak of memory.
+    print(f"{'tasks':>7} {'labels':>10} {'step':>9} {'memory':>8} {'of that, Y':>10}")
+    context = multiprocessing.get_context("spawn")
+    for n_tasks in (100, 1_000, 10_000, 100_000):
+        with context.Pool(1) as pool:
+            print(pool.apply(measure_tasks, (n_tasks, args.steps or 60)), flush=True)
+
+
+def measure_tasks(n_tasks, max_iter, n_samples=2_000):
+    """One line of the table of S9: sparse targets of which 1 % are labelled."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((n_samples, 20))
+    per_task = n_samples // 100
+    rows = np.empty((n_tasks, per_task), dtype=np.int32)
+    values = np.empty((n_tasks, per_task))
+    for t in range(n_tasks):  # task by task: the data must not make the peak of memory
+        rows[t] = np.sort(rng.choice(n_samples, per_task, replace=False))
+        values[t] = X[rows[t]] @ rng.standard_normal(20)
+    indptr = per_task * np.arange(n_tasks + 1)
+    Y = csc_matrix((values.ravel(), rows.ravel(), indptr), shape=(n_samples, n_tasks))
+    stored = (Y.data.nbytes + Y.indices.nbytes + Y.indptr.nbytes) / 2**20
+    clock = StepClock()
+    est = SparseMultiTaskRepresentation(
+        6, max_iter=max_iter, callbacks=[clock], random_state=0
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # how well it learns is not the question here
+        est.fit(X, Y)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    step = 1000 * np.median(clock.steps[5:])
+    return f"{n_tasks:>7} {Y.nnz:>10} {step:>6.1f} ms {peak:>5.0f} MB {stored:>7.0f} MB"
+
+
+BENCHMARKS = {
+    "s5": price_of_a_step,
+    "s6": seconds_to_mcc,
+    "s7": quality_on_correlated_images,
+    "s8": quality_on_images,
+    "s8b": quality_on_synthetic_tasks,
+    "s9": price_of_tasks,
+}
+
+
+def main():
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=BENCHMARKS, default=BENCHMARKS)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--steps", type=int, help="of training, to try something out")
+    parser.add_argument("--image-size", type=int, default=48, help="of s7 and s8")
+    args = parser.parse_args()
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
+    for name in args.only:
+        print(f"\n{name}: {BENCHMARKS[name].__doc__}")
+        BENCHMARKS[name](args)
+
+
+if __name__ == "__main__":
+    main()
