@@ -71,6 +71,7 @@ html_show_sourcelink = False
 html_theme_options = {
     "logo": {"text": "sparsedis", "alt_text": "sparsedis: home"},
     "header_links_before_dropdown": 6,
+    "navbar_persistent": ["search-button"],
     "navigation_with_keys": False,
     "secondary_sidebar_items": ["page-toc"],
     "show_prev_next": True,
