@@ -66,7 +66,7 @@ def dense_heads(Z, y):
     return ridge(Z, y, 0.01, fit_intercept=True)
 
 
-def train(heads, n_steps=400):
+def train(heads, n_steps=300):
     """Minimise the errors of the reconstructions and of the heads."""
     torch.manual_seed(0)
     model = make_model()
@@ -107,7 +107,7 @@ figure = plt.figure(figsize=(10, 5), layout="constrained")
 left, right = figure.subfigures(1, 2)
 axes = left.subplots(2, 1, sharex=True)
 for ax, (name, (_, w)) in zip(axes, results.items(), strict=True):
-    image = ax.imshow(w, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
+    image = ax.imshow(w.numpy(), cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
     ax.set(title=f"{name} heads", ylabel="digit", yticks=range(10))
 axes[-1].set(xlabel="feature", xticks=range(n_features))
 left.colorbar(image, ax=axes, label="coefficient")
@@ -116,9 +116,10 @@ model, w = results["Lasso"]
 with torch.no_grad():
     moved = model["decoder"](2.0 * torch.eye(n_features))
     moved = moved - model["decoder"](torch.zeros(1, n_features))
+    moved = moved.reshape(-1, 8, 8).numpy()
 panels = right.subplots(4, 4)
 for j, ax in enumerate(panels.flat):
-    ax.imshow(moved[j].reshape(8, 8), cmap="RdBu_r", vmin=-0.8, vmax=0.8)
+    ax.imshow(moved[j], cmap="RdBu_r", vmin=-0.8, vmax=0.8)
     digits = torch.nonzero(w[:, j]).flatten().tolist()
     ax.set_title(
         f"{j}: " + (", ".join(map(str, digits)) if digits else "none"), fontsize=8
