@@ -358,14 +358,23 @@ def test_the_best_weights_are_kept():
     assert float(net.module_.weight.detach()) == 8.0
 
 
+@pytest.mark.parametrize("validation_classes", [None, 0.25])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_training_that_fails_keeps_the_last_good_weights(data, optimizer):
+def test_training_that_fails_keeps_the_last_good_weights(
+    data, optimizer, validation_classes
+):
     X, y = data
-    est = quick(lr=1e30, optimizer=optimizer, max_iter=20)
+    est = quick(
+        lr=1e30,
+        optimizer=optimizer,
+        max_iter=20,
+        validation_classes=validation_classes,
+        validation_every=1,
+    )
     with pytest.raises(ValueError, match=r"at step \d+: lower lr .* keeps the weights"):
         est.fit(X, y)
     assert np.isfinite(est.history_["loss"]).all()
-    assert est.n_iter_ < 20
+    assert est.best_iter_ == est.n_iter_ < 20
     assert np.isfinite(est.transform(X)).all()
     assert np.isfinite(est.adapt(X[:36], y[:36]).coef_).all()
 
@@ -515,6 +524,8 @@ def test_bad_parameters(data, params, message):
 
 def test_bad_data(data, fitted):
     X, y = data
+    with pytest.raises(ValueError, match="returns NaN, infinite or huge features"):
+        identity().fit(X, y).evaluate(1e30 * X, y)
     bad = X.copy()
     bad[3, 1] = np.nan
     with pytest.raises(ValueError, match="Input X contains NaN"):

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from sparsedis.meta_learning._heads import active_features
-from sparsedis.meta_learning._net import episode_tensors
+from sparsedis.meta_learning._net import UNSOUND, episode_tensors, is_sound
 
 # Numbers in the features that are held, and in those of the episodes that are solved,
 # at a time.
@@ -90,6 +90,11 @@ def evaluate_episodes(encode, head, batch, n_components):
     Returns
     -------
     FewShotEvaluation
+
+    Raises
+    ------
+    ValueError
+        When features are not finite.
     """
     per_episode = batch.support.shape[1] + batch.query.shape[1]
     n_together = batch.n_episodes
@@ -99,6 +104,8 @@ def evaluate_episodes(encode, head, batch, n_components):
     accuracies, used = [], 0
     for group in _split(batch, n_together):
         Z = encode(group.rows)
+        if not is_sound(Z):
+            raise ValueError(f"The encoder returns {UNSOUND}.")
         support, query, labels, answers = episode_tensors(group, Z.device)
         for first in range(0, group.n_episodes, n_solved):
             at = slice(first, first + n_solved)

@@ -129,7 +129,9 @@ class Head(nn.Module):
         """Return ``l1`` or ``l2``: a float, or a tensor where it is learned."""
         if name in self._fixed:
             return self._fixed[name]
-        return self.log_penalty[name].exp()
+        value = self.log_penalty[name].exp()
+        # A step may overshoot; from 1 on no feature is left.
+        return value.clamp(max=1) if name == "l1" and self.relative else value
 
     def fit(self, Z, y, n_classes, ramp=1.0):
         """Fit the head of every task, with ``ramp`` of l1; see :func:`fit_svm`."""

@@ -1,5 +1,6 @@
 """Episodic training: heads on the supports, an outer loss on the queries."""
 
+import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback
@@ -11,6 +12,8 @@ from sparsedis.meta_learning._heads import active_features
 # skorch's epochs carry its callbacks; episodes have no epoch of their own, so that one
 # is a fixed number of steps.
 STEPS_PER_EPOCH = 20
+
+UNSOUND = "NaN, infinite or huge features"
 
 # What is known of every step.
 RECORDED = ("loss", "accuracy", "active")
@@ -96,7 +99,7 @@ class EpisodicNet(NeuralNet):
         self.good_ = None
         self.partial_fit(self.X, epochs=-(-self.max_iter // STEPS_PER_EPOCH))
         if not all(bool(torch.isfinite(v).all()) for v in self._state().values()):
-            self._fail("weights")
+            self.fail("NaN or infinite weights")
         return self
 
     def get_split_datasets(self, X, y=None, **fit_params):
@@ -128,9 +131,8 @@ class EpisodicNet(NeuralNet):
         if rows.ndim == 4:
             rows = crop_and_flip(rows, self.crop_padding, self.horizontal_flip)
         Z = self.module_.representation(rows)
-        # Squares, so that what overflows in a head is caught here.
-        if not bool(torch.isfinite(Z.detach().square().sum())):
-            self._fail("features")
+        if not is_sound(Z):
+            self.fail(UNSOUND)
         support, query, labels, answers = episode_tensors(batch, self.device)
         n_ways = batch.classes.shape[1]
         head = self.module_.head
@@ -143,7 +145,7 @@ class EpisodicNet(NeuralNet):
             logits, answers, label_smoothing=self.label_smoothing
         )
         if not bool(torch.isfinite(loss.detach())):
-            self._fail("loss")
+            self.fail("a NaN or infinite loss")
         self._remember()
         loss.backward()
         return {
@@ -164,13 +166,14 @@ class EpisodicNet(NeuralNet):
             for name, value in self._state().items():
                 self.good_[name].copy_(value)
 
-    def _fail(self, what):
+    def fail(self, what):
+        """Go back to the last good weights, and raise the error that says so."""
         kept = "No weights have given a finite loss yet."
         if self.good_ is not None:
             self.module_.load_state_dict(self.good_)
             kept = "The estimator keeps the weights of the last finite loss."
         raise ValueError(
-            f"NaN or infinite {what} at step {self.n_steps_}: lower lr (now "
+            f"Training led to {what} at step {self.n_steps_}: lower lr (now "
             f"{self.lr:g}) or scale the inputs. {kept}"
         )
 
@@ -204,7 +207,7 @@ class KeepBest(Callback):
         When it validated, and what it found.
 
     best_step_ : int
-        The step whose weights stand.
+        The step whose weights stand, once training has ended well.
     """
 
     def __init__(self, validate, every):
@@ -223,12 +226,15 @@ class KeepBest(Callback):
             self._validate(net)
         if self.step_:
             net.module_.load_state_dict(self._best)
+            self.best_step_ = self.step_[int(np.argmax(self.accuracy_))]
 
     def _validate(self, net):
-        accuracy = self.validate(net.module_)
+        try:
+            accuracy = self.validate(net.module_)
+        except ValueError:
+            net.fail(UNSOUND)
         if not self.step_ or accuracy > max(self.accuracy_):
             self._best = copy_state(net.module_)
-            self.best_step_ = net.n_steps_
         self.step_.append(net.n_steps_)
         self.accuracy_.append(accuracy)
 
@@ -247,6 +253,11 @@ class Progress(Callback):
     def on_epoch_end(self, net, **kwargs):
         if self._epoch.call_on_fit_task_end(estimator=self.estimator):
             raise KeyboardInterrupt  # how skorch stops early
+
+
+def is_sound(Z):
+    """Whether features are finite, and small enough for the heads not to overflow."""
+    return bool(torch.isfinite(Z.detach().float().square().sum()))
 
 
 def copy_state(module):
