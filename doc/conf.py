@@ -80,7 +80,6 @@ html_theme_options = {
 html_sidebars = {
     "index": [],
     "getting_started": [],
-    "metrics": [],
     "api": [],
     "changelog": [],
 }
