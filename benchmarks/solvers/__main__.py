@@ -107,6 +107,8 @@ def plot(rows, path):
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
+    import numpy as np
+    from matplotlib.ticker import NullFormatter
 
     titles = list(dict.fromkeys(row["case"] for row in rows))
     solvers = list(dict.fromkeys(["sparsedis"] + [row["solver"] for row in rows]))
@@ -116,7 +118,8 @@ def plot(rows, path):
         n_rows, n_columns, figsize=(4.3 * n_columns, 3.6 * n_rows), squeeze=False
     )
     axes = axes.ravel()
-    shapes = "*osD^vP<X>hp"
+    shapes = "*osD^vP<X>hpd"
+    colors = plt.colormaps["tab20"](np.arange(20).reshape(10, 2).T.ravel())
     for ax, title in zip(axes, titles, strict=False):
         for row in rows:
             if row["case"] == title:
@@ -125,10 +128,14 @@ def plot(rows, path):
                     1e3 * row["seconds"],
                     max(row["w_error"], 1e-16),
                     shapes[at % len(shapes)],
-                    color=f"C{at % 10}",
+                    color=colors[at % 20],
                     markersize=12 if at == 0 else 7,
                 )
         ax.set_ylim(3e-17, 3)
+        # Whole decades: what is labelled then has room.
+        low, high = np.log10(ax.get_xlim())
+        ax.set_xlim(10 ** np.floor(low), 10 ** np.ceil(high))
+        ax.xaxis.set_minor_formatter(NullFormatter())
         ax.axhline(1e-6, color="0.7", linewidth=1, zorder=0)
         ax.set_title(title.replace(", n =", "\nn =", 1), fontsize=9)
         ax.set_xlabel("forward + backward (ms)")
@@ -136,7 +143,7 @@ def plot(rows, path):
     legend, *unused = axes[len(titles) :]
     for at, solver in enumerate(solvers):
         shape = shapes[at % len(shapes)]
-        legend.plot([], [], shape, color=f"C{at % 10}", label=solver)
+        legend.plot([], [], shape, color=colors[at % 20], label=solver)
     legend.plot([], [], color="0.7", label="accurate below")
     legend.legend(loc="center", frameon=False, fontsize=9)
     for ax in (legend, *unused):
