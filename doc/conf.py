@@ -57,7 +57,7 @@ sphinx_gallery_conf = {
     "backreferences_dir": "generated/backreferences",
     "doc_module": ("sparsedis",),
     "show_memory": False,
-    "min_reported_time": 1,
+    "write_computation_times": False,
     "download_all_examples": False,
 }
 

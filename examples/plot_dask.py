@@ -74,7 +74,7 @@ workers = sorted({worker for worker, _, _ in fits})
 begin = min(start for _, start, _ in fits)
 
 figure, (left, right) = plt.subplots(
-    1, 2, figsize=(10, 3.6), width_ratios=[1, 1.3], layout="constrained"
+    1, 2, figsize=(8.5, 3.6), width_ratios=[1, 1.3], layout="constrained"
 )
 AlphaPathDisplay.from_estimator(search, metrics={"mcc": "MCC", "r": "R"}, ax=left)
 for number, worker in enumerate(workers):

@@ -63,7 +63,7 @@ scores = np.reshape(scores, (len(shares), len(methods), len(sizes), len(seeds)))
 # samples, where all others are still lost. With 80 % there is little sparsity to
 # exploit, and nothing is gained: disentanglement helps through sparsity.
 
-figure, axes = plt.subplots(1, 3, figsize=(10, 3.6), sharey=True, layout="constrained")
+figure, axes = plt.subplots(1, 3, figsize=(8, 3.5), sharey=True, layout="constrained")
 for ax, share, panel in zip(axes, shares, scores, strict=True):
     for name, curves in zip(methods, panel, strict=True):
         mean = curves.mean(1)
@@ -72,10 +72,11 @@ for ax, share, panel in zip(axes, shares, scores, strict=True):
         ax.fill_between(
             sizes, mean - error, mean + error, color=line.get_color(), alpha=0.2, lw=0
         )
-    ax.set(title=f"task uses {share:.0%} of the factors", xlabel="training samples")
+    ax.set(title=f"uses {share:.0%} of the factors", xlabel="training samples")
     ax.set_ylim(-0.3, 1)
 axes[0].set_ylabel("R2 on new samples")
-axes[-1].legend(loc="lower right")
+handles, names = axes[0].get_legend_handles_labels()
+figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)
 plt.show()
 
 # %%

@@ -103,7 +103,7 @@ for name, heads in {"Ridge": dense_heads, "Lasso": sparse_heads}.items():
 # the change of the decoded image when one feature rises from its mean by two standard
 # deviations (red is ink, blue is less of it).
 
-figure = plt.figure(figsize=(10, 5), layout="constrained")
+figure = plt.figure(figsize=(8.5, 4.6), layout="constrained")
 left, right = figure.subfigures(1, 2)
 axes = left.subplots(2, 1, sharex=True)
 for ax, (name, (_, w)) in zip(axes, results.items(), strict=True):

@@ -59,7 +59,7 @@ for name, result in [*dense.items(), *zip(l1s, sparse, strict=True)]:
 # accuracy.
 
 figure, (left, right) = plt.subplots(
-    1, 2, figsize=(10, 3.8), width_ratios=[1.2, 1], layout="constrained"
+    1, 2, figsize=(8.5, 3.8), width_ratios=[1.2, 1], layout="constrained"
 )
 path = [dense["SVM"], *sparse]
 left.errorbar(
