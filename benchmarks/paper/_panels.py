@@ -99,7 +99,7 @@ def mark_values(ax, values):
     """Make the x axis logarithmic, with ticks where there are values."""
     values = sorted(set(values))
     ax.set_xscale("log")
-    ax.set_xticks(values, [f"{value:g}" for value in values])
+    ax.set_xticks(values, [f"{value:g}" for value in values], fontsize=7)
     ax.minorticks_off()
 
 

@@ -18,7 +18,7 @@ N_TEST = 1000
 N_TRAIN = (25, 50, 75, 100, 125, 150)
 SHARES = (0.05, 0.2, 0.8)
 # Base of the covariance, 0 for the identity, and variance of the noise relative to the
-# signal's. The text of the paper at hand states neither.
+# signal's.
 CASES = ((0.0, 0.05), (0.9, 0.05))
 FULL_CASES = (*CASES, (0.0, 0.08), (0.9, 0.08))
 REPETITIONS = 3

@@ -17,7 +17,7 @@ from sparsedis.datasets import load_mini_imagenet, load_omniglot, split_classes
 from sparsedis.inspection import FeatureUsageDisplay
 
 # Relative to what makes a head zero; 0 is the dense SVM.
-L1 = (0.0, 0.1, 0.2, 0.4)
+L1 = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)
 FULL_L1 = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7)
 SMALL = {
     "images": "omniglot",
@@ -104,16 +104,16 @@ def plot(rows):
     """Use of the features, sorted, and accuracy against their share in use."""
     import matplotlib.pyplot as plt
 
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    figure, (top, bottom) = plt.subplots(2, 1, figsize=(6.8, 7.6), layout="constrained")
     first = rows[rows.seed == rows.seed.min()].sort_values("l1")
     usage = {f"{row.l1:g}": json.loads(row.usage) for row in first.itertuples()}
-    FeatureUsageDisplay(usage=usage, param_name="l1").plot(ax=left)
+    FeatureUsageDisplay(usage=usage, param_name="l1").plot(ax=top)
     mean = rows.groupby("l1").mean(numeric_only=True)
-    right.errorbar(
+    bottom.errorbar(
         mean.active_share, mean.accuracy, mean.half_width, fmt="o-", capsize=3
     )
     for l1, point in mean.iterrows():
-        right.annotate(
+        bottom.annotate(
             f"l1 = {l1:g}",
             (point.active_share, point.accuracy),
             textcoords="offset points",
@@ -122,11 +122,11 @@ def plot(rows):
         )
     if (rows.images == PAPER["images"]).all():
         label = "dense, as published"
-        right.axhline(PUBLISHED_DENSE, color="0.5", ls="--", label=label)
-        right.legend()
-    right.set_xlabel("share of features that a head uses")
-    right.set_ylabel("accuracy on new classes")
-    right.grid(alpha=0.3)
+        bottom.axhline(PUBLISHED_DENSE, color="0.5", ls="--", label=label)
+        bottom.legend()
+    bottom.set_xlabel("share of features that a head uses")
+    bottom.set_ylabel("accuracy on new classes")
+    bottom.grid(alpha=0.3)
     return figure
 
 

@@ -62,6 +62,15 @@ def test_plotting_without_rows_says_so(tmp_path):
         main(["figure7", "--out", str(tmp_path), "--plot-only"])
 
 
+def test_drawing_all_passes_over_studies_without_rows(tmp_path, capsys):
+    main(["figure7", "--out", str(tmp_path), "--only", "rho=0"])
+    before = (tmp_path / "figure7.png").read_bytes()
+    (tmp_path / "figure7.png").unlink()
+    main(["--plot-only", "--out", str(tmp_path)])
+    assert (tmp_path / "figure7.png").read_bytes() == before
+    assert "figure5.csv is missing" in capsys.readouterr().out
+
+
 def test_unknown_study_is_refused(capsys):
     with pytest.raises(SystemExit):
         main(["figure99"])
