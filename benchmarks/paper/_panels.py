@@ -66,7 +66,7 @@ def plot_sweeps(rows, sweeps, metric, *, titles=None):
             mark_values(ax, part.alpha[part.method == method])
             ax.set_title(method, fontsize=10)
             ax.set_xlabel("alpha")
-        panels[2].legend(title=name, fontsize=8, title_fontsize=8, loc="lower left")
+        panels[2].legend(title=name, fontsize=8, title_fontsize=8)
         best = best_alpha(part, [level])
         for method in METHODS:
             line = best[best.method == method].groupby(level)[metric]
@@ -85,7 +85,7 @@ def plot_sweeps(rows, sweeps, metric, *, titles=None):
         panels[3].set_xticks(range(len(values)), [f"{value:g}" for value in values])
         panels[3].set_xlabel(name)
         panels[3].set_title("at the alpha of the best MCC", fontsize=10)
-        panels[3].legend(fontsize=8, loc="lower left")
+        panels[3].legend(fontsize=8)
         panels[0].set_ylabel(NAMES[metric])
     for ax in grid.flat:
         ax.set_ylim(0, 1.02)
