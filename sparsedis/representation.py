@@ -99,7 +99,7 @@ class SparseMultiTaskRepresentation(RegressorMixin, BaseRepresentation):
 
     solver : {"auto", "batched", "celer"}, default="auto"
         Of the sparse heads, see :func:`sparsedis.implicit.lasso`. "auto": in training
-        celer for more than 32 features on a CPU, where it is faster, else the solver
+        celer for wide problems on a CPU, where it is faster, else the solver
         that takes all tasks of a step at once; for the final heads, and in `adapt`,
         celer for up to 1000 tasks.
 

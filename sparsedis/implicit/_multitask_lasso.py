@@ -76,8 +76,9 @@ def multitask_lasso(
 
     solver : {"auto", "batched", "celer"}, default="auto"
         "batched" solves all tasks at once in torch, on the device of ``Z``; "celer"
-        solves them one by one on the CPU, and is faster for few and wide tasks. "auto"
-        takes "celer" on the CPU for more than 32 features, else "batched".
+        solves them one by one on the CPU, and is faster for wide tasks. "auto" takes
+        "celer" on the CPU for more than 32 features, and more than half as many as
+        samples, else "batched".
 
     return_info : bool, default=False
         Return the certificate too.

@@ -235,8 +235,11 @@ def choose_celer(solver, Z):
     """Whether celer is to solve, which "auto" leaves to the size of the problem."""
     if solver not in SOLVERS:
         raise ValueError(f"solver must be one of {SOLVERS}, got {solver!r}.")
-    if solver == "auto" and isinstance(Z, torch.Tensor):
-        return Z.device.type == "cpu" and Z.shape[-1:] > (32,)
+    if solver == "auto" and isinstance(Z, torch.Tensor) and Z.ndim >= 2:
+        # Working sets pay where most features stay out, Gram matrices where samples
+        # outnumber features.
+        n_samples, k = Z.shape[-2:]
+        return Z.device.type == "cpu" and k > 32 and n_samples < 2 * k
     return solver == "celer"
 
 
