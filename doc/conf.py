@@ -81,6 +81,7 @@ html_sidebars = {
     "index": [],
     "getting_started": [],
     "api": [],
+    "paper": [],
     "changelog": [],
 }
 
