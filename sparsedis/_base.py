@@ -194,6 +194,10 @@ channels), torch Dataset or array on disk
             Features; float64 when X is, else float32.
         """
         check_is_fitted(self, "module_")
+        return self._features(X)
+
+    def _features(self, X):
+        """Features as an array, whatever `transform` was set to return."""
         X = self._validate_X(X, reset=False)
         return self._encode(blocks_of(X, np.arange(len(X))), X.dtype)
 
@@ -248,7 +252,7 @@ channels), torch Dataset or array on disk
         """Scores of the heads, for every task or for the named one of each row."""
         check_is_fitted(self, "module_")
         coef, intercept = self.coef_, self.intercept_
-        Z = self.transform(X)
+        Z = self._features(X)
         if task is None:
             return head_scores(Z, coef, intercept)
         names = read_task_ids(task, len(Z))
@@ -272,7 +276,7 @@ channels), torch Dataset or array on disk
         """
         check_is_fitted(self, "module_")
         coef, intercept = self.coef_, self.intercept_
-        Z = self.transform(X)
+        Z = self._features(X)
         targets = read_targets(
             y,
             len(Z),

@@ -410,7 +410,10 @@ def test_identifiability_of_the_heads(data):
 
 
 def test_features_have_names(data):
+    plain = quick().fit(data.data, data.target)
     est = quick().set_output(transform="pandas").fit(data.data, data.target)
+    np.testing.assert_array_equal(est.predict(data.data), plain.predict(data.data))
+    assert est.score(data.data, data.target) == plain.score(data.data, data.target)
     names = [f"sparsemultitaskrepresentation{j}" for j in range(4)]
     assert est.transform(data.data).columns.tolist() == names
     assert est.get_feature_names_out().tolist() == names
