@@ -164,12 +164,11 @@ def quality_on_synthetic_tasks(args):
 
     def methods(seed, model, X):
         est = SparseMultiTaskRepresentation(
-            20, max_iter=args.steps or 500, lr=2e-3, random_state=seed
+            20, alpha=0.25, max_iter=args.steps or 700, lr=8e-3, random_state=seed
         )
-        yield (
-            "inner-Lasso",
-            est.fit_stream(SparseTaskStream(model, random_state=seed)).transform(X),
-        )
+        # Twice the tasks and half as many samples again let larger steps settle.
+        stream = SparseTaskStream(model, n_tasks=200, n_samples=150, random_state=seed)
+        yield "inner-Lasso", est.fit_stream(stream).transform(X)
 
     def runs():
         for seed in args.seeds:
