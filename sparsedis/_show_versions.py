@@ -15,7 +15,14 @@ DEPENDENCIES = (
     "joblib",
     "safetensors",
 )
-OPTIONAL_DEPENDENCIES = ("matplotlib", "h5py", "pandas", "pooch", "rich")
+OPTIONAL_DEPENDENCIES = (
+    "matplotlib",
+    "h5py",
+    "pandas",
+    "pillow",
+    "pooch",
+    "rich",
+)
 
 
 def _installed(names):
