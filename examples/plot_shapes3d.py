@@ -36,7 +36,7 @@ from sparsedis import SparseMultiTaskRepresentation
 from sparsedis.datasets import FactorDistribution, Shapes3D, SparseTaskStream
 from sparsedis.metrics import linear_r_score, mean_correlation_coefficient
 
-parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
+parser = argparse.ArgumentParser(description="Disentangling the factors of images")
 parser.add_argument("--seeds", type=int, nargs="+", default=[0])
 parser.add_argument("--rhos", type=float, nargs="+", default=[0.0, 0.9])
 parser.add_argument("--image-size", type=int, default=48, help="in pixels")
