@@ -34,7 +34,9 @@ from sparsedis.datasets import load_omniglot, split_classes
 from sparsedis.encoders import Conv4
 from sparsedis.inspection import FeatureUsageDisplay
 
-parser = argparse.ArgumentParser(description="Few-shot learning of handwritten characters")
+parser = argparse.ArgumentParser(
+    description="Few-shot learning of handwritten characters"
+)
 parser.add_argument("--steps", type=int, default=40, help="of training")
 parser.add_argument("--episodes", type=int, default=100, help="of evaluation")
 parser.add_argument("--l1", type=float, nargs="+", default=[0.0, 0.01, 0.03, 0.1])

@@ -43,7 +43,9 @@ from torch import nn
 
 from sparsedis import SparseMultiTaskRepresentation
 
-parser = argparse.ArgumentParser(description="Fourteen properties of molecules, four labels in ten")
+parser = argparse.ArgumentParser(
+    description="Fourteen properties of molecules, four labels in ten"
+)
 parser.add_argument("--seeds", type=int, nargs="+", default=[0])
 parser.add_argument("--components", type=int, default=10, help="shared features")
 parser.add_argument("--jobs", type=int, default=2, help="processes")
