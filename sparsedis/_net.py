@@ -6,11 +6,8 @@ from itertools import islice
 import numpy as np
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback
 
-# skorch's epochs carry its callbacks; tasks have no epoch of their own, so that one is
-# a fixed number of steps.
-STEPS_PER_EPOCH = 20
+from sparsedis._progress import STEPS_PER_EPOCH
 
 
 class NonFiniteError(ValueError):
@@ -322,19 +319,3 @@ def _repeat(source):
             yield batch
         if batch is None:
             return
-
-
-class Progress(Callback):
-    """Tell scikit-learn's callbacks about every epoch."""
-
-    def __init__(self, estimator, context):
-        self.estimator = estimator
-        self.context = context
-
-    def on_epoch_begin(self, net, **kwargs):
-        self._epoch = self.context.subcontext(task_name="epoch")
-        self._epoch.call_on_fit_task_begin(estimator=self.estimator)
-
-    def on_epoch_end(self, net, **kwargs):
-        if self._epoch.call_on_fit_task_end(estimator=self.estimator):
-            raise KeyboardInterrupt  # how skorch stops early

@@ -8,13 +8,8 @@ from skorch.callbacks import EarlyStopping, LRScheduler
 from skorch.utils import noop
 from torch.optim.lr_scheduler import LambdaLR
 
-from sparsedis._net import (
-    STEPS_PER_EPOCH,
-    BilevelLoss,
-    BilevelNet,
-    NonFiniteError,
-    Progress,
-)
+from sparsedis._net import BilevelLoss, BilevelNet, NonFiniteError
+from sparsedis._progress import STEPS_PER_EPOCH, Progress
 
 
 def train(

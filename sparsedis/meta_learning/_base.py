@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skorch.callbacks import LRScheduler
 from torch.optim.lr_scheduler import LambdaLR
 
+from sparsedis._progress import STEPS_PER_EPOCH, Progress
 from sparsedis.encoders import (
     Representation,
     build_encoder,
@@ -28,11 +29,9 @@ from sparsedis.meta_learning._evaluation import evaluate_episodes
 from sparsedis.meta_learning._heads import Head
 from sparsedis.meta_learning._net import (
     RECORDED,
-    STEPS_PER_EPOCH,
     EpisodicModel,
     EpisodicNet,
     KeepBest,
-    Progress,
     to_device,
 )
 from sparsedis.meta_learning._optim import OPTIMIZERS, SCHEDULES

@@ -6,12 +6,9 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import nn
 
+from sparsedis._progress import STEPS_PER_EPOCH
 from sparsedis.meta_learning._augment import crop_and_flip
 from sparsedis.meta_learning._heads import active_features
-
-# skorch's epochs carry its callbacks; episodes have no epoch of their own, so that one
-# is a fixed number of steps.
-STEPS_PER_EPOCH = 20
 
 UNSOUND = "NaN, infinite or huge features"
 
@@ -237,22 +234,6 @@ class KeepBest(Callback):
             self._best = copy_state(net.module_)
         self.step_.append(net.n_steps_)
         self.accuracy_.append(accuracy)
-
-
-class Progress(Callback):
-    """Tell scikit-learn's callbacks about every epoch."""
-
-    def __init__(self, estimator, context):
-        self.estimator = estimator
-        self.context = context
-
-    def on_epoch_begin(self, net, **kwargs):
-        self._epoch = self.context.subcontext(task_name="epoch")
-        self._epoch.call_on_fit_task_begin(estimator=self.estimator)
-
-    def on_epoch_end(self, net, **kwargs):
-        if self._epoch.call_on_fit_task_end(estimator=self.estimator):
-            raise KeyboardInterrupt  # how skorch stops early
 
 
 def is_sound(Z):
