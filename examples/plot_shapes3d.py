@@ -34,6 +34,7 @@ from skorch.callbacks import Callback
 
 from sparsedis import SparseMultiTaskRepresentation
 from sparsedis.datasets import FactorDistribution, Shapes3D, SparseTaskStream
+from sparsedis.inspection import CorrelationMatrixDisplay, LatentTraversalDisplay
 from sparsedis.metrics import linear_r_score, mean_correlation_coefficient
 
 parser = argparse.ArgumentParser(description="Disentangling the factors of images")
@@ -161,78 +162,54 @@ for row in rows:
     )
 
 # %%
-# The picture. On top, which code follows which factor: one dark square in every row and
-# column means disentangled. Below, one factor moves at a time, with it the image, and
-# with that the codes of each method: a disentangled representation answers with one
-# code, whose line has one colour throughout.
+# Which code follows which factor: one dark square in every row and column means
+# disentangled.
 
 FACTORS = [name.replace("_", " ") for name in shapes.factor_names]
-COLORS = ["#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9"]
+rhos = sorted(args.rhos)
 shown = {
     (row["method"], row["rho"]): result
     for row, *result in reversed(results)  # the first seed stays
 }
-
-
-def match(factors, codes):
-    """Column and sign of the code of each factor, and all absolute correlations."""
-    found = mean_correlation_coefficient(factors, codes, return_details=True)
-    return found.matching, found.signs, np.abs(found.correlation[:, found.matching])
-
-
-n_rhos, n_factors = len(args.rhos), len(FACTORS)
-figure = plt.figure(figsize=(15, 3.5 * n_rhos + 9), layout="constrained")
-top, bottom = figure.subfigures(2, 1, height_ratios=[3.5 * n_rhos, 9])
-
-grid = top.subplots(n_rhos, 3, squeeze=False)
-for panels, rho in zip(grid, sorted(args.rhos), strict=True):
+figure, grid = plt.subplots(
+    len(rhos),
+    3,
+    figsize=(13, 4.2 * len(rhos)),
+    sharey=True,
+    squeeze=False,
+    layout="constrained",
+)
+for panels, rho in zip(grid, rhos, strict=True):
     for ax, method in zip(panels, METHODS, strict=True):
         factors, codes, _ = shown[method, rho]
-        _, _, correlation = match(factors, codes)
-        image = ax.imshow(correlation, vmin=0, vmax=1, cmap="Blues")
-        for (i, j), value in np.ndenumerate(correlation):
-            color = "white" if value > 0.6 else "black"
-            ax.text(j, i, f"{value:.2f}", ha="center", va="center", color=color)
-        ax.set_title(f"{method}, rho = {rho}: MCC {correlation.trace() / 6:.2f}")
-        ax.set_xticks([])
-        ax.set_yticks(range(n_factors), FACTORS if ax is panels[0] else [])
-        ax.set_xlabel("matched codes")
-top.colorbar(image, ax=grid, label="absolute correlation", shrink=0.6)
+        CorrelationMatrixDisplay.from_codes(
+            factors, codes, factor_names=FACTORS, ax=ax, colorbar=False
+        )
+        ax.set_title(f"{method}, rho = {rho}: {ax.get_title()}")
+        ax.label_outer()
+figure.savefig(args.out / "correlations.png", dpi=100)
 
-# The last row of panels is the most correlated case, where the methods differ.
-rho = max(args.rhos)
-panels = bottom.subplots(n_factors, 4, width_ratios=[1.9, 1, 1, 1])
-bottom.suptitle(f"One factor moves (rho = {rho}): the image, and the codes")
-for factor, index in enumerate(traversals):
-    ax = panels[factor, 0]
-    if len(index) > 8:
-        index = index[np.linspace(0, len(index) - 1, 8).round().astype(int)]
-    strip = np.full((8, *shapes.image_shape), 255, dtype=np.uint8)
-    strip[: len(index)] = shapes.images(index)
-    ax.imshow(np.concatenate(strip, axis=1))
-    ax.set_xticks([])
-    ax.set_yticks([])
-    ax.spines[:].set_visible(False)
-    ax.set_ylabel(FACTORS[factor], rotation=0, ha="right", va="center")
-    for ax, method in zip(panels[factor, 1:], METHODS, strict=True):
-        factors, codes, moved = shown[method, rho]
-        matching, signs, _ = match(factors, codes)
-        # In standard deviations over the grid, from the common image of all rows.
-        lines = (signs * moved[factor][:, matching]) / codes[:, matching].std(0)
-        lines = lines - lines[base[factor]]
-        for j, line in enumerate(lines.T):
-            ax.plot(np.linspace(0, 1, len(line)), line, color=COLORS[j], lw=2)
-        ax.set_ylim(-3, 3)
-        ax.set_xticks([])
-        if factor == 0:
-            ax.set_title(method)
-handles = [plt.Line2D([], [], color=color, lw=2) for color in COLORS]
-bottom.legend(
-    handles,
-    [f"code of {name}" for name in FACTORS],
-    ncols=6,
-    loc="outside lower center",
-    frameon=False,
-)
-figure.savefig(args.out / "shapes3d.png", dpi=100)
-print(f"\nWrote {args.out / 'results.json'} and {args.out / 'shapes3d.png'}.")
+# %%
+# One factor of the image moves at a time, in the most correlated case, where the
+# methods differ. A disentangled representation answers with one code, in the colour of
+# the factor.
+
+rho = rhos[-1]
+strips = [shapes.images(index) for index in traversals]
+figure = plt.figure(figsize=(13, 6), layout="constrained")
+panels = figure.subfigures(1, 2)
+for panel, method in zip(panels, ("inner-Lasso", "inner-Ridge + ICA"), strict=True):
+    factors, codes, moved = shown[method, rho]
+    found = mean_correlation_coefficient(factors, codes, return_details=True)
+    # In standard deviations over the grid, each code with the sign of its factor.
+    unit = found.signs / codes[:, found.matching].std(0)
+    LatentTraversalDisplay(
+        images=strips,
+        codes=[unit * walk[:, found.matching] for walk in moved],
+        matching=np.arange(len(FACTORS)),
+        row_names=FACTORS,
+        code_names=FACTORS,
+    ).plot(ax=panel.subplots())
+    panel.suptitle(f"{method}, rho = {rho}: MCC {found.score:.2f}")
+figure.savefig(args.out / "traversals.png", dpi=100)
+print(f"\nWrote the table and two figures to {args.out}.")
