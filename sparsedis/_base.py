@@ -16,8 +16,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sparsedis._heads import fit_heads
+from sparsedis._module import ModuleMixin, encode_blocks, to_device
 from sparsedis._parameters import RepresentationParameters
-from sparsedis._persistence import load_fitted, save_fitted
+from sparsedis._persistence import Saved
 from sparsedis._scores import head_scores, task_numbers
 from sparsedis._training import train
 from sparsedis.identifiability import check_identifiability
@@ -38,9 +39,19 @@ class BaseRepresentation(
     MultiOutputMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
+    ModuleMixin,
     RepresentationParameters,
 ):
     """Training of an encoder through the heads of its tasks, and encoding."""
+
+    _saved = Saved(
+        modules=("module_",),
+        arrays=("coef_", "intercept_", "alpha_", "support_", "feature_usage_"),
+        plain=("n_features_in_", "n_iter_", "learned_alpha_", "_layout"),
+        names=("feature_names_in_", "tasks_", "_classes"),
+        tables=("history_",),
+        shaping=("n_components", "normalization"),
+    )
 
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
@@ -201,53 +212,6 @@ channels), torch Dataset or array on disk
         X = self._validate_X(X, reset=False)
         return self._encode(blocks_of(X, np.arange(len(X))), X.dtype)
 
-    def save_params(self, path):
-        """Save what was learned, as numbers and text without any code.
-
-        Parameters
-        ----------
-        path : str or Path
-            Of a safetensors file; one that exists is overwritten.
-
-        Raises
-        ------
-        NotFittedError
-            Before `fit`.
-        ValueError
-            When names of tasks or classes are neither numbers nor text.
-
-        See Also
-        --------
-        load_params : Read it.
-        """
-        check_is_fitted(self, "module_")
-        save_fitted(self, path)
-
-    def load_params(self, path):
-        """Load what `save_params` has saved, on any device; no code is run.
-
-        Parameters
-        ----------
-        path : str or Path
-            The file. The estimator must have the `encoder`, `n_components` and
-            `normalization` of the one that was saved.
-
-        Returns
-        -------
-        self : object
-            The fitted estimator.
-
-        Raises
-        ------
-        FileNotFoundError
-            When there is no such file.
-        ValueError
-            When the file is damaged, was changed, has the format of another version,
-            or does not fit the parameters of the estimator.
-        """
-        load_fitted(self, path)
-        return self
-
     def _scores(self, X, task):
         """Scores of the heads, for every task or for the named one of each row."""
         check_is_fitted(self, "module_")
@@ -374,6 +338,9 @@ channels), torch Dataset or array on disk
     def _goes_on(self):
         return self.warm_start and "module_" in self.__dict__
 
+    def _new_modules(self, fitted):
+        return {"module_": self._new_module(fitted["input_shape_"])}
+
     def _forget(self):
         """Drop what an earlier fit, of either kind, has left."""
         for name in (*HEADS, "learned_alpha_"):
@@ -456,9 +423,7 @@ channels), torch Dataset or array on disk
 
     def _set_statistics(self, rows):
         device = self._device()
-        self.module_.set_statistics(
-            _to_device(block, device, np.float32) for block in rows
-        )
+        self.module_.set_statistics(to_device(block, device) for block in rows)
 
     def _make_module(self):
         if self._goes_on():
@@ -467,18 +432,9 @@ channels), torch Dataset or array on disk
 
     @torch.no_grad()
     def _encode(self, blocks, dtype):
-        device = self._device()
-        module = self.module_.to(device)
         wide = dtype == np.float64 and len(self.input_shape_) == 1
-        if wide:
-            # In float32 a row's features would depend, in the last digits, on the
-            # rows that it is encoded with.
-            module = copy.deepcopy(module).double()
-        dtype = np.float64 if wide else np.float32
-        codes = [
-            module(_to_device(block, device, dtype)).cpu().numpy() for block in blocks
-        ]
-        return np.concatenate(codes)
+        codes = encode_blocks(self.module_, blocks, self._device(), wide=wide)
+        return np.concatenate([block.cpu().numpy() for block in codes])
 
     def _warn_if_unused(self):
         unused = np.flatnonzero(self.feature_usage_ == 0)
@@ -503,13 +459,6 @@ channels), torch Dataset or array on disk
             )
         raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}.")
 
-    def __getstate__(self):
-        state = super().__getstate__()
-        if "module_" in state:
-            # A model trained on another device must load without it.
-            state["module_"] = copy.deepcopy(state["module_"]).cpu()
-        return state
-
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
@@ -518,11 +467,3 @@ channels), torch Dataset or array on disk
     @property
     def _n_features_out(self):
         return self.n_components
-
-
-def _to_device(rows, device, dtype):
-    if rows.dtype != np.uint8:
-        rows = rows.astype(dtype, copy=False)
-    if not rows.flags.writeable:
-        rows = rows.copy()  # torch has no read-only tensors, and says so
-    return torch.as_tensor(rows, device=device)

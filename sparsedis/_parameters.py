@@ -173,8 +173,3 @@ class RepresentationParameters(BaseEstimator):
             # Twice as fast on a CPU, and free: images are stored that way.
             module = module.to(memory_format=torch.channels_last)
         return module
-
-    def _device(self):
-        if self.device != "auto":
-            return torch.device(self.device)
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -3,6 +3,7 @@
 import json
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,11 +13,33 @@ from safetensors.torch import save_file
 # Raised when files of an older layout can no longer be read.
 _FORMAT = "1"
 
-_ARRAYS = ("coef_", "intercept_", "alpha_", "support_", "feature_usage_")
-_PLAIN = ("n_features_in_", "n_iter_", "learned_alpha_", "_layout")
-_NAMES = ("feature_names_in_", "tasks_", "_classes")
-# What must be the same in the estimator that loads.
-_SHAPING = ("n_components", "normalization")
+
+class Saved(NamedTuple):
+    """What a file holds of an estimator, beside the weights of its modules.
+
+    The estimator has two methods that take the fitted attributes as a dict:
+    `_new_modules` returns the modules to load the weights into, by attribute, and
+    `_restore` sets the attributes.
+
+    Parameters
+    ----------
+    modules : tuple of str
+        Fitted modules.
+
+    arrays, plain, names, tables : tuple of str
+        Fitted attributes: arrays of numbers; what JSON can hold; arrays of names, or
+        lists of these; dicts of arrays.
+
+    shaping : tuple of str
+        Parameters that must be the same in the estimator that loads.
+    """
+
+    modules: tuple
+    arrays: tuple
+    plain: tuple
+    names: tuple
+    tables: tuple
+    shaping: tuple
 
 
 def save_fitted(estimator, path):
@@ -24,7 +47,7 @@ def save_fitted(estimator, path):
 
     Parameters
     ----------
-    estimator : BaseRepresentation
+    estimator : ModuleMixin
         Fitted.
 
     path : str or Path
@@ -34,19 +57,21 @@ def save_fitted(estimator, path):
     ValueError
         When names of tasks or classes are neither numbers nor text.
     """
-    fitted = vars(estimator)
+    fitted, saved = vars(estimator), estimator._saved
     tensors = {
-        f"module.{name}": tensor.cpu().contiguous()
-        for name, tensor in fitted["module_"].state_dict().items()
+        f"{_prefix(name)}{key}": tensor.cpu().contiguous()
+        for name in saved.modules
+        for key, tensor in fitted[name].state_dict().items()
     }
-    arrays = {name: fitted[name] for name in _ARRAYS if name in fitted}
-    arrays |= {f"history_.{name}": a for name, a in fitted["history_"].items()}
+    arrays = {name: fitted[name] for name in saved.arrays if name in fitted}
+    for table in saved.tables:
+        arrays |= {f"{table}.{name}": a for name, a in fitted[table].items()}
     for name, array in arrays.items():
         tensors[f"fitted.{name}"] = torch.from_numpy(np.ascontiguousarray(array))
-    state = {name: fitted[name] for name in _PLAIN if name in fitted}
-    state |= {name: fitted[name] for name in _SHAPING}
+    state = {name: fitted[name] for name in saved.plain if name in fitted}
+    state |= {name: fitted[name] for name in saved.shaping}
     state["input_shape_"] = list(fitted["input_shape_"])
-    for name in _NAMES:
+    for name in saved.names:
         if name in fitted:
             state[name] = _names_to_json(fitted[name], name)
     metadata = {
@@ -63,7 +88,7 @@ def load_fitted(estimator, path):
 
     Parameters
     ----------
-    estimator : BaseRepresentation
+    estimator : ModuleMixin
         With the parameters of the estimator that was saved.
 
     path : str or Path
@@ -81,42 +106,45 @@ def load_fitted(estimator, path):
             f"{path} holds a {metadata['estimator']}; it cannot be loaded into a "
             f"{name}."
         )
-    state = json.loads(metadata["state"])
-    for parameter in _SHAPING:
-        if getattr(estimator, parameter) != state.pop(parameter):
-            saved = json.loads(metadata["state"])[parameter]
+    saved, fitted = estimator._saved, json.loads(metadata["state"])
+    for parameter in saved.shaping:
+        value, own = fitted.pop(parameter), getattr(estimator, parameter)
+        if own != value:
             raise ValueError(
-                f"{path} was saved with {parameter}={saved!r}; the estimator has "
-                f"{parameter}={getattr(estimator, parameter)!r}."
+                f"{path} was saved with {parameter}={value!r}; the estimator has "
+                f"{parameter}={own!r}."
             )
-    fitted = {"input_shape_": tuple(state.pop("input_shape_"))}
-    for key in _NAMES:
-        if key in state:
-            fitted[key] = _names_from_json(state.pop(key))
-    fitted |= state
-    module = estimator._new_module(fitted["input_shape_"])
-    weights = _part(tensors, "module.")
-    try:
-        module.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ValueError(
-            f"encoder={estimator.encoder!r} does not have the weights of {path}: "
-            f"{error}"
-        ) from None
+    fitted["input_shape_"] = tuple(fitted["input_shape_"])
+    for key in saved.names:
+        if key in fitted:
+            fitted[key] = _names_from_json(fitted[key])
     arrays = {key: t.numpy() for key, t in _part(tensors, "fitted.").items()}
-    fitted["history_"] = {
-        key.removeprefix("history_."): arrays.pop(key)
-        for key in list(arrays)
-        if key.startswith("history_.")
-    }
-    fitted |= arrays
-    if "_classes" in fitted:
-        single = fitted.get("_layout") == "single"
-        fitted["classes_"] = fitted["_classes"][0] if single else fitted["_classes"]
-    estimator._forget()
-    vars(estimator).pop("feature_names_in_", None)
-    vars(estimator).update(fitted)
-    estimator.module_ = module.to(estimator._device()).eval()
+    fitted |= {table: _part(arrays, f"{table}.") for table in saved.tables}
+    fitted |= {key: array for key, array in arrays.items() if key in saved.arrays}
+    modules = _load_modules(estimator, fitted, tensors, path)
+    for key in (*saved.arrays, *saved.plain, *saved.names):
+        vars(estimator).pop(key, None)
+    estimator._restore(fitted | modules)
+
+
+def _load_modules(estimator, fitted, tensors, path):
+    # The first weights, which are drawn in vain, leave the generator as it was.
+    with torch.random.fork_rng([]):
+        modules = estimator._new_modules(fitted)
+    for name, module in modules.items():
+        try:
+            module.load_state_dict(_part(tensors, _prefix(name)))
+        except RuntimeError as error:
+            raise ValueError(
+                f"encoder={estimator.encoder!r} does not have the weights of {path}: "
+                f"{error}"
+            ) from None
+        module.eval()
+    return modules
+
+
+def _prefix(name):
+    return f"{name.removesuffix('_')}."
 
 
 def _read(path):

@@ -348,6 +348,14 @@ channels), torch Dataset or array on disk
 
     def _fit_heads(self, table, scale, targets):
         super()._fit_heads(table, scale, targets)
+        self._name_classes()
+
+    def _restore(self, fitted):
+        super()._restore(fitted)
+        if "coef_" in fitted:
+            self._name_classes()
+
+    def _name_classes(self):
         single = self._layout == "single"
         self.classes_ = self._classes[0] if single else self._classes
 

@@ -12,7 +12,11 @@ from safetensors.torch import load_file, save_file
 from sklearn.base import clone
 from torch import nn
 
-from sparsedis import SparseMultiTaskClassifier, SparseMultiTaskRepresentation
+from sparsedis import (
+    GroupLassoSVMMetaLearner,
+    SparseMultiTaskClassifier,
+    SparseMultiTaskRepresentation,
+)
 from sparsedis.datasets import make_sparse_tasks
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
@@ -168,3 +172,102 @@ def test_names_that_cannot_be_saved(data, tmp_path):
     est = SparseMultiTaskRepresentation(3, alpha=0.1, max_iter=2).fit(data.data, Y)
     with pytest.raises(ValueError, match=r"tasks hold .* only numbers and text"):
         est.save_params(tmp_path / "model")
+
+
+HEADS = [
+    {"l1": 0.2},
+    {"head": "logistic", "l1": 0.05, "learn_l1": True, "learn_l2": True},
+    {"head": "ridge", "validation_classes": 0.5, "validation_every": 2},
+    {"head": "prototypes", "normalization": "layer"},
+]
+
+
+def meta_learn(inputs, labels, **params):
+    params = {
+        "n_ways": 3,
+        "n_shots": 2,
+        "n_queries": 3,
+        "max_iter": 4,
+        "lr": 1e-2,
+        "random_state": 0,
+    } | params
+    return GroupLassoSVMMetaLearner("mlp", **params).fit(inputs, labels)
+
+
+@pytest.fixture(scope="module")
+def few_shot():
+    rng = np.random.default_rng(0)
+    y = np.repeat([f"class {c}" for c in range(8)], 10)
+    X = rng.normal(size=(8, 5)).repeat(10, axis=0) * 2 + rng.normal(size=(80, 5))
+    return pd.DataFrame(X, columns=list("uvwxy")), y
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("params", HEADS)
+@pytest.mark.parametrize("way", ["pickle", "save_params"])
+def test_a_meta_learner_comes_back(few_shot, params, way, device, tmp_path):
+    X, y = few_shot
+    meta = meta_learn(X, y, device=device, **params)
+    copy = dump_and_load(meta, way, tmp_path / "model").set_params(device="cpu")
+    exact = {"rtol": 1e-6, "atol": 1e-6} if device != "cpu" else {"rtol": 0}
+    np.testing.assert_allclose(copy.transform(X), meta.transform(X), **exact)
+    assert set(vars(copy)) == set(vars(meta))
+    for name in ("l1_", "l2_", "n_iter_", "best_iter_", "n_components_"):
+        assert getattr(copy, name) == getattr(meta, name)
+    for name in ("classes_", "validation_classes_", "feature_names_in_"):
+        np.testing.assert_array_equal(getattr(copy, name), getattr(meta, name))
+    for table in ("history_", "validation_history_"):
+        assert getattr(copy, table).keys() == getattr(meta, table).keys()
+        for name, column in getattr(meta, table).items():
+            np.testing.assert_array_equal(getattr(copy, table)[name], column)
+    # Heads, with the learned penalties and scale of the logits.
+    one, other = (m.adapt(X[:30], y[:30]).predict_proba(X) for m in (meta, copy))
+    np.testing.assert_allclose(other, one, **exact)
+
+
+def test_a_loaded_meta_learner_has_the_penalty_of_its_training(few_shot, tmp_path):
+    X, y = few_shot
+    meta = meta_learn(X, y, head="logistic", l1=0.3)
+    meta.save_params(tmp_path / "model")
+    copy = clone(meta).set_params(l1=0.01).load_params(tmp_path / "model")
+    assert copy.l1_ == 0.3
+    one, other = (m.adapt(X[:30], y[:30]).coef_ for m in (meta, copy))
+    np.testing.assert_array_equal(other, one)
+
+
+def test_meta_learners_that_are_refused(few_shot, data, tmp_path):
+    meta = meta_learn(*few_shot, l1=0.1)
+    path = tmp_path / "model"
+    meta.save_params(path)
+    for params, message in (
+        ({"head": "ridge"}, "saved with head='group_lasso_svm'"),
+        ({"learn_l1": True}, "saved with learn_l1=False"),
+        ({"n_components": 7}, "saved with n_components=None"),
+        ({"encoder": "identity"}, "'identity' does not have the weights"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            clone(meta).set_params(**params).load_params(path)
+    with pytest.raises(ValueError, match="holds a GroupLassoSVMMetaLearner"):
+        SparseMultiTaskRepresentation().load_params(path)
+
+
+def test_loading_leaves_the_random_numbers_alone(data, tmp_path):
+    est = fit("regression", data)
+    est.save_params(tmp_path / "model")
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    clone(est).load_params(tmp_path / "model")
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_loading_replaces_all_that_was_learned_before(data, tmp_path):
+    est = fit("stream", data)
+    est.save_params(tmp_path / "model")
+    other = fit("one task", data)
+    with pytest.raises(ValueError, match="holds a SparseMultiTaskRepresentation"):
+        other.load_params(tmp_path / "model")
+    assert other.classes_.tolist() == ["high", "low"]
+    named = fit("named", data).load_params(tmp_path / "model")
+    assert not hasattr(named, "coef_")
+    assert not hasattr(named, "feature_names_in_")

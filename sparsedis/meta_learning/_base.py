@@ -17,6 +17,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skorch.callbacks import LRScheduler
 from torch.optim.lr_scheduler import LambdaLR
 
+from sparsedis._module import ModuleMixin, encode_blocks, to_device
+from sparsedis._persistence import Saved
 from sparsedis._progress import STEPS_PER_EPOCH, Progress
 from sparsedis.encoders import (
     Representation,
@@ -32,7 +34,6 @@ from sparsedis.meta_learning._net import (
     EpisodicModel,
     EpisodicNet,
     KeepBest,
-    to_device,
 )
 from sparsedis.meta_learning._optim import OPTIMIZERS, SCHEDULES
 
@@ -45,6 +46,9 @@ _STATISTICS = 2**26
 # Features of an MLP, which has no size of its own.
 _MLP_FEATURES = 64
 
+# What decides the weights of the head.
+HEAD_PARAMS = ("head", "l1_mode", "learn_l1", "learn_l2")
+
 # Last steps of training over which a representation without use shows.
 _LAST_STEPS = 50
 
@@ -53,6 +57,7 @@ class BaseMetaLearner(
     CallbackSupportMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
+    ModuleMixin,
     BaseEstimator,
 ):
     """Training of an encoder through the heads of episodes, and encoding.
@@ -60,6 +65,22 @@ class BaseMetaLearner(
     The parameters are those of
     :class:`~sparsedis.meta_learning.GroupLassoSVMMetaLearner`.
     """
+
+    _saved = Saved(
+        modules=("module_", "head_"),
+        arrays=(),
+        plain=(
+            "n_features_in_",
+            "n_components_",
+            "n_iter_",
+            "best_iter_",
+            "l1_",
+            "l2_",
+        ),
+        names=("feature_names_in_", "classes_", "validation_classes_"),
+        tables=("history_", "validation_history_"),
+        shaping=("n_components", "normalization", *HEAD_PARAMS),
+    )
 
     def transform(self, X):
         """Features of X.
@@ -156,7 +177,10 @@ channels)
         device = self._device()
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(random_state.randint(np.iinfo(np.int32).max))
-            model = self._make_model(input_shape_of(X)).to(device)
+            model = EpisodicModel(
+                self._new_representation(input_shape_of(X)),
+                self._new_head(self.l1, self.l2),
+            ).to(device)
             rows = random_state.permutation(np.flatnonzero(np.isin(y, base)))
             keep = partial(self._keep, model, X, rows, base, held_out)
             learned = [
@@ -182,7 +206,7 @@ channels)
                 keep([], None)
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
 
-    def _make_model(self, input_shape):
+    def _new_representation(self, input_shape):
         n_components = self.n_components
         if n_components is None and self.encoder == "mlp":
             n_components = _MLP_FEATURES
@@ -197,15 +221,23 @@ channels)
         if len(input_shape) == 3:
             # Twice as fast on a CPU, and free: images are stored that way.
             representation = representation.to(memory_format=torch.channels_last)
-        head = Head(
+        return representation
+
+    def _new_head(self, l1, l2):
+        return Head(
             self.head,
-            self.l1,
-            self.l2,
+            l1,
+            l2,
             relative=self.l1_mode == "relative",
             learn_l1=self.learn_l1,
             learn_l2=self.learn_l2,
         )
-        return EpisodicModel(representation, head)
+
+    def _new_modules(self, fitted):
+        # Where penalties were learned, their last values are weights.
+        head = self._new_head(fitted["l1_"], fitted["l2_"]).requires_grad_(False)
+        input_shape = input_shape_of(np.empty((0, *fitted["input_shape_"])))
+        return {"module_": self._new_representation(input_shape), "head_": head}
 
     def _make_validation(self, X, y, held_out, random_state):
         if len(held_out) == 0:
@@ -264,31 +296,19 @@ channels)
             for name in ("step", "accuracy")
         }
         n_rows = max(_BLOCK, _STATISTICS // self.n_components_)
-        self.module_.set_statistics(
-            self._blocks(X, np.sort(rows[:n_rows]), torch.float32)
-        )
+        device, blocks = self._device(), self._blocks(X, np.sort(rows[:n_rows]))
+        self.module_.set_statistics(to_device(block, device) for block in blocks)
 
-    def _device(self):
-        if self.device != "auto":
-            return torch.device(self.device)
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-    def _blocks(self, X, rows, dtype):
-        device = self._device()
+    def _blocks(self, X, rows):
         for first in range(0, len(rows), _BLOCK):
-            yield to_device(X[rows[first : first + _BLOCK]], device, dtype)
+            yield X[rows[first : first + _BLOCK]]
 
     @torch.no_grad()
     def _encode(self, module, X, rows):
         """Features of some rows of X, as a tensor."""
-        dtype = torch.float32
-        if X.dtype == np.float64 and X.ndim == 2:
-            # In float32 a row's features would depend, in the last digits, on the
-            # rows that it is encoded with.
-            dtype = torch.float64
-            module = copy.deepcopy(module).double()
-        module = module.to(self._device())
-        return torch.cat([module(block) for block in self._blocks(X, rows, dtype)])
+        wide = X.dtype == np.float64 and X.ndim == 2
+        blocks = self._blocks(X, rows)
+        return torch.cat([*encode_blocks(module, blocks, self._device(), wide=wide)])
 
     def _evaluate(self, module, head, X, episodes):
         return evaluate_episodes(
@@ -307,13 +327,6 @@ channels)
                 UserWarning,
                 stacklevel=3,
             )
-
-    def __getstate__(self):
-        state = super().__getstate__()
-        if "module_" in state:
-            # A model trained on another device must load without it.
-            state["module_"] = copy.deepcopy(state["module_"]).cpu()
-        return state
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -6,6 +6,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import nn
 
+from sparsedis._module import to_device
 from sparsedis._progress import STEPS_PER_EPOCH
 from sparsedis.meta_learning._augment import crop_and_flip
 from sparsedis.meta_learning._heads import active_features
@@ -244,27 +245,6 @@ def is_sound(Z):
 def copy_state(module):
     """Weights and statistics of a module, detached from it."""
     return {name: value.clone() for name, value in module.state_dict().items()}
-
-
-def to_device(rows, device, dtype=torch.float32):
-    """Move inputs to a device, as ``dtype`` unless they are 8-bit images.
-
-    Parameters
-    ----------
-    rows : ndarray of shape (n, ...)
-
-    device : torch.device or str
-
-    dtype : torch.dtype, default=torch.float32
-
-    Returns
-    -------
-    tensor of shape (n, ...)
-    """
-    if not rows.flags.writeable:
-        rows = rows.copy()  # torch has no read-only tensors, and says so
-    rows = torch.as_tensor(rows, device=device)
-    return rows if rows.dtype == torch.uint8 else rows.to(dtype)
 
 
 def episode_tensors(batch, device):

@@ -1,0 +1,130 @@
+"""What estimators around a torch module share: its device, its features, its files."""
+
+import copy
+
+import torch
+from sklearn.utils.validation import check_is_fitted
+
+from sparsedis._persistence import load_fitted, save_fitted
+
+
+class ModuleMixin:
+    """An estimator whose `module_` maps inputs to features.
+
+    It has a parameter `device`, and for files `_saved` and `_new_modules`, see
+    :mod:`sparsedis._persistence`.
+    """
+
+    def save_params(self, path):
+        """Save what was learned, as numbers and text without any code.
+
+        Parameters
+        ----------
+        path : str or Path
+            Of a safetensors file; one that exists is overwritten.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            When names of tasks or classes are neither numbers nor text.
+
+        See Also
+        --------
+        load_params : Read it.
+        """
+        check_is_fitted(self, "module_")
+        save_fitted(self, path)
+
+    def load_params(self, path):
+        """Load what `save_params` has saved, on any device; no code is run.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file. The estimator must have the `encoder` of the one that was saved,
+            and the other parameters that decide what the weights are for; an error
+            names one that differs.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        FileNotFoundError
+            When there is no such file.
+        ValueError
+            When the file is damaged, was changed, has the format of another version,
+            or does not fit the parameters of the estimator.
+        """
+        load_fitted(self, path)
+        return self
+
+    def _restore(self, fitted):
+        vars(self).update(fitted)
+        self.module_.to(self._device())
+
+    def _device(self):
+        if self.device != "auto":
+            return torch.device(self.device)
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        if "module_" in state:
+            # A model trained on another device must load without it.
+            state["module_"] = copy.deepcopy(state["module_"]).cpu()
+        return state
+
+
+def encode_blocks(module, blocks, device, *, wide):
+    """Encode inputs block by block.
+
+    Parameters
+    ----------
+    module : Representation
+        It is moved to the device.
+
+    blocks : iterable of ndarray of shape (n, ...)
+
+    device : torch.device
+
+    wide : bool
+        Whether to compute in float64. In float32 a row's features depend, in the last
+        digits, on the rows that it is encoded with.
+
+    Yields
+    ------
+    tensor of shape (n, k)
+        On the device.
+    """
+    module = module.to(device)
+    if wide:
+        module = copy.deepcopy(module).double()
+    for block in blocks:
+        yield module(to_device(block, device, torch.float64 if wide else torch.float32))
+
+
+def to_device(rows, device, dtype=torch.float32):
+    """Move inputs to a device, as ``dtype`` unless they are 8-bit images.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, ...)
+
+    device : torch.device or str
+
+    dtype : torch.dtype, default=torch.float32
+
+    Returns
+    -------
+    tensor of shape (n, ...)
+    """
+    if not rows.flags.writeable:
+        rows = rows.copy()  # torch has no read-only tensors, and says so
+    rows = torch.as_tensor(rows)
+    # One step: not every device has float64.
+    return rows.to(device, rows.dtype if rows.dtype == torch.uint8 else dtype)
