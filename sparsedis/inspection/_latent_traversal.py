@@ -6,11 +6,11 @@ import numpy as np
 from sklearn.utils import check_scalar
 
 from sparsedis.inspection._style import (
-    COLORS,
     GREY,
     WIDTH,
     check_matching,
     check_names,
+    line_style,
     make_axes,
     require_matplotlib,
 )
@@ -29,7 +29,8 @@ class LatentTraversalDisplay:
     of these images, less their mean over the row. A disentangled representation answers
     with one code, a different one in each row. Rows are matched with codes by how much
     of its movement a code makes in them; each such code has a colour, which is that of
-    its row's name.
+    its row's name. Where there are more rows than colours, the codes of later rows are
+    dashed or dotted.
 
     Parameters
     ----------
@@ -145,7 +146,7 @@ class LatentTraversalDisplay:
         LatentTraversalDisplay
             The display, plotted.
         """
-        codes = [estimator.transform(row) for row in images]
+        codes = [_codes(estimator, row) for row in images]
         return cls(images=images, codes=codes, row_names=row_names).plot(**kwargs)
 
     @classmethod
@@ -180,7 +181,7 @@ class LatentTraversalDisplay:
             The display, plotted.
         """
         check_scalar(n_steps, "n_steps", numbers.Integral, min_val=2)
-        codes = estimator.transform(X)
+        codes = _codes(estimator, X)
         if base is not None:
             check_scalar(
                 base, "base", numbers.Integral, min_val=0, max_val=len(codes) - 1
@@ -233,9 +234,6 @@ class LatentTraversalDisplay:
         self.axes_[0, 1].set_title("change of the codes", size="medium")
         return self
 
-    def _color(self, row):
-        return COLORS[row % len(COLORS)] if self.matching[row] >= 0 else "black"
-
     def _plot_images(self, ax, row, n_images):
         images = self.images[row]
         if len(images) > n_images:
@@ -264,7 +262,7 @@ class LatentTraversalDisplay:
             rotation=0,
             ha="right",
             va="center",
-            color=self._color(row),
+            color=line_style(row)["color"] if code >= 0 else "black",
             weight="bold",
         )
 
@@ -277,7 +275,7 @@ class LatentTraversalDisplay:
             (self.lines_[row, code],) = ax.plot(
                 steps,
                 line,
-                color=self._color(owner[code]) if code in owner else GREY,
+                **line_style(owner[code]) if code in owner else {"color": GREY},
                 linewidth=2.2 if own else 1.2,
                 marker="o" if own and len(steps) <= MAX_MARKED else None,
                 markersize=3,
@@ -286,6 +284,11 @@ class LatentTraversalDisplay:
         ax.set_xticks([])
         ax.yaxis.tick_right()
         ax.spines[["top", "left", "bottom"]].set_visible(False)
+
+
+def _codes(estimator, X):
+    """Features of X, as an array also where the estimator makes data frames."""
+    return np.asarray(estimator.transform(X))
 
 
 def _check_images(row, images):

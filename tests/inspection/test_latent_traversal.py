@@ -1,6 +1,7 @@
 """LatentTraversalDisplay: images in order, and the codes that follow them."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 from numpy.testing import assert_allclose, assert_array_equal
@@ -81,6 +82,25 @@ def test_a_code_has_the_colour_of_its_row(display):
         widths = [line.get_linewidth() for line in display.lines_[:, code]]
         assert np.argmax(widths) == row
     assert {line.get_color() for line in display.lines_[:, 2]} == {GREY}
+
+
+def test_each_of_many_codes_has_a_style():
+    images = np.zeros((10, 5, 3, 3))
+    codes = np.zeros((10, 5, 12))
+    for row in range(10):
+        codes[row, :, row] = np.arange(5)
+    display = LatentTraversalDisplay(images=images, codes=codes).plot()
+    styles = [
+        {(line.get_color(), line.get_linestyle()) for line in column}
+        for column in display.lines_.T
+    ]
+    # The same in all rows, and another one for each code that has a row.
+    assert [len(one) for one in styles] == 12 * [1]
+    assert len(set.union(*styles[:10])) == 10
+    assert styles[10] == styles[11] == {(GREY, "-")}
+    for row, ((color, dashes),) in enumerate(styles[:10]):
+        assert display.axes_[row, 0].yaxis.label.get_color() == color
+        assert (dashes == "-") == (row < 7)
 
 
 def test_images_stand_side_by_side(display):
@@ -167,6 +187,26 @@ def test_walks_along_the_codes_of_a_sample():
     display = LatentTraversalDisplay.from_samples(Encoder(), X)
     assert_allclose(display.codes[0][:, 1], 0.5, atol=0.04)
     assert len(display.images[0]) == 6
+
+
+class FrameEncoder(Encoder):
+    """The same as a data frame, as after ``set_output(transform="pandas")``."""
+
+    def transform(self, X):
+        """Features of X."""
+        return pd.DataFrame(super().transform(X), columns=["first", "last"])
+
+
+def test_codes_in_a_data_frame(rows):
+    images = [SHAPES.images(row) for row in rows]
+    display = LatentTraversalDisplay.from_estimator(FrameEncoder(), images)
+    for codes, row in zip(display.codes, images, strict=True):
+        assert_array_equal(codes, Encoder().transform(row))
+    X = np.concatenate(images)
+    display = LatentTraversalDisplay.from_samples(FrameEncoder(), X)
+    expected = LatentTraversalDisplay.from_samples(Encoder(), X)
+    assert_array_equal(display.codes, expected.codes)
+    assert_array_equal(display.images, expected.images)
 
 
 IMAGES, CODES = np.zeros((2, 3, 3)), np.zeros((2, 4))
