@@ -34,7 +34,8 @@ class TrainingCurveDisplay:
     history : dict of str to array-like of shape (n_steps,), or dict of these
         Quantities such as "loss", "alpha" and "active", as in `history_`; histories of
         several runs by name. NaN stands for steps at which nothing was measured. A
-        quantity with fewer values than the others was measured at even distances.
+        quantity with fewer values than the others was measured at even distances. A run
+        without quantities is left out.
 
     param_name : str, default=None
         What the names of the runs are, for the legend.
@@ -93,7 +94,7 @@ class TrainingCurveDisplay:
         ----------
         estimator : estimator, or dict of estimators
             Fitted, with `history_`; several by name. A pipeline or search stands for
-            the estimator in it.
+            the estimator in it. One that was not trained is left out.
 
         param_name : str, default=None
             What the names of the estimators are, for the legend.
@@ -138,7 +139,8 @@ class TrainingCurveDisplay:
         self._explained = set()
         styles = curve_styles(list(self.history))
         for (name, run), style in zip(self.history.items(), styles, strict=True):
-            n_steps = max(len(column) for column in run.values())
+            # What was never trained, such as an encoder without weights, has no curve.
+            n_steps = max((len(column) for column in run.values()), default=0)
             for key, column in run.items():
                 self._plot_column(name, key, column, n_steps, smoothing, style)
         for ax, quantity in zip(self.axes_, self.quantities, strict=True):

@@ -102,6 +102,18 @@ def test_several_runs(history):
     assert texts(display.axes_[1]) == []
 
 
+def test_a_run_that_was_not_trained_is_left_out(history, fitted):
+    runs = {"a": history, "identity": {}, "b": history}
+    display = TrainingCurveDisplay(history=runs).plot()
+    assert len(display.lines_["loss"]) == 2
+    assert texts(display.axes_[0]) == ["a", "b"]
+    # As after fitting heads on inputs that are kept as they are.
+    runs["identity"] = {"loss": np.array([]), "alpha": np.array([])}
+    estimators = {name: fitted(history_=run) for name, run in runs.items()}
+    display = TrainingCurveDisplay.from_estimator(estimators)
+    assert texts(display.axes_[0]) == ["a", "b"]
+
+
 def test_scales():
     loss = np.geomspace(1, 0.01, 50)
     history = {"loss": loss, "alpha": loss, "active": loss, "gain": -loss}
