@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
-from sparsedis.inspection._cv_results import read_cv_results
+from sparsedis.inspection._cv_results import find_finalists, read_cv_results
 from sparsedis.inspection._style import (
     GREY,
     as_text,
@@ -179,7 +179,8 @@ class AlphaPathDisplay:
         ----------
         cv_results : dict of array-like
             Such as `cv_results_` of :class:`~sklearn.model_selection.GridSearchCV`. The
-            setting with the best mean of the first score is marked.
+            setting with the best mean of the first score is marked; of a halving search
+            it is one of the last round, in which resources are largest.
 
         param_name : str, default="alpha"
             The parameter; that of a step of a pipeline needs no prefix.
@@ -198,8 +199,11 @@ class AlphaPathDisplay:
         display = cls(
             param_name=param_name, **read_cv_results(cv_results, param_name, metrics)
         )
-        first = next(iter(display.scores.values()))
-        display.best_index = int(np.nanargmax(_mean(first)))
+        finalists = find_finalists(cv_results, param_name)
+        mean = _mean(next(iter(display.scores.values())))[finalists]
+        # Where all of them failed, the first, as in scikit-learn.
+        best = np.where(np.isfinite(mean), mean, -np.inf).argmax()
+        display.best_index = int(finalists[best])
         return display.plot(**kwargs)
 
     def plot(self, ax=None):

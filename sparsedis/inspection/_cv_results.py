@@ -30,16 +30,15 @@ def read_cv_results(cv_results, param_name, metrics=None, best_index=None):
         Arguments of :class:`AlphaPathDisplay`, for the settings with the parameter.
     """
     name = _find_param(cv_results, param_name)
-    # A list of grids can hold settings without the parameter.
-    kept = [i for i, setting in enumerate(cv_results["params"]) if name in setting]
+    kept = _with_param(cv_results, name)
     settings = [cv_results["params"][i] for i in kept]
     others = sorted({other for setting in settings for other in setting} - {name})
     groups = [_group(setting, others) for setting in settings]
     if "n_resources" in cv_results:
         # A halving search tries a setting again with more resources.
+        rounds = _name_rounds(cv_results)
         for i, row in enumerate(kept):
-            spent = f"{cv_results['n_resources'][row]} resources"
-            groups[i] = ", ".join(filter(None, (groups[i], spent)))
+            groups[i] = ", ".join(filter(None, (groups[i], rounds[row])))
     return {
         "param_values": [setting[name] for setting in settings],
         "scores": {
@@ -49,6 +48,49 @@ def read_cv_results(cv_results, param_name, metrics=None, best_index=None):
         "groups": groups if any(groups) else None,
         "best_index": kept.index(best_index) if best_index in kept else None,
     }
+
+
+def find_finalists(cv_results, param_name):
+    """Find the settings among which a search chooses: of a halving search, the last.
+
+    Parameters
+    ----------
+    cv_results : dict of array-like
+        As `cv_results_` of :class:`~sklearn.model_selection.GridSearchCV`.
+
+    param_name : str
+        The parameter.
+
+    Returns
+    -------
+    ndarray of int
+        Their indices among the settings with the parameter.
+    """
+    kept = _with_param(cv_results, _find_param(cv_results, param_name))
+    if "n_resources" not in cv_results:
+        return np.arange(len(kept))
+    rounds = _rounds(cv_results)[kept]
+    return np.flatnonzero(rounds == rounds.max())
+
+
+def _with_param(cv_results, name):
+    # A list of grids can hold settings without the parameter.
+    return [i for i, setting in enumerate(cv_results["params"]) if name in setting]
+
+
+def _rounds(cv_results):
+    # Resources grow from round to round, or stay where the search eliminates early.
+    return np.asarray(cv_results.get("iter", cv_results["n_resources"]))
+
+
+def _name_rounds(cv_results):
+    spent = np.asarray(cv_results["n_resources"])
+    rounds = _rounds(cv_results)
+    return [
+        f"{resources} resources"
+        + (f", round {one + 1}" if np.ptp(rounds[spent == resources]) else "")
+        for resources, one in zip(spent, rounds, strict=True)
+    ]
 
 
 def _find_param(cv_results, param_name):

@@ -125,6 +125,52 @@ def test_halving(data):
     assert texts(display.axes_[0])[:2] == ["20 resources", "40 resources"]
 
 
+@pytest.mark.parametrize("columns", [["n_resources", "iter"], ["n_resources"]])
+def test_the_best_of_a_halving_search_is_of_the_last_round(columns):
+    alphas = [0.1, 1.0, 10.0, 0.1, 1.0]
+    results = {
+        "params": [{"alpha": alpha} for alpha in alphas],
+        "param_alpha": np.array(alphas),
+        "n_resources": np.array([20, 20, 20, 40, 40]),
+        "iter": np.array([0, 0, 0, 1, 1]),
+        # Few samples make 10 look best.
+        "mean_test_score": np.array([0.6, 0.7, 0.9, 0.5, 0.4]),
+    }
+    results = {
+        key: column
+        for key, column in results.items()
+        if key in columns or "param" in key or "score" in key
+    }
+    display = AlphaPathDisplay.from_cv_results(results)
+    assert display.best_index == 3
+    assert texts(display.axes_[0])[-1] == "chosen: alpha = 0.1"
+    results["mean_test_score"] = np.array([0.6, 0.7, 0.9, np.nan, 0.4])
+    assert AlphaPathDisplay.from_cv_results(results).best_index == 4
+    results["mean_test_score"] = np.array([0.6, 0.7, 0.9, np.nan, np.nan])
+    assert AlphaPathDisplay.from_cv_results(results).best_index == 3
+
+
+def test_rounds_with_the_same_resources(data):
+    search = HalvingGridSearchCV(
+        Lasso(),
+        {"alpha": [0.1, 1.0, 3.0, 10.0, 30.0]},
+        cv=3,
+        factor=2,
+        random_state=0,
+        min_resources=20,
+        max_resources=40,
+        aggressive_elimination=True,
+    ).fit(*data)
+    display = AlphaPathDisplay.from_estimator(search)
+    assert texts(display.axes_[0])[:3] == [
+        "20 resources, round 1",
+        "20 resources, round 2",
+        "40 resources",
+    ]
+    again = AlphaPathDisplay.from_cv_results(search.cv_results_)
+    assert again.best_index == display.best_index == search.best_index_
+
+
 def test_factors_and_no_factors():
     rng = np.random.default_rng(0)
     factors = rng.uniform(size=(100, 2))
