@@ -173,7 +173,9 @@ def quality_on_synthetic_tasks(args):
     def runs():
         for seed in args.seeds:
             model = SparseTaskModel(20, mixing="mlp", rho=0.9, random_state=seed)
-            X, factors = model.sample(5_000, random_state=seed)
+            # Not the stream that the tasks are drawn from.
+            test = np.random.default_rng([seed, 1])
+            X, factors = model.sample(5_000, random_state=test)
             yield seed, factors, methods(seed, model, X)
 
     report(runs())

@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from benchmarks.paper._study import make_parser
+from benchmarks.paper._study import NoSettingError, make_parser
 
 NAMES = (
     "figure1",
@@ -34,13 +34,21 @@ def main(argv=None):
     named = args.pop("names")
     if unknown := sorted(set(named) - set(known)):
         parser.error(f"unknown studies {unknown}; there are {', '.join(known)}.")
-    for name in named or (known if args["plot_only"] else NAMES):
+    if named:
+        for name in named:
+            import_module(f"benchmarks.paper.{name}").STUDY.execute(**args)
+        return
+    failures = []
+    for name in known if args["plot_only"] else NAMES:
         try:
             import_module(f"benchmarks.paper.{name}").STUDY.execute(**args)
-        except FileNotFoundError as error:
-            if named:
-                raise
+        except (FileNotFoundError, NoSettingError) as error:
+            # Without rows to draw, or without what --only names.
             print(error)
+        except RuntimeError as error:
+            failures.append(f"{name}: {error}")
+    if failures:
+        raise RuntimeError("\n".join(failures))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ NAMES = {
 }
 
 
-def plot_sweeps(rows, sweeps, metric, *, titles=None):
+def plot_sweeps(rows, sweeps, metric):
     """A metric against alpha for each level, and at the best alpha of each level.
 
     Parameters
@@ -27,15 +27,12 @@ def plot_sweeps(rows, sweeps, metric, *, titles=None):
     rows : DataFrame
         Rows of :mod:`benchmarks.paper._shapes`.
 
-    sweeps : list of (str, str, callable)
-        For each line of panels the column of the levels, its name on the axis, and
-        which of the rows belong to it.
+    sweeps : list of (str, str, str, callable)
+        For each line of panels its title, the column of the levels, its name on the
+        axis, and which of the rows belong to it.
 
     metric : str
         Column of the metric.
-
-    titles : list of str, default=None
-        Left of each line of panels.
 
     Returns
     -------
@@ -45,7 +42,7 @@ def plot_sweeps(rows, sweeps, metric, *, titles=None):
     import matplotlib.pyplot as plt
 
     rows = by_method(rows)
-    sweeps = [sweep for sweep in sweeps if sweep[2](rows).any()]
+    sweeps = [sweep for sweep in sweeps if sweep[-1](rows).any()]
     figure, grid = plt.subplots(
         len(sweeps),
         4,
@@ -54,7 +51,7 @@ def plot_sweeps(rows, sweeps, metric, *, titles=None):
         squeeze=False,
         layout="constrained",
     )
-    for panels, (level, name, select) in zip(grid, sweeps, strict=True):
+    for panels, (title, level, name, select) in zip(grid, sweeps, strict=True):
         part = rows[select(rows)]
         values = sorted(part[level].unique())
         shades = plt.colormaps["viridis"](np.linspace(0, 0.9, len(values)))
@@ -86,12 +83,10 @@ def plot_sweeps(rows, sweeps, metric, *, titles=None):
         panels[3].set_xlabel(name)
         panels[3].set_title("at the alpha of the best MCC", fontsize=10)
         panels[3].legend(fontsize=8)
-        panels[0].set_ylabel(NAMES[metric])
+        panels[0].set_ylabel("\n\n".join(filter(None, (title, NAMES[metric]))))
     for ax in grid.flat:
         ax.set_ylim(0, 1.02)
         ax.grid(alpha=0.3)
-    for panels, title in zip(grid, titles or [], strict=False):
-        panels[0].set_ylabel(f"{title}\n\n{panels[0].get_ylabel()}")
     return figure
 
 

@@ -3,12 +3,14 @@
 import csv
 import json
 import os
+import subprocess
 import time
 import warnings
 from importlib.metadata import version
 from numbers import Real
 from pathlib import Path
 
+import torch
 from filelock import FileLock, Timeout
 from joblib import Parallel, delayed
 
@@ -79,7 +81,7 @@ def run_study(function, settings, results, path, *, n_jobs=None):
 
 
 def _run(function, missing, columns, path, n_jobs):
-    versions = " ".join(f"{name}={version(name)}" for name in PACKAGES)
+    versions = _versions()
     varying = [
         name
         for name in (missing[0] if missing else ())
@@ -122,16 +124,31 @@ def _attempt(function, setting):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            row = function(setting)
+            row = {name: as_text(value) for name, value in function(setting).items()}
         except Exception as error:
             return setting, None, f"{type(error).__name__}: {error}"
     # The first sentence of each kind: what follows are numbers.
     seen = {f"{w.category.__name__}: {w.message}".split(". ")[0] for w in caught}
-    row = row | {
+    row |= {
         "seconds": time.perf_counter() - start,
         "warnings": " | ".join(sorted(seen)),
     }
     return setting, row, None
+
+
+def _versions():
+    """Versions of the packages, the commit, and where training runs."""
+    found = [f"{name}={version(name)}" for name in PACKAGES]
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=9"]
+    try:
+        commit = subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True
+        )
+        found += [f"commit={commit.stdout.strip()}"] * (commit.returncode == 0)
+    except OSError:
+        pass  # no git
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    return " ".join([*found, f"device={device}".replace(" ", "_")])
 
 
 def _mend(path, columns):

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +13,10 @@ from benchmarks.paper._runner import as_text, run_study
 
 # The columns that pick a row's part in tables and plots may hold "" for None.
 _READ = {"keep_default_na": False, "na_values": ["nan"]}
+
+
+class NoSettingError(ValueError):
+    """What --only names is not in a study."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,10 @@ class Study:
 
     data : str, default=None
         What ``--data`` names, for the studies that have it.
+
+    data_setting : dict, default={}
+        What ``--data`` changes in every setting, `images` among it; those rows have
+        files of their own, which that names.
     """
 
     name: str
@@ -64,6 +72,7 @@ class Study:
     rows: str | None = None
     n_seeds: int = 1
     data: str | None = None
+    data_setting: dict = field(default_factory=dict)
 
     def main(self, argv=None):
         """Run what is missing, and draw tables and plots."""
@@ -84,34 +93,42 @@ class Study:
         plot_only=False,
     ):
         """Do what the command line asks for: its options are the arguments."""
-        scale = "_full" if full else ""
-        path = Path(out) / f"{self.rows or self.name}{scale}.csv"
+        change = self.data_setting if data is not None else {}
+        kind = "_full" if full else ""
+        if change:
+            kind += f"_{change['images']}"
+        path = Path(out) / f"{self.rows or self.name}{kind}.csv"
         failure = None
         if not plot_only:
-            settings = self.settings(full, seeds or self.n_seeds)
-            settings = [s for s in settings if _is_wanted(s, only)]
+            n_seeds = self.n_seeds if seeds is None else seeds
+            settings = [setting | change for setting in self.settings(full, n_seeds)]
+            wanted = [setting for setting in settings if _is_wanted(setting, only)]
+            if not wanted:
+                raise NoSettingError(f"no setting of {self.name} has {only}.")
             run = self.run if self.data is None else partial(self.run, data=data)
             try:
-                n_rows = run_study(run, settings, self.results, path, n_jobs=jobs)
-                print(f"{path}: {n_rows} new rows of {len(settings)} asked for")
+                n_rows = run_study(run, wanted, self.results, path, n_jobs=jobs)
+                print(f"{path}: {n_rows} new rows of {len(wanted)} asked for")
             except RuntimeError as error:
                 # That some settings fail is no reason not to show the others.
                 failure = error
-        self.draw(path, scale)
+        if failure is None or path.exists():
+            self.draw(path, kind, full)
         if failure is not None:
             raise failure
 
-    def draw(self, path, scale=""):
+    def draw(self, path, kind="", full=False):
         """Table and plot of the rows in a CSV, beside it."""
         if not path.exists():
             raise FileNotFoundError(f"{path} is missing: run without --plot-only.")
         rows = pd.read_csv(path, **_READ)
         if rows.empty:
             return
+        self._check(rows, path, full)
         import matplotlib
 
         matplotlib.use("Agg")
-        folder, name = path.parent, f"{self.name}{scale}"
+        folder, name = path.parent, f"{self.name}{kind}"
         self.table(rows).to_csv(folder / f"{name}_table.csv", index=False)
         # Without the date and the versions, the same rows give the same file.
         self.plot(rows).savefig(
@@ -119,13 +136,25 @@ class Study:
         )
         matplotlib.pyplot.close("all")
 
+    def _check(self, rows, path, full):
+        """What this study does not vary must be the same in all rows."""
+        settings = self.settings(full, 2)
+        for name in settings[0]:
+            varied = len({as_text(setting[name]) for setting in settings}) > 1
+            if not varied and rows[name].nunique() > 1:
+                found = ", ".join(map(str, rows[name].unique()))
+                raise ValueError(
+                    f"{path} holds rows with {name} = {found}, which {self.name} does "
+                    "not tell apart: move all but one kind to another folder."
+                )
+
 
 def make_parser(prog, description):
     """Make the options that all studies have."""
     parser = argparse.ArgumentParser(prog=prog, description=description)
     add = parser.add_argument
     add("--full", action="store_true", help="the scale of the paper")
-    add("--seeds", type=int, help="seeds of each setting")
+    add("--seeds", type=_positive, help="seeds of each setting")
     add("--jobs", type=int, help="settings run at a time, in processes")
     add("--out", type=Path, default=Path("results"), help="folder (%(default)s)")
     add("--plot-only", action="store_true", help="draw the rows that are there")
@@ -139,13 +168,19 @@ def make_parser(prog, description):
     return parser
 
 
+def _positive(text):
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}.")
+    return number
+
+
 def _is_wanted(setting, only):
     """Whether a setting has, of each key that is named, one of the values."""
     wanted = {}
     for pair in only:
         key, separator, value = pair.partition("=")
         if not separator or key not in setting:
-            raise ValueError(
+            raise NoSettingError(
                 f"--only takes KEY=VALUE with a key of {sorted(setting)}, got {pair!r}."
             )
         # "1", "1.0" and "1e0" are one value.

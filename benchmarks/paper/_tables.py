@@ -42,6 +42,9 @@ def by_method(rows):
 def best_alpha(rows, levels, metric="mcc"):
     """The rows at the penalty with the largest mean, for each method and level.
 
+    Of the penalties, those with the most seeds compete: the best of single runs would
+    be a matter of luck.
+
     Parameters
     ----------
     rows : DataFrame
@@ -60,12 +63,14 @@ def best_alpha(rows, levels, metric="mcc"):
     """
     if rows.empty:
         return rows
-    mean = rows.groupby(["method", *levels, "alpha"])[metric].mean()
+    runs = rows.groupby(["method", *levels, "alpha"])[metric].agg(["mean", "size"])
+    most = runs["size"].groupby(level=["method", *levels]).transform("max")
+    mean = runs["mean"][runs["size"] == most]
     best = mean.groupby(level=["method", *levels]).idxmax()
     return rows.merge(pd.DataFrame(best.tolist(), columns=["method", *levels, "alpha"]))
 
 
-def summary(rows, by, metrics, constants=()):
+def summary(rows, by, metrics, constants=(), lowest=()):
     """Mean and standard deviation over the seeds, as a table of text.
 
     Parameters
@@ -82,6 +87,9 @@ def summary(rows, by, metrics, constants=()):
     constants : dict of str to str, default=()
         Columns whose mean stands alone, with three digits, and their headings.
 
+    lowest : dict of str to str, default=()
+        Columns whose smallest value stands in the table, with their headings.
+
     Returns
     -------
     DataFrame
@@ -93,6 +101,8 @@ def summary(rows, by, metrics, constants=()):
         line["seeds"] = len(group)
         for name, heading in metrics.items():
             line[heading] = mean_and_error(group[name])
+        for name, heading in dict(lowest).items():
+            line[heading] = f"{group[name].min():.3f}"
         for name, heading in dict(constants).items():
             value = group[name].mean()
             # Adding 0 turns -0.0 into 0.0.

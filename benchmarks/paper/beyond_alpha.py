@@ -14,6 +14,7 @@ def settings(full, n_seeds):
     """Each alpha, kept or learned, on one table of tasks."""
     levels = [
         {"alpha": alpha, "rho": rho, "learn_alpha": learn}
+        | {"inner_fraction": INNER_FRACTION}
         for rho in (0.0, 0.9)
         for learn in ("no", "yes")
         for alpha in ALPHAS
@@ -27,8 +28,9 @@ def run(setting):
     """Train, with alpha as it is or as a start."""
     learn = setting["learn_alpha"] == "yes"
     model, X, Y = _synthetic.make_table(setting)
-    options = {"inner_fraction": INNER_FRACTION, "learn_alpha": learn}
-    est = _synthetic.make_estimator(setting, **options).fit(X, Y)
+    est = _synthetic.make_estimator(
+        setting, inner_fraction=setting["inner_fraction"], learn_alpha=learn
+    ).fit(X, Y)
     row = _synthetic.measure(est, model)
     row["last_alpha"] = est.history_["alpha"][-1]
     return row

@@ -45,7 +45,7 @@ def run(setting):
 
 def _tasks(setting, model, sizes):
     """Inputs and targets of one step after the other; notes the sizes of supports."""
-    rng = np.random.default_rng(setting["seed"])
+    rng = _synthetic.make_generator(setting)
     while True:
         X, factors = model.sample(setting["n_samples"], random_state=rng)
         shape = setting["n_tasks"], _synthetic.N_FACTORS

@@ -16,7 +16,11 @@ SIMILARITIES = ("mcc", "lasso", "spearman")
 
 def settings(full, n_seeds):
     """Each alpha on several tables of tasks."""
-    levels = [{"alpha": alpha, "rho": rho} for rho in (0.0, 0.9) for alpha in ALPHAS]
+    levels = [
+        {"alpha": alpha, "rho": rho, "n_models": N_MODELS}
+        for rho in (0.0, 0.9)
+        for alpha in ALPHAS
+    ]
     return _synthetic.grid(
         n_seeds, levels, n_samples=600, max_iter=2000 if full else 400
     )
@@ -26,7 +30,7 @@ def run(setting):
     """MCC of several models of one alpha, and how much they agree."""
     model, X, Y = _synthetic.make_table(setting)
     codes, supports, mcc = [], [], []
-    for start in range(N_MODELS):
+    for start in range(setting["n_models"]):
         est = _synthetic.make_estimator(setting).set_params(random_state=start)
         codes.append(est.fit_transform(X, Y))
         supports.append(est.support_)

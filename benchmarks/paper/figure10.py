@@ -64,6 +64,7 @@ STUDY = Study(
     table=table,
     plot=plot,
     data=_shapes.DATA,
+    data_setting=_shapes.ORIGINAL,
 )
 
 if __name__ == "__main__":

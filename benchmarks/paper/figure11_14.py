@@ -6,7 +6,7 @@ import numpy as np
 
 from benchmarks.paper import _shapes
 from benchmarks.paper._study import Study
-from benchmarks.paper._tables import METHODS, summary
+from benchmarks.paper._tables import METHODS, by_method, summary
 from sparsedis.datasets import Shapes3D
 from sparsedis.inspection import LatentTraversalDisplay
 from sparsedis.metrics import mean_correlation_coefficient
@@ -19,30 +19,33 @@ NAMES = [name.replace("_", " ") for name in Shapes3D.factor_names]
 def settings(full, n_seeds):
     """Each method without and with strong correlation."""
     return [
-        {"ica": ica} | _shapes.make_setting(full, penalty=penalty, rho=rho, seed=seed)
+        _shapes.make_setting(full, penalty=penalty, rho=rho, seed=seed)
         for seed in range(n_seeds)
         for rho in (0.0, 0.9)
-        for penalty, ica in (("l1", "no"), ("l2", "no"), ("l2", "yes"))
+        for penalty in ("l1", "l2")
     ]
 
 
 def run(setting, data=None):
     """MCC, and codes of the images in which one factor moves, matched with factors."""
-    est, images, distribution = _shapes.train(setting, data)
-    ica = None
-    if setting["ica"] == "yes":
-        ica = _shapes.fit_ica(est, images, distribution, setting["seed"])
-
-    def encode(index):
-        codes = est.transform(images.images(index))
-        return codes if ica is None else ica.transform(codes)
-
+    images, distribution = _shapes.open_data(setting, data)
+    est = _shapes.train(setting, images, distribution)
     index, factors = _shapes.evaluation_grid(setting, distribution)
-    codes = encode(index)
+    codes = est.transform(images.images(index))
+    moved = [est.transform(images.images(walk)) for walk in walks(images)]
+    row = {"ica_mcc": float("nan"), "ica_codes": ""} | _match(factors, codes, moved)
+    if setting["penalty"] == "l2":
+        unmix = _shapes.fit_ica(setting, est, images, distribution).transform
+        found = _match(factors, unmix(codes), [unmix(walk) for walk in moved])
+        row |= {f"ica_{name}": value for name, value in found.items()}
+    return row
+
+
+def _match(factors, codes, moved):
+    """MCC, and the codes of walks in the order, units and signs of the factors."""
     found = mean_correlation_coefficient(factors, codes, return_details=True)
     order, unit = found.matching, found.signs / codes.std(0)[found.matching]
-    moved = [unit * encode(walk)[:, order] for walk in walks(images)]
-    return {"mcc": found.score, "codes": moved}
+    return {"mcc": found.score, "codes": [unit * walk[:, order] for walk in moved]}
 
 
 def walks(images):
@@ -57,17 +60,14 @@ def walks(images):
 
 def table(rows):
     """MCC of each representation."""
-    return summary(
-        rows.assign(method=_methods(rows)), ["rho", "method"], {"mcc": "MCC"}
-    )
+    return summary(by_method(rows), ["rho", "method"], {"mcc": "MCC"})
 
 
 def plot(rows):
     """The first seed: images as each factor moves, and the codes beside them."""
     import matplotlib.pyplot as plt
 
-    rows = rows[rows.seed == rows.seed.min()]
-    rows = rows.assign(method=_methods(rows))
+    rows = by_method(rows[rows.seed == rows.seed.min()])
     rhos = sorted(rows.rho.unique())
     images = Shapes3D(48)
     strips = [images.images(walk) for walk in walks(images)]
@@ -87,20 +87,16 @@ def plot(rows):
     return figure
 
 
-def _methods(rows):
-    plain = rows.penalty.map({"l1": METHODS[0], "l2": METHODS[1]})
-    return plain.where(rows.ica == "no", METHODS[2])
-
-
 STUDY = Study(
     name="figure11_14",
     title=__doc__,
     settings=settings,
     run=run,
-    results=("mcc", "codes"),
+    results=("mcc", "codes", "ica_mcc", "ica_codes"),
     table=table,
     plot=plot,
     data=_shapes.DATA,
+    data_setting=_shapes.ORIGINAL,
 )
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ def settings(full, n_seeds):
     """Each size of the blocks, one block a task."""
     levels = [
         {"rho": rho, "support": "blocks", "block_size": size}
-        for rho in (_shapes.RHOS if full else (0.0,))
+        for rho in (_shapes.RHOS if full else (0.0, 0.9))
         for size in BLOCK_SIZES
     ]
     return _shapes.sweep(full, n_seeds, levels)
@@ -28,13 +28,17 @@ def table(rows):
 
 
 def plot(rows):
-    """MCC against penalty and size of the blocks, and R below."""
-    rhos = sorted(rows.rho.unique())
+    """MCC against penalty and size of the blocks, a line of panels for each rho."""
     sweeps = [
-        ("block_size", "size of blocks", lambda rows, rho=rho: rows.rho == rho)
-        for rho in rhos
+        (
+            f"rho = {rho:g}",
+            "block_size",
+            "size of blocks",
+            lambda rows, rho=rho: rows.rho == rho,
+        )
+        for rho in sorted(rows.rho.unique())
     ]
-    return plot_sweeps(rows, sweeps, "mcc", titles=[f"rho = {rho:g}" for rho in rhos])
+    return plot_sweeps(rows, sweeps, "mcc")
 
 
 STUDY = Study(
@@ -46,6 +50,7 @@ STUDY = Study(
     table=table,
     plot=plot,
     data=_shapes.DATA,
+    data_setting=_shapes.ORIGINAL,
 )
 
 if __name__ == "__main__":

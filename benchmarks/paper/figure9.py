@@ -23,7 +23,7 @@ def table(rows):
 
 def plot(rows):
     """MCC against penalty and correlation."""
-    sweeps = [("rho", "covariance rho", lambda rows: rows.rho >= 0)]
+    sweeps = [("", "rho", "covariance rho", lambda rows: rows.rho >= 0)]
     return plot_sweeps(rows, sweeps, "mcc")
 
 
@@ -36,6 +36,7 @@ STUDY = Study(
     table=table,
     plot=plot,
     data=_shapes.DATA,
+    data_setting=_shapes.ORIGINAL,
 )
 
 if __name__ == "__main__":

@@ -2,9 +2,13 @@
 
 from dataclasses import replace
 from importlib import import_module
+from types import SimpleNamespace
 
+import numpy as np
+import pandas as pd
 import pytest
 
+from benchmarks.paper import _shapes, _synthetic, figure1
 from benchmarks.paper.__main__ import NAMES, main
 
 # What makes any study a matter of a moment.
@@ -45,6 +49,44 @@ def test_study_runs_and_draws(study, tmp_path):
     assert picture.read_bytes() == first
 
 
+def test_rows_say_that_images_are_the_original_ones(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    values = (
+        [0.0, 0.1, 0.2],
+        [0.0, 0.5],
+        [0.3, 0.9],
+        [0.75, 1.25],
+        [0.0, 3.0],
+        [-30, 30],
+    )
+    labels = np.stack([v.ravel() for v in np.meshgrid(*values, indexing="ij")], axis=1)
+    images = np.random.default_rng(0).integers(
+        0, 256, (len(labels), 64, 64, 3), dtype=np.uint8
+    )
+    with h5py.File(tmp_path / "3dshapes.h5", "w") as file:
+        file["images"], file["labels"] = images, labels
+
+    study = import_module("benchmarks.paper.figure4").STUDY
+
+    def tiny(full, n_seeds, settings=study.settings):
+        changes = {"max_iter": 2, "n_test": 60, "n_samples": 20}
+        return [settings(full, n_seeds)[0] | changes]
+
+    study = replace(study, settings=tiny)
+    study.main(["--out", str(tmp_path), "--data", str(tmp_path / "3dshapes.h5")])
+    study.main(["--out", str(tmp_path)])
+    original = pd.read_csv(tmp_path / "figure4_original.csv").iloc[0]
+    rendered = pd.read_csv(tmp_path / "figure4.csv").iloc[0]
+    assert (original.images, original.image_size) == ("original", 64)
+    assert (rendered.images, rendered.image_size) == ("rendered", 48)
+    assert original.n_effective < len(labels) < rendered.n_effective
+    assert (tmp_path / "figure4_original.png").exists()
+    with pytest.raises(
+        ValueError, match="'original' goes with data=a path, got data=N"
+    ):
+        _shapes.open_data(dict(original))
+
+
 def test_only_runs_what_is_named(tmp_path):
     only = ["--only", "rho=0.5", "--only", "rho=0.9", "--only", "noise=1"]
     main(["figure7", "--out", str(tmp_path), *only])
@@ -55,6 +97,71 @@ def test_only_runs_what_is_named(tmp_path):
 def test_only_names_an_unknown_key(tmp_path):
     with pytest.raises(ValueError, match=r"KEY=VALUE with a key of .* got 'x=1'"):
         main(["figure7", "--out", str(tmp_path), "--only", "x=1"])
+
+
+def test_only_names_a_value_that_no_setting_has(tmp_path):
+    with pytest.raises(ValueError, match=r"no setting of figure7 has \['rho=0.7'\]"):
+        main(["figure7", "--out", str(tmp_path), "--only", "rho=0.7"])
+    assert not (tmp_path / "figure7.csv").exists()
+
+
+def test_seeds_must_be_positive(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["figure7", "--out", str(tmp_path), "--seeds", "0"])
+    assert "must be at least 1, got 0" in capsys.readouterr().err
+
+
+def test_rows_that_differ_in_what_is_not_varied_are_not_averaged(tmp_path):
+    study = import_module("benchmarks.paper.beyond_sparsity").STUDY
+
+    def tiny(full, n_seeds, settings=study.settings):
+        return [s | {"max_iter": 2, "n_samples": 20} for s in settings(full, 1)[:2]]
+
+    replace(study, settings=tiny).main(["--out", str(tmp_path)])
+    path = tmp_path / "beyond_sparsity.csv"
+    rows = pd.read_csv(path)
+    rows.loc[0, "alpha"] = 0.1
+    rows.to_csv(path, index=False)
+    with pytest.raises(ValueError, match=r"alpha = 0\.1, 0\.4, which beyond_sparsity"):
+        study.main(["--out", str(tmp_path), "--plot-only"])
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_draws_are_independent(seed):
+    """Coefficients, models, training and test samples share no stream of numbers."""
+    coef = np.random.default_rng(seed).standard_normal(100)
+    draws = []
+
+    class Spy:
+        def __init__(self, *args, **kwargs):
+            pass
+
+        def fit(self, X, y):
+            draws.append(X)
+            return self
+
+        def predict(self, X):
+            return np.zeros(len(X))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figure1, "LassoCV", Spy)
+        patch.setattr(figure1, "RidgeCV", Spy)
+        setting = figure1.settings(False, 2)[0] | {"coef_seed": seed, "seed": 0}
+        figure1.run(setting)
+    assert not np.isclose(draws[0][0], coef).all()
+
+    setting = _synthetic.DEFAULTS | {"seed": seed}
+    model, X, _ = _synthetic.make_table(setting)
+    seen = []
+    estimator = SimpleNamespace(
+        transform=lambda X: seen.append(X) or X,
+        coef_=np.ones((1, 6)),
+        feature_usage_=np.ones(6),
+    )
+    _synthetic.measure(estimator, model)
+    first = np.random.default_rng(seed).standard_normal((100, 6))
+    assert not np.isclose(model.mix(first)[:, None], X).all(-1).any()
+    assert not np.isclose(seen[0][:200, None], X).all(-1).any()
 
 
 def test_plotting_without_rows_says_so(tmp_path):

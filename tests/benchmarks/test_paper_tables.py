@@ -46,12 +46,23 @@ def test_best_alpha_is_that_of_the_best_mean(rows):
     assert len(best) == 6
 
 
+def test_penalties_with_fewer_seeds_do_not_compete(rows):
+    lucky = rows.iloc[[0]].assign(alpha=0.7, mcc=0.99)
+    best = best_alpha(by_method(pd.concat([rows, lucky])), ["rho"])
+    assert list(best[best.method == "inner-Lasso"].alpha.unique()) == [0.4]
+
+
 def test_summary_has_mean_and_deviation(rows):
     table = summary(
-        rows, ["penalty", "alpha"], {"mcc": "MCC"}, {"n_effective": "images"}
+        rows,
+        ["penalty", "alpha"],
+        {"mcc": "MCC"},
+        {"n_effective": "images"},
+        {"mcc": "lowest"},
     )
-    assert list(table) == ["penalty", "alpha", "seeds", "MCC", "images"]
-    assert table.iloc[1].tolist() == ["l1", "0.4", 2, "0.700 (0.141)", "2,755"]
+    assert list(table) == ["penalty", "alpha", "seeds", "MCC", "lowest", "images"]
+    line = ["l1", "0.4", 2, "0.700 (0.141)", "0.600", "2,755"]
+    assert table.iloc[1].tolist() == line
 
 
 def test_ridge_does_not_see_a_rotation():
