@@ -16,7 +16,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sparsedis._heads import fit_heads
-from sparsedis._module import ModuleMixin, encode_blocks, to_device
+from sparsedis._module import (
+    ModuleMixin,
+    encode_blocks,
+    to_device,
+    unchanged_unless_trained,
+)
 from sparsedis._parameters import RepresentationParameters
 from sparsedis._persistence import Saved
 from sparsedis._scores import head_scores, task_numbers
@@ -53,6 +58,7 @@ class BaseRepresentation(
         shaping=("n_components", "normalization"),
     )
 
+    @unchanged_unless_trained
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, task=None, sample_weight=None):
@@ -92,11 +98,11 @@ channels), torch Dataset or array on disk
             disagree, a parameter is out of range, or the loss is not finite; the
             estimator then transforms with the last good weights.
         """
+        self._forget()
         X = self._validate_X(X, reset=not self._goes_on())
         weight = check_weights(sample_weight, len(X))
         targets = self._read(y, len(X), task, weight)
         self._check_parameters(len(targets.names))
-        self._forget()
         random_state = check_random_state(self.random_state)
         table, scale = self._table(X, targets, weight)
         trained, valid = table.divided(scale), None
@@ -114,6 +120,7 @@ channels), torch Dataset or array on disk
         self._warn_if_unused()
         return self
 
+    @unchanged_unless_trained
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
     def fit_stream(self, source):
@@ -139,11 +146,11 @@ channels), torch Dataset or array on disk
         ValueError
             When `source` is empty or yields something else.
         """
+        self._forget()
         self._check_parameters(None)
         stream = StreamTasks(source, remember=_REMEMBERED_STEPS)
         first = stream.first.rows
         self._validate_X(first, reset=not self._goes_on())
-        self._forget()
         random_state = check_random_state(self.random_state)
         steps = self._train(
             stream, first, None, lambda: stream.remembered, random_state
@@ -343,7 +350,7 @@ channels), torch Dataset or array on disk
 
     def _forget(self):
         """Drop what an earlier fit, of either kind, has left."""
-        for name in (*HEADS, "learned_alpha_"):
+        for name in (*HEADS, "learned_alpha_", "_classes", "_layout"):
             self.__dict__.pop(name, None)
 
     def _table(self, X, targets, weight):

@@ -1,11 +1,45 @@
 """What estimators around a torch module share: its device, its features, its files."""
 
 import copy
+from functools import wraps
 
 import torch
 from sklearn.utils.validation import check_is_fitted
 
 from sparsedis._persistence import load_fitted, save_fitted
+
+
+def unchanged_unless_trained(fit):
+    """Let a `fit` that raises before it has learned anything change nothing.
+
+    What inputs look like is noted while they are checked; beside the module of an
+    earlier fit, the notes of one that failed would be wrong. Once `fit` has set
+    `module_`, what it has set stays.
+
+    Parameters
+    ----------
+    fit : callable
+        Method of an estimator with a `module_`. The decorator goes outside of
+        scikit-learn's, which keep notes of their own meanwhile.
+
+    Returns
+    -------
+    callable
+        The method.
+    """
+
+    @wraps(fit)
+    def fit_or_restore(self, *args, **kwargs):
+        before = vars(self).copy()
+        try:
+            return fit(self, *args, **kwargs)
+        except BaseException:
+            if vars(self).get("module_") is before.get("module_"):
+                vars(self).clear()
+                vars(self).update(before)
+            raise
+
+    return fit_or_restore
 
 
 class ModuleMixin:
@@ -64,8 +98,11 @@ class ModuleMixin:
         return self
 
     def _restore(self, fitted):
+        # What can fail comes first: the device may not be there.
+        fitted["module_"].to(self._device())
+        for name in (*self._saved.arrays, *self._saved.plain, *self._saved.names):
+            vars(self).pop(name, None)
         vars(self).update(fitted)
-        self.module_.to(self._device())
 
     def _device(self):
         if self.device != "auto":

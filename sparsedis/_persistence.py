@@ -19,7 +19,7 @@ class Saved(NamedTuple):
 
     The estimator has two methods that take the fitted attributes as a dict:
     `_new_modules` returns the modules to load the weights into, by attribute, and
-    `_restore` sets the attributes.
+    `_restore` sets the attributes in place of all the earlier ones.
 
     Parameters
     ----------
@@ -58,8 +58,11 @@ def save_fitted(estimator, path):
         When names of tasks or classes are neither numbers nor text.
     """
     fitted, saved = vars(estimator), estimator._saved
+    # Copies: the format has no place for tied weights, which share their memory.
     tensors = {
-        f"{_prefix(name)}{key}": tensor.cpu().contiguous()
+        f"{_prefix(name)}{key}": tensor.cpu().clone(
+            memory_format=torch.contiguous_format
+        )
         for name in saved.modules
         for key, tensor in fitted[name].state_dict().items()
     }
@@ -67,7 +70,7 @@ def save_fitted(estimator, path):
     for table in saved.tables:
         arrays |= {f"{table}.{name}": a for name, a in fitted[table].items()}
     for name, array in arrays.items():
-        tensors[f"fitted.{name}"] = torch.from_numpy(np.ascontiguousarray(array))
+        tensors[f"fitted.{name}"] = torch.from_numpy(np.array(array, order="C"))
     state = {name: fitted[name] for name in saved.plain if name in fitted}
     state |= {name: fitted[name] for name in saved.shaping}
     state["input_shape_"] = list(fitted["input_shape_"])
@@ -77,7 +80,7 @@ def save_fitted(estimator, path):
     metadata = {
         "format": f"sparsedis {_FORMAT}",
         "estimator": type(estimator).__name__,
-        "state": json.dumps(state),
+        "state": json.dumps(state, default=_plain),
     }
     metadata["sha256"] = _digest(metadata, tensors)
     save_file(tensors, str(path), metadata)
@@ -122,8 +125,6 @@ def load_fitted(estimator, path):
     fitted |= {table: _part(arrays, f"{table}.") for table in saved.tables}
     fitted |= {key: array for key, array in arrays.items() if key in saved.arrays}
     modules = _load_modules(estimator, fitted, tensors, path)
-    for key in (*saved.arrays, *saved.plain, *saved.names):
-        vars(estimator).pop(key, None)
     estimator._restore(fitted | modules)
 
 
@@ -190,10 +191,21 @@ def _part(tensors, prefix):
     }
 
 
+def _plain(value):
+    """Numpy's scalars, which grids of parameters are made of, as Python's."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{value!r}, of type {type(value).__name__}, cannot be saved.")
+
+
 def _names_to_json(names, what):
     if isinstance(names, list):
         return [_names_to_json(part, what) for part in names]
-    values = names.tolist()
+    # Arrays of objects hold what they were given.
+    values = [
+        _plain(value) if isinstance(value, np.generic) else value
+        for value in names.tolist()
+    ]
     for value in values:
         if not (value is None or isinstance(value, str | int | float | bool)):
             raise ValueError(

@@ -352,6 +352,7 @@ channels), torch Dataset or array on disk
 
     def _restore(self, fitted):
         super()._restore(fitted)
+        vars(self).pop("classes_", None)
         if "coef_" in fitted:
             self._name_classes()
 

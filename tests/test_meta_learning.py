@@ -548,6 +548,35 @@ def test_bad_data(data, fitted):
         fitted.evaluate(X[:24], y[:24])
 
 
+def refuse(input_shape, n_components=None):
+    raise ValueError("not these inputs")
+
+
+@pytest.mark.parametrize(
+    ("params", "labels", "message"),
+    [
+        ({}, lambda y: np.linspace(0, 1, len(y)), "Unknown label type"),
+        ({}, lambda y: y[:-1], "inconsistent numbers of samples"),
+        ({"validation_classes": 0.1}, lambda y: y, "fewer than n_ways"),
+        ({"n_ways": 17}, lambda y: y, "at least 17 classes"),
+        ({"encoder": refuse}, lambda y: y, "not these inputs"),
+        # The weights are there, and give no finite loss.
+        ({"normalization": None, "scale": 1e36}, lambda y: y, "No weights have given"),
+    ],
+)
+def test_a_fit_that_cannot_start_changes_nothing(data, params, labels, message):
+    X, y = data
+    est = quick().fit(X, y)
+    codes = est.transform(X)
+    scale = (params := dict(params)).pop("scale", 1.0)
+    before = dict(vars(est.set_params(**params)))
+    with pytest.raises(ValueError, match=message):
+        est.fit(scale * X[:, :3], labels(y))
+    assert vars(est).keys() == before.keys()
+    assert [name for name in before if vars(est)[name] is not before[name]] == []
+    np.testing.assert_array_equal(est.transform(X), codes)
+
+
 def test_labels_unseen_in_the_support_are_refused(data, fitted):
     X, y = data
     clf = fitted.adapt(X[:24], y[:24])

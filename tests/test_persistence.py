@@ -271,3 +271,87 @@ def test_loading_replaces_all_that_was_learned_before(data, tmp_path):
     named = fit("named", data).load_params(tmp_path / "model")
     assert not hasattr(named, "coef_")
     assert not hasattr(named, "feature_names_in_")
+
+
+class Tied(nn.Module):
+    """Two layers of the same weights."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(3, 3), nn.Linear(3, 3)
+        self.second.weight = self.first.weight
+
+    def forward(self, rows):
+        return self.second(self.first(rows).relu())
+
+
+def test_tied_weights_are_saved(data, tmp_path):
+    est = fit("regression", data, encoder=Tied())
+    copy = dump_and_load(est, "save_params", tmp_path / "model")
+    encoder = copy.module_.encoder
+    assert encoder.first.weight is encoder.second.weight
+    np.testing.assert_array_equal(copy.predict(data.data), est.predict(data.data))
+
+
+@pytest.mark.parametrize(("saved", "loaded"), [(np.int64, int), (int, np.int64)])
+def test_parameters_may_be_numbers_of_numpy(data, few_shot, saved, loaded, tmp_path):
+    path = tmp_path / "model"
+    est = fit("regression", data, n_components=saved(3))
+    est.save_params(path)
+    copy = clone(est).set_params(n_components=loaded(3)).load_params(path)
+    np.testing.assert_array_equal(copy.predict(data.data), est.predict(data.data))
+    X, y = few_shot
+    meta = meta_learn(X, y, n_components=saved(4), learn_l1=np.bool_(True))
+    meta.save_params(path)
+    params = {"n_components": loaded(4), "learn_l1": True}
+    copy = clone(meta).set_params(**params).load_params(path)
+    np.testing.assert_array_equal(copy.transform(X), meta.transform(X))
+
+
+def test_names_may_be_numbers_of_numpy(data, tmp_path):
+    names = np.array([*np.arange(19), "last"], dtype=object)
+    names[:19] = [np.int64(t) for t in range(19)]
+    Y = pd.DataFrame(data.target, columns=names)
+    est = SparseMultiTaskRepresentation(3, alpha=0.1, max_iter=2).fit(data.data, Y)
+    copy = dump_and_load(est, "save_params", tmp_path / "model")
+    assert isinstance(est.tasks_[0], np.int64)
+    assert copy.tasks_.dtype == est.tasks_.dtype
+    np.testing.assert_array_equal(copy.tasks_, est.tasks_)
+    assert copy.score(data.data, Y) == est.score(data.data, Y)
+
+
+def test_a_device_that_is_not_there_changes_nothing(data, few_shot, tmp_path):
+    path = tmp_path / "model"
+    for est, refitted in (
+        (fit("regression", data), fit("named", data)),
+        (meta_learn(*few_shot), meta_learn(few_shot[0][list("uvw")], few_shot[1])),
+    ):
+        refitted.save_params(path)
+        est.set_params(device="cuda:99")
+        before = dict(vars(est))
+        # What torch raises depends on whether it knows of CUDA.
+        with pytest.raises((AssertionError, RuntimeError)):
+            est.load_params(path)
+        assert_same(vars(est), before)
+
+
+def assert_same(one, other):
+    assert one.keys() == other.keys()
+    assert [name for name in one if one[name] is not other[name]] == []
+
+
+@pytest.mark.parametrize("kind", ["stream", "classes of a stream"])
+def test_a_stream_leaves_no_trace_of_an_earlier_fit(data, kind, tmp_path):
+    X, Y = data.data, data.target
+    if kind == "stream":
+        est = fit("regression", data)
+    else:
+        est, Y = fit("one task", data), (Y > 0).astype(int)
+    fresh = clone(est).fit_stream([(X, Y)])
+    est.save_params(tmp_path / "fit")
+    est.fit_stream([(X, Y)])
+    assert vars(est).keys() == vars(fresh).keys()
+    est.save_params(tmp_path / "stream")
+    for other in (clone(est), clone(est).load_params(tmp_path / "fit")):
+        other.load_params(tmp_path / "stream")
+        assert vars(other).keys() == vars(fresh).keys()

@@ -5,6 +5,7 @@ import warnings
 from itertools import islice
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn import config_context
@@ -473,6 +474,78 @@ def test_bad_y(data, fitted):
     single[3, 3] = 1.0
     with pytest.raises(ValueError, match="y must label at least two"):
         fitted.score(X, single)
+
+
+def refuse(input_shape, n_components):
+    raise ValueError("not these inputs")
+
+
+@pytest.mark.parametrize(
+    "estimator", [SparseMultiTaskRepresentation, SparseMultiTaskClassifier]
+)
+@pytest.mark.parametrize(
+    ("params", "refit", "message"),
+    [
+        ({}, lambda est, X, Y: est.fit(X, np.full(Y.shape, np.nan)), "no label at all"),
+        ({}, lambda est, X, Y: est.fit(X, Y[:-1]), "as many rows"),
+        ({"alpha": 2.0}, lambda est, X, Y: est.fit(X, Y), "alpha must lie in"),
+        ({"alpha": 2.0}, lambda est, X, Y: est.fit_stream([(X, Y)]), "alpha must lie"),
+        ({}, lambda est, X, Y: est.fit_stream([]), "source is empty"),
+        ({"encoder": refuse}, lambda est, X, Y: est.fit(X, Y), "not these inputs"),
+        (
+            {"encoder": refuse},
+            lambda est, X, Y: est.fit_stream([(X, Y)]),
+            "not these inputs",
+        ),
+        # The weights are there, and the first step fails.
+        (
+            {"encoder": nn.Linear(4, 4)},
+            lambda est, X, Y: est.fit_stream([(X, Y)]),
+            "mat1 and mat2",
+        ),
+    ],
+)
+def test_a_fit_that_cannot_start_changes_nothing(
+    data, estimator, params, refit, message
+):
+    X, Y = pd.DataFrame(data.data, columns=list("abcd")), (data.target > 0).astype(int)
+    est = estimator(4, max_iter=5, alpha=0.05, random_state=0).fit(X, Y)
+    codes = est.transform(X)
+    est.set_params(**params).set_callbacks(teardown := Teardown())
+    before = dict(vars(est))
+    with pytest.raises((ValueError, RuntimeError), match=message):
+        refit(est, data.data[:, :3], Y)
+    assert vars(est).keys() == before.keys()
+    assert [name for name in before if vars(est)[name] is not before[name]] == []
+    np.testing.assert_array_equal(est.transform(X), codes)
+    assert teardown.setups == teardown.teardowns
+
+
+class Teardown:
+    """A callback of scikit-learn's that counts what surrounds a fit."""
+
+    def __init__(self):
+        self.setups = self.teardowns = 0
+
+    def setup(self, estimator, context):
+        self.setups += 1
+
+    def on_fit_task_begin(self, estimator, context, **kwargs):
+        pass
+
+    def on_fit_task_end(self, estimator, context, **kwargs):
+        pass
+
+    def teardown(self, estimator, context):
+        self.teardowns += 1
+
+
+def test_a_first_fit_that_fails_leaves_nothing(data):
+    est = quick()
+    before = dict(vars(est))
+    with pytest.raises(ValueError, match="y holds no label at all"):
+        est.fit(data.data, np.full_like(data.target, np.nan))
+    assert vars(est) == before
 
 
 # Life as an estimator

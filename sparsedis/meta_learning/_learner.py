@@ -10,6 +10,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from sparsedis._module import unchanged_unless_trained
 from sparsedis.meta_learning._base import BaseMetaLearner
 from sparsedis.meta_learning._classifier import FewShotClassifier
 from sparsedis.meta_learning._heads import HEADS
@@ -328,6 +329,7 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
         self.random_state = random_state
         self.verbose = verbose
 
+    @unchanged_unless_trained
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y):
