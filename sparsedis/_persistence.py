@@ -68,7 +68,9 @@ def save_fitted(estimator, path):
     }
     arrays = {name: fitted[name] for name in saved.arrays if name in fitted}
     for table in saved.tables:
-        arrays |= {f"{table}.{name}": a for name, a in fitted[table].items()}
+        # A fit that failed has left weights alone.
+        columns = fitted.get(table, {})
+        arrays |= {f"{table}.{name}": a for name, a in columns.items()}
     for name, array in arrays.items():
         tensors[f"fitted.{name}"] = torch.from_numpy(np.array(array, order="C"))
     state = {name: fitted[name] for name in saved.plain if name in fitted}

@@ -284,7 +284,9 @@ class Explodes(nn.Linear):
 
 
 @pytest.mark.parametrize("form", ["table", "stream"])
-def test_after_a_loss_that_is_not_finite_the_last_good_weights_stand(data, form):
+def test_after_a_loss_that_is_not_finite_the_last_good_weights_stand(
+    data, form, tmp_path
+):
     X, Y = data.data, data.target
     est = quick(
         encoder=lambda shape, k: Explodes(*shape, k),
@@ -305,6 +307,9 @@ def test_after_a_loss_that_is_not_finite_the_last_good_weights_stand(data, form)
     with pytest.raises(AttributeError, match="a fit that failed leaves none"):
         est.predict(X)
     assert est.adapt(X, Y).coef_.shape == (30, 4)
+    est.save_params(tmp_path / "model")
+    loaded = clone(est).load_params(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.transform(X), codes)
 
 
 class Detached(nn.Linear):
