@@ -5,7 +5,7 @@ from benchmarks.paper._panels import mark_values
 from benchmarks.paper._study import Study
 from benchmarks.paper._tables import PALETTE, summary
 
-ALPHAS = (0.01, 0.05, 0.2)
+ALPHAS = (0.002, 0.01, 0.05, 0.2)
 FULL_ALPHAS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 METRICS = {"mcc": "MCC", "r": "R"}
 
