@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 from benchmarks.paper.figure5 import STUDY
@@ -28,6 +29,30 @@ def test_study_runs_and_draws(tmp_path):
     assert (out / "figure5.csv").read_text().count("\n") == 3
     assert (out / "figure5.png").stat().st_size > 0
     assert (out / "figure5_table.csv").read_text().count("\n") == 3
+
+
+def test_full_scale_reads_mini_imagenet(tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / "images").mkdir()
+    for subset in ("train", "val"):
+        lines = ["filename,label"]
+        for i in range(5 * 8):
+            name = f"{subset}{i}.png"
+            pixels = rng.integers(0, 256, (84, 84, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "images" / name)
+            lines.append(f"{name},{subset} class {i % 5}")
+        (tmp_path / f"{subset}.csv").write_text("\n".join(lines) + "\n")
+
+    def tiny(full, n_seeds):
+        change = {"encoder": "conv4", "train_shots": 5}
+        return [STUDY.settings(full, n_seeds)[0] | TINY | change]
+
+    study = replace(STUDY, settings=tiny)
+    study.main(["--full", "--out", str(tmp_path), "--data", str(tmp_path)])
+    row = pd.read_csv(tmp_path / "figure5_full.csv").iloc[0]
+    assert row.images == "mini_imagenet"
+    assert 0 <= row.accuracy <= 1
+    assert (tmp_path / "figure5_full.png").exists()
 
 
 def test_full_scale_is_that_of_the_paper():
