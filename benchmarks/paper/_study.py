@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
@@ -79,7 +80,11 @@ class Study:
         parser = make_parser(f"python -m benchmarks.paper.{self.name}", self.title)
         if self.data is not None:
             parser.add_argument("--data", help=self.data)
-        self.execute(**vars(parser.parse_args(argv)))
+        study = self
+        if self.run.__module__ == "__main__":
+            # Worker processes find a function by its module, and not in a script.
+            study = import_module(f"benchmarks.paper.{self.name}").STUDY
+        study.execute(**vars(parser.parse_args(argv)))
 
     def execute(
         self,

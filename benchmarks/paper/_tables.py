@@ -70,7 +70,7 @@ def best_alpha(rows, levels, metric="mcc"):
     return rows.merge(pd.DataFrame(best.tolist(), columns=["method", *levels, "alpha"]))
 
 
-def summary(rows, by, metrics, constants=(), lowest=()):
+def summary(rows, by, metrics):
     """Mean and standard deviation over the seeds, as a table of text.
 
     Parameters
@@ -84,12 +84,6 @@ def summary(rows, by, metrics, constants=(), lowest=()):
     metrics : dict of str to str
         Columns to average, with their headings.
 
-    constants : dict of str to str, default=()
-        Columns whose mean stands alone, with three digits, and their headings.
-
-    lowest : dict of str to str, default=()
-        Columns whose smallest value stands in the table, with their headings.
-
     Returns
     -------
     DataFrame
@@ -101,13 +95,42 @@ def summary(rows, by, metrics, constants=(), lowest=()):
         line["seeds"] = len(group)
         for name, heading in metrics.items():
             line[heading] = mean_and_error(group[name])
-        for name, heading in dict(lowest).items():
-            line[heading] = f"{group[name].min():.3f}"
-        for name, heading in dict(constants).items():
-            value = group[name].mean()
-            # Adding 0 turns -0.0 into 0.0.
-            small = f"{round(value, 2) + 0.0:.2f}"
-            line[heading] = f"{value:,.0f}" if value >= 5 else small
+        lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def side_by_side(rows, levels, metrics):
+    """Methods as columns, each at its best penalty.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        From :func:`by_method`.
+
+    levels : list of str
+        Columns that make a line of the table.
+
+    metrics : dict of str to str
+        Columns to average over the seeds, with their headings. Beside the first one
+        stands the penalty.
+
+    Returns
+    -------
+    DataFrame
+        One line of text for each combination of the values of `levels`.
+    """
+    lines = []
+    for key, group in best_alpha(rows, levels).groupby(levels, sort=True):
+        line = {name: _label(value) for name, value in zip(levels, key, strict=True)}
+        parts = {method: group[group.method == method] for method in METHODS}
+        counts = {len(part) for part in parts.values()} - {0}
+        line["seeds"] = " to ".join(map(str, sorted(counts)))
+        for i, (name, heading) in enumerate(metrics.items()):
+            for method, part in parts.items():
+                cell = mean_and_error(part[name]) if len(part) else ""
+                if cell and i == 0:
+                    cell += f", alpha {part.alpha.iloc[0]:g}"
+                line[f"{heading}, {method}"] = cell
         lines.append(line)
     return pd.DataFrame(lines)
 

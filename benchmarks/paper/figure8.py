@@ -3,7 +3,7 @@
 from benchmarks.paper import _shapes
 from benchmarks.paper._panels import plot_sweeps
 from benchmarks.paper._study import Study
-from benchmarks.paper._tables import best_alpha, by_method, summary
+from benchmarks.paper._tables import by_method, side_by_side
 
 BLOCK_SIZES = (2, 3, 6)
 LEVELS = ["rho", "block_size"]
@@ -21,10 +21,7 @@ def settings(full, n_seeds):
 
 def table(rows):
     """MCC and R at the best penalty."""
-    best = best_alpha(by_method(rows), LEVELS)
-    return summary(
-        best, [*LEVELS, "method", "alpha"], {"mcc": "MCC", "r": "R", "active": "active"}
-    )
+    return side_by_side(by_method(rows), LEVELS, {"mcc": "MCC", "r": "R"})
 
 
 def plot(rows):

@@ -3,7 +3,7 @@
 from benchmarks.paper import _shapes
 from benchmarks.paper._panels import plot_sweeps
 from benchmarks.paper._study import Study
-from benchmarks.paper._tables import best_alpha, by_method, summary
+from benchmarks.paper._tables import by_method, side_by_side
 
 
 def settings(full, n_seeds):
@@ -17,8 +17,7 @@ def settings(full, n_seeds):
 
 def table(rows):
     """MCC and R at the best penalty."""
-    best = best_alpha(by_method(rows), ["rho"])
-    return summary(best, ["rho", "method", "alpha"], {"mcc": "MCC", "r": "R"})
+    return side_by_side(by_method(rows), ["rho"], {"mcc": "MCC", "r": "R"})
 
 
 def plot(rows):

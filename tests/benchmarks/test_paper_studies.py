@@ -164,6 +164,17 @@ def test_draws_are_independent(seed):
     assert not np.isclose(seen[0][:200, None], X).all(-1).any()
 
 
+def test_a_script_runs_what_workers_can_import(tmp_path):
+    def run(setting):
+        raise AssertionError("this is the copy of the script")
+
+    run.__module__ = "__main__"
+    module = import_module("benchmarks.paper.figure7")
+    script = replace(module.STUDY, run=run)
+    script.main(["--out", str(tmp_path), "--only", "rho=0"])
+    assert (tmp_path / "figure7.csv").read_text().count("\n") == 4
+
+
 def test_plotting_without_rows_says_so(tmp_path):
     with pytest.raises(FileNotFoundError, match="run without --plot-only"):
         main(["figure7", "--out", str(tmp_path), "--plot-only"])
