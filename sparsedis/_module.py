@@ -3,6 +3,7 @@
 import copy
 from functools import wraps
 
+import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
@@ -142,11 +143,11 @@ def encode_blocks(module, blocks, device, *, wide):
     if wide:
         module = copy.deepcopy(module).double()
     for block in blocks:
-        yield module(to_device(block, device, torch.float64 if wide else torch.float32))
+        yield module(to_device(block, device, wide=wide))
 
 
-def to_device(rows, device, dtype=torch.float32):
-    """Move inputs to a device, as ``dtype`` unless they are 8-bit images.
+def to_device(rows, device, *, wide=False):
+    """Move inputs to a device.
 
     Parameters
     ----------
@@ -154,14 +155,14 @@ def to_device(rows, device, dtype=torch.float32):
 
     device : torch.device or str
 
-    dtype : torch.dtype, default=torch.float32
+    wide : bool, default=False
+        Whether as float64, and not as float32. 8-bit images stay what they are.
 
     Returns
     -------
     tensor of shape (n, ...)
     """
-    if not rows.flags.writeable:
-        rows = rows.copy()  # torch has no read-only tensors, and says so
-    rows = torch.as_tensor(rows)
-    # One step: not every device has float64.
-    return rows.to(device, rows.dtype if rows.dtype == torch.uint8 else dtype)
+    # torch knows neither all of numpy's dtypes and strides nor read-only arrays.
+    dtype = np.uint8 if rows.dtype == np.uint8 else np.float64 if wide else np.float32
+    rows = np.require(rows, dtype, ["C_CONTIGUOUS", "WRITEABLE"])
+    return torch.as_tensor(rows, device=device)

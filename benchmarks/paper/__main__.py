@@ -38,15 +38,20 @@ def main(argv=None):
         for name in named:
             import_module(f"benchmarks.paper.{name}").STUDY.execute(**args)
         return
-    failures = []
-    for name in known if args["plot_only"] else NAMES:
+    names = known if args["plot_only"] else NAMES
+    failures, without = [], []
+    for name in names:
         try:
             import_module(f"benchmarks.paper.{name}").STUDY.execute(**args)
-        except (FileNotFoundError, NoSettingError) as error:
-            # Without rows to draw, or without what --only names.
+        except FileNotFoundError as error:
             print(error)
-        except RuntimeError as error:
+        except NoSettingError as error:
+            print(error)
+            without.append(name)
+        except (RuntimeError, ValueError) as error:
             failures.append(f"{name}: {error}")
+    if len(without) == len(names):
+        parser.error(f"no study has the settings {args['only']}.")
     if failures:
         raise RuntimeError("\n".join(failures))
 

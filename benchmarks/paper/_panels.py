@@ -15,7 +15,6 @@ NAMES = {
     "mcc": "MCC",
     "r": "R",
     "dci_d": "DCI disentanglement",
-    "dci_c": "DCI completeness",
 }
 
 
@@ -81,7 +80,7 @@ def plot_sweeps(rows, sweeps, metric):
                 )
         panels[3].set_xticks(range(len(values)), [f"{value:g}" for value in values])
         panels[3].set_xlabel(name)
-        panels[3].set_title("at the alpha of the best MCC", fontsize=10)
+        panels[3].set_title("at the best alpha with all seeds", fontsize=10)
         panels[3].legend(fontsize=8)
         panels[0].set_ylabel("\n\n".join(filter(None, (title, NAMES[metric]))))
     for ax in grid.flat:

@@ -141,16 +141,23 @@ def _attempt(function, setting):
 def _versions():
     """Versions of the packages, the commit, and where training runs."""
     found = [f"{name}={version(name)}" for name in PACKAGES]
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=9"]
-    try:
-        commit = subprocess.run(
-            command, cwd=Path(__file__).parent, capture_output=True, text=True
-        )
-        found += [f"commit={commit.stdout.strip()}"] * (commit.returncode == 0)
-    except OSError:
-        pass  # no git
+    if commit := _git("rev-parse", "--short=9", "HEAD"):
+        # Results, which are written meanwhile, do not count.
+        changed = _git("status", "--porcelain", "--", ":/*.py")
+        found.append(f"commit={commit}{'+changes' if changed else ''}")
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
     return " ".join([*found, f"device={device}".replace(" ", "_")])
+
+
+def _git(*command):
+    """What git says of this folder; nothing where there is no git, or no history."""
+    try:
+        done = subprocess.run(
+            ["git", *command], cwd=Path(__file__).parent, capture_output=True, text=True
+        )
+    except OSError:
+        return ""
+    return "" if done.returncode else done.stdout.strip()
 
 
 def _mend(path, columns):

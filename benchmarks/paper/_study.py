@@ -12,6 +12,8 @@ import pandas as pd
 
 from benchmarks.paper._runner import as_text, run_study
 
+# Settings over which tables and plots average.
+_SEEDS = ("seed", "coef_seed")
 # The columns that pick a row's part in tables and plots may hold "" for None.
 _READ = {"keep_default_na": False, "na_values": ["nan"]}
 
@@ -43,6 +45,9 @@ class Study:
     results : sequence of str
         Names of the results.
 
+    by : tuple of str
+        Settings that table and plot tell apart.
+
     table : callable
         ``table(rows)`` gives a DataFrame of text from the DataFrame of the rows.
 
@@ -68,6 +73,7 @@ class Study:
     settings: Callable
     run: Callable
     results: tuple
+    by: tuple
     table: Callable
     plot: Callable
     rows: str | None = None
@@ -142,11 +148,16 @@ class Study:
         matplotlib.pyplot.close("all")
 
     def _check(self, rows, path, full):
-        """What this study does not vary must be the same in all rows."""
+        """What table and plot do not tell apart must not differ."""
         settings = self.settings(full, 2)
-        for name in settings[0]:
+        if missing := sorted({*settings[0], *self.results} - set(rows)):
+            raise ValueError(f"{path} lacks the columns {missing}: run it again.")
+        for name in set(settings[0]) - {*self.by, *_SEEDS}:
             varied = len({as_text(setting[name]) for setting in settings}) > 1
-            if not varied and rows[name].nunique() > 1:
+            groups = (
+                rows.groupby(list(self.by)) if varied else rows.groupby(lambda _: 0)
+            )
+            if (groups[name].nunique(dropna=False) > 1).any():
                 found = ", ".join(map(str, rows[name].unique()))
                 raise ValueError(
                     f"{path} holds rows with {name} = {found}, which {self.name} does "

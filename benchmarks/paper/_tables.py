@@ -39,8 +39,8 @@ def by_method(rows):
     return pd.concat([mixed, unmixed.assign(method=METHODS[2])], ignore_index=True)
 
 
-def best_alpha(rows, levels, metric="mcc"):
-    """The rows at the penalty with the largest mean, for each method and level.
+def best_alpha(rows, levels):
+    """The rows at the penalty with the largest MCC, for each method and level.
 
     Of the penalties, those with the most seeds compete: the best of single runs would
     be a matter of luck.
@@ -48,22 +48,17 @@ def best_alpha(rows, levels, metric="mcc"):
     Parameters
     ----------
     rows : DataFrame
-        With columns ``method``, ``alpha``, `levels` and `metric`.
+        With columns ``method``, ``alpha``, ``mcc`` and `levels`.
 
     levels : list of str
         Columns that make a level.
-
-    metric : str, default="mcc"
-        Column that decides.
 
     Returns
     -------
     DataFrame
         The rows of these penalties.
     """
-    if rows.empty:
-        return rows
-    runs = rows.groupby(["method", *levels, "alpha"])[metric].agg(["mean", "size"])
+    runs = rows.groupby(["method", *levels, "alpha"]).mcc.agg(["mean", "size"])
     most = runs["size"].groupby(level=["method", *levels]).transform("max")
     mean = runs["mean"][runs["size"] == most]
     best = mean.groupby(level=["method", *levels]).idxmax()

@@ -61,6 +61,7 @@ STUDY = Study(
     settings=settings,
     run=run,
     results=(*_synthetic.RESULTS, "last_alpha"),
+    by=("rho", "learn_alpha", "alpha"),
     table=table,
     plot=plot,
 )

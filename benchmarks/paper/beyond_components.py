@@ -37,6 +37,7 @@ STUDY = Study(
     settings=settings,
     run=_synthetic.run_stream,
     results=_synthetic.RESULTS,
+    by=("rho", "n_components"),
     table=table,
     plot=plot,
 )

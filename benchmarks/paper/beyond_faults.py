@@ -90,6 +90,7 @@ STUDY = Study(
     settings=settings,
     run=run,
     results=(*_synthetic.RESULTS, "true_active"),
+    by=("rho", "n_tasks", "case"),
     table=table,
     plot=plot,
 )

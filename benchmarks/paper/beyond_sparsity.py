@@ -32,6 +32,7 @@ STUDY = Study(
     settings=settings,
     run=_synthetic.run_stream,
     results=_synthetic.RESULTS,
+    by=("rho", "p"),
     table=table,
     plot=plot,
 )

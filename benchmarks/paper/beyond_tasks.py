@@ -42,6 +42,7 @@ STUDY = Study(
     settings=settings,
     run=_synthetic.run_table,
     results=_synthetic.RESULTS,
+    by=("n_samples", "n_tasks"),
     table=table,
     plot=plot,
 )

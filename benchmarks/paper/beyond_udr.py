@@ -99,6 +99,7 @@ STUDY = Study(
     settings=settings,
     run=run,
     results=("mcc", *(f"udr_{similarity}" for similarity in SIMILARITIES)),
+    by=("rho", "alpha"),
     table=table,
     plot=plot,
 )

@@ -218,6 +218,7 @@ STUDY = Study(
     settings=settings,
     run=run,
     results=RESULTS,
+    by=("share", "decay", "noise_ratio", "n_train"),
     table=table,
     plot=plot,
     n_seeds=10,

@@ -61,6 +61,7 @@ STUDY = Study(
     settings=settings,
     run=_shapes.run,
     results=_shapes.RESULTS,
+    by=("rho", "alpha"),
     table=table,
     plot=plot,
     data=_shapes.DATA,

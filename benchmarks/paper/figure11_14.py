@@ -93,6 +93,7 @@ STUDY = Study(
     settings=settings,
     run=run,
     results=("mcc", "codes", "ica_mcc", "ica_codes"),
+    by=("penalty", "rho"),
     table=table,
     plot=plot,
     data=_shapes.DATA,

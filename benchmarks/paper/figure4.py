@@ -62,6 +62,7 @@ def make_study(name, title, metric, metrics):
         settings=settings,
         run=_shapes.run,
         results=_shapes.RESULTS,
+        by=("penalty", "alpha", "rho", "noise"),
         table=make_table(metrics),
         plot=lambda rows: plot_sweeps(rows, SWEEPS, metric),
         data=_shapes.DATA,

@@ -148,6 +148,7 @@ STUDY = Study(
     settings=settings,
     run=run,
     results=("accuracy", "half_width", "active_share", "usage"),
+    by=("images", "l1"),
     table=table,
     plot=plot,
     data="Omniglot, a zip or folder; with --full miniImageNet, a folder with its lists",

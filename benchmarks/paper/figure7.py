@@ -98,6 +98,7 @@ STUDY = Study(
     settings=settings,
     run=run,
     results=("correlation", "n_effective", "largest", "draws"),
+    by=("rho", "noise"),
     table=table,
     plot=plot,
 )

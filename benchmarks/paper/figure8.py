@@ -44,6 +44,7 @@ STUDY = Study(
     settings=settings,
     run=_shapes.run,
     results=_shapes.RESULTS,
+    by=("penalty", "alpha", "rho", "block_size"),
     table=table,
     plot=plot,
     data=_shapes.DATA,

@@ -32,6 +32,7 @@ STUDY = Study(
     settings=settings,
     run=_shapes.run,
     results=_shapes.RESULTS,
+    by=("penalty", "alpha", "rho"),
     table=table,
     plot=plot,
     data=_shapes.DATA,

@@ -46,9 +46,6 @@ _STATISTICS = 2**26
 # Features of an MLP, which has no size of its own.
 _MLP_FEATURES = 64
 
-# What decides the weights of the head.
-HEAD_PARAMS = ("head", "l1_mode", "learn_l1", "learn_l2")
-
 # Last steps of training over which a representation without use shows.
 _LAST_STEPS = 50
 
@@ -79,7 +76,14 @@ class BaseMetaLearner(
         ),
         names=("feature_names_in_", "classes_", "validation_classes_"),
         tables=("history_", "validation_history_"),
-        shaping=("n_components", "normalization", *HEAD_PARAMS),
+        shaping=(
+            "n_components",
+            "normalization",
+            "head",
+            "l1_mode",
+            "learn_l1",
+            "learn_l2",
+        ),
     )
 
     def transform(self, X):

@@ -126,6 +126,27 @@ def test_rows_that_differ_in_what_is_not_varied_are_not_averaged(tmp_path):
         study.main(["--out", str(tmp_path), "--plot-only"])
 
 
+def test_a_value_that_varies_may_not_differ_between_seeds(tmp_path):
+    """The number of steps follows from rho, and is no way to tell rows apart."""
+    study = import_module("benchmarks.paper.figure4").STUDY
+    columns = [*study.settings(False, 1)[0], *study.results]
+    settings = [s for s in study.settings(False, 2) if s["rho"] == 0.9]
+    rows = pd.DataFrame(settings).reindex(columns=columns)
+    rows[list(study.results)] = 0.5
+    path = tmp_path / "figure4.csv"
+    rows.to_csv(path, index=False)
+    study.draw(path)
+    rows.loc[rows.seed == 1, "max_iter"] = 400
+    rows.to_csv(path, index=False)
+    with pytest.raises(
+        ValueError, match="max_iter = 1000, 400, which figure4 does not"
+    ):
+        study.draw(path)
+    rows.drop(columns="noise_ratio").to_csv(path, index=False)
+    with pytest.raises(ValueError, match=r"lacks the columns \['noise_ratio'\]"):
+        study.draw(path)
+
+
 @pytest.mark.parametrize("seed", [0, 1])
 def test_draws_are_independent(seed):
     """Coefficients, models, training and test samples share no stream of numbers."""
@@ -187,6 +208,12 @@ def test_drawing_all_passes_over_studies_without_rows(tmp_path, capsys):
     main(["--plot-only", "--out", str(tmp_path)])
     assert (tmp_path / "figure7.png").read_bytes() == before
     assert "figure5.csv is missing" in capsys.readouterr().out
+
+
+def test_a_key_that_no_study_has_is_refused(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["--out", str(tmp_path), "--only", "roh=0.9"])
+    assert "no study has the settings ['roh=0.9']" in capsys.readouterr().err
 
 
 def test_unknown_study_is_refused(capsys):
