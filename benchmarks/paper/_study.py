@@ -130,12 +130,9 @@ class Study:
 
     def draw(self, path, kind="", full=False):
         """Table and plot of the rows in a CSV, beside it."""
-        if not path.exists():
-            raise FileNotFoundError(f"{path} is missing: run without --plot-only.")
-        rows = pd.read_csv(path, **_READ)
+        rows = self.read(path, full)
         if rows.empty:
             return
-        self._check(rows, path, full)
         import matplotlib
 
         matplotlib.use("Agg")
@@ -146,6 +143,15 @@ class Study:
             folder / f"{name}.png", dpi=100, metadata={"Software": None}
         )
         matplotlib.pyplot.close("all")
+
+    def read(self, path, full=False):
+        """Rows of a CSV, all of which table and plot can show."""
+        if not path.exists():
+            raise FileNotFoundError(f"{path} is missing: run without --plot-only.")
+        rows = pd.read_csv(path, **_READ)
+        if not rows.empty:
+            self._check(rows, path, full)
+        return rows
 
     def _check(self, rows, path, full):
         """What table and plot do not tell apart must not differ."""

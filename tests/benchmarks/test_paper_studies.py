@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from importlib import import_module
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,10 +10,11 @@ import pandas as pd
 import pytest
 
 from benchmarks.paper import _shapes, _synthetic, figure1
-from benchmarks.paper.__main__ import NAMES, main
+from benchmarks.paper.__main__ import NAMES, WITH_DATA, main
 
 # What makes any study a matter of a moment.
 TINY = {"max_iter": 2, "image_size": 16, "n_test": 100, "n_samples": 20}
+RESULTS = Path(__file__).parents[2] / "benchmarks/paper/results"
 STUDIES = [import_module(f"benchmarks.paper.{name}").STUDY for name in NAMES]
 
 
@@ -85,6 +87,14 @@ def test_rows_say_that_images_are_the_original_ones(tmp_path):
         ValueError, match="'original' goes with data=a path, got data=N"
     ):
         _shapes.open_data(dict(original))
+
+
+@pytest.mark.parametrize("name", [*NAMES, *WITH_DATA])
+def test_tables_in_the_documentation_follow_from_the_rows(name):
+    study = import_module(f"benchmarks.paper.{name}").STUDY
+    rows = study.read(RESULTS / f"{study.rows or name}.csv")
+    table = study.table(rows).to_csv(index=False)
+    assert table == (RESULTS / f"{name}_table.csv").read_text()
 
 
 def test_only_runs_what_is_named(tmp_path):
