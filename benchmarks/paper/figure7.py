@@ -48,7 +48,8 @@ def table(rows):
         {
             "noise": rows.noise,
             "rho": rows.rho,
-            "correlation": rows.correlation.map("{:.2f}".format),
+            # Adding 0 turns -0.0 into 0.0.
+            "correlation": (rows.correlation.round(2) + 0.0).map("{:.2f}".format),
             "effective images": rows.n_effective.map("{:,.0f}".format),
             "largest probability": rows.largest.map("{:.2g}".format),
         }
