@@ -5,6 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -52,7 +53,6 @@ def test_study_runs_and_draws(study, tmp_path):
 
 
 def test_rows_say_that_images_are_the_original_ones(tmp_path):
-    h5py = pytest.importorskip("h5py")
     values = (
         [0.0, 0.1, 0.2],
         [0.0, 0.5],
