@@ -90,9 +90,7 @@ def _run(function, missing, columns, path, n_jobs):
     failures, n_written = [], 0
     # One setting a batch: a row is worth saving as soon as it is there.
     parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)
-    with open(path, "a", newline="") as file, warnings.catch_warnings():
-        # joblib replaces workers that have grown, and loses nothing.
-        warnings.filterwarnings("ignore", "A worker stopped while some jobs")
+    with open(path, "a", newline="") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         jobs = (delayed(_attempt)(function, setting) for setting in missing)
         for setting, row, error in parallel(jobs):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
+from benchmarks.paper import _runner
 from benchmarks.paper._runner import run_study
 
 SETTINGS = [{"a": a, "name": name} for a in range(4) for name in ("x", None)]
@@ -64,6 +65,22 @@ def test_row_holds_setting_results_and_versions(whole):
     expected = np.random.default_rng(3).random((2, 3))
     np.testing.assert_allclose(json.loads(row["curve"]), expected, rtol=1e-3)
     assert f"numpy={np.__version__}" in row["versions"]
+
+
+@pytest.mark.parametrize(
+    ("head", "status", "expected"),
+    [
+        ("abc1234", "", " commit=abc1234 "),
+        ("abc1234", " M a.py", " commit=abc1234+changes "),
+        ("", "", None),
+    ],
+)
+def test_versions_name_the_commit_and_the_device(monkeypatch, head, status, expected):
+    answers = {"rev-parse": head, "status": status}
+    monkeypatch.setattr(_runner, "_git", lambda command, *options: answers[command])
+    versions = _runner._versions()
+    assert "device=" in versions
+    assert expected in versions if expected else "commit=" not in versions
 
 
 def test_finished_rows_are_not_run_again(tmp_path, whole):
