@@ -15,6 +15,7 @@ _MEANS = (
     "r2_best",
     "stability",
     "fit_seconds",
+    "cpu_seconds",
     "identified",
 )
 
@@ -79,15 +80,16 @@ def table(rows):
         One line for each condition.
     """
     lines = [
-        "name    R   MCC R-MCC codes count    F1     R2   best trust     s ident runs"
+        "name    R   MCC R-MCC codes count    F1     R2   best trust     s   cpu ident "
+        "runs"
     ]
     for name, row in average(rows).iterrows():
         lines.append(
             f"{name:<4} {row.r:5.3f} {row.mcc:5.3f} {row.gap:5.3f} "
             f"{row.n_components:5.1f} {row.count_right:5.2f} {row.f1:5.3f} "
             f"{row.r2:6.3f} {row.r2_best:6.3f} {row.stability:5.2f} "
-            f"{row.fit_seconds:5.1f} {row.identified:5.2f} {row.runs:4d}  "
-            f"{row.condition}"
+            f"{row.fit_seconds:5.1f} {row.cpu_seconds:5.1f} "
+            f"{row.identified:5.2f} {row.runs:4d}  {row.condition}"
         )
     return "\n".join(lines)
 
@@ -95,7 +97,7 @@ def table(rows):
 def bars(rows):
     """Compute the bars, of the runs whose tasks identify the factors.
 
-    A condition is identified where all of its runs are.
+    The mean of a condition is that of such runs.
 
     Parameters
     ----------
@@ -120,6 +122,7 @@ def bars(rows):
         "runs with the right count": rows["count_right"].mean(),
         f"conditions with R2 {near} of the best heads": (lag <= MARGIN).mean(),
         "median seconds of a fit": rows["fit_seconds"].median(),
+        "median seconds of a fit, of the processor": rows["cpu_seconds"].median(),
     }
 
 
