@@ -21,7 +21,8 @@ _FIELDS = {
 # Far apart from each other, with every value, and every pair of values, about equally
 # often, except: what is hard by itself and stands apart below; supports of all factors;
 # less than five tasks a factor, or five labels a factor in a task; a mixing that is not
-# linear from less than 25 rows a factor.
+# linear from less than 25 rows a factor. Coefficients of +-1 on small supports leave a
+# few without a single answer, which `identified` finds.
 _MAIN = """
 name  k rho marginal mixing      d   T support coef        n missing noise units
 c01   3   0 heavy    linear      8  30      .5 laplace  5000      .8   .05 decades

@@ -1,5 +1,6 @@
 """From the rows of a run to a table of conditions, and to the bars."""
 
+import numpy as np
 import pandas as pd
 
 # How near to R the MCC has to be, and R2 to that of the best other heads.
@@ -95,9 +96,7 @@ def table(rows):
 
 
 def bars(rows):
-    """Compute the bars, of the runs whose tasks identify the factors.
-
-    The mean of a condition is that of such runs.
+    """Compute the bars.
 
     Parameters
     ----------
@@ -107,11 +106,8 @@ def bars(rows):
     Returns
     -------
     dict of str to float
-        By what they say; empty where no run is identified.
+        By what they say.
     """
-    rows = rows[rows["identified"]]
-    if rows.empty:
-        return {}
     means = average(rows)
     near = f"within {MARGIN:g}".replace("0.", ".")
     lag = means["r2_best"] - means["r2"]
@@ -140,7 +136,7 @@ def summarise(rows, part):
     Returns
     -------
     str
-        Table and bars.
+        Table, and bars of the runs whose tasks identify the factors, and of all.
     """
     n_conditions, n_identified = rows["name"].nunique(), int(rows["identified"].sum())
     lines = [
@@ -148,5 +144,12 @@ def summarise(rows, part):
         f"{n_identified} identified",
         table(rows),
     ]
-    lines += [f"  {value:7.3f}  {name}" for name, value in bars(rows).items()]
+    every, sure = bars(rows), rows[rows["identified"]]
+    # A condition counts with its identified runs.
+    of_identified = bars(sure) if len(sure) else {}
+    lines.append("identified     all")
+    lines += [
+        f"{of_identified.get(name, np.nan):10.3f} {value:7.3f}  {name}"
+        for name, value in every.items()
+    ]
     return "\n".join(lines)

@@ -9,7 +9,6 @@ from scipy.stats import kurtosis
 from benchmarks.factors._conditions import DENSE, HARD, MAIN
 from benchmarks.factors._generate import Condition, draw_supports, make_data
 from benchmarks.factors._inputs import draw_factors, mix_factors
-from benchmarks.factors._oracle import identified
 
 MARGINALS = ("gaussian", "uniform", "heavy", "mixture")
 MIXINGS = ("linear", "mlp", "polynomial")
@@ -198,10 +197,3 @@ def test_conditions_cover_every_value_often():
         extra = condition.n_features - condition.n_factors
         assert extra in (0, 5, condition.n_factors)
         assert condition.support == 1 or condition.support < condition.n_factors
-
-
-def test_conditions_are_identified_where_they_are_sparse():
-    for part, expected in ((MAIN, True), (HARD, True), (DENSE, False)):
-        for condition in part.values():
-            small = replace(condition, n_samples=50)
-            assert identified(make_data(small, 0)) == expected

@@ -9,7 +9,7 @@ from benchmarks.factors import __main__ as command
 from benchmarks.factors._generate import Condition, make_data
 from benchmarks.factors._heads import predict_free, predict_ridge, quality
 from benchmarks.factors._measure import RESULTS, measure, support_f1
-from benchmarks.factors._summary import bars, read_rows, table
+from benchmarks.factors._summary import bars, read_rows, summarise, table
 
 SMALL = Condition(4, n_features=6, n_tasks=20, n_samples=300, noise=0.1)
 
@@ -163,7 +163,10 @@ def test_bars(tmp_path, quick):
     assert found["runs with the right count"] == 0.5
     assert found["mean F1 of the supports"] == pytest.approx(0.9)
     assert len(table(rows).splitlines()) == 3
-    assert bars(rows.assign(identified=False)) == {}
+    part = summarise(rows.assign(identified=rows["seed"] == 0), "main")
+    assert "1.000   0.500  runs with MCC within .01 of R" in part
+    part = summarise(rows.assign(identified=False), "main")
+    assert "nan   0.500  runs with MCC within .01 of R" in part
 
 
 def test_unknown_conditions_are_named(capsys):
