@@ -1,0 +1,1 @@
+"""From the span of the factors to the factors: count, rotate, select, trust."""

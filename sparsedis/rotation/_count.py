@@ -1,0 +1,134 @@
+"""How many directions of the features the heads of the tasks really use."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+# Few labels leave the curvature of a task far from the identity.
+_FEW_LABELS = 4
+
+# Tasks whose posterior takes an inverse of their own, at most.
+_MAX_EXACT = 200
+
+
+@dataclass(frozen=True, eq=False)
+class FactorCount:
+    """How many factors the heads show, and where they are.
+
+    Attributes
+    ----------
+    n_factors : int
+        The number with the largest evidence.
+
+    evidence : ndarray of shape (m + 1,)
+        Evidence of every number from 0 on: log-likelihood of the heads, less what the
+        directions cost (BIC).
+
+    strength : ndarray of shape (m,)
+        Mean square of the heads along each direction, less their errors, in units of
+        the variance of a target.
+
+    directions : ndarray of shape (m, m)
+        Orthonormal directions in columns, the strongest first.
+    """
+
+    n_factors: int
+    evidence: np.ndarray
+    strength: np.ndarray
+    directions: np.ndarray
+
+    def __repr__(self):
+        shown = ", ".join(f"{s:.2g}" for s in self.strength[: self.n_factors + 2])
+        return f"FactorCount(n_factors={self.n_factors}, strength=[{shown}, ...])"
+
+
+def estimate_count(moments, noise, *, n_iter=40):
+    """Count by the evidence of low-rank Gaussian heads.
+
+    Parameters
+    ----------
+    moments : Moments
+        In white coordinates.
+
+    noise : ndarray of shape (n_tasks,)
+        Variance of the noise of each task.
+
+    n_iter : int
+        Steps of expectation maximisation for the second moment of the heads.
+
+    Returns
+    -------
+    FactorCount
+    """
+    m = moments.m
+    used = moments.n_labels >= 2
+    exact = moments.n_labels < _FEW_LABELS * m
+    if moments.noise is not None:
+        exact[:] = True
+    groups = [np.flatnonzero(used & ~exact)]
+    few = np.flatnonzero(used & exact)
+    weight_few = 1.0
+    if len(few) > _MAX_EXACT:
+        # Those with most labels speak for the others.
+        weight_few = len(few) / _MAX_EXACT
+        few = few[np.argsort(-moments.n_labels[few], kind="stable")[:_MAX_EXACT]]
+    groups.append(few)
+    wide, narrow = (moments.take(g) for g in groups)
+    heads = errors = None
+    if len(wide):
+        heads, inverse = wide.solve()
+        errors = noise[groups[0]] * np.trace(inverse, axis1=1, axis2=2) / m
+    H = narrow.hessian / noise[few, None, None] if len(narrow) else None
+    g = narrow.gradient / noise[few, None, None] if len(narrow) else None
+    c_wide, c_few = wide.n_outputs, narrow.n_outputs
+    n_rows = c_wide.sum() + weight_few * c_few.sum()
+    strength, V = np.full(m, 1.0 / m), np.eye(m)
+    for _ in range(n_iter):
+        second = np.zeros((m, m))
+        if len(wide):
+            along = heads @ V
+            shrink = strength / (strength + errors[:, None])
+            mean = along * shrink[:, None, :]
+            left = ((c_wide * errors) @ shrink) * 1.0
+            second += np.einsum("tci,tcj->ij", mean, mean) + np.diag(left)
+        if len(narrow):
+            root = V * np.sqrt(strength)
+            inner = root.T @ H @ root
+            covariance = np.linalg.inv(np.eye(m) + inner)
+            mean = (g @ root) @ covariance
+            part = np.einsum("tci,tcj->ij", mean, mean)
+            part += np.einsum("t,tij->ij", c_few.astype(float), covariance)
+            scale = np.sqrt(strength)
+            second += weight_few * scale[:, None] * part * scale
+        second = V @ (second / n_rows) @ V.T
+        new, V = np.linalg.eigh(second)
+        new, V = np.maximum(new[::-1], 1e-12), V[:, ::-1]
+        change = np.abs(new - strength).max()
+        strength = new
+        if change < 1e-6:
+            break
+    gain = np.zeros(m)
+    if len(wide):
+        ratio = strength / errors[:, None]
+        along = ((heads @ V) ** 2).sum(1) / errors[:, None]
+        per = 0.5 * (along * (ratio / (1 + ratio)) - c_wide[:, None] * np.log1p(ratio))
+        gain += per.sum(0)
+    if len(narrow):
+        gain += weight_few * _exact_gain(H, g, c_few, V, strength)
+    likelihood = np.concatenate([[0.0], np.cumsum(gain)])
+    r = np.arange(m + 1)
+    cost = 0.5 * (r * m - r * (r - 1) / 2) * np.log(max(2.0, n_rows))
+    evidence = likelihood - cost
+    return FactorCount(int(np.argmax(evidence)), evidence, strength, V)
+
+
+def _exact_gain(H, g, n_outputs, V, strength):
+    """Log-likelihood that each further direction adds."""
+    root = V * np.sqrt(strength)
+    # The Cholesky factor of all directions holds those of the first ones.
+    inner = np.eye(len(strength)) + root.T @ H @ root
+    L = np.linalg.cholesky(inner)
+    half = np.linalg.solve(L, np.swapaxes(g @ root, 1, 2))
+    fit = 0.5 * (half**2).sum((0, 2))
+    size = (np.log(np.diagonal(L, axis1=1, axis2=2)) * n_outputs[:, None]).sum(0)
+    return fit - size

@@ -1,0 +1,167 @@
+"""The search for the basis in which heads are sparsest."""
+
+import numpy as np
+
+from sparsedis.rotation._basis import choose_basis
+from sparsedis.rotation._directions import distinct, lean, sharpen
+from sparsedis.rotation._refine import refine
+from sparsedis.rotation._starts import random_starts, subset_starts, unit_rows
+
+# Directions that a pool holds.
+_POOL = 400
+
+# Random subsets of tasks, and random directions, of a round.
+_SUBSETS, _RANDOM = 500, 16
+
+# Directions of a round that are worth sharpening.
+_KEPT = 32
+
+
+class Pool:
+    """Directions, the best first, with their scores.
+
+    Parameters
+    ----------
+    heads : Heads
+
+    A : ndarray of shape (n, k)
+        Directions of unit norm.
+    """
+
+    def __init__(self, heads, A):
+        self.heads = heads
+        # The axes, so that there is always a basis.
+        A = np.concatenate([A, np.eye(heads.k)])
+        self.A, self.scores = A, heads.scores(A)
+        self._sort()
+
+    def add(self, A):
+        """Add directions; copies of better ones are dropped."""
+        self.A = np.concatenate([self.A, A])
+        self.scores = np.concatenate([self.scores, self.heads.scores(A)])
+        self._sort()
+
+    def _sort(self):
+        kept = distinct(self.A, self.scores)
+        axes = kept[(np.abs(self.A[kept]) == 1).any(1)]
+        kept = np.concatenate([kept[:_POOL], np.setdiff1d(axes, kept[:_POOL])])
+        self.A, self.scores = self.A[kept], self.scores[kept]
+
+    def basis(self):
+        """The best basis: positions, and its criterion."""
+        at = choose_basis(self.A, self.scores)
+        return at, self.scores[at].sum() - np.linalg.slogdet(self.A[at])[1]
+
+
+def explore(heads, pool, rng, *, n_rounds, patience):
+    """Look for the directions that a pool lacks.
+
+    Each round keeps some directions of the best basis, more often those that few
+    heads use, and searches the space that they leave open, by random starts and by
+    random subsets of the tasks.
+
+    Parameters
+    ----------
+    heads : Heads
+
+    pool : Pool
+        Gets the directions found.
+
+    rng : Generator
+
+    n_rounds : int
+        Most rounds.
+
+    patience : int
+        Rounds without a better basis after which to stop.
+
+    Returns
+    -------
+    int
+        Rounds done.
+    """
+    k = heads.k
+    at, best = pool.basis()
+    A, scores = pool.A[at], pool.scores[at]
+    n_open = [n for n in dict.fromkeys((k, 3, 2, k // 2, 4, 2 * k // 3, 6)) if n > 1]
+    n_open = [n for n in n_open if n <= k]
+    idle = 0
+    for done in range(n_rounds if k > 1 else 0):
+        n = n_open[done % len(n_open)]
+        rank = 1 + np.argsort(np.argsort(scores))
+        out = np.argsort(-(rng.random(k) ** (1 / rank**2)))[:n]
+        known = np.delete(A, out, axis=0)
+        # Coefficients are uncorrelated about their mean, which need not be zero.
+        known = known - np.outer(known @ heads.mean, heads.mean)
+        found = _open_directions(heads, known, rng)
+        if n < k:
+            found = lean(heads, found)
+        pool.add(sharpen(heads, found, widths=(0.1, 0.03), n_iter=8))
+        at, criterion = pool.basis()
+        idle += 1
+        if criterion < best - 1e-6:
+            best, idle = criterion, 0
+            A, scores = pool.A[at], pool.scores[at]
+        if idle == patience:
+            break
+    return done + 1 if k > 1 and n_rounds else 0
+
+
+def _open_directions(heads, known, rng):
+    """Directions apart from known ones that may be worth sharpening."""
+    found = random_starts(heads, _RANDOM, rng)
+    if len(known):
+        q = np.linalg.qr(known.T)[0]
+        found = unit_rows(found - found @ q @ q.T)
+    if heads.k - len(known) < 3:
+        return found
+    starts = subset_starts(heads, _SUBSETS, known, rng)
+    scores = heads.scores(starts, width=0.1)
+    starts = starts[distinct(starts, scores, cosine=0.95)[:_KEPT]]
+    return np.concatenate([found, starts])
+
+
+def polish(heads, pool, *, n_tries):
+    """Exchange directions of the best basis as long as the likelihood grows.
+
+    Parameters
+    ----------
+    heads : Heads
+
+    pool : Pool
+
+    n_tries : int
+        Most exchanges to try.
+
+    Returns
+    -------
+    A : ndarray of shape (k, k)
+        Directions in rows.
+
+    criterion : float
+        See :func:`~sparsedis.rotation._refine.refine`.
+
+    density : Density
+    """
+    at, _ = pool.basis()
+    best = refine(heads, pool.A[at], n_iter=30)
+    tried = set()
+    for _ in range(n_tries):
+        # In the order of the pool's own criterion, at the refined basis.
+        A = unit_rows(best[0])
+        height = np.abs(pool.A @ np.linalg.inv(A))
+        own = heads.scores(A)
+        change = pool.scores[:, None] - own - np.log(np.maximum(height, 1e-300))
+        change[(np.abs(pool.A @ A.T) > 0.99).any(1)] = np.inf
+        for i, j in tried:
+            change[i, j] = np.inf
+        i, j = np.unravel_index(np.argmin(change), change.shape)
+        if not change[i, j] < 0.5:
+            break
+        tried.add((i, j))
+        start = A.copy()
+        start[j] = pool.A[i]
+        other = refine(heads, start, n_iter=15)
+        if other[1] < best[1] - 1e-6:
+            best = other
+    return refine(heads, best[0])
