@@ -53,17 +53,24 @@ class ModuleMixin:
     def save_params(self, path):
         """Save what was learned, as numbers and text without any code.
 
+        A file is written beside the one that exists, and takes its place once it is
+        complete: a save that fails, or is cut short, leaves the earlier one.
+
         Parameters
         ----------
-        path : str or Path
-            Of a safetensors file; one that exists is overwritten.
+        path : str, path-like or file object
+            Of a safetensors file; one that exists is overwritten, and keeps its
+            permissions. Or a file that is open for writing in binary mode.
 
         Raises
         ------
         NotFittedError
             Before `fit`.
         ValueError
-            When names of tasks or classes are neither numbers nor text.
+            When names of tasks or classes are neither numbers nor text, the encoder
+            has other state than tensors, or a file is open in text mode.
+        OSError
+            When the file cannot be written.
 
         See Also
         --------
@@ -77,15 +84,16 @@ class ModuleMixin:
 
         Parameters
         ----------
-        path : str or Path
-            The file. The estimator must have the `encoder` of the one that was saved,
-            and the other parameters that decide what the weights are for; an error
-            names one that differs.
+        path : str, path-like or file object
+            The file, or one that is open for reading in binary mode, which is read to
+            its end. The estimator must have the `encoder` of the one that was saved,
+            and the other parameters that decide what the weights are for and how new
+            heads are fitted; an error names those that differ.
 
         Returns
         -------
         self : object
-            The fitted estimator.
+            The fitted estimator. It is independent of the file, which may change.
 
         Raises
         ------
@@ -93,7 +101,8 @@ class ModuleMixin:
             When there is no such file.
         ValueError
             When the file is damaged, was changed, has the format of another version,
-            or does not fit the parameters of the estimator.
+            or does not fit the parameters of the estimator; the estimator then stays
+            as it was.
         """
         load_fitted(self, path)
         return self

@@ -1,17 +1,49 @@
 """Fitted estimators as files that hold numbers and text, and no code."""
 
 import json
+import warnings
 from hashlib import sha256
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch.nn.parameter import is_lazy
+
+from sparsedis._file_io import read_file, write_file
+from sparsedis._saved_state import (
+    Malformed,
+    check_fitted,
+    check_keys,
+    check_plain,
+    names_from_json,
+    names_to_json,
+    plain_value,
+    read_json,
+)
 
 # Raised when files of an older layout can no longer be read.
 _FORMAT = "1"
+
+# Bytes that a module may have beyond those of its file, to hear what else it lacks.
+_SLACK = 2**20
+
+# What safetensors both writes and reads, and numpy knows; then what modules may hold
+# beside it.
+_ARRAY_DTYPES = (
+    torch.bool,
+    *(torch.int8, torch.int16, torch.int32, torch.int64),
+    *(torch.uint8, torch.uint16, torch.uint32, torch.uint64),
+    *(torch.float16, torch.float32, torch.float64),
+)
+_WEIGHT_DTYPES = (
+    *_ARRAY_DTYPES,
+    torch.bfloat16,
+    *(torch.float8_e4m3fn, torch.float8_e4m3fnuz),
+    *(torch.float8_e5m2, torch.float8_e5m2fnuz),
+    torch.complex64,
+)
 
 
 class Saved(NamedTuple):
@@ -24,14 +56,22 @@ class Saved(NamedTuple):
     Parameters
     ----------
     modules : tuple of str
-        Fitted modules.
+        Fitted modules; the first one has a number of features, ``n_components``.
 
     arrays, plain, names, tables : tuple of str
         Fitted attributes: arrays of numbers; what JSON can hold; arrays of names, or
         lists of these; dicts of arrays.
 
     shaping : tuple of str
-        Parameters that must be the same in the estimator that loads.
+        Parameters that must be the same in the estimator that loads, since they decide
+        what the weights are for.
+
+    adapting : tuple of str
+        Parameters that must be the same, where the estimator has them, since new heads
+        depend on them.
+
+    required : tuple of str
+        Fitted attributes without which a file is no model.
     """
 
     modules: tuple
@@ -40,9 +80,20 @@ class Saved(NamedTuple):
     names: tuple
     tables: tuple
     shaping: tuple
+    adapting: tuple = (
+        "alpha",
+        "penalty",
+        "alpha_mode",
+        "l2",
+        "penalty_at",
+        "refit",
+        "fit_intercept",
+        "normalize_y",
+    )
+    required: tuple = ("n_features_in_",)
 
 
-def save_fitted(estimator, path):
+def save_fitted(estimator, file):
     """Write what an estimator has learned to a safetensors file.
 
     Parameters
@@ -50,19 +101,18 @@ def save_fitted(estimator, path):
     estimator : ModuleMixin
         Fitted.
 
-    path : str or Path
+    file : str, path-like or file object
+        See :func:`~sparsedis._file_io.write_file`.
 
     Raises
     ------
     ValueError
-        When names of tasks or classes are neither numbers nor text.
+        When names of tasks or classes are neither numbers nor text, or a module holds
+        something else than plain tensors.
     """
     fitted, saved = vars(estimator), estimator._saved
-    # Copies: the format has no place for tied weights, which share their memory.
     tensors = {
-        f"{_prefix(name)}{key}": tensor.cpu().clone(
-            memory_format=torch.contiguous_format
-        )
+        f"{_prefix(name)}{key}": _plain_tensor(tensor, key)
         for name in saved.modules
         for key, tensor in fitted[name].state_dict().items()
     }
@@ -74,21 +124,21 @@ def save_fitted(estimator, path):
     for name, array in arrays.items():
         tensors[f"fitted.{name}"] = torch.from_numpy(np.array(array, order="C"))
     state = {name: fitted[name] for name in saved.plain if name in fitted}
-    state |= {name: fitted[name] for name in saved.shaping}
+    state |= {name: plain_value(fitted[name]) for name in _parameters(estimator)}
     state["input_shape_"] = list(fitted["input_shape_"])
     for name in saved.names:
         if name in fitted:
-            state[name] = _names_to_json(fitted[name], name)
+            state[name] = names_to_json(fitted[name], name)
     metadata = {
         "format": f"sparsedis {_FORMAT}",
         "estimator": type(estimator).__name__,
-        "state": json.dumps(state, default=_plain),
+        "state": json.dumps(state, default=plain_value),
     }
     metadata["sha256"] = _digest(metadata, tensors)
-    save_file(tensors, str(path), metadata)
+    write_file(file, _to_bytes(tensors, metadata))
 
 
-def load_fitted(estimator, path):
+def load_fitted(estimator, file):
     """Read what an estimator has learned; nothing in the file is run.
 
     Parameters
@@ -96,7 +146,8 @@ def load_fitted(estimator, path):
     estimator : ModuleMixin
         With the parameters of the estimator that was saved.
 
-    path : str or Path
+    file : str, path-like or file object
+        See :func:`~sparsedis._file_io.read_file`.
 
     Raises
     ------
@@ -104,75 +155,201 @@ def load_fitted(estimator, path):
         When the file is not one of these, is damaged or was changed, is of another
         format or estimator, or does not fit the parameters.
     """
-    metadata, tensors = _read(path)
-    name = type(estimator).__name__
-    if metadata["estimator"] != name:
-        raise ValueError(
-            f"{path} holds a {metadata['estimator']}; it cannot be loaded into a "
-            f"{name}."
+    content, where = read_file(file)
+    metadata, tensors = _parse(content, where)
+    try:
+        fitted = _read_fitted(estimator, metadata, tensors, where)
+        modules = _load_modules(estimator, fitted, tensors, where)
+        check_fitted(
+            fitted,
+            estimator._saved.tables,
+            modules[estimator._saved.modules[0]].n_components,
+            getattr(estimator, "_likelihood", None) == "categorical",
         )
-    saved, fitted = estimator._saved, json.loads(metadata["state"])
-    for parameter in saved.shaping:
-        value, own = fitted.pop(parameter), getattr(estimator, parameter)
-        if own != value:
-            raise ValueError(
-                f"{path} was saved with {parameter}={value!r}; the estimator has "
-                f"{parameter}={own!r}."
-            )
-    fitted["input_shape_"] = tuple(fitted["input_shape_"])
-    for key in saved.names:
-        if key in fitted:
-            fitted[key] = _names_from_json(fitted[key])
-    arrays = {key: t.numpy() for key, t in _part(tensors, "fitted.").items()}
-    fitted |= {table: _part(arrays, f"{table}.") for table in saved.tables}
-    fitted |= {key: array for key, array in arrays.items() if key in saved.arrays}
-    modules = _load_modules(estimator, fitted, tensors, path)
+    except Malformed as error:
+        raise ValueError(f"{where} is damaged or was changed: {error}.") from None
     estimator._restore(fitted | modules)
 
 
-def _load_modules(estimator, fitted, tensors, path):
-    # The first weights, which are drawn in vain, leave the generator as it was.
-    with torch.random.fork_rng([]):
-        modules = estimator._new_modules(fitted)
-    for name, module in modules.items():
+def _read_fitted(estimator, metadata, tensors, where):
+    """Fitted attributes, but modules, from a file."""
+    saved = estimator._saved
+    check_keys(metadata, ("format", "estimator", "state"), ("estimator", "state"))
+    name = type(estimator).__name__
+    if metadata["estimator"] != name:
+        raise ValueError(
+            f"{where} holds a {metadata['estimator']}; it cannot be loaded into a "
+            f"{name}."
+        )
+    fitted = read_json(metadata["state"])
+    parameters = _parameters(estimator)
+    check_keys(
+        fitted,
+        ("input_shape_", *saved.plain, *saved.names, *parameters),
+        ("input_shape_", *saved.required, *parameters),
+    )
+    _compare_parameters({key: fitted.pop(key) for key in parameters}, estimator, where)
+    check_plain(fitted)
+    fitted["input_shape_"] = tuple(fitted["input_shape_"])
+    names_from_json(fitted, saved.names)
+    known = ("fitted.", *map(_prefix, saved.modules))
+    check_keys([key for key in tensors if not key.startswith(known)], ())
+    arrays = _part(tensors, "fitted.")
+    for key, tensor in arrays.items():
+        if tensor.dtype not in _ARRAY_DTYPES:
+            raise Malformed(f"{key:.80} has dtype {tensor.dtype}")
+    arrays = {key: tensor.numpy() for key, tensor in arrays.items()}
+    tables = {table: _part(arrays, f"{table}.") for table in saved.tables}
+    columns = [f"{table}.{key}" for table in tables for key in tables[table]]
+    check_keys(arrays, (*saved.arrays, *columns))
+    return fitted | tables | {key: arrays[key] for key in arrays if key in saved.arrays}
+
+
+def _parameters(estimator):
+    """Names of the parameters that files hold."""
+    adapting = [name for name in estimator._saved.adapting if hasattr(estimator, name)]
+    return (*estimator._saved.shaping, *adapting)
+
+
+def _compare_parameters(found, estimator, where):
+    own = {key: plain_value(getattr(estimator, key)) for key in found}
+    other = {key: value for key, value in found.items() if value != own[key]}
+    if not other:
+        return
+    theirs, mine = (
+        ", ".join(f"{key}={values[key]!r:.200}" for key in other)
+        for values in (found, own)
+    )
+    raise ValueError(
+        f"{where} was saved with {theirs}; the estimator has {mine}. What was learned, "
+        f"or how adapt works, depends on it: set_params({theirs}), then load."
+    )
+
+
+def _load_modules(estimator, fitted, tensors, where):
+    """Modules with the weights of a file, which bound the memory that is asked for."""
+    built_in, modules = isinstance(estimator.encoder, str), None
+
+    def build():
         try:
-            module.load_state_dict(_part(tensors, _prefix(name)))
-        except RuntimeError as error:
+            return estimator._new_modules(fitted)
+        except Exception as error:
             raise ValueError(
-                f"encoder={estimator.encoder!r} does not have the weights of {path}: "
+                f"{where} cannot be loaded: encoder={estimator.encoder!r} cannot be "
+                f"made for its inputs, of shape {fitted['input_shape_']}: {error}"
+            ) from error
+
+    # First without memory, which needs no warnings. The first weights, which are drawn
+    # in vain, leave the generator as it was.
+    with torch.random.fork_rng([]):
+        with warnings.catch_warnings(), torch.device("meta"):
+            warnings.simplefilter("ignore")
+            try:
+                modules = build()
+                _fill(modules, estimator, tensors, where)
+            except ValueError:
+                # Encoders of other people may need memory to be made or loaded.
+                if built_in or _n_bytes(modules) > _n_bytes_of(tensors) + _SLACK:
+                    raise
+        if built_in and all(map(_is_state, modules.values())):
+            modules = {key: m.to_empty(device="cpu") for key, m in modules.items()}
+        else:
+            modules = build()
+    _fill(modules, estimator, tensors, where)
+    return {name: module.eval() for name, module in modules.items()}
+
+
+def _n_bytes(modules):
+    """Bytes of the weights of modules; 0 where there are none yet."""
+    return sum(_n_bytes_of(module.state_dict()) for module in (modules or {}).values())
+
+
+def _n_bytes_of(tensors):
+    return sum(
+        tensor.nbytes
+        for tensor in tensors.values()
+        if isinstance(tensor, torch.Tensor) and not is_lazy(tensor)
+    )
+
+
+def _is_state(module):
+    """Whether all of a module is in its state."""
+    parts = [*module.named_parameters(), *module.named_buffers()]
+    return {name for name, _ in parts} <= module.state_dict().keys()
+
+
+def _fill(modules, estimator, tensors, where):
+    for name, module in modules.items():
+        weights, own = _part(tensors, _prefix(name)), module.state_dict()
+        for key in weights.keys() & own.keys():
+            dtype = getattr(own[key], "dtype", None)
+            if dtype != weights[key].dtype:
+                raise Malformed(f"{key} has dtype {weights[key].dtype}, not {dtype}")
+        try:
+            module.load_state_dict(weights)
+        except Exception as error:
+            raise ValueError(
+                f"encoder={estimator.encoder!r} does not have the weights of {where}: "
                 f"{error}"
             ) from None
-        module.eval()
-    return modules
 
 
 def _prefix(name):
     return f"{name.removesuffix('_')}."
 
 
-def _read(path):
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"There is no file {path}.")
+def _plain_tensor(tensor, key):
+    """Copy a tensor: the format has no place for tied weights, which share memory."""
+    if (
+        not isinstance(tensor, torch.Tensor)
+        or tensor.layout is not torch.strided
+        or tensor.dtype not in _WEIGHT_DTYPES
+    ):
+        kind = getattr(tensor, "dtype", type(tensor).__name__)
+        raise ValueError(
+            f"The module holds {key}, of {kind}, and only dense tensors of numbers of "
+            "up to 64 bits can be saved; use pickle."
+        )
+    return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+
+
+def _to_bytes(tensors, metadata):
+    """The same bytes for the same model: safetensors shuffles the metadata."""
+    content = save(tensors, metadata)
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end]) | {"__metadata__": metadata}
+    header = json.dumps(header, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # so that the numbers are aligned
+    return b"".join([len(header).to_bytes(8, "little"), header, content[end:]])
+
+
+def _parse(content, where):
+    """Text and tensors of a file; the tensors own their memory."""
     try:
-        with safe_open(str(path), framework="pt") as file:
-            metadata = dict(file.metadata() or {})
-            names = file.keys()
-            tensors = {name: file.get_tensor(name) for name in names}
+        tensors = load(content)
+        size = int.from_bytes(content[:8], "little")
+        metadata = read_json(content[8 : 8 + size]).get("__metadata__") or {}
     except SafetensorError as error:
         raise ValueError(
-            f"{path} is no safetensors file, or damaged: {error}"
+            f"{where} is no safetensors file, or damaged: {error}"
         ) from None
+    except Exception as error:  # what safetensors lets through
+        raise ValueError(
+            f"{where} is no safetensors file, or damaged: {type(error).__name__} "
+            f"{error}"
+        ) from error
     found = metadata.get("format", "nothing")
     if not found.startswith("sparsedis "):
-        raise ValueError(f"{path} was not written by save_params.")
+        raise ValueError(f"{where} was not written by save_params.")
     if found != f"sparsedis {_FORMAT}":
         raise ValueError(
-            f"{path} has format {found.removeprefix('sparsedis ')}, and this version "
-            f"of sparsedis reads {_FORMAT}: load it with the version that wrote it."
+            f"{where} has format {found.removeprefix('sparsedis '):.80}, and this "
+            f"version of sparsedis reads {_FORMAT}: load it with the version that "
+            "wrote it."
         )
     digest = metadata.pop("sha256", None)
     if digest != _digest(metadata, tensors):
-        raise ValueError(f"{path} was changed after it was written, or is damaged.")
+        raise ValueError(f"{where} was changed after it was written, or is damaged.")
     return metadata, tensors
 
 
@@ -181,7 +358,9 @@ def _digest(metadata, tensors):
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.numpy().tobytes())
+        if tensor.numel():
+            # Numpy does not know all of torch's dtypes.
+            digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
 
 
@@ -191,33 +370,3 @@ def _part(tensors, prefix):
         for name, tensor in tensors.items()
         if name.startswith(prefix)
     }
-
-
-def _plain(value):
-    """Numpy's scalars, which grids of parameters are made of, as Python's."""
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"{value!r}, of type {type(value).__name__}, cannot be saved.")
-
-
-def _names_to_json(names, what):
-    if isinstance(names, list):
-        return [_names_to_json(part, what) for part in names]
-    # Arrays of objects hold what they were given.
-    values = [
-        _plain(value) if isinstance(value, np.generic) else value
-        for value in names.tolist()
-    ]
-    for value in values:
-        if not (value is None or isinstance(value, str | int | float | bool)):
-            raise ValueError(
-                f"{what.strip('_')} hold {value!r}, of type {type(value).__name__}; "
-                "only numbers and text can be saved: rename them, or use pickle."
-            )
-    return {"dtype": names.dtype.str, "values": values}
-
-
-def _names_from_json(saved):
-    if isinstance(saved, list):
-        return [_names_from_json(part) for part in saved]
-    return np.array(saved["values"], dtype=np.dtype(saved["dtype"]))

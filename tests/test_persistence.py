@@ -151,6 +151,11 @@ def test_files_that_are_refused(data, tmp_path):
     path.write_bytes(whole)
     refused("holds a SparseMultiTaskRepresentation", SparseMultiTaskClassifier())
     refused("saved with n_components=3", clone(est).set_params(n_components=4))
+    refused(
+        r"alpha=0.1, refit='relaxed'; the estimator has alpha=0.2, refit='lasso'.*"
+        r"set_params\(alpha=0.1, refit='relaxed'\)",
+        clone(est).set_params(alpha=0.2, refit="lasso"),
+    )
     refused("normalization='batch'", clone(est).set_params(normalization=None))
     refused("does not have the weights", clone(est).set_params(encoder=nn.Linear(3, 3)))
 

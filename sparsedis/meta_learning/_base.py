@@ -84,6 +84,18 @@ class BaseMetaLearner(
             "learn_l1",
             "learn_l2",
         ),
+        # New heads have the penalties of the training, which are in the file.
+        adapting=(),
+        required=(
+            "n_features_in_",
+            "n_components_",
+            "n_iter_",
+            "best_iter_",
+            "l1_",
+            "l2_",
+            "classes_",
+            "validation_classes_",
+        ),
     )
 
     def transform(self, X):

@@ -1,0 +1,151 @@
+"""Whole files: written beside and renamed, read at once, at paths or opened."""
+
+import contextlib
+import errno
+import io
+import os
+import secrets
+import stat
+
+
+def write_file(file, content):
+    """Write a file whole or not at all.
+
+    At a path, a new file is written beside and takes the place of an earlier one only
+    once it is complete and on the disk. It has the permissions of the earlier one, or
+    those that `open` gives.
+
+    Parameters
+    ----------
+    file : str, path-like, or file object
+        One that is open for writing in binary mode, or what has such a `write`.
+
+    content : bytes
+
+    Raises
+    ------
+    ValueError
+        When the file object is open for text.
+    OSError
+        When the file cannot be written; what was there before is there still.
+    """
+    if hasattr(file, "write"):
+        _write_all(file, content)
+        return
+    # Where the path is a link, the file that it leads to is replaced.
+    path = os.path.realpath(os.fsdecode(file))
+    earlier = os.stat(path) if os.path.exists(path) else None
+    if earlier is not None and stat.S_ISDIR(earlier.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    if earlier is not None and not stat.S_ISREG(earlier.st_mode):
+        with open(path, "wb") as device:  # nothing can take its place
+            device.write(content)
+        return
+    if earlier is not None:
+        # A file that must not be written must not be replaced either.
+        os.close(os.open(path, os.O_WRONLY))
+    folder = os.path.dirname(path)
+    partial = os.path.join(folder, f".sparsedis-{secrets.token_hex(8)}.partial")
+    try:
+        _write_new(partial, content, earlier)
+        os.replace(partial, path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            os.unlink(partial)
+        if isinstance(error, OSError):
+            error.filename, error.filename2 = path, None
+        raise
+    _sync_folder(folder)
+
+
+def read_file(file):
+    """Read a file whole.
+
+    Parameters
+    ----------
+    file : str, path-like, or file object
+        One that is open for reading in binary mode, or what has such a `read`.
+
+    Returns
+    -------
+    content : bytes
+
+    name : str
+        What to call the file.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is no such file.
+    ValueError
+        When the file object is open for text, or the file does not fit in memory.
+    """
+    if hasattr(file, "read"):
+        name = getattr(file, "name", None)
+        name = name if isinstance(name, str) else f"The {type(file).__name__}"
+        read = file.read
+    else:
+        name = os.fsdecode(file)
+        if not os.path.isfile(name):
+            raise FileNotFoundError(f"There is no file {name}.")
+
+        def read():
+            with open(name, "rb") as opened:
+                return opened.read()
+
+    try:
+        content = read()
+    except MemoryError:
+        raise ValueError(f"{name} is larger than the memory.") from None
+    if not isinstance(content, bytes | bytearray | memoryview):
+        raise ValueError(
+            f"{name} must be open in binary mode, mode 'rb'; it gives "
+            f"{type(content).__name__}."
+        )
+    return bytes(content), name
+
+
+def _write_all(file, content):
+    if isinstance(file, io.TextIOBase):
+        raise ValueError(
+            "The file must be open for writing in binary mode, mode 'wb'; got "
+            f"{type(file).__name__}, which takes text."
+        )
+    rest = content
+    while len(rest):
+        written = file.write(rest)
+        if written is None and not isinstance(file, io.RawIOBase):
+            return  # what says nothing has taken all
+        if not written:
+            raise BlockingIOError(errno.EAGAIN, "The file takes no more now", 0)
+        rest = memoryview(rest)[written:]
+
+
+def _write_new(path, content, earlier):
+    mode = 0o666 if earlier is None else stat.S_IMODE(earlier.st_mode)
+
+    def opener(path, flags):
+        return os.open(path, flags, mode)
+
+    with open(path, "xb", opener=opener) as file:
+        if earlier is not None:
+            if hasattr(os, "chown"):
+                # Only root may give a file away.
+                with contextlib.suppress(OSError):
+                    os.chown(path, earlier.st_uid, earlier.st_gid)
+            os.chmod(path, mode)
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder):
+    """Put the new name on the disk too, where the system can."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
