@@ -9,13 +9,26 @@ from ._checks import check_count, check_option, import_optional
 
 # What Pillow may take a file for: some other formats start programs.
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+# What to do with pixels by how the camera was held, a tag of EXIF.
+_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
 ON_ERROR = ("raise", "skip")
 # Files that a message names; a Bunch lists them all.
 _N_NAMED = 20
 
 
-def decode_images(names, read, *, user, image_size, color, on_error):
+def decode_images(names, read, *, user, path, image_size, color, on_error):
     """Read images into one preallocated array.
+
+    Photographs are turned upright where their EXIF data says how.
 
     Parameters
     ----------
@@ -27,6 +40,9 @@ def decode_images(names, read, *, user, image_size, color, on_error):
 
     user : str
         Who asks, for error messages.
+
+    path : path-like
+        The folder or zip file that the files are in, for error messages.
 
     image_size : int, pair of int or None
         Height and width to resize to; None keeps the size, which all must share.
@@ -70,7 +86,7 @@ def decode_images(names, read, *, user, image_size, color, on_error):
             skipped.append(f"{name}: {_reason(error)}")
             continue
         if data is None:
-            data = np.empty((len(names), *image.shape), dtype=np.uint8)
+            data = _allocate(len(names), image.shape, user)
         if image.shape == data.shape[1:]:
             data[len(kept)] = image
             kept.append(position)
@@ -78,11 +94,11 @@ def decode_images(names, read, *, user, image_size, color, on_error):
             unequal.append(f"{name}: {image.shape[0]} x {image.shape[1]}")
     if skipped and on_error == "raise":
         raise ValueError(
-            f"{user} could not read {len(skipped)} of {len(names)} files (on_error="
-            f"'skip' would leave them out):{_listed(skipped)}"
+            f"{user} could not read {len(skipped)} of {len(names)} files in {path} "
+            f"(on_error='skip' would leave them out):{_listed(skipped)}"
         )
     if not kept:
-        raise ValueError(f"{user} could not read any file:{_listed(skipped)}")
+        raise ValueError(f"{user} could not read any file in {path}:{_listed(skipped)}")
     if unequal:
         raise ValueError(
             f"{user} found images of unequal size: pass image_size to resize them. "
@@ -91,8 +107,8 @@ def decode_images(names, read, *, user, image_size, color, on_error):
         )
     if skipped:
         warnings.warn(
-            f"{user} skipped {len(skipped)} of {len(names)} files, which it could not "
-            f"read:{_listed(skipped)}",
+            f"{user} skipped {len(skipped)} of {len(names)} files in {path}, which it "
+            f"could not read:{_listed(skipped)}",
             UserWarning,
             stacklevel=3,
         )
@@ -157,6 +173,7 @@ def _decode(pillow, content, size, color):
         if image.mode[0] in "IF":
             # Pillow would clip the values instead of scaling them.
             raise ValueError(f"has mode {image.mode!r}, and only 8 bits are read")
+        image = _upright(pillow, image)
         if image.has_transparency_data:
             image = image.convert("RGBA")
             paper = pillow.new("RGBA", image.size, "white")
@@ -164,6 +181,29 @@ def _decode(pillow, content, size, color):
             image = paper
         image = resize(pillow, image.convert("RGB" if color else "L"), size)
         return np.asarray(image).reshape(image.height, image.width, -1)
+
+
+def _upright(pillow, image):
+    image.load()  # some formats are turned here already
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of damaged EXIF data
+            orientation = image.getexif().get(_ORIENTATION)
+    except Exception:  # the pixels are good
+        return image
+    if orientation not in _UPRIGHT:
+        return image
+    return image.transpose(pillow.Transpose[_UPRIGHT[orientation]])
+
+
+def _allocate(n, shape, user):
+    try:
+        return np.empty((n, *shape), dtype=np.uint8)
+    except (MemoryError, ValueError):
+        raise ValueError(
+            f"{user} found {n} images, the first of {shape[0]} x {shape[1]} pixels, "
+            "which do not fit in memory: pass a smaller image_size."
+        ) from None
 
 
 def _reason(error):

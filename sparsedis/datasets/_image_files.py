@@ -8,8 +8,13 @@ from pathlib import Path, PurePosixPath
 
 ENVIRONMENT = "SPARSEDIS_DATA"
 _SUFFIX = re.compile(r"\.(bmp|gif|jpe?g|p[gp]m|png|tiff?|webp)", re.IGNORECASE)
-# What one file in a zip may unpack to: more is no image, but fills the memory.
-_LARGEST_MEMBER = 2**28
+# What one file may hold, or unpack to: more is no image, but fills the memory.
+_LARGEST = 2**28
+# Bytes that are unpacked at a time.
+_PIECE = 2**16
+# Ways to pack that zipfile unpacks a piece at a time. Of the others it unpacks all at
+# once: a hundred bytes of bzip2 may be a hundred megabytes.
+_PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 def data_path(path, user, folder, url):
@@ -63,7 +68,8 @@ def open_images(path):
     """List the images of a folder or a zip file, to read them.
 
     Images are known by their suffixes. Hidden files, those that macOS adds to zip
-    files, and names that lead out of a zip file are passed over.
+    files, and names that lead out of a zip file are passed over. Backslashes in a zip
+    file, which some programs of Windows write, part folders as slashes do.
 
     Parameters
     ----------
@@ -83,30 +89,95 @@ def open_images(path):
     FileNotFoundError
         When there is no such path.
     ValueError
-        When it is a file, and not a zip file.
+        When it is a file, and not a zip file, or a damaged one.
     OSError
-        When a folder in it cannot be listed.
+        When a folder in it cannot be listed, or the file not be opened.
     """
     path = Path(path)
     if path.is_dir():
-        yield (
-            sorted(filter(_is_image, _walk(path))),
-            lambda name: (path / name).read_bytes(),
-        )
+        names = sorted(filter(_is_image, _walk(path)))
+        yield names, lambda name: read_image_file(path / name)
         return
     if not path.exists():
         raise FileNotFoundError(f"{path} is not there.")
-    if not zipfile.is_zipfile(path):
+    if not path.is_file():
         raise ValueError(f"{path} is neither a folder nor a complete zip file.")
-    with zipfile.ZipFile(path) as archive:
+    with path.open("rb") as file:
+        archive = _open_zip(file, path)
+        members = _members(archive, path)
+        yield sorted(members), lambda name: _unzip(archive, members[name])
 
-        def unzip(name):
-            size = archive.getinfo(name).file_size
-            if size > _LARGEST_MEMBER:
-                raise ValueError(f"unpacks to {size} bytes, which no image needs")
-            return archive.read(name)
 
-        yield sorted(filter(_is_image, set(archive.namelist()))), unzip
+def read_image_file(path):
+    """Read a file that should be an image.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    ValueError
+        When it is no file, or too large for an image.
+    OSError
+        When it cannot be read.
+    """
+    if path.exists() and not path.is_file():
+        raise ValueError("is not a file")  # but what may never end
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > _LARGEST:
+            raise ValueError(f"has {size} bytes, which no image needs")
+        return file.read()
+
+
+def _open_zip(file, path):
+    if not zipfile.is_zipfile(file):
+        raise ValueError(f"{path} is neither a folder nor a complete zip file.")
+    try:
+        return zipfile.ZipFile(file)
+    except Exception as error:  # damaged directories raise nearly anything
+        raise ValueError(f"{path} is a damaged zip file: {error}.") from error
+
+
+def _members(archive, path):
+    """Images of a zip file, by their names with slashes."""
+    members = {}
+    for member in archive.infolist():
+        name = member.filename.replace("\\", "/")
+        if not _is_image(name):
+            continue
+        # Of files of one name the last counts, as everywhere.
+        earlier = members.setdefault(name, member)
+        if earlier.filename != member.filename:
+            raise ValueError(
+                f"{path} holds {name} twice, as {earlier.filename!r} and as "
+                f"{member.filename!r}."
+            )
+        members[name] = member
+    return members
+
+
+def _unzip(archive, member):
+    """What a file in a zip unpacks to, whatever its size is said to be."""
+    if member.compress_type not in _PACKED:
+        raise ValueError(
+            f"is packed by method {member.compress_type} of zip files, and only 0 "
+            "(stored) and 8 (deflated) are read"
+        )
+    content = bytearray()
+    with archive.open(member) as file:
+        while piece := file.read(_PIECE):
+            content += piece
+            if len(content) > _LARGEST:
+                raise ValueError(
+                    f"unpacks to more than {_LARGEST} bytes, which no image needs"
+                )
+    return bytes(content)
 
 
 def _walk(root):

@@ -19,7 +19,7 @@ def load_image_folder(
     A class is a folder that holds images, at any depth, and is named by its path: both
     ``path/dog/1.png`` and ``path/train/dog/1.png`` are read, as the classes ``dog`` and
     ``train/dog``. Other files and hidden ones are passed over. Images are read one at
-    a time into one array of 8-bit integers.
+    a time into one array of 8-bit integers, upright as their EXIF data says.
 
     Parameters
     ----------
@@ -112,6 +112,7 @@ def load_image_folder(
             names,
             read,
             user="load_image_folder",
+            path=path,
             image_size=image_size,
             color=color,
             on_error=on_error,

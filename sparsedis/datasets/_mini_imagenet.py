@@ -4,7 +4,7 @@ import csv
 
 from ._checks import check_option
 from ._decode import decode_images
-from ._image_files import data_path
+from ._image_files import data_path, read_image_file
 from ._image_folder import make_bunch
 from ._mini_pickles import PICKLES, read_pickles
 
@@ -137,8 +137,9 @@ def load_mini_imagenet(
         names, labels, groups = _read_lists(lists)
         data, kept, skipped = decode_images(
             names,
-            lambda name: (path / "images" / name).read_bytes(),
+            lambda name: read_image_file(path / "images" / name),
             user="load_mini_imagenet",
+            path=path,
             image_size=image_size,
             color=True,
             on_error=on_error,
@@ -179,30 +180,37 @@ def _read_lists(files):
     """File names, labels and subsets of all the lines of the lists."""
     rows = {}
     for subset, path in files.items():
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = csv.DictReader(file)
-            if not {"filename", "label"} <= set(lines.fieldnames or ()):
-                raise ValueError(
-                    f"{path} must have the columns filename and label, it has "
-                    f"{lines.fieldnames}."
-                )
-            for line in lines:
-                name, label = line["filename"], line["label"]
-                if not name or not label or {"/", "\\"} & set(name) or name[0] == ".":
-                    raise ValueError(
-                        f"{path}, line {lines.line_num}: expected the name of a file "
-                        f"in the folder images and a label, got {name!r}, {label!r}."
-                    )
-                if name in rows:
-                    raise ValueError(
-                        f"{path}, line {lines.line_num}: {name} is listed before, as "
-                        f"{rows[name][0]} in {rows[name][1]}."
-                    )
-                rows[name] = label, subset
+        try:
+            with path.open(newline="", encoding="utf-8-sig") as file:
+                _read_list(csv.DictReader(file), path, subset, rows)
+        except (csv.Error, UnicodeError) as error:
+            raise ValueError(f"{path} is not a list in UTF-8: {error}.") from error
     if not rows:
         raise ValueError(f"{', '.join(map(str, files.values()))} list no image.")
     labels, groups = zip(*rows.values(), strict=True)
     return list(rows), labels, groups
+
+
+def _read_list(lines, path, subset, rows):
+    """Add the lines of a list to the rows, by file name."""
+    if not {"filename", "label"} <= set(lines.fieldnames or ()):
+        raise ValueError(
+            f"{path} must have the columns filename and label, it has "
+            f"{lines.fieldnames}."
+        )
+    for line in lines:
+        name, label = line["filename"], line["label"]
+        if not name or not label or {"/", "\\", "\0"} & set(name) or name[0] == ".":
+            raise ValueError(
+                f"{path}, line {lines.line_num}: expected the name of a file "
+                f"in the folder images and a label, got {name!r:.100}, {label!r:.100}."
+            )
+        if name in rows:
+            raise ValueError(
+                f"{path}, line {lines.line_num}: {name} is listed before, as "
+                f"{rows[name][0]} in {rows[name][1]}."
+            )
+        rows[name] = label, subset
 
 
 def _check_disjoint(labels, groups):

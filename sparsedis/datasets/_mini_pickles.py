@@ -80,27 +80,36 @@ def _read_pickle(path, subset, size):
     content = content if isinstance(content, dict) else {}
     if {"image_data", "class_dict"} <= content.keys():
         images = _check_images(content["image_data"], path)
-        labels = _labels_of_dict(content["class_dict"], len(images))
+        read = _labels_of_dict
     elif {"data", "labels"} <= content.keys():
         images = _check_images(content["data"], path)
-        names = {v: k for k, v in content.get("catname2label", {}).items()}
-        # Without names, another subset could use the same numbers.
-        labels = [names.get(v, f"{subset}_{v}") for v in content["labels"]]
+        read = _labels_of_list
     else:
         raise ValueError(
             f"{path} must hold a dict with image_data and class_dict, or with data and "
             f"labels; it has {sorted(map(str, content))}."
         )
-    if labels is None or len(labels) != len(images):
+    try:
+        labels = read(content, subset, len(images))
+    except Exception as error:  # what is there may be anything
+        raise ValueError(f"{path} must name classes; got {error!r}.") from error
+    if labels is None or labels.shape != images.shape[:1]:
         raise ValueError(
             f"{path} must give each of its {len(images)} images one class."
         )
-    return _resize_all(images, size), np.asarray(labels)
+    return _resize_all(images, size), labels
 
 
 def _check_images(images, path):
     dtype, shape = getattr(images, "dtype", None), getattr(images, "shape", ())
-    if dtype != np.uint8 or len(shape) != 4 or shape[3] != 3 or not shape[0]:
+    is_array = isinstance(images, np.ndarray)
+    if (
+        not is_array
+        or dtype != np.uint8
+        or len(shape) != 4
+        or shape[3] != 3
+        or 0 in shape
+    ):
         raise ValueError(
             f"{path} must hold images of shape (n, height, width, 3), uint8; got "
             f"{type(images).__name__} of {dtype} and shape {shape}."
@@ -108,14 +117,21 @@ def _check_images(images, path):
     return images
 
 
-def _labels_of_dict(class_dict, n_images):
+def _labels_of_dict(content, _, n_images):
     """Name of each image's class, None unless each image is in one class."""
+    class_dict = content["class_dict"]
     parts = [np.asarray(index, dtype=int) for index in class_dict.values()]
     order = np.concatenate([*parts, np.zeros(0, dtype=int)])
     if not np.array_equal(np.sort(order), np.arange(n_images)):
         return None
     labels = np.repeat(list(class_dict), [len(part) for part in parts])
     return labels[np.argsort(order)]
+
+
+def _labels_of_list(content, subset, _):
+    names = {v: k for k, v in content.get("catname2label", {}).items()}
+    # Without names, another subset could use the same numbers.
+    return np.asarray([names.get(v, f"{subset}_{v}") for v in content["labels"]])
 
 
 def _resize_all(images, size):

@@ -148,6 +148,7 @@ def load_omniglot(
             names,
             read,
             user="load_omniglot",
+            path=path,
             image_size=size,
             color=False,
             on_error=on_error,

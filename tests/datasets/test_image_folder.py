@@ -222,8 +222,9 @@ def damaged():
 def test_damaged_files_are_named_one_by_one(tmp_path, kind):
     files = FILES | damaged()
     path = fill(tmp_path, files) if kind == "folder" else pack(tmp_path / "a", files)
-    with pytest.raises(ValueError, match="could not read 6 of 11 files") as error:
+    with pytest.raises(ValueError, match="could not read 6 of 11 files in ") as error:
         load_image_folder(path)
+    assert f" in {path} (" in str(error.value)
     for name in damaged():
         assert f"\n  {name}: " in str(error.value)
     assert "mode 'I;16', and only 8 bits are read" in str(error.value)
@@ -256,7 +257,7 @@ def test_a_message_names_twenty_files(tmp_path):
 
 def test_nothing_left_to_skip_to(tmp_path):
     fill(tmp_path, {"a/1.png": b"no image"})
-    with pytest.raises(ValueError, match=r"could not read any file:\s+a/1.png: "):
+    with pytest.raises(ValueError, match=r"any file in .*:\s+a/1.png: "):
         load_image_folder(tmp_path, on_error="skip")
 
 
@@ -277,7 +278,7 @@ def test_files_that_unpack_to_gigabytes_are_not_unpacked(tmp_path):
         with archive.open("a/2.png", "w", force_zip64=True) as file:
             for _ in range(2**8 + 1):
                 file.write(bytes(2**20))
-    with pytest.raises(ValueError, match=r"a/2.png: unpacks to 269484032 bytes"):
+    with pytest.raises(ValueError, match=r"a/2.png: unpacks to more than 2\d+ bytes"):
         load_image_folder(path)
 
 

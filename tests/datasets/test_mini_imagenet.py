@@ -184,6 +184,22 @@ IMAGES = np.zeros((2, 84, 84, 3), dtype=np.uint8)
         ({"image_data": IMAGES, "class_dict": {"a": [0]}}, "2 images one class"),
         ({"image_data": IMAGES, "class_dict": {"a": [0, 2]}}, "2 images one class"),
         ({"image_data": IMAGES, "class_dict": {}}, "2 images one class"),
+        ({"image_data": IMAGES, "class_dict": [0, 0]}, "must name classes; got Attr"),
+        (
+            {"image_data": IMAGES, "class_dict": {"a": ["x"]}},
+            "must name classes; got V",
+        ),
+        (
+            {"image_data": IMAGES, "class_dict": {"a": None}},
+            "must name classes; got Ty",
+        ),
+        ({"data": IMAGES, "labels": 3}, "must name classes; got TypeError"),
+        ({"data": IMAGES, "labels": [[0], [1]]}, "must name classes; got TypeError"),
+        (
+            {"data": IMAGES, "labels": [0, 1], "catname2label": [1]},
+            "must name classes; got AttributeError",
+        ),
+        ({"data": IMAGES[:, :0], "labels": [0, 0]}, r"shape \(2, 0, 84, 3\)"),
     ],
 )
 def test_pickles_that_hold_something_else(tmp_path, content, message):
@@ -238,11 +254,18 @@ def test_damaged_and_missing_images(tmp_path):
         ("filename,label\n/etc/a.png,n1", "val.csv, line 2: .* got '/etc/a.png'"),
         ("filename,label\na.png", "val.csv, line 2: .* got 'a.png', None"),
         ("filename,label\na.png,n1\na.png,n1", "line 3: a.png is listed before, as n1"),
+        (b"filename,label\n\xff\xfe,x\n", "val.csv is not a list in UTF-8: 'utf-8'"),
+        (
+            f"filename,label\n{'x' * 200_000},n1",
+            "val.csv is not a list .*: field larger",
+        ),
+        ("filename,label\na\0.png,n1", "val.csv.* (line 2|line contains NUL)"),
     ],
 )
 def test_damaged_lists(tmp_path, lines, message):
     write_lists(tmp_path)
-    (tmp_path / "val.csv").write_text(lines)
+    lines = lines if isinstance(lines, bytes) else lines.encode()
+    (tmp_path / "val.csv").write_bytes(lines)
     with pytest.raises(ValueError, match=message):
         load_mini_imagenet(tmp_path, subset="val")
 
