@@ -1,0 +1,308 @@
+"""The features that each task needs: its head, cut along a path of nested supports."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.utils import (
+    check_array,
+    check_consistent_length,
+    check_scalar,
+)
+from sklearn.utils.validation import _check_sample_weight
+
+from sparsedis.rotation._folds import label_means, sizes_by_folds
+from sparsedis.rotation._moments import regression_moments
+from sparsedis.rotation._paths import (
+    NOISE_FLOOR,
+    elimination_path,
+    noise_variance,
+    task_blocks,
+)
+
+_RULES = ("bic", "cv", "1se")
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """The features that each task needs, and its head on them.
+
+    Attributes
+    ----------
+    support : ndarray of shape (n_tasks, k) of bool
+        Features that a task uses, in any of its outputs.
+
+    heads : ndarray of shape (n_tasks, n_outputs, k)
+        Least squares on the support; NaN without any label.
+
+    rss_path : ndarray of shape (n_tasks, k + 1)
+        Residual sum of squares by the number of features, inf for numbers that the
+        labels do not allow.
+
+    n_selected : ndarray of shape (n_tasks,) of int
+        Number of features of each task.
+    """
+
+    support: np.ndarray
+    heads: np.ndarray
+    rss_path: np.ndarray
+    n_selected: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class SelectedHeads:
+    """Sparse heads, in the units of the data.
+
+    Attributes
+    ----------
+    coef : ndarray of shape (k,), (n_tasks, k) or (n_tasks, n_outputs, k)
+        Least squares on the support, 0 elsewhere; NaN for tasks without labels.
+
+    intercept : ndarray of shape (), (n_tasks,) or (n_tasks, n_outputs)
+        Predictions are ``Z @ coef.T + intercept``.
+
+    support : ndarray of shape (k,) or (n_tasks, k) of bool
+        Features that a task uses, in any of its outputs.
+    """
+
+    coef: np.ndarray
+    intercept: np.ndarray
+    support: np.ndarray
+
+
+def select_heads(
+    Z,
+    Y,
+    *,
+    rule="bic",
+    sample_weight=None,
+    spike=None,
+    n_folds=5,
+    random_state=None,
+):
+    r"""Least-squares heads on the features that each task needs.
+
+    Every task has a path of nested supports: backward elimination from the head of all
+    features, or forward selection where it has less than k + 2 labels. A rule says
+    where to cut it, and coefficients are those of least squares on what is left,
+    without any shrinkage.
+
+    With "bic" a task of n labels and c outputs takes the number of features s with the
+    least
+
+    .. math::
+        \mathrm{RSS}_s / \sigma^2
+        + (c \log n + \log k) \sum_{r \le s} (1 + \tau_r^2 h_r / \sigma^2)
+
+    where :math:`\sigma^2 / h_r` is the variance of the coefficient that leaves when r
+    features become r - 1, and :math:`\tau_r` its `spike`. A coefficient w of a single
+    output thus leaves where :math:`w^2 < \log(n k) (\sigma^2 / h + \tau^2)`: the
+    variance of its error, and that of coefficients that count as zero. The noise
+    :math:`\sigma^2` is that of the head of all features, one number for all s. The
+    part :math:`\log k` allows for the choice among k features, as in extended BIC.
+
+    Parameters
+    ----------
+    Z : array-like of shape (n, k)
+        Features.
+
+    Y : array-like of shape (n,), (n, n_tasks) or (n, n_tasks, n_outputs)
+        Targets, NaN where missing; a label with any output missing is missing.
+
+    rule : {"bic", "cv", "1se"}, default="bic"
+        "cv": the number of features with the smallest squared error on held-out folds;
+        "1se": the smallest number whose error is within one standard error of that.
+        Tasks with less than two labels a fold take "bic".
+
+    sample_weight : array-like of shape (n,), default=None
+        Weights of the rows.
+
+    spike : float or array-like of shape (k,), default=None
+        Standard deviation of coefficients that count as zero however many labels there
+        are, for features and targets of unit variance. Features that were learned hold
+        small parts of other factors, which no number of labels makes insignificant. Has
+        a part in "bic", and in the order in which features leave.
+
+    n_folds : int, default=5
+        Folds of "cv" and "1se", of labels drawn at random for each task.
+
+    random_state : int, RandomState instance or None, default=None
+        Draws the folds.
+
+    Returns
+    -------
+    SelectedHeads
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> Z = rng.standard_normal((200, 5))
+    >>> Y = Z[:, :2] @ [[1.0, 2.0], [0.0, -3.0]] + 4 + rng.standard_normal((200, 2))
+    >>> Y[:100, 0] = np.nan
+    >>> selected = select_heads(Z, Y)
+    >>> selected.support
+    array([[ True, False, False, False, False],
+           [ True,  True, False, False, False]])
+    >>> selected.coef.shape, selected.intercept.shape
+    ((2, 5), (2,))
+    """
+    Z, Y, weight, shape = _check_data(Z, Y, sample_weight)
+    k = Z.shape[1]
+    if rule not in _RULES:
+        raise ValueError(f"rule must be one of {_RULES}, got {rule!r}.")
+    if spike is not None:
+        spike = np.broadcast_to(np.asarray(spike, dtype=float), k)
+        if not (np.isfinite(spike) & (spike >= 0)).all():
+            raise ValueError(f"spike must be finite and not negative, got {spike}.")
+    centre, unit = _standardise(Z, weight)
+    Z = (Z - centre) / unit
+    if rule == "bic":
+        moments, scale = regression_moments(Z, Y, weight)
+        selection = select_from_moments(moments, spike=spike)
+    else:
+        check_scalar(n_folds, "n_folds", int, min_val=2)
+        selection, scale = select_by_folds(
+            Z,
+            Y,
+            weight,
+            rule=rule,
+            spike=spike,
+            n_folds=n_folds,
+            random_state=random_state,
+        )
+    heads = selection.heads * scale[:, None, None]
+    z_mean, y_mean = label_means(Z, Y, weight)
+    coef = heads / unit
+    intercept = y_mean - np.einsum("tck,tk->tc", heads, z_mean) - coef @ centre
+    return SelectedHeads(
+        coef.reshape(*shape[1:], k),
+        intercept.reshape(shape[1:]),
+        selection.support.reshape(*shape[1:2], k),
+    )
+
+
+def select_from_moments(moments, noise=None, *, spike=None):
+    """Select the features of each task by BIC, see :func:`select_heads`.
+
+    Parameters
+    ----------
+    moments : Moments
+        Of targets of unit variance, or of classes.
+
+    noise : ndarray of shape (n_tasks,), default=None
+        Variance of the noise. None: that of the head of all features.
+
+    spike : ndarray of shape (k,), default=None
+        Standard deviation of coefficients that count as zero, in the units of heads.
+
+    Returns
+    -------
+    Selection
+    """
+    return _cut(moments, noise, spike, np.full(len(moments), -1))
+
+
+def select_by_folds(
+    Z, Y, weight=None, *, rule="cv", spike=None, n_folds=5, random_state=None
+):
+    """Select the features of each task by cross-validation, see :func:`select_heads`.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n, k)
+
+    Y : ndarray of shape (n, n_tasks, n_outputs)
+        NaN where missing.
+
+    weight : ndarray of shape (n,), default=None
+
+    rule : {"cv", "1se"}, default="cv"
+
+    spike : ndarray of shape (k,), default=None
+
+    n_folds : int, default=5
+
+    random_state : int, RandomState instance or None, default=None
+
+    Returns
+    -------
+    selection : Selection
+        Heads of targets divided by their scale.
+
+    scale : ndarray of shape (n_tasks,)
+        Standard deviation of each task, 1 where constant.
+    """
+    moments, scale = regression_moments(Z, Y, weight)
+    sizes = sizes_by_folds(
+        Z, Y / scale[:, None], weight, spike, rule, n_folds, random_state
+    )
+    return _cut(moments, None, spike, sizes), scale
+
+
+def _cut(moments, noise, spike, sizes):
+    """Heads of given sizes, those of BIC where a size is -1."""
+    T, C, k = moments.gradient.shape
+    if noise is None:
+        noise = noise_variance(moments)
+    support, heads = np.zeros((T, k), dtype=bool), np.zeros((T, C, k))
+    rss, n_selected = np.zeros((T, k + 1)), np.zeros(T, dtype=int)
+    for block in task_blocks(moments):
+        part = moments.take(block)
+        path = elimination_path(part, noise[block], spike)
+        size = np.where(
+            sizes[block] < 0, _bic_size(path, part, noise[block], spike), sizes[block]
+        )
+        support[block], rss[block], n_selected[block] = (
+            path.supports(size),
+            path.rss,
+            size,
+        )
+        heads[block] = path.heads[np.arange(len(size)), size]
+    heads[moments.n_labels == 0] = np.nan
+    return Selection(support, heads, rss, n_selected)
+
+
+def _bic_size(path, moments, noise, spike):
+    """Number of features with the least BIC, of shape (n_tasks,)."""
+    excess = 0.0
+    if spike is not None:
+        excess = spike[path.order] ** 2 * path.curvature[:, 1:] / noise[:, None]
+    price = moments.n_outputs * np.log(np.maximum(moments.n_labels, 1.0))
+    price = price + np.log(moments.m)
+    change = price[:, None] * (1 + excess) - path.gain[:, 1:] / noise[:, None]
+    bic = np.zeros(path.gain.shape)
+    bic[:, 1:] = np.cumsum(change, axis=1)
+    return np.where(path.reached, bic, np.inf).argmin(1)
+
+
+def _standardise(Z, weight):
+    """Mean and standard deviation of each feature, inf where constant."""
+    centre = np.average(Z, axis=0, weights=weight)
+    unit = np.sqrt(np.average((Z - centre) ** 2, axis=0, weights=weight))
+    return centre, np.where(unit > NOISE_FLOOR * np.abs(Z).max(0), unit, np.inf)
+
+
+def _check_data(Z, Y, sample_weight):
+    """Arrays of the data without rows of weight zero, and the shape of Y as given."""
+    Z = check_array(Z, dtype=np.float64, input_name="Z")
+    Y = check_array(
+        Y,
+        dtype=np.float64,
+        input_name="Y",
+        allow_nd=True,
+        ensure_2d=False,
+        ensure_all_finite="allow-nan",
+    )
+    if Y.ndim > 3:
+        raise ValueError(f"Y must have one to three dimensions, got {Y.ndim}.")
+    check_consistent_length(Z, Y)
+    shape = Y.shape
+    Y = Y.reshape(len(Y), *(shape[1:2] or (1,)), *(shape[2:] or (1,)))
+    Y = np.where(np.isnan(Y).any(2, keepdims=True), np.nan, Y)
+    if sample_weight is None:
+        return Z, Y, None, shape
+    weight = _check_sample_weight(sample_weight, Z, ensure_non_negative=True)
+    rows = weight > 0
+    if not rows.any():
+        raise ValueError("sample_weight must have a weight above 0.")
+    return Z[rows], Y[rows], weight[rows], shape
