@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -15,6 +16,12 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sparsedis._factors import (
+    factors_of_batches,
+    factors_of_table,
+    rotated,
+    warn_of_count,
+)
 from sparsedis._heads import fit_heads
 from sparsedis._module import (
     ModuleMixin,
@@ -25,7 +32,9 @@ from sparsedis._module import (
 from sparsedis._parameters import RepresentationParameters
 from sparsedis._persistence import Saved
 from sparsedis._scores import head_scores, task_numbers
+from sparsedis._table_moments import select_supports
 from sparsedis._training import train
+from sparsedis.encoders import RotatedRepresentation
 from sparsedis.identifiability import check_identifiability
 from sparsedis.tasks._forms import check_weights, read_targets, read_task_ids
 from sparsedis.tasks._rows import LazyRows, blocks_of, is_lazy
@@ -34,6 +43,13 @@ from sparsedis.tasks._table import TableSource, TaskTable
 
 # Last steps of a stream whose rows stand for its training set.
 _REMEMBERED_STEPS = 50
+
+# Decay of the weights per step and unit of the learning rate, where a table could be
+# learned by heart.
+_WEIGHT_DECAY = 3.0
+
+# Rows to hold out from which early stopping is worth them.
+_HELD_OUT = 5
 
 # What belongs to the tasks of a fit, and not to the representation.
 HEADS = ("coef_", "intercept_", "alpha_", "support_", "tasks_", "classes_")
@@ -51,11 +67,17 @@ class BaseRepresentation(
 
     _saved = Saved(
         modules=("module_",),
-        arrays=("coef_", "intercept_", "alpha_", "support_", "feature_usage_"),
-        plain=("n_features_in_", "n_iter_", "learned_alpha_", "_layout"),
+        arrays=(
+            *("coef_", "intercept_", "alpha_", "support_", "feature_usage_"),
+            *("stability_", "spike_"),
+        ),
+        plain=(
+            *("n_features_in_", "n_components_", "n_iter_", "learned_alpha_"),
+            *("_layout", "_n_trained"),
+        ),
         names=("feature_names_in_", "tasks_", "_classes"),
         tables=("history_",),
-        shaping=("n_components", "normalization"),
+        shaping=("n_components", "rotation", "normalization"),
     )
 
     @unchanged_unless_trained
@@ -105,17 +127,20 @@ channels), torch Dataset or array on disk
         self._check_parameters(len(targets.names))
         random_state = check_random_state(self.random_state)
         table, scale = self._table(X, targets, weight)
-        trained, valid = table.divided(scale), None
-        if self.early_stopping:
-            trained, valid = self._hold_out(trained, random_state)
-        source = TableSource(
-            trained,
-            n_samples=self.batch_size,
-            n_tasks=self.task_batch_size,
-            random_state=random_state,
-            min_labels=1 if self.inner_fraction is None else 2,
-        )
-        self._train(source, X, y, table.blocks, random_state, valid=valid)
+        scaled = table.divided(scale)
+        width = self._width(self.input_shape_, _n_outputs(table))
+        how = {"X": X, "y": y, "random_state": random_state}
+        if self.rotation is None and self.n_components == "auto":
+            width = self._count(scaled, width, how)
+        self._train_table(scaled, width, self._problem(), **how)
+        if self.rotation is not None:
+            Z = self._encode(table.blocks(), np.float64).astype(np.float64)
+            self._rotate(
+                factors_of_table(
+                    Z, table, n_components=self.n_components, rng=_generator(how)
+                )
+            )
+        self.n_components_ = self.module_.n_components
         self._fit_heads(table, scale, targets)
         self._warn_if_unused()
         return self
@@ -152,13 +177,38 @@ channels), torch Dataset or array on disk
         first = stream.first.rows
         self._validate_X(first, reset=not self._goes_on())
         random_state = check_random_state(self.random_state)
+        if self.n_components == "auto" and self.rotation is None:
+            raise ValueError(
+                "n_components must be a number in fit_stream when rotation=None, got "
+                "'auto': features are counted with their rotation."
+            )
         steps = self._train(
-            stream, first, None, lambda: stream.remembered, random_state
+            stream,
+            first,
+            None,
+            lambda: (batch.rows for batch in stream.remembered),
+            random_state,
+            self._problem(),
+            self._width(self.input_shape_),
+            weight_decay=0.0,
         )
         if not steps:
             raise ValueError("encoder has nothing to train: fit_stream needs weights.")
+        if self.rotation is not None:
+            self._rotate(
+                factors_of_batches(
+                    self.module_,
+                    stream.remembered,
+                    self._likelihood == "categorical",
+                    n_components=self.n_components,
+                    rng=_generator({"random_state": random_state}),
+                    device=self._device(),
+                )
+            )
+        self.n_components_ = self.module_.n_components
         last = steps[-_REMEMBERED_STEPS:]
-        self.feature_usage_ = np.mean([step["usage"] for step in last], axis=0)
+        if self.rotation is None:
+            self.feature_usage_ = np.mean([step["usage"] for step in last], axis=0)
         self._warn_if_unused()
         return self
 
@@ -346,11 +396,18 @@ channels), torch Dataset or array on disk
         return self.warm_start and "module_" in self.__dict__
 
     def _new_modules(self, fitted):
-        return {"module_": self._new_module(fitted["input_shape_"])}
+        width, k = fitted["_n_trained"], fitted["n_components_"]
+        module = self._new_module(fitted["input_shape_"], width)
+        if self.rotation is not None:
+            module = RotatedRepresentation(
+                module, torch.zeros(k, width), torch.zeros(width)
+            )
+        return {"module_": module}
 
     def _forget(self):
         """Drop what an earlier fit, of either kind, has left."""
-        for name in (*HEADS, "learned_alpha_", "_classes", "_layout"):
+        fitted = ("learned_alpha_", "stability_", "spike_", "_classes", "_layout")
+        for name in (*HEADS, *fitted):
             self.__dict__.pop(name, None)
 
     def _table(self, X, targets, weight):
@@ -395,13 +452,24 @@ channels), torch Dataset or array on disk
                 UserWarning,
                 stacklevel=3,
             )
-        alpha = np.asarray(getattr(self, "learned_alpha_", self.alpha), dtype=float)
+        alpha = np.asarray(getattr(self, "learned_alpha_", self._alpha), dtype=float)
+        Z = self._encode(table.blocks(), table.X.dtype).astype(np.float64)
+        scaled, support = table.divided(scale), None
+        if self.rotation is not None:
+            support = select_supports(
+                Z,
+                scaled,
+                rule=self.selection,
+                spike=self.spike_,
+                random_state=0,
+            )
         heads = fit_heads(
-            self._encode(table.blocks(), table.X.dtype).astype(np.float64),
-            table.divided(scale),
+            Z,
+            scaled,
             np.broadcast_to(alpha, len(counts)).copy(),
             self._problem(),
             refit=self.refit,
+            support=support,
         )
         coef = heads.coef * scale[:, None, None]
         intercept = heads.intercept * scale[:, None]
@@ -414,28 +482,96 @@ channels), torch Dataset or array on disk
         self.tasks_ = targets.names
         self._layout = targets.layout
 
-    def _train(self, source, X, y, rows, random_state, valid=None):
+    def _train_table(self, table, width, problem, *, X, y, random_state):
+        """Train on a table, rows being held out where that pays."""
+        trained, valid = table, None
+        early = self.early_stopping
+        if early == "auto":
+            n_held_out = self.validation_fraction * table.n_rows
+            early = self.rotation is not None and n_held_out >= _HELD_OUT
+        if early:
+            trained, valid = self._hold_out(table, random_state)
+        source = TableSource(
+            trained,
+            n_samples=self.batch_size,
+            n_tasks=self.task_batch_size,
+            random_state=random_state,
+            min_labels=1 if self.inner_fraction is None else 2,
+        )
+        decay = 0.0 if self.rotation is None else _WEIGHT_DECAY
+        self._train(
+            source,
+            X,
+            y,
+            table.blocks,
+            random_state,
+            problem,
+            width,
+            valid=valid,
+            weight_decay=decay,
+        )
+
+    def _count(self, table, width, how):
+        """Number of factors, by a training with Ridge heads."""
+        problem = replace(
+            self._problem(),
+            penalty="l2",
+            penalty_at="inner",
+            alpha_mode="relative",
+        )
+        self._train_table(table, width, problem, **how)
+        Z = self._encode(table.blocks(), np.float64).astype(np.float64)
+        found = factors_of_table(Z, table, n_components="auto", rng=_generator(how))
+        return max(1, found.count.n_factors)
+
+    def _rotate(self, factors):
+        """Put the rotation behind the module, and note how it was found."""
+        warn_of_count(factors, self.n_components, self.module_.n_components)
+        self.module_ = rotated(self.module_, factors)
+        self.count_, self.rotation_ = factors.count, factors.rotation
+        self.stability_, self.spike_ = factors.stability, factors.rotation.spike
+        used = np.abs(factors.rotation.heads) > 3 * self.spike_
+        self.feature_usage_ = used.reshape(-1, used.shape[-1]).mean(0)
+
+    def _train(
+        self,
+        source,
+        X,
+        y,
+        rows,
+        random_state,
+        problem,
+        width,
+        *,
+        valid=None,
+        weight_decay,
+    ):
         """Train the encoder, and give it the statistics of some rows."""
+        if self.weight_decay != "auto":
+            weight_decay = self.weight_decay
+        self._n_trained = width
         return train(
             self,
             source,
-            self._make_module,
-            self._problem(),
+            lambda: self._make_module(width),
+            problem,
             random_state,
             device=self._device(),
             valid=valid,
             rows=rows,
             data={"X": X, "y": y},
+            weight_decay=weight_decay,
         )
 
     def _set_statistics(self, rows):
         device = self._device()
         self.module_.set_statistics(to_device(block, device) for block in rows)
 
-    def _make_module(self):
+    def _make_module(self, width):
         if self._goes_on():
-            return copy.deepcopy(self.module_)
-        return self._new_module(self.input_shape_)
+            module = copy.deepcopy(self.module_)
+            return getattr(module, "representation", module)
+        return self._new_module(self.input_shape_, width)
 
     @torch.no_grad()
     def _encode(self, blocks, dtype):
@@ -447,9 +583,18 @@ channels), torch Dataset or array on disk
         unused = np.flatnonzero(self.feature_usage_ == 0)
         # Where nothing was trained, nothing went wrong.
         if len(unused) and self.n_iter_:
-            alpha = np.mean(getattr(self, "learned_alpha_", self.alpha))
+            if self.rotation is not None:
+                warnings.warn(
+                    f"No head uses features {unused.tolist()} of {self.n_components_}: "
+                    "ask for fewer n_components, or leave their number to be counted "
+                    "with n_components='auto'.",
+                    UserWarning,
+                    stacklevel=3,
+                )
+                return
+            alpha = np.mean(getattr(self, "learned_alpha_", self._alpha))
             warnings.warn(
-                f"No head uses features {unused.tolist()} of {self.n_components}: "
+                f"No head uses features {unused.tolist()} of {self.n_components_}: "
                 f"lower alpha (now {alpha:g}) or lr (now {self.lr:g}), raise "
                 f"alpha_warmup (now {self.alpha_warmup:g}) or max_iter (now "
                 f"{self.max_iter}), or ask for fewer n_components.",
@@ -473,4 +618,16 @@ channels), torch Dataset or array on disk
 
     @property
     def _n_features_out(self):
-        return self.n_components
+        return self.n_components_
+
+
+def _n_outputs(table):
+    """Outputs of all the tasks of a table, at most so many directions serve them."""
+    if table.n_classes is not None:
+        return int(np.maximum(table.n_classes - 1, 1).sum())
+    labels = table.labels
+    return labels.n_tasks * (1 if labels.is_scalar else labels.of(0)[1].shape[1])
+
+
+def _generator(how):
+    return np.random.default_rng(how["random_state"].randint(2**31))

@@ -45,7 +45,7 @@ class Heads:
 
 
 @torch.no_grad()
-def fit_heads(Z, table, alpha, problem, *, refit):
+def fit_heads(Z, table, alpha, problem, *, refit, support=None):
     """Fit the head of every task on all of its labels.
 
     Parameters
@@ -62,6 +62,10 @@ def fit_heads(Z, table, alpha, problem, *, refit):
 
     refit : {"relaxed", "lasso"}
         Whether to fit again, without the penalty, on the features that it selects.
+
+    support : ndarray of shape (n_tasks, k) of bool, default=None
+        Features that each task uses, where they are chosen already. None: the penalty
+        chooses them.
 
     Returns
     -------
@@ -88,6 +92,14 @@ def fit_heads(Z, table, alpha, problem, *, refit):
     relaxed &= problem.penalty_at == "inner"
     for tasks, features, y, options in _chunks(Z, table):
         n_classes = 2 if table.n_classes is None else int(table.n_classes[tasks[0]])
+        relax = _relax_squared if table.n_classes is None else _relax_logistic
+        if support is not None:
+            chosen = torch.from_numpy(support[tasks])
+            W, intercept = relax(features, y, chosen, problem, n_classes, **options)
+            coef, intercept = _pad(W.mT.numpy(), intercept.numpy(), n_outputs)
+            heads.coef[tasks], heads.intercept[tasks] = coef, intercept
+            heads.alpha[tasks], heads.support[tasks] = 0.0, support[tasks]
+            continue
         part = problem.solve(
             features,
             y,
@@ -97,8 +109,7 @@ def fit_heads(Z, table, alpha, problem, *, refit):
         )
         W, intercept = part.W, part.intercept
         if relaxed:
-            fit = _relax_logistic if table.n_classes is not None else _relax_squared
-            W, intercept = fit(
+            W, intercept = relax(
                 features, y, part.info.support, problem, n_classes, **options
             )
         coef, intercept = _pad(W.mT.numpy(), intercept.numpy(), n_outputs)

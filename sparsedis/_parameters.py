@@ -8,7 +8,18 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from sparsedis._inner import InnerProblem
-from sparsedis.encoders import Representation, build_encoder, input_shape_of
+from sparsedis.encoders import (
+    Representation,
+    build_encoder,
+    input_shape_of,
+    n_features_of,
+)
+
+# Features to train where their number is found afterwards.
+_WIDE = 32
+
+# Penalties where none is asked for, as fractions of their scale.
+_RIDGE_ALPHA, _LASSO_ALPHA, _OUTER_ALPHA = 0.01, 0.4, 0.05
 
 
 class RepresentationParameters(BaseEstimator):
@@ -18,9 +29,18 @@ class RepresentationParameters(BaseEstimator):
     """
 
     _parameter_constraints = {  # noqa: RUF012 - scikit-learn's protocol
-        "n_components": [Interval(Integral, 1, None, closed="left")],
-        "alpha": [Interval(Real, 0, None, closed="left"), "array-like"],
-        "penalty": [StrOptions({"l1", "elasticnet", "l2"})],
+        "n_components": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
+        "rotation": [StrOptions({"sparsest"}), None],
+        "selection": [StrOptions({"bic", "cv", "1se"})],
+        "alpha": [
+            Interval(Real, 0, None, closed="left"),
+            "array-like",
+            StrOptions({"auto"}),
+        ],
+        "penalty": [StrOptions({"auto", "l1", "elasticnet", "l2"})],
         "alpha_mode": [StrOptions({"relative", "absolute"})],
         "alpha_warmup": [Interval(Real, 0, 1, closed="both")],
         "learn_alpha": ["boolean"],
@@ -42,8 +62,12 @@ class RepresentationParameters(BaseEstimator):
         "lr": [Interval(Real, 0, None, closed="neither")],
         "lr_schedule": [StrOptions({"cosine", "constant"})],
         "optimizer": [callable],
+        "weight_decay": [
+            Interval(Real, 0, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
         "precision": [StrOptions({"float32", "bfloat16"})],
-        "early_stopping": ["boolean"],
+        "early_stopping": ["boolean", StrOptions({"auto"})],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "warm_start": ["boolean"],
@@ -55,10 +79,12 @@ class RepresentationParameters(BaseEstimator):
 
     def __init__(
         self,
-        n_components=6,
+        n_components="auto",
         *,
-        alpha=0.4,
-        penalty="l1",
+        rotation="sparsest",
+        selection="bic",
+        alpha="auto",
+        penalty="auto",
         alpha_mode="relative",
         alpha_warmup=0.4,
         learn_alpha=False,
@@ -75,9 +101,10 @@ class RepresentationParameters(BaseEstimator):
         task_batch_size=100,
         lr=4e-3,
         lr_schedule="cosine",
-        optimizer=torch.optim.Adam,
+        optimizer=torch.optim.AdamW,
+        weight_decay="auto",
         precision="float32",
-        early_stopping=False,
+        early_stopping="auto",
         validation_fraction=0.1,
         n_iter_no_change=5,
         warm_start=False,
@@ -87,6 +114,8 @@ class RepresentationParameters(BaseEstimator):
         verbose=0,
     ):
         self.n_components = n_components
+        self.rotation = rotation
+        self.selection = selection
         self.alpha = alpha
         self.penalty = penalty
         self.alpha_mode = alpha_mode
@@ -106,6 +135,7 @@ class RepresentationParameters(BaseEstimator):
         self.lr = lr
         self.lr_schedule = lr_schedule
         self.optimizer = optimizer
+        self.weight_decay = weight_decay
         self.precision = precision
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
@@ -116,8 +146,55 @@ class RepresentationParameters(BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
+    @property
+    def _penalty(self):
+        """The penalty in training: Ridge trains best where a rotation separates."""
+        if self.penalty != "auto":
+            return self.penalty
+        lasso = self.rotation is None or self.penalty_at == "outer"
+        return "l1" if lasso else "l2"
+
+    @property
+    def _alpha(self):
+        if not isinstance(self.alpha, str):
+            return self.alpha
+        if self._penalty == "l2":
+            return _RIDGE_ALPHA
+        return _OUTER_ALPHA if self.penalty_at == "outer" else _LASSO_ALPHA
+
+    @property
+    def _module_alone(self):
+        """Whether the number of features is that of the encoder, whatever is asked."""
+        return isinstance(self.encoder, torch.nn.Module) or self.encoder == "identity"
+
+    def _width(self, input_shape, n_outputs=None):
+        """Number of features to train.
+
+        Parameters
+        ----------
+        input_shape : tuple of int
+            Shape of one input.
+
+        n_outputs : int, default=None
+            Outputs of all the tasks together: as many features, at most, serve them.
+
+        Returns
+        -------
+        int
+        """
+        if self.n_components != "auto":
+            return self.n_components
+        if self._module_alone:
+            shape = input_shape_of(np.empty((0, *input_shape)))
+            return n_features_of(build_encoder(self.encoder, shape), shape)
+        return _WIDE if n_outputs is None else min(_WIDE, n_outputs)
+
     def _check_parameters(self, n_tasks):
-        alpha = np.asarray(self.alpha, dtype=float)
+        if self.alpha_mode == "absolute" and isinstance(self.alpha, str):
+            raise ValueError(
+                "alpha must be a number when alpha_mode='absolute', got 'auto'."
+            )
+        alpha = np.asarray(self._alpha, dtype=float)
         if alpha.ndim and n_tasks is None:
             raise ValueError(
                 "alpha must be a number in fit_stream, whose tasks are fresh at every "
@@ -137,7 +214,7 @@ class RepresentationParameters(BaseEstimator):
             )
         if low < 0 or not np.isfinite(high):
             raise ValueError(f"alpha must be finite and not negative, got {low!s}.")
-        if self.penalty_at == "outer" and self.penalty != "l1":
+        if self.penalty_at == "outer" and self._penalty != "l1":
             raise ValueError(
                 "penalty_at='outer' goes with penalty='l1', got penalty="
                 f"{self.penalty!r}."
@@ -157,7 +234,7 @@ class RepresentationParameters(BaseEstimator):
     def _problem(self):
         return InnerProblem(
             likelihood=self._likelihood,
-            penalty=self.penalty,
+            penalty=self._penalty,
             penalty_at=self.penalty_at,
             alpha_mode=self.alpha_mode,
             l2=self.l2,
@@ -165,10 +242,10 @@ class RepresentationParameters(BaseEstimator):
             solver=self.solver,
         )
 
-    def _new_module(self, input_shape):
+    def _new_module(self, input_shape, width):
         input_shape = input_shape_of(np.empty((0, *input_shape)))
-        encoder = build_encoder(self.encoder, input_shape, self.n_components)
-        module = Representation(encoder, self.n_components, self.normalization)
+        encoder = build_encoder(self.encoder, input_shape, width)
+        module = Representation(encoder, width, self.normalization)
         if len(input_shape) == 3:
             # Twice as fast on a CPU, and free: images are stored that way.
             module = module.to(memory_format=torch.channels_last)

@@ -13,7 +13,17 @@ from sparsedis._progress import STEPS_PER_EPOCH, Progress
 
 
 def train(
-    estimator, source, make_module, problem, random_state, *, device, valid, rows, data
+    estimator,
+    source,
+    make_module,
+    problem,
+    random_state,
+    *,
+    device,
+    valid,
+    rows,
+    data,
+    weight_decay,
 ):
     """Train the representation of an estimator; sets what it learns on the way.
 
@@ -43,6 +53,9 @@ def train(
     data : dict
         X and y, for callbacks.
 
+    weight_decay : float
+        Of the optimiser; 0 leaves the optimiser's own.
+
     Returns
     -------
     list of dict
@@ -57,7 +70,16 @@ def train(
         torch.manual_seed(seed)
         module = make_module()
         if any(p.requires_grad for p in module.parameters()):
-            net = _make_net(estimator, module, problem, device, context, random_state)
+            net = _make_net(
+                estimator,
+                module,
+                problem,
+                device,
+                context,
+                random_state,
+                stops_early=valid is not None,
+                weight_decay=weight_decay,
+            )
             try:
                 net.fit_source(source, valid)
             except NonFiniteError:
@@ -96,9 +118,19 @@ def _record(estimator, epochs, valid):
     return steps
 
 
-def _make_net(estimator, module, problem, device, context, random_state):
+def _make_net(
+    estimator,
+    module,
+    problem,
+    device,
+    context,
+    random_state,
+    *,
+    stops_early,
+    weight_decay,
+):
     callbacks = [("progress", Progress(estimator, context))]
-    if estimator.early_stopping:
+    if stops_early:
         stopping = EarlyStopping(
             patience=estimator.n_iter_no_change, load_best=True, sink=noop
         )
@@ -106,7 +138,7 @@ def _make_net(estimator, module, problem, device, context, random_state):
     callbacks += estimator.callbacks or []
     net = BilevelNet(
         module,
-        criterion=BilevelLoss(problem, estimator.alpha, estimator.learn_alpha),
+        criterion=BilevelLoss(problem, estimator._alpha, estimator.learn_alpha),
         max_iter=estimator.max_iter,
         # A penalty that is learned moves by itself.
         alpha_warmup=0.0 if estimator.learn_alpha else estimator.alpha_warmup,
@@ -118,6 +150,7 @@ def _make_net(estimator, module, problem, device, context, random_state):
         device=device,
         callbacks=callbacks,
         verbose=estimator.verbose,
+        **({"optimizer__weight_decay": weight_decay} if weight_decay else {}),
     )
     if estimator.lr_schedule == "cosine":
         # A function of the step alone, so that it resumes with the steps.

@@ -13,6 +13,7 @@ from ._build import n_features_of as n_features_of
 from ._few_shot import Conv4, ResNet12
 from ._plain import MLP, ConvEncoder
 from ._representation import Representation as Representation
+from ._representation import RotatedRepresentation as RotatedRepresentation
 from ._representation import input_shape_of as input_shape_of
 from ._representation import prepare_rows as prepare_rows
 

@@ -77,6 +77,46 @@ class Representation(nn.Module):
             self.normalization.running_var.copy_(raw.var(0, correction=0))
 
 
+class RotatedRepresentation(nn.Module):
+    """A representation followed by the linear map from its features to the factors.
+
+    Parameters
+    ----------
+    representation : Representation
+        As it was trained.
+
+    components : tensor of shape (n_components, n_features)
+        The map, for the features of `representation`.
+
+    mean : tensor of shape (n_features,)
+        What is taken from the features before.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sparsedis.encoders import Representation, RotatedRepresentation
+    >>> wide = Representation(torch.nn.Identity(), 2, None)
+    >>> module = RotatedRepresentation(wide, torch.tensor([[1.0, 2.0]]), torch.ones(2))
+    >>> module(torch.tensor([[1.0, 1.0], [2.0, 3.0]])).tolist()
+    [[0.0], [5.0]]
+    """
+
+    def __init__(self, representation, components, mean):
+        super().__init__()
+        self.representation = representation
+        self.register_buffer("components", components)
+        self.register_buffer("mean", mean)
+
+    @property
+    def n_components(self):
+        """Number of factors."""
+        return len(self.components)
+
+    def forward(self, rows):
+        """Factors of rows of shape (n, ...), as (n, n_components)."""
+        return (self.representation(rows) - self.mean) @ self.components.T
+
+
 def prepare_rows(rows):
     """Turn stored inputs into what a module receives.
 

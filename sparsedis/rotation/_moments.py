@@ -110,62 +110,174 @@ class Moments:
         return np.maximum(estimate, np.maximum(floor, 1e-300))
 
 
+def concatenate(parts, m):
+    """Put the tasks of several moments together.
+
+    Parameters
+    ----------
+    parts : list of Moments
+        In the same coordinates.
+
+    m : int
+        Number of coordinates, for an empty list.
+
+    Returns
+    -------
+    Moments
+    """
+    if not parts:
+        none = np.zeros(0)
+        return Moments(
+            np.zeros((0, m, m)), np.zeros((0, 1, m)), none, none, none.astype(int)
+        )
+    if len(parts) == 1:
+        return parts[0]
+    width = max(part.gradient.shape[1] for part in parts)
+    gradients = [
+        np.pad(part.gradient, ((0, 0), (0, width - part.gradient.shape[1]), (0, 0)))
+        for part in parts
+    ]
+    hessians = [
+        np.broadcast_to(part.hessian, (len(part), part.m, part.m)) for part in parts
+    ]
+    noise = None
+    if parts[0].noise is not None:
+        noise = np.concatenate([part.noise for part in parts])
+    return Moments(
+        np.concatenate(hessians),
+        np.concatenate(gradients),
+        *(
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("square", "n_labels", "n_outputs")
+        ),
+        noise,
+    )
+
+
 def regression_moments(Z, Y, weight=None):
     """Moments of centred squared errors.
 
     Parameters
     ----------
-    Z : ndarray of shape (n, m)
+    Z : ndarray of shape (n, m) or (n_tasks, n, m)
+        Features of the rows, shared by the tasks or one set per task.
 
     Y : ndarray of shape (n, n_tasks, n_outputs)
         NaN where missing.
 
-    weight : ndarray of shape (n,), default=None
-        Weights of the rows.
+    weight : ndarray of shape (n,) or (n, n_tasks), default=None
+        Weights of the rows, or of the labels; 2 counts as a repetition.
 
     Returns
     -------
     moments : Moments
         Of targets divided by their scale.
 
-    scale : ndarray of shape (n_tasks,)
-        Standard deviation of each task, 1 where constant.
+    units : Units
+        What leads back to the targets.
     """
     present = ~np.isnan(Y[..., 0])
     share = present.astype(float)
     if weight is not None:
-        share = share * weight[:, None]
-    total = share.sum(0)
-    # Kish's effective number, so that the unit of the weights does not matter.
-    n_labels = total**2 / np.maximum((share**2).sum(0), 1e-300)
-    unit = n_labels / np.maximum(total, 1e-300)
-    share = share * unit
+        share *= weight[:, None] if weight.ndim == 1 else weight
+    n_labels = share.sum(0)
     count = np.maximum(n_labels, 1e-300)
     Y = np.where(present[..., None], Y, 0.0)
     largest = np.abs(Y).max((0, 2), initial=0.0)
-    Y = Y / np.where(largest > 0, largest, 1.0)[:, None]
+    largest = np.where(largest > 0, largest, 1.0)
+    Y = Y / largest[:, None]
     mean = np.einsum("nt,ntc->tc", share, Y) / count[:, None]
     Y = np.where(present[..., None], Y - mean, 0.0)
-    square = np.einsum("nt,ntc->t", share, Y**2)
     n_outputs = Y.shape[2]
-    sd = np.sqrt(square / count / n_outputs)
+    sd = np.sqrt(np.einsum("nt,ntc->t", share, Y**2) / count / n_outputs)
     # What centring leaves of constant targets is rounding.
-    sd = np.where(sd > 1e-13, sd, 1.0)
-    Y = Y / sd[:, None]
-    scale = np.where(largest > 0, largest, 1.0) * sd
-    square = np.where(n_labels > 0, square / sd**2, 0.0)
-    sums = share.T @ Z
-    gradient = np.einsum("nt,ntc,nm->tcm", share, Y, Z, optimize=True)
-    if present.all() and (weight is None or (weight == weight[0]).all()):
-        centred = Z - Z.mean(0)
-        hessian = (centred.T @ centred)[None]
-    else:
-        hessian = weighted_gram(Z, share)
-        hessian -= sums[:, :, None] * (sums / count[:, None])[:, None, :]
-    moments = Moments(
-        hessian, gradient, square, n_labels, np.full(Y.shape[1], n_outputs)
+    constant = sd <= 1e-13
+    Y = np.where(constant[:, None], 0.0, Y / np.where(constant, 1.0, sd)[:, None])
+    weighted = share[:, :, None] * Y
+    own = Z.ndim == 3
+    gradient = np.einsum(
+        "tnm,ntc->tcm" if own else "nm,ntc->tcm", Z, weighted, optimize=True
     )
-    return moments, scale
+    hessian, Z_mean = centred_gram(Z, share)
+    scale = largest * np.where(constant, 1.0, sd)
+    moments = Moments(
+        hessian,
+        gradient,
+        np.einsum("ntc,ntc->t", weighted, Y),
+        n_labels,
+        np.full(Y.shape[1], n_outputs),
+    )
+    return moments, Units(scale, mean * largest[:, None], Z_mean)
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """What was taken from targets and features.
+
+    Attributes
+    ----------
+    scale : ndarray of shape (n_tasks,)
+        Standard deviation of each task, 1 where constant.
+
+    y_mean : ndarray of shape (n_tasks, n_outputs)
+
+    Z_mean : ndarray of shape (n_tasks, m)
+        Mean features of the labelled rows of each task.
+    """
+
+    scale: np.ndarray
+    y_mean: np.ndarray
+    Z_mean: np.ndarray
+
+    def restore(self, heads):
+        """Coefficients and intercepts, for the targets as they came.
+
+        Parameters
+        ----------
+        heads : ndarray of shape (n_tasks, n_outputs, m)
+
+        Returns
+        -------
+        coef : ndarray of shape (n_tasks, n_outputs, m)
+
+        intercept : ndarray of shape (n_tasks, n_outputs)
+        """
+        coef = heads * self.scale[:, None, None]
+        return coef, self.y_mean - np.einsum("tcm,tm->tc", coef, self.Z_mean)
+
+
+def centred_gram(Z, share):
+    """Gram matrices of the centred features of each task.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n, m) or (n_tasks, n, m)
+
+    share : ndarray of shape (n, n_tasks)
+
+    Returns
+    -------
+    gram : ndarray of shape (n_tasks, m, m), or (1, m, m) where all are the same
+
+    mean : ndarray of shape (n_tasks, m)
+    """
+    count = np.maximum(share.sum(0), 1e-300)
+    if Z.ndim == 3:
+        mean = np.einsum("tnm,nt->tm", Z, share) / count[:, None]
+        centred = Z - mean[:, None, :]
+        weighted = centred * share.T[:, :, None]
+        return np.swapaxes(weighted, 1, 2) @ centred, mean
+    if (share == share[:, :1]).all():
+        mean = share[:, 0] @ Z / count[0]
+        centred = Z - mean
+        gram = (centred.T * share[:, 0]) @ centred
+        return gram[None], np.broadcast_to(mean, (share.shape[1], len(mean)))
+    centre = Z.mean(0)
+    Z = Z - centre
+    mean = share.T @ Z / count[:, None]
+    gram = weighted_gram(Z, share)
+    gram -= count[:, None, None] * mean[:, :, None] * mean[:, None, :]
+    return gram, mean + centre
 
 
 def weighted_gram(Z, share):

@@ -17,15 +17,15 @@ class StreamTasks:
         Of :class:`TaskBatch`, or of pairs ``(X, Y)`` of arrays.
 
     remember : int
-        Number of last batches whose rows are kept.
+        Number of last batches that are kept.
 
     Attributes
     ----------
     first : TaskBatch
         The first batch.
 
-    remembered : deque of ndarray
-        Rows of the last batches.
+    remembered : deque of TaskBatch
+        The last batches.
 
     Raises
     ------
@@ -64,7 +64,7 @@ class StreamTasks:
                     "source must yield inputs of one shape; it went from "
                     f"{self.first.rows.shape[1:]} to {batch.rows.shape[1:]}."
                 )
-            self.remembered.append(batch.rows)
+            self.remembered.append(batch)
             yield batch
 
 

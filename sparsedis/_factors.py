@@ -1,0 +1,172 @@
+"""Factors in the features of a trained representation."""
+
+import warnings
+
+import numpy as np
+import torch
+
+from sparsedis._module import to_device
+from sparsedis._table_moments import chunks, moments_of
+from sparsedis.encoders import RotatedRepresentation
+from sparsedis.rotation._moments import concatenate
+from sparsedis.rotation._stages import MAX_TASKS, Whitening, find_factors
+
+# Features whose agreement over halves of the tasks is less are no factors.
+TRUSTED = 0.95
+
+
+def factors_of_table(Z, table, *, n_components, rng):
+    """Find the factors by the tasks of a table.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n_rows, m)
+        Features of the rows of the table.
+
+    table : TaskTable
+
+    n_components : int or "auto"
+
+    rng : Generator
+
+    Returns
+    -------
+    Factors
+    """
+    whitening = Whitening(Z)
+    white = whitening(Z)
+    counts = table.labels.counts()
+    useful = counts >= 2
+    if table.n_classes is not None:
+        useful &= table.n_classes >= 2
+    tasks = np.flatnonzero(useful)
+    if len(tasks) > MAX_TASKS:
+        tasks = np.sort(tasks[np.argsort(-counts[tasks], kind="stable")[:MAX_TASKS]])
+    parts = [
+        moments_of(
+            white[rows],
+            Y,
+            None if table.n_classes is None else table.n_classes[part],
+            weight,
+        )
+        for part, rows, Y, weight in chunks(table, tasks)
+    ]
+    return find_factors(
+        concatenate(parts, whitening.rank), whitening, n_components=n_components, rng=rng
+    )
+
+
+@torch.no_grad()
+def factors_of_batches(module, batches, categorical, *, n_components, rng, device):
+    """Find the factors by the tasks of the last steps of a stream.
+
+    Parameters
+    ----------
+    module : Representation
+
+    batches : iterable of TaskBatch
+
+    categorical : bool
+        Whether labels are classes.
+
+    n_components : int or "auto"
+
+    rng : Generator
+
+    device : torch.device
+
+    Returns
+    -------
+    Factors
+    """
+    batches = list(batches)
+    n_tasks = sum(batch.n_tasks for batch in batches)
+    while len(batches) > 1 and n_tasks - batches[0].n_tasks >= MAX_TASKS:
+        n_tasks -= batches.pop(0).n_tasks
+    features = [
+        module(to_device(batch.rows, device)).double().cpu().numpy()
+        for batch in batches
+    ]
+    whitening = Whitening(np.concatenate(features))
+    parts = []
+    for batch, Z in zip(batches, features, strict=True):
+        white = whitening(Z)
+        for tasks, part in _of_shared_rows(batch):
+            at = slice(None) if part is None else part
+            Y = batch.y[tasks]
+            Y = np.where(batch.mask[tasks], Y, np.nan) if batch.mask is not None else Y
+            Y = Y if Y.ndim == 3 else Y[..., None]
+            weight = None if batch.weight is None else batch.weight[tasks].T
+            n_classes = None
+            if categorical:
+                n_classes = batch.n_classes
+                if n_classes is None:
+                    n_classes = np.full(batch.n_tasks, max(2, int(batch.y.max()) + 1))
+                n_classes = n_classes[tasks]
+            parts.append(moments_of(white[at], np.swapaxes(Y, 0, 1), n_classes, weight))
+    return find_factors(
+        concatenate(parts, whitening.rank), whitening, n_components=n_components, rng=rng
+    )
+
+
+def _of_shared_rows(batch):
+    """Tasks of a batch with the positions of the rows that they share."""
+    if batch.index is None or batch.index.ndim == 1:
+        yield np.arange(batch.n_tasks), batch.index
+        return
+    for t in range(batch.n_tasks):
+        yield np.array([t]), batch.index[t]
+
+
+def rotated(module, factors):
+    """Put the rotation behind a module.
+
+    Parameters
+    ----------
+    module : Representation
+
+    factors : Factors
+
+    Returns
+    -------
+    RotatedRepresentation
+    """
+    device = next(
+        (t.device for t in (*module.parameters(), *module.buffers())), torch.device("cpu")
+    )
+    components, mean = (
+        torch.tensor(array, dtype=torch.float32, device=device)
+        for array in (factors.components, factors.mean)
+    )
+    return RotatedRepresentation(module, components, mean).eval()
+
+
+def warn_of_count(factors, n_components, width):
+    """Warn where the number of factors is not what was asked for, or could be larger.
+
+    Parameters
+    ----------
+    factors : Factors
+
+    n_components : int or "auto"
+
+    width : int
+        Features of the encoder.
+    """
+    found = factors.count.n_factors
+    if n_components != "auto":
+        return
+    if found == 0:
+        warnings.warn(
+            "The heads of the tasks use no direction of the features beyond their "
+            "errors: one feature is kept. Give tasks more labels, or raise max_iter.",
+            UserWarning,
+            stacklevel=4,
+        )
+    elif found == width == 32:
+        warnings.warn(
+            f"The tasks use all the {width} features that were trained: there may be "
+            f"more factors. Set n_components, to {2 * width} say.",
+            UserWarning,
+            stacklevel=4,
+        )

@@ -1,0 +1,143 @@
+"""From features and labels of many tasks to what the rotation needs of them."""
+
+import numpy as np
+
+from sparsedis.rotation._logistic import classification_moments
+from sparsedis.rotation._moments import regression_moments
+from sparsedis.rotation._selection import select_by_folds, select_from_moments
+
+# Labels, present or not, of the tasks that are looked at together.
+_CHUNK = 2**21
+
+# Tasks with rows of their own that are looked at together.
+_SPARSE_TASKS = 64
+
+
+def chunks(table, tasks):
+    """Labels of some tasks, a part of the tasks at a time.
+
+    Parameters
+    ----------
+    table : TaskTable
+
+    tasks : ndarray of int
+        With labels.
+
+    Yields
+    ------
+    tasks : ndarray of int
+
+    rows : ndarray of int
+        Rows that the tasks label.
+
+    Y : ndarray of shape (n_rows, n_tasks, n_outputs)
+        NaN where missing.
+
+    weight : ndarray of shape (n_rows, n_tasks) or None
+    """
+    labels = table.labels
+    if table.rows_first:
+        rows = np.arange(table.n_rows)
+        for part in _split(tasks, max(1, _CHUNK // table.n_rows)):
+            y, weight = labels.block(rows, part)
+            y = y if y.ndim == 3 else y[..., None]
+            yield part, rows, np.swapaxes(y, 0, 1), None if weight is None else weight.T
+        return
+    # Tasks of about the same number of labels together.
+    tasks = tasks[np.argsort(labels.counts()[tasks], kind="stable")]
+    for part in _split(tasks, _SPARSE_TASKS):
+        yield part, *_unite([labels.of(t) for t in part])
+
+
+def _split(tasks, size):
+    return [tasks[i : i + size] for i in range(0, len(tasks), size)]
+
+
+def _unite(drawn):
+    """Labels of tasks on all the rows that any of them has.
+
+    A row that a task labels several times stands as many times.
+    """
+    places, times = [], []
+    for rows, _, _ in drawn:
+        order = np.argsort(rows, kind="stable")
+        first = np.searchsorted(rows[order], rows[order])
+        time = np.empty(len(rows), dtype=int)
+        time[order] = np.arange(len(rows)) - first
+        places.append(rows)
+        times.append(time)
+    keys = np.stack([np.concatenate(places), np.concatenate(times)], 1)
+    distinct, inverse = np.unique(keys, axis=0, return_inverse=True)
+    inverse = inverse.ravel()
+    task = np.repeat(np.arange(len(drawn)), [len(rows) for rows, _, _ in drawn])
+    values = np.concatenate([y for _, y, _ in drawn])
+    values = values.reshape(len(values), -1)
+    Y = np.full((len(distinct), len(drawn), values.shape[1]), np.nan)
+    Y[inverse, task] = values
+    weight = None
+    if drawn[0][2] is not None:
+        weight = np.ones(Y.shape[:2])
+        weight[inverse, task] = np.concatenate([w for _, _, w in drawn])
+    return distinct[:, 0], Y, weight
+
+
+def moments_of(Z, Y, n_classes, weight):
+    """Moments of tasks of regression or, where `n_classes` is given, classification.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n, m)
+
+    Y : ndarray of shape (n, n_tasks, n_outputs)
+
+    n_classes : ndarray of shape (n_tasks,) or None
+
+    weight : ndarray of shape (n, n_tasks) or None
+
+    Returns
+    -------
+    Moments
+    """
+    if n_classes is None:
+        return regression_moments(Z, Y, weight)[0]
+    return classification_moments(Z, Y[..., 0], n_classes, weight)
+
+
+def select_supports(Z, table, *, rule, spike, random_state):
+    """Choose the features of every task.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n_rows, k)
+        Features of the rows of the table, of unit variance.
+
+    table : TaskTable
+
+    rule : {"bic", "cv", "1se"}
+
+    spike : ndarray of shape (k,) or None
+        See :func:`sparsedis.rotation.select_heads`.
+
+    random_state : int
+        Of the folds.
+
+    Returns
+    -------
+    ndarray of shape (n_tasks, k) of bool
+    """
+    labels = table.labels
+    support = np.zeros((labels.n_tasks, Z.shape[1]), dtype=bool)
+    useful = labels.counts() > 0
+    if table.n_classes is not None:
+        useful &= table.n_classes >= 2
+    for tasks, rows, Y, weight in chunks(table, np.flatnonzero(useful)):
+        n_classes = None if table.n_classes is None else table.n_classes[tasks]
+        if rule == "bic" or n_classes is not None:
+            moments = moments_of(Z[rows], Y, n_classes, weight)
+            found = select_from_moments(moments, spike=spike)
+        else:
+            found, _ = select_by_folds(
+                Z[rows], Y, weight, rule=rule, spike=spike, random_state=random_state
+            )
+        support[tasks] = found.support
+    return support

@@ -1,0 +1,124 @@
+"""Logistic heads of many tasks, and their Fisher information."""
+
+import numpy as np
+from scipy.special import expit
+
+from sparsedis.rotation._moments import Moments, weighted_gram
+
+# Precision of the Gaussian prior of the heads, in white coordinates; without one there
+# is no head where the classes can be separated.
+_PRIOR = 1.0
+
+_MAX_ITER = 15
+
+
+def classification_moments(Z, Y, n_classes, weight=None):
+    """Moments of logistic regressions, at their solutions.
+
+    The log-likelihood is taken as quadratic about its maximum. More than two classes
+    are so many regressions of one class against the others.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n, m)
+        White features.
+
+    Y : ndarray of shape (n, n_tasks)
+        Numbers of the classes, NaN where missing.
+
+    n_classes : ndarray of shape (n_tasks,) of int
+
+    weight : ndarray of shape (n,) or (n, n_tasks), default=None
+
+    Returns
+    -------
+    Moments
+        With unit noise.
+    """
+    n_tasks, m = Y.shape[1], Z.shape[1]
+    share = (~np.isnan(Y)).astype(float)
+    if weight is not None:
+        share *= weight[:, None] if weight.ndim == 1 else weight
+    n_outputs = np.where(n_classes > 2, n_classes, 1)
+    task = np.repeat(np.arange(n_tasks), n_outputs)
+    output = np.arange(len(task)) - np.repeat(np.cumsum(n_outputs) - n_outputs, n_outputs)
+    label = np.where(n_classes[task] > 2, output, 1)
+    target = (Y[:, task] == label).astype(float)
+    W, information = logistic_heads(Z, target, share[:, task])
+    heads = np.zeros((n_tasks, n_outputs.max(), m))
+    heads[task, output] = W
+    hessian = np.zeros((n_tasks, m, m))
+    np.add.at(hessian, task, information)
+    hessian /= n_outputs[:, None, None]
+    gradient = heads @ hessian
+    return Moments(
+        hessian,
+        gradient,
+        np.einsum("tcm,tcm->t", heads, gradient),
+        share.sum(0),
+        n_outputs,
+        noise=np.ones(n_tasks),
+    )
+
+
+def logistic_heads(Z, target, share):
+    """Fit binary logistic regressions by Newton's method, all at once.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n, m)
+
+    target : ndarray of shape (n, n_heads)
+        0 or 1.
+
+    share : ndarray of shape (n, n_heads)
+        Weights, 0 for labels that are missing.
+
+    Returns
+    -------
+    W : ndarray of shape (n_heads, m)
+
+    information : ndarray of shape (n_heads, m, m)
+        Fisher information of `W`, the intercept eliminated, with that of the prior.
+    """
+    n, m = Z.shape
+    n_heads = target.shape[1]
+    features = np.concatenate([Z, np.ones((n, 1))], 1)
+    prior = np.diag([_PRIOR] * m + [1e-6])
+    W = np.zeros((n_heads, m + 1))
+
+    def loss(W, at):
+        score = features @ W.T
+        each = np.logaddexp(0, score) - target[:, at] * score
+        return (share[:, at] * each).sum(0) + 0.5 * _PRIOR * (W[:, :m] ** 2).sum(1)
+
+    def curvature(W, at):
+        p = expit(features @ W.T)
+        hessian = weighted_gram(features, share[:, at] * p * (1 - p)) + prior
+        gradient = (share[:, at] * (p - target[:, at])).T @ features + W * np.diag(prior)
+        return hessian, gradient
+
+    moving = np.arange(n_heads)
+    value = loss(W, moving)
+    for _ in range(_MAX_ITER):
+        hessian, gradient = curvature(W[moving], moving)
+        step = np.linalg.solve(hessian, gradient[:, :, None])[:, :, 0]
+        decrease = (step * gradient).sum(1)
+        size = np.ones(len(moving))
+        for _ in range(8):
+            tried = W[moving] - size[:, None] * step
+            after = loss(tried, moving)
+            worse = after > value[moving] - 1e-4 * size * decrease + 1e-12
+            if not worse.any():
+                break
+            size[worse] *= 0.5
+        W[moving], value[moving] = tried, after
+        moving = moving[decrease > 1e-8 * (1 + np.abs(after))]
+        if not len(moving):
+            break
+    hessian, _ = curvature(W, np.arange(n_heads))
+    cross = hessian[:, :m, m]
+    information = hessian[:, :m, :m] - (
+        cross[:, :, None] * cross[:, None, :] / hessian[:, m, m, None, None]
+    )
+    return W[:, :m], information

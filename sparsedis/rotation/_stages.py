@@ -1,0 +1,181 @@
+"""The stages between features and factors: count, rotate, trust."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sparsedis.rotation._count import FactorCount, estimate_count
+from sparsedis.rotation._rotation import RotationResult, rotate
+from sparsedis.rotation._stability import estimate_stability
+
+# Tasks that decide; more say no more, and cost time.
+MAX_TASKS = 2000
+
+# Share of the mean curvature that is added where heads of all features are wanted.
+_RIDGE = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Factors:
+    """What was found in features.
+
+    Attributes
+    ----------
+    components : ndarray of shape (k, m)
+        Factors are ``(Z - mean) @ components.T``, of unit variance.
+
+    mean : ndarray of shape (m,)
+        Mean of the features.
+
+    count : FactorCount
+        Evidence of each number of factors.
+
+    rotation : RotationResult
+        How the directions were found.
+
+    stability : ndarray of shape (k,)
+        Agreement of each factor with those of halves of the tasks.
+    """
+
+    components: np.ndarray
+    mean: np.ndarray
+    count: FactorCount
+    rotation: RotationResult
+    stability: np.ndarray
+
+
+class Whitening:
+    """Coordinates of features in which they are uncorrelated, with unit variance.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n, m)
+        Features.
+
+    weight : ndarray of shape (n,), default=None
+        Weights of the rows.
+
+    tol : float, default=1e-5
+        Directions whose standard deviation is a smaller part of the largest are left
+        out.
+    """
+
+    def __init__(self, Z, weight=None, tol=1e-5):
+        share = np.full(len(Z), 1.0) if weight is None else weight
+        share = share / share.sum()
+        self.mean = share @ Z
+        centred = (Z - self.mean) * np.sqrt(share)[:, None]
+        _, size, axes = np.linalg.svd(centred, full_matrices=False)
+        kept = size > tol * size[0] if size[0] > 0 else np.zeros(len(size), bool)
+        self.matrix = axes[kept].T / size[kept]
+
+    @property
+    def rank(self):
+        """Number of white coordinates."""
+        return self.matrix.shape[1]
+
+    def __call__(self, Z):
+        """White coordinates, of shape (..., rank)."""
+        return (Z - self.mean) @ self.matrix
+
+
+def find_factors(moments, whitening, *, n_components, rng, n_rounds=40):
+    """Count the factors and rotate to them.
+
+    Parameters
+    ----------
+    moments : Moments
+        Of the heads of the tasks, in white coordinates.
+
+    whitening : Whitening
+
+    n_components : int or "auto"
+        Number of factors; "auto" counts them.
+
+    rng : Generator
+
+    n_rounds : int
+        Rounds of the search, at most.
+
+    Returns
+    -------
+    Factors
+        Without components where the heads show no factor.
+    """
+    moments = moments.take(_most_labelled(moments.n_labels))
+    m = moments.m
+    if len(moments):
+        heads, _ = moments.solve(_RIDGE)
+        count = estimate_count(moments, moments.residual_variance(heads))
+    else:
+        count = FactorCount(0, np.zeros(m + 1), np.zeros(m), np.eye(m))
+    k = max(1, count.n_factors) if n_components == "auto" else n_components
+    k = min(k, m)
+    V = count.directions[:, :k]
+    heads, variance, n_outputs = kept_heads(moments.project(V))
+    if (np.einsum("tci,tcj->ij", heads, heads).trace() > 0) and k > 1:
+        found = rotate(heads, variance, n_outputs, rng, n_rounds=n_rounds, patience=12)
+        stability = estimate_stability(found, heads, variance, n_outputs, rng)
+    else:
+        found = _unrotated(heads)
+        stability = np.full(k, float(count.n_factors >= 1))
+    components = found.components @ V.T @ whitening.matrix.T
+    return Factors(components, whitening.mean, count, found, stability)
+
+
+def kept_heads(moments):
+    """Heads in few coordinates, of the tasks whose labels suffice for one.
+
+    Parameters
+    ----------
+    moments : Moments
+        In the coordinates of the factors, k of them.
+
+    Returns
+    -------
+    heads : ndarray of shape (n_kept, n_outputs, k)
+        Of unit norm, so that the size of the noise of a task does not matter.
+
+    variance : ndarray of shape (n_kept,)
+        Mean variance of the errors.
+
+    n_outputs : ndarray of shape (n_kept,)
+    """
+    k = moments.m
+    enough = moments.n_labels > k + 2
+    if enough.sum() < min(k, len(moments)):
+        # Too few for a rotation: those with most labels, whatever they are worth.
+        enough = np.argsort(np.argsort(-moments.n_labels, kind="stable")) < k
+        enough &= moments.n_labels >= 2
+    moments = moments.take(np.flatnonzero(enough))
+    heads, inverse = moments.solve(_RIDGE)
+    variance = moments.residual_variance(heads) * np.trace(
+        inverse, axis1=1, axis2=2
+    ) / k
+    size = (heads**2).sum((1, 2)) / moments.n_outputs
+    # A head that is all noise is as large as its error.
+    size = np.maximum(size, k * variance)
+    size = np.where(size > 0, size, 1.0)
+    return heads / np.sqrt(size)[:, None, None], variance / size, moments.n_outputs
+
+
+def _unrotated(heads):
+    """One coordinate, or heads of zeros: there is nothing to rotate."""
+    k = heads.shape[-1]
+    return RotationResult(
+        components=np.eye(k),
+        rotation=np.eye(k),
+        heads=heads,
+        criterion=np.nan,
+        criteria={},
+        n_agree=0,
+        spike=np.zeros(k),
+    )
+
+
+def _most_labelled(n_labels):
+    used = np.flatnonzero(n_labels >= 2)
+    if len(used) <= MAX_TASKS:
+        return used
+    most = np.argsort(-n_labels[used], kind="stable")[:MAX_TASKS]
+    return np.sort(used[most])
