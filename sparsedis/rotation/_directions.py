@@ -9,6 +9,10 @@ WIDTHS = (0.3, 0.1, 0.03)
 _BATCH = 2**22
 
 
+# Share of the mean square along the mean that counts as variance, at least.
+_MEAN = 0.05
+
+
 class Heads:
     """Heads in coordinates in which their second moment is the identity.
 
@@ -29,7 +33,13 @@ class Heads:
         self.variance = variance
         self.n_outputs = n_outputs
         self.rows = heads.reshape(-1, heads.shape[-1])
-        self.mean = (heads.sum(1) / n_outputs[:, None]).mean(0)
+        mean = self.rows.sum(0) / n_outputs.sum()
+        square = mean @ mean
+        # About the mean, along which at least a part of the heads is left.
+        left = np.sqrt(max(1 - square, _MEAN))
+        self.centring = np.eye(self.k)
+        if square > 0:
+            self.centring -= (1 - left) / square * np.outer(mean, mean)
 
     def __len__(self):
         return len(self.heads)
@@ -38,6 +48,23 @@ class Heads:
     def k(self):
         """Number of coordinates."""
         return self.heads.shape[-1]
+
+    def centre(self, A):
+        """Coordinates of directions in which true ones are orthogonal.
+
+        Coefficients are nearly uncorrelated about their mean, which need not be zero.
+
+        Parameters
+        ----------
+        A : ndarray of shape (n, k)
+
+        Returns
+        -------
+        ndarray of shape (n, k)
+            Of unit norm.
+        """
+        centred = A @ self.centring
+        return centred / np.linalg.norm(centred, axis=1, keepdims=True)
 
     def sizes(self, A):
         """Mean squares over the outputs of the heads along directions.

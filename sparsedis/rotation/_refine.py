@@ -32,6 +32,26 @@ class Density:
         weights = self.weights[small]
         return float(np.sqrt(weights @ self.variances[small] / weights.sum()))
 
+    def scores(self, heads, A):
+        """Negative log-likelihoods of the heads along directions of unit norm.
+
+        Parameters
+        ----------
+        heads : Heads
+
+        A : ndarray of shape (n, k)
+
+        Returns
+        -------
+        ndarray of shape (n,)
+        """
+        share_of = heads.n_outputs / heads.n_outputs.sum()
+        sizes = heads.sizes(A).T
+        square = np.maximum(share_of @ sizes, 1e-300)
+        errors = heads.variance[:, None] / square
+        log = self.responsibilities(sizes / square, errors, heads.n_outputs)[0]
+        return 0.5 * np.log(square) - log.sum(0) / heads.n_outputs.sum()
+
     def responsibilities(self, sizes, errors, n_outputs):
         """Log-densities and what each component has of them.
 
@@ -118,3 +138,17 @@ def refine(heads, A, *, n_iter=200, tol=1e-7):
             a = np.linalg.solve(V, normal)
             A[j] = a / np.sqrt(a @ V @ a)
     return A, value / k, density
+
+
+def occam(heads, A, density):
+    n_outputs = heads.n_outputs
+    total_outputs = n_outputs.sum()
+    n_rows = heads.heads.shape[1]
+    sizes = heads.sizes(A).T
+    errors = heads.variance[:, None] * (A**2).sum(1)
+    log, share, total = density.responsibilities(sizes, errors, n_outputs)
+    weight = np.repeat((share / total).sum(-1), n_rows, axis=0).T
+    # In coordinates in which ...
+    U = heads.rows @ A.T
+    V = (U.T * weight[:, None, :]) @ U
+    return 0.5 * np.linalg.slogdet(V)[1].sum() / (len(A) * total_outputs)

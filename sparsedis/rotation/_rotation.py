@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.utils import check_random_state, check_scalar
 
-from sparsedis.rotation._directions import Heads, sharpen
+from sparsedis.rotation._directions import Heads, lean, sharpen
 from sparsedis.rotation._refine import refine
 from sparsedis.rotation._search import Pool, explore, polish
-from sparsedis.rotation._starts import head_starts, ica_starts, random_starts
+from sparsedis.rotation._starts import head_starts, ica_starts, random_starts, unit_rows
 
 # Rounds of the search by subsets, and those without progress after which it ends.
 _ROUNDS, _PATIENCE = 40, 12
@@ -105,28 +105,24 @@ def rotate(heads, variance, n_outputs, rng, *, n_rounds, patience, starts=None):
     -------
     RotationResult
     """
-    k = heads.shape[-1]
-    second = np.einsum("tci,tcj->ij", heads, heads) / n_outputs.sum()
-    size, axes = np.linalg.eigh(second)
-    root = np.sqrt(np.maximum(size, 1e-12 * size[-1]))
-    whitening = (axes / root) @ axes.T
-    white = Heads(
-        heads @ whitening, variance * np.trace(whitening @ whitening) / k, n_outputs
-    )
+    white, whitening = whiten(heads, variance, n_outputs)
     kinds = {
         "heads": head_starts(white, 100, rng),
         "random": random_starts(white, 60, rng),
-        "ica": ica_starts(white, 2, rng),
+        "ica": ica_starts(white, 3, rng),
     }
+    kinds["ica"] = np.concatenate([kinds["ica"], lean(white, kinds["ica"])])
     if starts is not None:
-        own = np.linalg.solve(whitening, starts.T).T
-        kinds["given"] = own / np.linalg.norm(own, axis=1, keepdims=True)
+        kinds["given"] = unit_rows(np.linalg.solve(whitening, starts.T).T)
     pools = {kind: Pool(white, sharpen(white, A)) for kind, A in kinds.items()}
     criteria = {
         kind: refine(white, pool.A[pool.basis()[0]], n_iter=30)[1]
         for kind, pool in pools.items()
     }
     pool = Pool(white, np.concatenate([pool.A for pool in pools.values()]))
+    best = min(criteria.values())
+    if sum(value < best + _AGREE for value in criteria.values()) > 1:
+        patience = -(-patience // 3)
     explore(white, pool, rng, n_rounds=n_rounds, patience=patience)
     A, criterion, density = polish(white, pool, n_tries=12)
     criteria["subsets"] = criterion
@@ -150,3 +146,29 @@ def rotate(heads, variance, n_outputs, rng, *, n_rounds, patience, starts=None):
         n_agree=sum(value < best + _AGREE for value in criteria.values()),
         spike=spike,
     )
+
+
+def whiten(heads, variance, n_outputs):
+    """Whiten heads by their second moment.
+
+    Parameters
+    ----------
+    heads : ndarray of shape (n_tasks, n_outputs, k)
+
+    variance : ndarray of shape (n_tasks,)
+
+    n_outputs : ndarray of shape (n_tasks,)
+
+    Returns
+    -------
+    white : Heads
+
+    whitening : ndarray of shape (k, k)
+        White heads are ``heads @ whitening``.
+    """
+    second = np.einsum("tci,tcj->ij", heads, heads) / n_outputs.sum()
+    size, axes = np.linalg.eigh(second)
+    root = np.sqrt(np.maximum(size, 1e-12 * size[-1]))
+    whitening = (axes / root) @ axes.T
+    scale = np.trace(whitening @ whitening) / heads.shape[-1]
+    return Heads(heads @ whitening, variance * scale, n_outputs), whitening

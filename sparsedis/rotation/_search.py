@@ -13,6 +13,9 @@ _POOL = 400
 # Random subsets of tasks, and random directions, of a round.
 _SUBSETS, _RANDOM = 500, 16
 
+# Times that the best basis under the likelihood is chosen anew.
+_CHOICES = 4
+
 # Directions of a round that are worth sharpening.
 _KEPT = 32
 
@@ -49,8 +52,9 @@ class Pool:
 
     def basis(self):
         """The best basis: positions, and its criterion."""
-        at = choose_basis(self.A, self.scores)
-        return at, self.scores[at].sum() - np.linalg.slogdet(self.A[at])[1]
+        centred = self.heads.centre(self.A)
+        at = choose_basis(centred, self.scores)
+        return at, self.scores[at].sum() - np.linalg.slogdet(centred[at])[1]
 
 
 def explore(heads, pool, rng, *, n_rounds, patience):
@@ -90,9 +94,7 @@ def explore(heads, pool, rng, *, n_rounds, patience):
         n = n_open[done % len(n_open)]
         rank = 1 + np.argsort(np.argsort(scores))
         out = np.argsort(-(rng.random(k) ** (1 / rank**2)))[:n]
-        known = np.delete(A, out, axis=0)
-        # Coefficients are uncorrelated about their mean, which need not be zero.
-        known = known - np.outer(known @ heads.mean, heads.mean)
+        known = heads.centre(np.delete(A, out, axis=0)) @ heads.centring
         found = _open_directions(heads, known, rng)
         if n < k:
             found = lean(heads, found)
@@ -115,7 +117,7 @@ def _open_directions(heads, known, rng):
         found = unit_rows(found - found @ q @ q.T)
     if heads.k - len(known) < 3:
         return found
-    starts = subset_starts(heads, _SUBSETS, known, rng)
+    starts = subset_starts(heads, _SUBSETS, known, rng, n_free=rng.choice([2, 3]))
     scores = heads.scores(starts, width=0.1)
     starts = starts[distinct(starts, scores, cosine=0.95)[:_KEPT]]
     return np.concatenate([found, starts])
@@ -145,13 +147,18 @@ def polish(heads, pool, *, n_tries):
     """
     at, _ = pool.basis()
     best = refine(heads, pool.A[at], n_iter=30)
+    for _ in range(_CHOICES):
+        at = choose_basis(pool.A, best[2].scores(heads, pool.A))
+        other = refine(heads, pool.A[at], n_iter=30)
+        if other[1] > best[1] - 1e-6:
+            break
+        best = other
     tried = set()
     for _ in range(n_tries):
-        # In the order of the pool's own criterion, at the refined basis.
         A = unit_rows(best[0])
         height = np.abs(pool.A @ np.linalg.inv(A))
-        own = heads.scores(A)
-        change = pool.scores[:, None] - own - np.log(np.maximum(height, 1e-300))
+        scores, own = best[2].scores(heads, pool.A), best[2].scores(heads, A)
+        change = scores[:, None] - own - np.log(np.maximum(height, 1e-300))
         change[(np.abs(pool.A @ A.T) > 0.99).any(1)] = np.inf
         for i, j in tried:
             change[i, j] = np.inf

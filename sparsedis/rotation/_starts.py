@@ -4,7 +4,13 @@ import warnings
 
 import numpy as np
 from sklearn.decomposition import FastICA
-from sklearn.exceptions import ConvergenceWarning
+
+
+# How much more often heads near the span of others are drawn: least and most.
+_GREED = 8.0, 32.0
+
+# Eigenproblems that decide in the dimensions that a subset leaves open.
+_STEPS = 8
 
 
 def unit_rows(A):
@@ -27,23 +33,36 @@ def random_starts(heads, n, rng):
 
 
 def ica_starts(heads, n_runs, rng):
-    """Independent components of the heads."""
+    """Independent components of the heads about their mean.
+
+    Coefficients with a mean that is not zero are as independent as others, and their
+    components are found as long as the mean is taken off.
+    """
+    rows = heads.rows - heads.rows.mean(0)
+    size, axes = np.linalg.eigh(rows.T @ rows / len(rows))
+    white = (axes / np.sqrt(np.maximum(size, 1e-6 * size[-1]))) @ axes.T
     found = []
-    for _ in range(n_runs):
-        ica = FastICA(whiten=False, max_iter=100, random_state=rng.integers(2**31))
+    for run in range(n_runs):
+        ica = FastICA(
+            fun=("exp", "logcosh")[run % 2],
+            whiten=False,
+            max_iter=100,
+            random_state=int(rng.integers(2**31)),
+        )
         with warnings.catch_warnings():
             # It is a start, sharpened afterwards.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            found.append(ica.fit(heads.rows).components_)
+            warnings.simplefilter("ignore")
+            found.append(ica.fit(rows @ white).components_ @ white)
     return unit_rows(np.concatenate(found))
 
 
 def subset_starts(heads, n, known, rng, *, n_free=3):
-    """Directions in which random subsets of the heads vanish exactly.
+    """Directions in which subsets of the heads vanish exactly.
 
-    A subset without a factor lies in the hyperplane of that factor's direction. Subsets
-    leave `n_free` dimensions open, and the other tasks decide there: small subsets are
-    much more often without a factor than those that determine a direction.
+    A subset without a factor lies in the hyperplane of that factor's direction. Random
+    subsets seldom do. Subsets are therefore grown: heads that lie close to the span of
+    those drawn before bring few new factors, and are drawn more often. Subsets leave
+    `n_free` dimensions open, and the other tasks decide there.
 
     Parameters
     ----------
@@ -66,29 +85,58 @@ def subset_starts(heads, n, known, rng, *, n_free=3):
     ndarray of shape (n, k)
         Directions of unit norm.
     """
-    n_tasks, n_outputs, k = heads.heads.shape
+    k = heads.k
     n_free = min(n_free, k - len(known))
-    size = min(k - len(known) - n_free, n_tasks)
-    tasks = rng.random((n, n_tasks)).argpartition(max(size - 1, 0), axis=1)[:, :size]
-    rows = tasks * n_outputs + (rng.random(tasks.shape) * heads.n_outputs[tasks]).astype(
-        int
-    )
-    constraints = np.concatenate(
-        [np.broadcast_to(known, (n, *known.shape)), heads.rows[rows]], 1
-    )
-    if constraints.shape[1]:
-        full = np.linalg.qr(np.swapaxes(constraints, 1, 2), mode="complete")[0]
-        free = full[:, :, constraints.shape[1] :]
-    else:
-        free = np.linalg.qr(rng.standard_normal((n, k, k)))[0]
+    span, rows = _grow(heads.rows, n, known, k - n_free, rng)
+    free = np.linalg.qr(np.swapaxes(span, 1, 2), mode="complete")[0][:, :, k - n_free :]
+    if n_free == 1:
+        return free[:, :, 0]
     inside = heads.rows @ free
+    error = np.repeat(heads.variance, heads.heads.shape[1])
     weight = 1 / ((inside**2).sum(-1) + 1e-3)
     np.put_along_axis(weight, rows, 0.0, axis=1)
-    error = np.repeat(heads.variance, n_outputs)
-    for step in range(12):
+    for step in range(_STEPS):
         gram = np.swapaxes(inside * weight[:, :, None], 1, 2) @ inside
         a = np.linalg.eigh(gram)[1][:, :, :1]
         size = (inside @ a)[:, :, 0] ** 2
         # Absolute values first, whose minimum depends less on the start.
-        weight = 1 / np.sqrt(size + 1e-6 + error) if step < 9 else 1 / (size + 0.01)
+        flat = step < _STEPS - 3
+        weight = 1 / np.sqrt(size + 1e-6 + error) if flat else 1 / (size + 0.01)
     return (free @ a)[:, :, 0]
+
+
+def _grow(rows, n, known, size, rng):
+    """Orthonormal bases of known directions and grown subsets, and the subsets."""
+    k = rows.shape[1]
+    q = np.linalg.qr(known.T)[0].T
+    span = np.zeros((n, size, k))
+    span[:, : len(q)] = q
+    norm = (rows**2).sum(1)
+    norm[norm == 0] = 1.0
+    # Shares of the heads that the span leaves.
+    left = (rows**2).sum(1) - ((rows @ q.T) ** 2).sum(1)
+    left = np.tile((left / norm).astype(np.float32), (n, 1))
+    greed = np.exp(rng.uniform(*np.log(_GREED), (n, 1))).astype(np.float32)
+    drawn = np.zeros((n, size - len(q)), dtype=int)
+    each = np.arange(n)
+    for s in range(len(q), size):
+        # The smallest of exponential variables is a draw by their rates.
+        time = np.log(rng.standard_exponential(left.shape, dtype=np.float32) + 1e-30)
+        if s > len(q):
+            time += greed * (k / (k - s)) * left
+        time[left < 1e-5] = np.inf
+        pick = time.argmin(1)
+        new = rows[pick]
+        # No head is left where the others span them all.
+        none = ~np.isfinite(time[each, pick])
+        new[none] = rng.standard_normal((none.sum(), k))
+        for _ in range(2):
+            new = new - np.einsum(
+                "ns,nsk->nk", np.einsum("nsk,nk->ns", span[:, :s], new), span[:, :s]
+            )
+        new /= np.linalg.norm(new, axis=1, keepdims=True)
+        span[:, s] = new
+        left -= (new @ rows.T) ** 2 / norm
+        left[each, pick] = 0.0
+        drawn[:, s - len(q)] = pick
+    return span, drawn
