@@ -85,23 +85,23 @@ def _held_out(Z, Y, weight, fold, f, spike):
     """
     train = _rows(Z, Y, weight, (fold >= 0) & (fold != f))
     held = _rows(Z, Y, weight, fold == f)
-    moments, scale = regression_moments(*train)
-    tests, test_scale = regression_moments(*held)
-    z_mean, y_mean = label_means(*train)
-    z_test, y_test = label_means(*held)
+    moments, units = regression_moments(*train)
+    tests, test_units = regression_moments(*held)
+    Z_shift = test_units.Z_mean - units.Z_mean
+    y_shift = test_units.y_mean - units.y_mean
     noise = noise_variance(moments)
     error = np.empty((len(moments), moments.m + 1))
     for block in task_blocks(moments):
         path = elimination_path(moments.take(block), noise[block], spike)
-        heads = path.heads * scale[block, None, None, None]
-        offset = np.einsum("tsck,tk->tsc", heads, z_test[block] - z_mean[block])
-        offset -= (y_test - y_mean)[block, None]
-        spread = _rss(tests.take(block), heads / test_scale[block, None, None, None])
-        spread *= (test_scale**2 / tests.n_labels)[block, None]
+        heads = path.heads * units.scale[block, None, None, None]
+        offset = np.einsum("tsck,tk->tsc", heads, Z_shift[block])
+        offset -= y_shift[block, None]
+        scale = test_units.scale[block, None]
+        spread = _rss(tests.take(block), heads / scale[..., None, None])
+        spread *= scale**2 / tests.n_labels[block, None]
         total = spread + (offset**2).sum(2)
         error[block] = np.where(path.reached, total, np.inf)
-    share = (fold == f).astype(float)
-    return error, share.sum(0) if weight is None else weight @ share
+    return error, tests.n_labels
 
 
 def _rows(Z, Y, weight, mask):
@@ -134,15 +134,3 @@ def _smallest_error(error, share, rule):
     if rule == "1se":
         bound += np.sqrt(np.take_along_axis(variance, best, axis=1))
     return (mean <= bound).argmax(1)
-
-
-def label_means(Z, Y, weight):
-    """Means of features and targets over the labels of each task, NaN without any."""
-    present = ~np.isnan(Y[..., 0])
-    share = present.astype(float)
-    if weight is not None:
-        share *= weight[:, None]
-    total = share.sum(0)
-    share /= np.where(total > 0, total, np.nan)
-    Y = np.where(present[..., None], Y, 0.0)
-    return share.T @ Z, np.einsum("nt,ntc->tc", share, Y)

@@ -120,6 +120,19 @@ def elimination_path(moments, noise=None, spike=None):
     )
 
 
+def bic_size(path, moments, noise, spike):
+    """Number of features with the least BIC, of shape (n_tasks,)."""
+    excess = 0.0
+    if spike is not None:
+        excess = spike[path.order] ** 2 * path.curvature[:, 1:] / noise[:, None]
+    price = moments.n_outputs * np.log(np.maximum(moments.n_labels, 1.0))
+    price = price + np.log(moments.m)
+    change = price[:, None] * (1 + excess) - path.gain[:, 1:] / noise[:, None]
+    bic = np.zeros(path.gain.shape)
+    bic[:, 1:] = np.cumsum(change, axis=1)
+    return np.where(path.reached, bic, np.inf).argmin(1)
+
+
 def task_blocks(moments):
     """Slices of tasks whose paths fit in memory together."""
     T, C, k = moments.gradient.shape

@@ -10,10 +10,11 @@ from sklearn.utils import (
 )
 from sklearn.utils.validation import _check_sample_weight
 
-from sparsedis.rotation._folds import label_means, sizes_by_folds
+from sparsedis.rotation._folds import sizes_by_folds
 from sparsedis.rotation._moments import regression_moments
 from sparsedis.rotation._paths import (
     NOISE_FLOOR,
+    bic_size,
     elimination_path,
     noise_variance,
     task_blocks,
@@ -114,7 +115,7 @@ def select_heads(
         Tasks with less than two labels a fold take "bic".
 
     sample_weight : array-like of shape (n,), default=None
-        Weights of the rows.
+        Weights of the rows; 2 counts as a repetition.
 
     spike : float or array-like of shape (k,), default=None
         Standard deviation of coefficients that count as zero however many labels there
@@ -151,17 +152,22 @@ def select_heads(
     if rule not in _RULES:
         raise ValueError(f"rule must be one of {_RULES}, got {rule!r}.")
     if spike is not None:
-        spike = np.broadcast_to(np.asarray(spike, dtype=float), k)
+        spike = np.asarray(spike, dtype=float)
+        if spike.shape not in ((), (k,)):
+            raise ValueError(
+                f"spike must have one value or {k}, got the shape {spike.shape}."
+            )
+        spike = np.broadcast_to(spike, k)
         if not (np.isfinite(spike) & (spike >= 0)).all():
             raise ValueError(f"spike must be finite and not negative, got {spike}.")
     centre, unit = _standardise(Z, weight)
     Z = (Z - centre) / unit
     if rule == "bic":
-        moments, scale = regression_moments(Z, Y, weight)
+        moments, units = regression_moments(Z, Y, weight)
         selection = select_from_moments(moments, spike=spike)
     else:
         check_scalar(n_folds, "n_folds", int, min_val=2)
-        selection, scale = select_by_folds(
+        selection, units = select_by_folds(
             Z,
             Y,
             weight,
@@ -170,10 +176,9 @@ def select_heads(
             n_folds=n_folds,
             random_state=random_state,
         )
-    heads = selection.heads * scale[:, None, None]
-    z_mean, y_mean = label_means(Z, Y, weight)
-    coef = heads / unit
-    intercept = y_mean - np.einsum("tck,tk->tc", heads, z_mean) - coef @ centre
+    coef, intercept = units.restore(selection.heads)
+    coef = coef / unit
+    intercept = intercept - coef @ centre
     return SelectedHeads(
         coef.reshape(*shape[1:], k),
         intercept.reshape(shape[1:]),
@@ -229,14 +234,13 @@ def select_by_folds(
     selection : Selection
         Heads of targets divided by their scale.
 
-    scale : ndarray of shape (n_tasks,)
-        Standard deviation of each task, 1 where constant.
+    units : Units
+        What leads back to the targets.
     """
-    moments, scale = regression_moments(Z, Y, weight)
-    sizes = sizes_by_folds(
-        Z, Y / scale[:, None], weight, spike, rule, n_folds, random_state
-    )
-    return _cut(moments, None, spike, sizes), scale
+    moments, units = regression_moments(Z, Y, weight)
+    Y = Y / units.scale[:, None]
+    sizes = sizes_by_folds(Z, Y, weight, spike, rule, n_folds, random_state)
+    return _cut(moments, None, spike, sizes), units
 
 
 def _cut(moments, noise, spike, sizes):
@@ -250,7 +254,7 @@ def _cut(moments, noise, spike, sizes):
         part = moments.take(block)
         path = elimination_path(part, noise[block], spike)
         size = np.where(
-            sizes[block] < 0, _bic_size(path, part, noise[block], spike), sizes[block]
+            sizes[block] < 0, bic_size(path, part, noise[block], spike), sizes[block]
         )
         support[block], rss[block], n_selected[block] = (
             path.supports(size),
@@ -260,19 +264,6 @@ def _cut(moments, noise, spike, sizes):
         heads[block] = path.heads[np.arange(len(size)), size]
     heads[moments.n_labels == 0] = np.nan
     return Selection(support, heads, rss, n_selected)
-
-
-def _bic_size(path, moments, noise, spike):
-    """Number of features with the least BIC, of shape (n_tasks,)."""
-    excess = 0.0
-    if spike is not None:
-        excess = spike[path.order] ** 2 * path.curvature[:, 1:] / noise[:, None]
-    price = moments.n_outputs * np.log(np.maximum(moments.n_labels, 1.0))
-    price = price + np.log(moments.m)
-    change = price[:, None] * (1 + excess) - path.gain[:, 1:] / noise[:, None]
-    bic = np.zeros(path.gain.shape)
-    bic[:, 1:] = np.cumsum(change, axis=1)
-    return np.where(path.reached, bic, np.inf).argmin(1)
 
 
 def _standardise(Z, weight):
