@@ -16,6 +16,10 @@ _EXPECTED = (
     "(n, 64, 64, 3), and `labels`, numbers of shape (n, 6)"
 )
 _IMAGE_SHAPE = (64, 64, 3)
+# Links, by h5py's names, that may lead out of the file.
+_FOREIGN = {"ExternalLink": "a link to another file", "SoftLink": "a link"}
+# Deflate packs at most about a thousand bytes in one; what is larger is not stored.
+_MOST_PACKED = 2**11
 # An image that needs more than this to be decompressed draws a warning.
 _SLOW_BYTES = 2**20
 
@@ -63,9 +67,10 @@ class Shapes3DFile(FactorGrid):
     FileNotFoundError
         When there is no such file.
     OSError
-        When the file is truncated or not HDF5.
+        When the file is truncated, damaged or not HDF5.
     ValueError
-        When the datasets have another layout or the labels are not a full grid.
+        When the datasets have another layout, lie in another file or are links, or the
+        labels are not a full grid.
 
     Warns
     -----
@@ -174,10 +179,8 @@ class Shapes3DFile(FactorGrid):
                 rows = distinct[part]
                 block = data[rows[0] : rows[-1] + 1]
                 out[part] = block if len(block) == len(rows) else block[rows - rows[0]]
-        except OSError as error:
-            raise OSError(
-                f"{self.path}: images cannot be read, the file is damaged ({error})."
-            ) from error
+        except (OSError, RuntimeError) as error:
+            raise self._damaged("images", error) from error
         if len(distinct) == len(index) and (inverse[:-1] < inverse[1:]).all():
             return out  # the index was sorted, without repetitions
         return out[inverse]
@@ -244,8 +247,41 @@ class Shapes3DFile(FactorGrid):
                     f"{self.path} is truncated or not an HDF5 file ({error}); "
                     f"{_EXPECTED}."
                 ) from error
+            try:
+                self._check_stored(file, h5py)
+            except BaseException:
+                file.close()
+                raise
             self._handle = (os.getpid(), file)
         return self._handle[1]
+
+    def _check_stored(self, file, h5py):
+        """Refuse to read other files, which a file can name."""
+        for name in ("images", "labels"):
+            try:
+                # What a link leads to is not opened.
+                link = file.get(name, getlink=True)
+                if link is None:
+                    continue
+                kind = _FOREIGN.get(type(link).__name__)
+                data = file[name] if kind is None else None
+                if isinstance(data, h5py.Dataset):
+                    if data.external:
+                        kind = "stored in another file"
+                    elif data.is_virtual:
+                        kind = "a virtual data set"
+            except (OSError, RuntimeError, KeyError) as error:
+                raise self._damaged(name, error) from error
+            if kind is not None:
+                raise ValueError(
+                    f"{self.path}: {name} is {kind}, and only what is stored in the "
+                    f"file itself is read; {_EXPECTED}."
+                )
+
+    def _damaged(self, name, error):
+        return OSError(
+            f"{self.path}: {name} cannot be read, the file is damaged ({error})."
+        )
 
     def _check_layout(self):
         """Check the datasets and return the labels."""
@@ -283,10 +319,21 @@ class Shapes3DFile(FactorGrid):
                         UserWarning,
                         stacklevel=3,
                     )
-            return np.asarray(labels[:], dtype=float)
+            return self._read_labels(labels)
         except BaseException:
             self.close()
             raise
+
+    def _read_labels(self, labels):
+        if labels.nbytes > _MOST_PACKED * labels.id.get_storage_size():
+            raise ValueError(
+                f"{self.path}: labels have shape {labels.shape}, but most of them are "
+                f"not stored; {_EXPECTED}."
+            )
+        try:
+            return np.asarray(labels[:], dtype=float)
+        except (OSError, RuntimeError) as error:
+            raise self._damaged("labels", error) from error
 
     def _check_grid(self, labels):
         """Values of each factor, if the labels are their full grid in order."""
