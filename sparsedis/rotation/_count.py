@@ -4,11 +4,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sparsedis.rotation._logistic import PRIOR
+
 # Few labels leave the curvature of a task far from the identity.
 _FEW_LABELS = 4
 
 # Tasks whose posterior takes an inverse of their own, at most.
 _MAX_EXACT = 200
+
+# Estimates of a noise that no task can tell.
+_NOISE_ITER = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +65,25 @@ def estimate_count(moments, noise, *, n_iter=40):
     -------
     FactorCount
     """
+    count = _count(moments, noise, n_iter)
+    used = moments.n_labels >= 2
+    if moments.noise is not None or (moments.n_labels > moments.m + 1).any():
+        return count
+    # No task can tell its noise: it is what the directions leave, at most.
+    few = moments.take(np.flatnonzero(used))
+    for _ in range(_NOISE_ITER):
+        if count.n_factors == 0:
+            break
+        before, noise = count.n_factors, noise.copy()
+        noise[used] = _noise_left(few, noise[used], count)
+        count = _count(moments, noise, n_iter)
+        if count.n_factors <= before:
+            break
+    return count
+
+
+def _count(moments, noise, n_iter):
+    """Count for a known noise, see :func:`estimate_count`."""
     m = moments.m
     used = moments.n_labels >= 2
     exact = moments.n_labels < _FEW_LABELS * m
@@ -78,8 +102,13 @@ def estimate_count(moments, noise, *, n_iter=40):
     if len(wide):
         heads, inverse = wide.solve()
         errors = noise[groups[0]] * np.trace(inverse, axis1=1, axis2=2) / m
-    H = narrow.hessian / noise[few, None, None] if len(narrow) else None
-    g = narrow.gradient / noise[few, None, None] if len(narrow) else None
+    if len(narrow):
+        curvature = narrow.hessian
+        if moments.noise is not None:
+            # The prior of the directions takes the place of that of each head.
+            curvature = curvature - PRIOR * np.eye(m)
+        H = curvature / noise[few, None, None]
+        g = narrow.gradient / noise[few, None, None]
     c_wide, c_few = wide.n_outputs, narrow.n_outputs
     n_rows = c_wide.sum() + weight_few * c_few.sum()
     strength, V = np.full(m, 1.0 / m), np.eye(m)
@@ -120,6 +149,20 @@ def estimate_count(moments, noise, *, n_iter=40):
     cost = 0.5 * (r * m - r * (r - 1) / 2) * np.log(max(2.0, n_rows))
     evidence = likelihood - cost
     return FactorCount(int(np.argmax(evidence)), evidence, strength, V)
+
+
+def _noise_left(moments, noise, count):
+    """Variance of the noise, one for all, at heads in the directions counted."""
+    r, c = count.n_factors, moments.n_outputs
+    root = count.directions[:, :r] * np.sqrt(count.strength[:r])
+    inner = root.T @ moments.hessian @ root
+    shrunk = np.linalg.inv(np.eye(r) + inner / noise[:, None, None])
+    gradient = moments.gradient @ root
+    mean = gradient @ shrunk / noise[:, None, None]
+    second = np.swapaxes(mean, 1, 2) @ mean + c[:, None, None] * shrunk
+    left = moments.square - 2 * np.einsum("tcr,tcr->t", mean, gradient)
+    left += np.einsum("trs,trs->t", np.broadcast_to(inner, second.shape), second)
+    return np.full(len(moments), left.sum() / (c * moments.n_labels).sum())
 
 
 def _exact_gain(H, g, n_outputs, V, strength):

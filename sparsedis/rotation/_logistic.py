@@ -7,7 +7,7 @@ from sparsedis.rotation._moments import Moments, weighted_gram
 
 # Precision of the Gaussian prior of the heads, in white coordinates; without one there
 # is no head where the classes can be separated.
-_PRIOR = 1.0
+PRIOR = 1.0
 
 _MAX_ITER = 15
 
@@ -41,7 +41,9 @@ def classification_moments(Z, Y, n_classes, weight=None):
         share *= weight[:, None] if weight.ndim == 1 else weight
     n_outputs = np.where(n_classes > 2, n_classes, 1)
     task = np.repeat(np.arange(n_tasks), n_outputs)
-    output = np.arange(len(task)) - np.repeat(np.cumsum(n_outputs) - n_outputs, n_outputs)
+    output = np.arange(len(task)) - np.repeat(
+        np.cumsum(n_outputs) - n_outputs, n_outputs
+    )
     label = np.where(n_classes[task] > 2, output, 1)
     target = (Y[:, task] == label).astype(float)
     W, information = logistic_heads(Z, target, share[:, task])
@@ -84,18 +86,20 @@ def logistic_heads(Z, target, share):
     n, m = Z.shape
     n_heads = target.shape[1]
     features = np.concatenate([Z, np.ones((n, 1))], 1)
-    prior = np.diag([_PRIOR] * m + [1e-6])
+    prior = np.diag([PRIOR] * m + [1e-6])
     W = np.zeros((n_heads, m + 1))
 
     def loss(W, at):
         score = features @ W.T
         each = np.logaddexp(0, score) - target[:, at] * score
-        return (share[:, at] * each).sum(0) + 0.5 * _PRIOR * (W[:, :m] ** 2).sum(1)
+        return (share[:, at] * each).sum(0) + 0.5 * PRIOR * (W[:, :m] ** 2).sum(1)
 
     def curvature(W, at):
         p = expit(features @ W.T)
         hessian = weighted_gram(features, share[:, at] * p * (1 - p)) + prior
-        gradient = (share[:, at] * (p - target[:, at])).T @ features + W * np.diag(prior)
+        gradient = (share[:, at] * (p - target[:, at])).T @ features + W * np.diag(
+            prior
+        )
         return hessian, gradient
 
     moving = np.arange(n_heads)

@@ -1,0 +1,307 @@
+"""Heads of many tasks on features of unit variance, each with its error."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from sklearn.utils import check_array
+
+from sparsedis.rotation._count import estimate_count
+from sparsedis.rotation._logistic import classification_moments
+from sparsedis.rotation._moments import Moments, regression_moments
+from sparsedis.rotation._stages import Whitening
+from sparsedis.tasks._classes import encode_classes
+from sparsedis.tasks._forms import check_weights, read_targets
+
+# Share of the mean curvature that is added to that of each head.
+_RIDGE = 1e-8
+
+
+@dataclass(frozen=True, eq=False)
+class WhiteHeads:
+    """Unpenalised heads of tasks in white coordinates of their features.
+
+    White coordinates are ``(Z - mean) @ components.T``: uncorrelated, with unit
+    variance.
+
+    Attributes
+    ----------
+    coef : ndarray of shape (n_tasks, m) or (n_tasks, n_outputs, m)
+        Heads of targets in units of their standard deviation; for classes, log-odds.
+        Rows of zeros where a task has fewer outputs, NaN without labels.
+
+    variance : ndarray of shape (n_tasks,)
+        Mean variance of the error of a coefficient; inf without labels.
+
+    n_labels : ndarray of shape (n_tasks,)
+        Sum of the weights of the labels of each task.
+
+    mean : ndarray of shape (p,)
+        Mean of the features.
+
+    components : ndarray of shape (m, p)
+        Whitening of the features.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis.rotation import white_heads
+    >>> rng = np.random.default_rng(0)
+    >>> Z = rng.standard_normal((100, 3)) * [1.0, 10.0, 100.0]
+    >>> heads = white_heads(Z, Z @ rng.standard_normal((3, 20)))
+    >>> heads
+    WhiteHeads(n_tasks=20, n_coordinates=3)
+    >>> heads.project(np.eye(3)[:, :2]).components.shape
+    (2, 3)
+    """
+
+    coef: np.ndarray
+    variance: np.ndarray
+    n_labels: np.ndarray
+    mean: np.ndarray
+    components: np.ndarray
+    _moments: Moments = field(repr=False)
+
+    def __repr__(self):
+        n_tasks, m = len(self.coef), self.coef.shape[-1]
+        return f"WhiteHeads(n_tasks={n_tasks}, n_coordinates={m})"
+
+    def project(self, directions):
+        """Heads that use some directions alone, such as those that are counted.
+
+        Parameters
+        ----------
+        directions : array-like of shape (m, k)
+            Orthonormal directions in columns.
+
+        Returns
+        -------
+        WhiteHeads
+            In k coordinates.
+
+        Raises
+        ------
+        ValueError
+            When the directions do not have m rows, or are not orthonormal.
+        """
+        V = check_array(directions, dtype=np.float64, input_name="directions")
+        if len(V) != len(self.components):
+            raise ValueError(
+                f"directions must have {len(self.components)} rows, got {len(V)}."
+            )
+        if np.abs(V.T @ V - np.eye(V.shape[1])).max() > 1e-6:
+            raise ValueError(
+                "directions must be orthonormal, got columns with the scalar products "
+                f"{(V.T @ V).round(3).tolist()}."
+            )
+        scalar = self.coef.ndim == 2
+        return _solved(
+            self._moments.project(V), self.mean, V.T @ self.components, scalar
+        )
+
+
+def white_heads(Z, Y, *, sample_weight=None, classification=False):
+    """Fit the head of every task in white coordinates, with its error.
+
+    The features are whitened on all rows. Each task then has the least-squares head of
+    its labelled rows, or the logistic regression of its classes, one class against the
+    others where there are more than two. Theorem B.4 of [1]_ says what such heads are
+    where the features hold the factors: those of the factors, times an invertible
+    matrix.
+
+    Parameters
+    ----------
+    Z : array-like of shape (n, p)
+        Features. Directions that hardly vary are left out, so that m may be below p.
+
+    Y : array-like or DataFrame of shape (n,), (n, n_tasks) or (n, n_tasks, n_outputs)
+        Targets or, for classification, labels of any dtype in one or two dimensions.
+        NaN (or None, for classes) where missing.
+
+    sample_weight : array-like of shape (n,), default=None
+        Weights of the rows; 2 counts as a repetition.
+
+    classification : bool, default=False
+        Whether labels are classes.
+
+    Returns
+    -------
+    WhiteHeads
+        Heads, the variances of their errors, and the white coordinates. The variance is
+        that of the residuals (drawn towards that of all tasks where labels are few)
+        times the mean of the inverse Hessian's diagonal; for classes, that of the
+        inverse Fisher information alone.
+
+    Raises
+    ------
+    ValueError
+        When Z holds NaN or inf, y inf or no label at all, or shapes disagree.
+
+    References
+    ----------
+    .. [1] S. Lachapelle et al., "Synergies between Disentanglement and Sparsity:
+       Generalization and Identifiability in Multi-Task Learning", ICML 2023.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis.rotation import white_heads
+    >>> rng = np.random.default_rng(0)
+    >>> Z = rng.standard_normal((200, 5))
+    >>> W = rng.standard_normal((5, 30))
+    >>> heads = white_heads(Z, Z @ W + rng.standard_normal((200, 30)))
+    >>> heads.coef.shape
+    (30, 5)
+    >>> white = (Z - heads.mean) @ heads.components.T
+    >>> np.allclose(np.cov(white.T, bias=True), np.eye(5))
+    True
+    """
+    Z = check_array(Z, dtype=np.float64, input_name="Z", ensure_min_samples=2)
+    weight = check_weights(sample_weight, len(Z))
+    tasks = read_tasks(Y, len(Z), weight, classification, "white_heads")
+    if weight is not None:
+        kept = weight > 0
+        Z, weight = Z[kept], weight[kept]
+    whitening = Whitening(Z, weight)
+    moments = tasks.moments(whitening(Z), weight)
+    scalar = moments.gradient.shape[1] == 1 and tasks.Y.shape[2] == 1 and tasks.scalar
+    return _solved(moments, whitening.mean, whitening.matrix.T, scalar)
+
+
+def count_factors(heads):
+    r"""Count the directions that the heads of the tasks use.
+
+    Heads of k factors lie in k directions, up to their errors. Every number of
+    directions is judged by the marginal likelihood of the labels under heads that are
+    Gaussian in so many directions and zero in all others, less what choosing the
+    directions costs (BIC). Tasks with fewer labels than features have their part in it.
+
+    Parameters
+    ----------
+    heads : WhiteHeads
+        Of all tasks, see :func:`white_heads`.
+
+    Returns
+    -------
+    FactorCount
+        The number with the largest evidence, and the directions.
+
+    Raises
+    ------
+    TypeError
+        When the heads are an array: their errors are needed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis.rotation import count_factors, white_heads
+    >>> rng = np.random.default_rng(0)
+    >>> Z = rng.standard_normal((200, 8))
+    >>> W = rng.standard_normal((8, 3)) @ rng.standard_normal((3, 40))
+    >>> count = count_factors(white_heads(Z, Z @ W + rng.standard_normal((200, 40))))
+    >>> count.n_factors
+    3
+    """
+    if not isinstance(heads, WhiteHeads):
+        raise TypeError(
+            f"heads must come from white_heads, got {type(heads).__name__}."
+        )
+    moments = heads._moments
+    return estimate_count(moments, noise_of(moments))
+
+
+def noise_of(moments):
+    """Variance of the noise of each task, at its head of all coordinates."""
+    heads, _ = moments.solve(_RIDGE)
+    return moments.residual_variance(heads)
+
+
+@dataclass(frozen=True, eq=False)
+class Tasks:
+    """Labels of the rows that have a weight, as numbers.
+
+    Attributes
+    ----------
+    Y : ndarray of shape (n, n_tasks, n_outputs)
+        Targets or numbers of classes, NaN where missing.
+
+    names : ndarray of shape (n_tasks,)
+
+    layout : str
+        See :class:`sparsedis.tasks._forms.Targets`.
+
+    scalar : bool
+        Whether targets are no vectors.
+
+    classes : list of ndarray, or None
+        Labels of each task, for classes.
+    """
+
+    Y: np.ndarray
+    names: np.ndarray
+    layout: str
+    scalar: bool
+    classes: list | None
+
+    @property
+    def n_classes(self):
+        """Numbers of classes, of shape (n_tasks,), or None."""
+        return (
+            None if self.classes is None else np.array([len(c) for c in self.classes])
+        )
+
+    def moments(self, Z, weight):
+        """Moments of the heads on features of shape (n, m)."""
+        if self.classes is None:
+            return regression_moments(Z, self.Y, weight)[0]
+        # A single class says nothing.
+        Y = np.where(self.n_classes > 1, self.Y[..., 0], np.nan)
+        return classification_moments(Z, Y, self.n_classes, weight)
+
+
+def read_tasks(Y, n, weight, classification, who):
+    """Read the labels of many tasks.
+
+    Parameters
+    ----------
+    Y : array-like, DataFrame or sparse matrix
+
+    n : int
+        Number of rows.
+
+    weight : ndarray of shape (n,) or None
+        Rows without weight are left out.
+
+    classification : bool
+
+    who : str
+        Name for messages.
+
+    Returns
+    -------
+    Tasks
+    """
+    targets = read_targets(Y, n, real=not classification, estimator=who)
+    classes, scalar, n_tasks = None, targets.values.ndim < 3, targets.n_tasks
+    if classification:
+        targets, classes = encode_classes(targets, weight)
+    values = targets.values
+    if not targets.is_table:
+        values = np.full((n, n_tasks), np.nan)
+        values[targets.rows, targets.tasks] = targets.values
+    values = values.reshape(n, n_tasks, -1)
+    if weight is not None:
+        values = values[weight > 0]
+    return Tasks(values, targets.names, targets.layout, scalar, classes)
+
+
+def _solved(moments, mean, components, scalar):
+    heads, inverse = moments.solve(_RIDGE)
+    noise = moments.residual_variance(heads)
+    with np.errstate(over="ignore"):
+        variance = noise * np.trace(inverse, axis1=1, axis2=2) / max(1, moments.m)
+    unknown = moments.n_labels == 0
+    heads, variance = heads.copy(), np.where(unknown, np.inf, variance)
+    heads[unknown] = np.nan
+    if scalar:
+        heads = heads[:, 0]
+    return WhiteHeads(heads, variance, moments.n_labels, mean, components, moments)
