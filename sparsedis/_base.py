@@ -16,6 +16,11 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sparsedis._diagnosis import (
+    doubts_about_features,
+    doubts_about_rows,
+    warn_of,
+)
 from sparsedis._factors import (
     factors_of_batches,
     factors_of_table,
@@ -132,7 +137,7 @@ channels), torch Dataset or array on disk
         how = {"X": X, "y": y, "random_state": random_state}
         if self.rotation is None and self.n_components == "auto":
             width = self._count(scaled, width, how)
-        self._train_table(scaled, width, self._problem(), **how)
+        parts = self._train_table(scaled, width, self._problem(), **how)
         if self.rotation is not None:
             Z = self._encode(table.blocks(), np.float64).astype(np.float64)
             self._rotate(
@@ -143,6 +148,8 @@ channels), torch Dataset or array on disk
         self.n_components_ = self.module_.n_components
         self._fit_heads(table, scale, targets)
         self._warn_if_unused()
+        if self.rotation is not None:
+            self._warn_of_doubts(X, parts)
         return self
 
     @unchanged_unless_trained
@@ -206,6 +213,8 @@ channels), torch Dataset or array on disk
                 )
             )
         self.n_components_ = self.module_.n_components
+        if self.rotation is not None:
+            warn_of(doubts_about_features(self.stability_, len(self.rotation_.heads)))
         last = steps[-_REMEMBERED_STEPS:]
         if self.rotation is None:
             self.feature_usage_ = np.mean([step["usage"] for step in last], axis=0)
@@ -337,7 +346,7 @@ channels), torch Dataset or array on disk
         return values, scores, tasks, None if weight is None else weight[rows]
 
     def identifiability(self, **kwargs):
-        """Check whether the learned heads suffice for disentanglement, by the theory.
+        """Say of each feature whether it is a factor, as far as the tasks tell.
 
         Parameters
         ----------
@@ -347,22 +356,32 @@ channels), torch Dataset or array on disk
         Returns
         -------
         IdentifiabilityReport
-            A hint: the theory is about the true features and heads.
+            The assumptions of the theory, checked on the learned heads; with
+            ``rotation="sparsest"`` also the stability of each feature over halves of
+            the tasks, and which features are trusted.
 
         Raises
         ------
         AttributeError
-            After `fit_stream`, which leaves no heads.
+            After `fit_stream` with ``rotation=None``, which leaves no heads.
         """
         check_is_fitted(self, "module_")
-        coef = np.where(self._support_of_coef(), self.coef_, 0.0)
-        coef[np.isnan(self.coef_)] = np.nan
-        return check_identifiability(coef, **kwargs)
+        stability = vars(self).get("stability_")
+        if "coef_" in vars(self) or stability is None:
+            support = self.support_
+            if self.coef_.ndim == 3:
+                support = support[:, None, :]
+            coef = np.where(support, self.coef_, 0.0)
+            coef[np.isnan(self.coef_)] = np.nan
+        else:
+            heads = self.rotation_.heads
+            coef = np.where(self._used_by_stream(), heads, 0.0)
+        return check_identifiability(coef, stability=stability, **kwargs)
 
-    def _support_of_coef(self):
-        if self.coef_.ndim == 2:
-            return self.support_
-        return self.support_[:, None, :]
+    def _used_by_stream(self):
+        """Which features the heads of the last steps of a stream use."""
+        size = np.linalg.norm(self.rotation_.heads, axis=1, keepdims=True)
+        return size > 3 * np.maximum(self.spike_, 0.02)
 
     def _validate_X(self, X, *, reset):
         if is_lazy(X):
@@ -422,23 +441,36 @@ channels), torch Dataset or array on disk
             scale = table.labels.scale()
         return table, scale
 
-    def _hold_out(self, table, random_state):
-        """Rows to train on, and batches of fixed tasks to judge the training by."""
-        trained, held_out = table.split(self.validation_fraction, random_state)
+    def _valid_batches(self, trained, held_out, random_state):
+        """Batches of the same tasks to fit heads on and to judge the training by."""
         tasks = np.flatnonzero(
             (trained.labels.counts() >= 2) & (held_out.labels.counts() >= 1)
         )
         if len(tasks) == 0:
+            if self.early_stopping == "auto":
+                return None
             raise ValueError(
-                f"validation_fraction={self.validation_fraction:g} of {table.n_rows} "
-                "rows leaves no task with samples both to train on and to validate on."
+                f"validation_fraction={self.validation_fraction:g} of "
+                f"{trained.n_rows + held_out.n_rows} rows leaves no task with samples "
+                "both to train on and to validate on."
             )
         tasks = random_state.permutation(tasks)[: self.task_batch_size]
         size = 10 * self.batch_size
         inner = trained.batch(tasks, size, random_state)
         outer = held_out.batch(inner.task, size, random_state)
         inner = inner.take(np.isin(inner.task, outer.task))
-        return trained, (inner, outer)
+        return inner, outer
+
+    def _warn_of_doubts(self, X, parts):
+        """Say what in the features and predictions is not to be trusted."""
+        doubts = doubts_about_features(self.stability_, len(self.rotation_.heads))
+        if parts is not None and parts[0].n_classes is None and self.n_iter_:
+
+            def encode(table):
+                return self._encode(table.blocks(), np.float64).astype(np.float64)
+
+            doubts += doubts_about_rows(encode, X, *parts, self.support_)
+        warn_of(doubts)
 
     def _fit_heads(self, table, scale, targets):
         counts = table.labels.counts()
@@ -484,13 +516,14 @@ channels), torch Dataset or array on disk
 
     def _train_table(self, table, width, problem, *, X, y, random_state):
         """Train on a table, rows being held out where that pays."""
-        trained, valid = table, None
+        trained, valid, parts = table, None, None
         early = self.early_stopping
         if early == "auto":
             n_held_out = self.validation_fraction * table.n_rows
             early = self.rotation is not None and n_held_out >= _HELD_OUT
         if early:
-            trained, valid = self._hold_out(table, random_state)
+            parts = table.split(self.validation_fraction, random_state)
+            trained, valid = parts[0], self._valid_batches(*parts, random_state)
         source = TableSource(
             trained,
             n_samples=self.batch_size,
@@ -510,6 +543,7 @@ channels), torch Dataset or array on disk
             valid=valid,
             weight_decay=decay,
         )
+        return parts
 
     def _count(self, table, width, how):
         """Number of factors, by a training with Ridge heads."""
@@ -530,8 +564,7 @@ channels), torch Dataset or array on disk
         self.module_ = rotated(self.module_, factors)
         self.count_, self.rotation_ = factors.count, factors.rotation
         self.stability_, self.spike_ = factors.stability, factors.rotation.spike
-        used = np.abs(factors.rotation.heads) > 3 * self.spike_
-        self.feature_usage_ = used.reshape(-1, used.shape[-1]).mean(0)
+        self.feature_usage_ = self._used_by_stream().mean((0, 1))
 
     def _train(
         self,

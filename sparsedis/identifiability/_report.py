@@ -16,6 +16,10 @@ from sparsedis.identifiability._variability import (
     task_variability,
 )
 
+# Mean correlation with the features of halves of the tasks from which a feature counts
+# as settled: it was .99 and more where features were factors, .77 to .87 where not.
+STABLE = 0.95
+
 # Larger tables of counts than this are plotted without the numbers.
 MAX_ANNOTATED = 15
 
@@ -35,6 +39,10 @@ class IdentifiabilityReport:
     mixing : ndarray of shape (n_features, n_features) or None
         A mixture that no head can tell, if :func:`find_mixing` finds one.
 
+    stability : ndarray of shape (n_features,) or None
+        Agreement of each feature with its match when halves of the tasks decide, from
+        0 to 1, where it is known.
+
     Examples
     --------
     >>> from sparsedis.identifiability import check_identifiability
@@ -50,6 +58,21 @@ class IdentifiabilityReport:
     checks: dict
     supports: np.ndarray
     mixing: np.ndarray | None
+    stability: np.ndarray | None = None
+
+    @property
+    def trusted(self):
+        """Whether each feature is a factor, of shape (n_features,), as far as is known.
+
+        It is not where halves of the tasks disagree on it (stability below .95), where
+        no task separates it from another feature, or where no task uses it.
+        """
+        trusted = np.ones(self.supports.shape[1], dtype=bool)
+        if self.stability is not None:
+            trusted &= self.stability >= STABLE
+        # The first of a pair can hold a part of the second.
+        trusted[self.unseparated_pairs[:, 0]] = False
+        return trusted
 
     @property
     def verdict(self):
@@ -175,15 +198,31 @@ class IdentifiabilityReport:
                 else f"{n_further} further random tasks separate all features with "
                 "probability .95 or more"
             )
+        if self.stability is not None:
+            lines += self._lines_of_trust()
         if self.mixing is not None:
             lines.append("found a mixture of features that makes no head denser")
         return "\n".join(lines)
+
+    def _lines_of_trust(self):
+        trusted = self.trusted
+        lines = [f"trusted as factors: {trusted.sum()} of {len(trusted)} features"]
+        low = np.flatnonzero(self.stability < STABLE)
+        if len(low):
+            shown = ", ".join(f"{j} ({self.stability[j]:.2f})" for j in low[:10])
+            lines.append(
+                f"halves of the tasks disagree on: {shown}{', ...' * (len(low) > 10)}; "
+                f"{len(self.supports)} tasks more would make halves as large as all "
+                "tasks now"
+            )
+        return lines
 
 
 def check_identifiability(
     coef,
     features=None,
     *,
+    stability=None,
     exhaustive=False,
     tol=1e-6,
     rank_tol=1e-10,
@@ -204,6 +243,11 @@ def check_identifiability(
 
     features : array-like of shape (n_samples, n_features), default=None
         Features of inputs, for Assumption 3.3. None: it is not checked.
+
+    stability : array-like of shape (n_features,), default=None
+        Agreement of the features with those of halves of the tasks, such as
+        ``stability_`` of an estimator. None: features are trusted by the supports
+        alone.
 
     exhaustive : bool, default=False
         Take the heads for all that the distribution of tasks can draw, instead of for a
@@ -277,6 +321,13 @@ def check_identifiability(
             raise ValueError(
                 f"features must have the columns of coef, {n_features}; got {found}."
             )
+    if stability is not None:
+        stability = np.asarray(stability, dtype=float)
+        if stability.shape != (n_features,) or np.isnan(stability).any():
+            raise ValueError(
+                f"stability must hold a number for each of the {n_features} features, "
+                f"got {stability} of shape {stability.shape}."
+            )
     checks = [
         representation,
         task_variability(heads, rank_tol),
@@ -294,4 +345,5 @@ def check_identifiability(
         checks={check.assumption: check for check in checks},
         supports=supports,
         mixing=mixing(heads, supports, rank_tol),
+        stability=stability,
     )

@@ -9,6 +9,9 @@ from sparsedis.rotation._logistic import PRIOR
 # Few labels leave the curvature of a task far from the identity.
 _FEW_LABELS = 4
 
+# Strength of a direction, in units of the median one, below which it is no factor.
+_TRACE = 0.05
+
 # Tasks whose posterior takes an inverse of their own, at most.
 _MAX_EXACT = 200
 
@@ -148,7 +151,26 @@ def _count(moments, noise, n_iter):
     r = np.arange(m + 1)
     cost = 0.5 * (r * m - r * (r - 1) / 2) * np.log(max(2.0, n_rows))
     evidence = likelihood - cost
-    return FactorCount(int(np.argmax(evidence)), evidence, strength, V)
+    k = _without_traces(strength, int(np.argmax(evidence)), n_rows)
+    return FactorCount(k, evidence, strength, V)
+
+
+def _without_traces(strength, k, n_heads):
+    """Leave out directions that are traces of what the features lack.
+
+    With many labels even what the encoder does not get right of a factor is evident.
+    Such directions are far weaker than those of factors, which are about equally strong
+    but for their correlation, seen in the first one, and for the chance of few heads.
+    """
+    while k > 2:
+        least = _TRACE * np.median(strength[1:k])
+        # Where the smallest eigenvalue of as many random heads is, on average.
+        least *= (1 - min(1.0, (k / n_heads) ** 0.5)) ** 2
+        kept = int((strength[:k] >= least).sum())
+        if kept == k:
+            break
+        k = kept
+    return k
 
 
 def _noise_left(moments, noise, count):

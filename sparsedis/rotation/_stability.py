@@ -5,8 +5,8 @@ from scipy.optimize import linear_sum_assignment
 
 from sparsedis.rotation._rotation import rotate
 
-# Splits of the tasks in halves.
-_SPLITS = 3
+# Splits of the tasks in halves, and tasks that are split, at most.
+_SPLITS, _MAX_TASKS = 3, 600
 
 
 def estimate_stability(found, heads, variance, n_outputs, rng, *, n_splits=_SPLITS):
@@ -38,8 +38,9 @@ def estimate_stability(found, heads, variance, n_outputs, rng, *, n_splits=_SPLI
     n_tasks, k = len(heads), heads.shape[-1]
     agreement = np.zeros(k)
     for _ in range(n_splits):
-        order = rng.permutation(n_tasks)
-        for half in (order[: n_tasks // 2], order[n_tasks // 2 :]):
+        order = rng.permutation(n_tasks)[:_MAX_TASKS]
+        middle = len(order) // 2
+        for half in (order[:middle], order[middle:]):
             if len(half) == 0:
                 return np.zeros(k)
             other = rotate(

@@ -1,0 +1,141 @@
+"""What a fit should be doubted for: its features, its rows, its predictions."""
+
+import warnings
+
+import numpy as np
+from sklearn.linear_model import RidgeCV
+
+from sparsedis._factors import TRUSTED
+from sparsedis._table_moments import chunks
+from sparsedis.tasks._rows import LazyRows
+
+# A training score that is higher than that on held-out rows by more tells of rows
+# learned by heart.
+_BY_HEART = 0.1
+
+# Held-out scores below those of Ridge by more tell of features that lose something.
+_BELOW_RIDGE = 0.02
+
+# Tasks that are scored, labels that one needs among the held-out rows for it, and
+# inputs for which Ridge is quick.
+_TASKS, _LABELS, _WIDE = 50, 5, 1000
+
+
+def doubts_about_features(stability, n_tasks):
+    """Say which features halves of the tasks do not agree on.
+
+    Parameters
+    ----------
+    stability : ndarray of shape (k,)
+
+    n_tasks : int
+
+    Returns
+    -------
+    list of str
+        Empty, or one sentence.
+    """
+    unstable = np.flatnonzero(stability < TRUSTED)
+    if not len(unstable):
+        return []
+    return [
+        f"{len(unstable)} of {len(stability)} features may not be factors "
+        f"({unstable[:8].tolist()}{'...' if len(unstable) > 8 else ''}): halves of the "
+        f"{n_tasks} tasks lead to others. More tasks, or more labels, would settle "
+        "them; identifiability() says more."
+    ]
+
+
+def doubts_about_rows(Z, X, trained, held_out, support):
+    """Compare scores on trained and held-out rows, and those of Ridge on the inputs.
+
+    Parameters
+    ----------
+    Z : callable
+        ``Z(table)`` gives the features of the rows of a table.
+
+    X : ndarray of shape (n, ...) or LazyRows
+        Inputs.
+
+    trained, held_out : TaskTable
+        Of targets of unit variance, without classes.
+
+    support : ndarray of shape (n_tasks, k) of bool
+        Features that each task uses.
+
+    Returns
+    -------
+    list of str
+    """
+    counts = held_out.labels.counts()
+    tasks = np.flatnonzero((counts >= _LABELS) & (trained.labels.counts() >= _LABELS))
+    tasks = tasks[:: max(1, len(tasks) // _TASKS)][:_TASKS]
+    if not len(tasks):
+        return []
+    inner, outer = _labels(trained, tasks), _labels(held_out, tasks)
+    own = Z(trained), Z(held_out)
+    seen, unseen = _scores(own, inner, outer, tasks, _least_squares, support)
+    doubts = []
+    if seen - unseen > _BY_HEART:
+        doubts.append(
+            f"The encoder has learned rows by heart: R2 {seen:.2f} on the rows it was "
+            f"trained on, {unseen:.2f} on held-out ones. Raise weight_decay, give it "
+            "more rows, or a smaller encoder."
+        )
+    if isinstance(X, LazyRows) or X.ndim != 2 or X.shape[1] > _WIDE:
+        return doubts
+    inputs = X[trained.at].astype(float), X[held_out.at].astype(float)
+    ridge = _scores(inputs, inner, outer, tasks, _ridge, None)[1]
+    if unseen < ridge - _BELOW_RIDGE:
+        doubts.append(
+            f"A Ridge of each task's own on X predicts held-out rows better: R2 "
+            f"{ridge:.2f}, here {unseen:.2f}. Raise weight_decay or max_iter, or use "
+            "Ridge for predictions."
+        )
+    return doubts
+
+
+def warn_of(doubts):
+    """Give all doubts in one warning."""
+    if doubts:
+        warnings.warn(" ".join(doubts), UserWarning, stacklevel=4)
+
+
+def _labels(table, tasks):
+    """Labels of tasks: rows, targets of shape (n, n_outputs) and weights of each."""
+    found = {}
+    for part, rows, Y, weight in chunks(table, tasks):
+        for i, t in enumerate(part):
+            at = ~np.isnan(Y[:, i, 0])
+            own = None if weight is None else weight[at, i]
+            found[t] = rows[at], Y[at, i], own
+    return found
+
+
+def _scores(features, inner, outer, tasks, fit, support):
+    """R2 of all tasks together, on the rows that heads are fitted on and on others."""
+    errors, spreads = np.zeros(2), np.zeros(2)
+    for t in tasks:
+        used = slice(None) if support is None else support[t]
+        rows, y, weight = inner[t]
+        predict = fit(features[0][rows][:, used], y, weight)
+        for i, (Z, (at, target, _)) in enumerate(
+            zip(features, (inner[t], outer[t]), strict=True)
+        ):
+            errors[i] += ((target - predict(Z[at][:, used])) ** 2).mean()
+            spreads[i] += ((target - y.mean(0)) ** 2).mean()
+    return 1 - errors / np.maximum(spreads, 1e-300)
+
+
+def _least_squares(Z, y, weight):
+    root = np.ones((len(y), 1)) if weight is None else np.sqrt(weight)[:, None]
+    design = np.column_stack([Z, np.ones(len(Z))])
+    W = np.linalg.lstsq(root * design, root * y, rcond=1e-8)[0]
+    return lambda Z: np.column_stack([Z, np.ones(len(Z))]) @ W
+
+
+def _ridge(X, y, weight):
+    mean, unit = X.mean(0), X.std(0)
+    unit = np.where(unit > 1e-12 * np.abs(X).max(0, initial=1.0), unit, 1.0)
+    ridge = RidgeCV(alphas=np.logspace(-3, 4, 8)).fit((X - mean) / unit, y, weight)
+    return lambda X: ridge.predict((X - mean) / unit).reshape(len(X), -1)
