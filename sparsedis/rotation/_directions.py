@@ -5,6 +5,12 @@ import numpy as np
 # Widths of the penalty, from one that sees all heads to one that sees zeros alone.
 WIDTHS = (0.3, 0.1, 0.03)
 
+# Steps of inverse iteration towards an eigenvector.
+_POWER = 3
+
+# Added to second moments, as a share of their trace.
+_RIDGE = 1e-10
+
 # Numbers in the largest array of a batch.
 _BATCH = 2**22
 
@@ -32,7 +38,7 @@ class Heads:
         self.heads = heads
         self.variance = variance
         self.n_outputs = n_outputs
-        self.rows = heads.reshape(-1, heads.shape[-1])
+        self.rows = heads.reshape(heads.shape[0] * heads.shape[1], heads.shape[2])
         mean = self.rows.sum(0) / n_outputs.sum()
         square = mean @ mean
         # About the mean, along which at least a part of the heads is left.
@@ -48,6 +54,10 @@ class Heads:
     def k(self):
         """Number of coordinates."""
         return self.heads.shape[-1]
+
+    def take(self, tasks):
+        """Keep some of the tasks."""
+        return Heads(self.heads[tasks], self.variance[tasks], self.n_outputs[tasks])
 
     def centre(self, A):
         """Coordinates of directions in which true ones are orthogonal.
@@ -117,16 +127,17 @@ def sharpen(heads, A, widths=WIDTHS, n_iter=12, tol=1e-4):
         parts = [A[i : i + size] for i in range(0, len(A), size)]
         return np.concatenate([sharpen(heads, a, widths, n_iter, tol) for a in parts])
     A = A.copy()
-    n_rows = heads.heads.shape[1]
     for width in widths:
         moving = np.arange(len(A))
         for _ in range(n_iter):
             a = A[moving]
-            weight = 1 / (heads.sizes(a) + width**2 + heads.variance)
-            weight = np.repeat(weight, n_rows, axis=1)
-            gram = (weight[:, None, :] * heads.rows.T) @ heads.rows
-            new = np.linalg.eigh(gram)[1][:, :, 0]
-            new *= np.where((a * new).sum(1, keepdims=True) < 0, -1.0, 1.0)
+            inverse = _inverse_grams(
+                heads, 1 / (heads.sizes(a) + width**2 + heads.variance)
+            )
+            new = a
+            for _ in range(_POWER):
+                new = (inverse @ new[:, :, None])[:, :, 0]
+                new /= np.linalg.norm(new, axis=1, keepdims=True)
             A[moving] = new
             moving = moving[np.abs(new - a).max(1) > tol]
             if not len(moving):
@@ -155,15 +166,21 @@ def lean(heads, A, n_iter=8):
     ndarray of shape (n, k)
         Directions of unit norm.
     """
-    n_rows = heads.heads.shape[1]
     a = A
     for _ in range(n_iter):
         weight = 1 / np.sqrt(heads.sizes(a) + 1e-4 + heads.variance)
-        weight = np.repeat(weight, n_rows, axis=1)
-        gram = (weight[:, None, :] * heads.rows.T) @ heads.rows
-        a = np.linalg.solve(gram, A[:, :, None])[:, :, 0]
+        a = (_inverse_grams(heads, weight) @ A[:, :, None])[:, :, 0]
         a /= np.linalg.norm(a, axis=1, keepdims=True)
     return a
+
+
+def _inverse_grams(heads, weight):
+    """Inverses of the second moments of heads under several weights of the tasks."""
+    weight = np.repeat(weight, heads.heads.shape[1], axis=1)
+    gram = (weight[:, None, :] * heads.rows.T) @ heads.rows
+    # Heads need not span all coordinates.
+    ridge = _RIDGE * np.trace(gram, axis1=1, axis2=2) + 1e-300
+    return np.linalg.inv(gram + ridge[:, None, None] * np.eye(heads.k))
 
 
 def distinct(A, scores, cosine=0.99):

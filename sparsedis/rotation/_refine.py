@@ -6,7 +6,11 @@ import numpy as np
 # leaves of them, to large ones. True heads have a mean square of one.
 VARIANCES = np.array([0.02, 0.05, 0.12, 0.3, 0.7, 1.5, 3.0]) ** 2
 
+# Root mean square up to which a component counts as zero.
 _SPIKE = 0.15
+
+# Added to curvatures, so that an inverse exists.
+_RIDGE = 1e-10
 
 
 class Density:
@@ -23,11 +27,7 @@ class Density:
         self.weights = np.full(len(variances), 1 / len(variances))
 
     def spike(self):
-        """Standard deviation of the coefficients that are zero, but for small parts.
-
-        The components up to .15 of the mean square count, as far as they are no tail
-        of larger ones.
-        """
+        """Standard deviation of the coefficients that are zero, but for small parts."""
         small = self.variances <= _SPIKE**2
         weights = self.weights[small]
         return float(np.sqrt(weights @ self.variances[small] / weights.sum()))
@@ -83,7 +83,7 @@ class Density:
         return (top + np.log(mass))[..., 0], share / mass, total
 
 
-def refine(heads, A, *, n_iter=200, tol=1e-7):
+def refine(heads, A, *, n_iter=60, tol=1e-6):
     """Maximise the likelihood of the heads from a start.
 
     Iterative projection (Ono 2011): each column in turn is the exact minimum of a
@@ -97,7 +97,7 @@ def refine(heads, A, *, n_iter=200, tol=1e-7):
         Directions in rows.
 
     n_iter : int
-        Most sweeps.
+        Most sweeps, at least one.
 
     tol : float
         Improvement of the criterion at which to stop.
@@ -109,6 +109,9 @@ def refine(heads, A, *, n_iter=200, tol=1e-7):
 
     criterion : float
         Negative log-likelihood per output of a task and per direction.
+
+    density : Density
+        With the weights that were found.
     """
     density = Density()
     n_outputs = heads.n_outputs
@@ -116,7 +119,7 @@ def refine(heads, A, *, n_iter=200, tol=1e-7):
     total_outputs = n_outputs.sum()
     share_of = n_outputs / total_outputs
     n_rows = heads.heads.shape[1]
-    before = np.inf
+    before, best = np.inf, None
     for _ in range(n_iter):
         sizes = heads.sizes(A).T
         norms = np.sqrt(np.maximum(share_of @ sizes, 1e-300))
@@ -125,30 +128,22 @@ def refine(heads, A, *, n_iter=200, tol=1e-7):
         errors = heads.variance[:, None] * (A**2).sum(1)
         log, share, total = density.responsibilities(sizes, errors, n_outputs)
         value = -(log.sum(0).sum()) / total_outputs - np.linalg.slogdet(A)[1]
+        if best is None or value < best[1]:
+            best = A.copy(), value
         if before - value < tol * k:
             break
         before = value
-        density.weights = (share.sum((0, 1)) + 1.0)
+        density.weights = share.sum((0, 1)) + 1.0
         density.weights /= density.weights.sum()
-        weight = (share / total).sum(-1)
+        weight = np.repeat((share / total).sum(-1), n_rows, axis=0).T
+        bounds = (heads.rows.T * weight[:, None, :]) @ heads.rows / total_outputs
+        inverses = np.linalg.inv(bounds + _RIDGE * np.eye(k))
+        normals = np.linalg.inv(A)
         for j in range(k):
-            w = np.repeat(weight[:, j] , n_rows)
-            V = (heads.rows.T * w) @ heads.rows / total_outputs
-            normal = np.linalg.inv(A)[:, j]
-            a = np.linalg.solve(V, normal)
-            A[j] = a / np.sqrt(a @ V @ a)
-    return A, value / k, density
-
-
-def occam(heads, A, density):
-    n_outputs = heads.n_outputs
-    total_outputs = n_outputs.sum()
-    n_rows = heads.heads.shape[1]
-    sizes = heads.sizes(A).T
-    errors = heads.variance[:, None] * (A**2).sum(1)
-    log, share, total = density.responsibilities(sizes, errors, n_outputs)
-    weight = np.repeat((share / total).sum(-1), n_rows, axis=0).T
-    # In coordinates in which ...
-    U = heads.rows @ A.T
-    V = (U.T * weight[:, None, :]) @ U
-    return 0.5 * np.linalg.slogdet(V)[1].sum() / (len(A) * total_outputs)
+            a = inverses[j] @ normals[:, j]
+            A[j] = a / np.sqrt(a @ bounds[j] @ a)
+            # The inverse follows a change of one row.
+            along = A[j] @ normals
+            along[j] -= 1.0
+            normals -= np.outer(normals[:, j], along / (1.0 + along[j]))
+    return best[0], best[1] / k, density

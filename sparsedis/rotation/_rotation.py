@@ -1,21 +1,27 @@
 """The rotation of heads to the sparsest ones: Eq. 2, solved on the heads."""
 
 import numbers
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.utils import check_random_state, check_scalar
 
 from sparsedis.rotation._directions import Heads, lean, sharpen
-from sparsedis.rotation._refine import refine
+from sparsedis.rotation._refine import Density, refine
 from sparsedis.rotation._search import Pool, explore, polish
 from sparsedis.rotation._starts import head_starts, ica_starts, random_starts, unit_rows
 
 # Rounds of the search by subsets, and those without progress after which it ends.
-_ROUNDS, _PATIENCE = 40, 12
+_ROUNDS, _PATIENCE = 80, 10
 
 # Criteria of two kinds of starts that agree differ by less, per task and direction.
 _AGREE = 1e-3
+
+# Tasks that the search looks at, at most; the last refinement takes all.
+_TASKS = 500
+
+# Share of the largest mean square below which heads have no part in a direction.
+_RANK = 1e-10
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +46,8 @@ class RotationResult:
 
     criteria : dict of str to float
         The criterion that each kind of start has reached by itself: "heads", "random",
-        "ica" and, for the search that goes on from all of them, "subsets".
+        "ica" and, for the search that goes on from all of them, "subsets". It is that
+        of 500 of the tasks, where there are more.
 
     n_agree : int
         Kinds of starts that reached the best criterion.
@@ -59,7 +66,9 @@ class RotationResult:
     spike: np.ndarray
 
     def __repr__(self):
-        found = ", ".join(f"{kind} {value:.3f}" for kind, value in self.criteria.items())
+        found = ", ".join(
+            f"{kind} {value:.3f}" for kind, value in self.criteria.items()
+        )
         return (
             f"RotationResult(n_components={len(self.components)}, "
             f"criterion={self.criterion:.3f}, n_agree={self.n_agree} of "
@@ -70,16 +79,83 @@ class RotationResult:
 def sparsest_rotation(
     heads, variance=None, *, n_rounds=_ROUNDS, patience=_PATIENCE, random_state=None
 ):
+    """Find the coordinates in which the heads of tasks are sparsest.
+
+    Heads that predict from an invertible linear map of the true factors are the true
+    heads, which use few factors each, times the inverse of that map. Among all
+    coordinates, those of the factors are where the heads are sparsest.
+
+    Parameters
+    ----------
+    heads : array-like of shape (n_tasks, m) or (n_tasks, n_outputs, m)
+        Linear heads on m features, best on white ones. Tasks whose heads are not finite
+        are left out. Rows of zeros at the end are outputs that a task does not have.
+
+    variance : array-like of shape (n_tasks,), default=None
+        Variance of the error of a coefficient of each task; None means no error.
+
+    n_rounds : int, default=80
+        Most rounds of the search.
+
+    patience : int, default=10
+        Rounds without a gain after which the search ends.
+
+    random_state : int, RandomState instance or None, default=None
+
+    Returns
+    -------
+    RotationResult
+        The new heads are those of all tasks.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis.rotation._rotation import sparsest_rotation
+    >>> rng = np.random.default_rng(0)
+    >>> true = rng.standard_normal((40, 3)) * (rng.random((40, 3)) < 0.5)
+    >>> found = sparsest_rotation(true @ rng.standard_normal((3, 3)), random_state=0)
+    >>> zeros = abs(found.heads) < 0.05 * abs(found.heads).max()
+    >>> bool(zeros.sum() >= (true == 0).sum())
+    True
+    """
     heads = np.asarray(heads, dtype=float)
-    rng = np.random.default_rng(check_random_state(random_state).randint(2**31))
-    if variance is None:
-        variance = np.zeros(len(heads))
+    if heads.ndim not in (2, 3) or 0 in heads.shape:
+        raise ValueError(
+            "heads must have shape (n_tasks, m) or (n_tasks, n_outputs, m), without a "
+            f"0; got {heads.shape}."
+        )
+    variance = np.zeros(len(heads)) if variance is None else np.asarray(variance, float)
+    if variance.shape != heads.shape[:1]:
+        raise ValueError(
+            f"variance must have shape ({len(heads)},), as heads have; got "
+            f"{variance.shape}."
+        )
     flat = heads[:, None, :] if heads.ndim == 2 else heads
-    n_outputs = np.maximum((np.abs(flat).sum(-1) > 0).sum(1), 1)
     used = np.isfinite(flat).all((1, 2))
-    found = rotate(flat[used], np.asarray(variance)[used], n_outputs[used], rng,
-                   n_rounds=n_rounds, patience=patience)
-    return found
+    if not used.any():
+        raise ValueError("heads must be finite in some tasks; got none.")
+    # Also false where it is not a number.
+    wrong = ~((variance[used] >= 0) & np.isfinite(variance[used]))
+    if wrong.any():
+        raise ValueError(
+            f"variance must be finite and not negative; got {variance[used][wrong][0]}."
+        )
+    check_scalar(n_rounds, "n_rounds", numbers.Integral, min_val=0)
+    check_scalar(patience, "patience", numbers.Integral, min_val=1)
+    rng = np.random.default_rng(check_random_state(random_state).randint(2**31))
+    # Outputs up to the last that is not zero.
+    present = np.abs(flat[used]).sum(-1) > 0
+    last = flat.shape[1] - np.argmax(present[:, ::-1], axis=1)
+    n_outputs = np.where(present.any(1), last, 1)
+    found = rotate(
+        flat[used],
+        variance[used],
+        n_outputs,
+        rng,
+        n_rounds=int(n_rounds),
+        patience=int(patience),
+    )
+    return replace(found, heads=heads @ found.rotation)
 
 
 def rotate(heads, variance, n_outputs, rng, *, n_rounds, patience, starts=None):
@@ -87,7 +163,7 @@ def rotate(heads, variance, n_outputs, rng, *, n_rounds, patience, starts=None):
 
     Parameters
     ----------
-    heads : ndarray of shape (n_tasks, n_outputs, k)
+    heads : ndarray of shape (n_tasks, n_outputs, m)
 
     variance : ndarray of shape (n_tasks,)
 
@@ -98,14 +174,50 @@ def rotate(heads, variance, n_outputs, rng, *, n_rounds, patience, starts=None):
     n_rounds, patience : int
         See :func:`~sparsedis.rotation._search.explore`.
 
-    starts : ndarray of shape (n, k), default=None
+    starts : ndarray of shape (n, m), default=None
         Further directions to start from, as columns of a `rotation` transposed.
 
     Returns
     -------
     RotationResult
     """
-    white, whitening = whiten(heads, variance, n_outputs)
+    white, axes, root = whiten(heads, variance, n_outputs)
+    k = white.k
+    span = axes[:, :k]
+    if k:
+        own = None if starts is None else unit_rows(starts @ span * root)
+        few = white
+        if len(white) > _TASKS:
+            few = white.take(np.sort(rng.choice(len(white), _TASKS, replace=False)))
+        A, criteria = _search(few, own, rng, n_rounds, patience)
+        A, criterion, density = refine(white, A)
+    else:
+        A, criterion, density, criteria = np.eye(0), 0.0, Density(), {"subsets": 0.0}
+    # Where the heads do not reach, axes stay axes.
+    rest = axes[:, k:]
+    rotation = np.concatenate([span / root @ A.T, rest], 1)
+    inverse = np.linalg.inv(A).T @ (root[:, None] * span.T)
+    components = np.concatenate([inverse, rest.T])
+    scale = np.linalg.norm(components, axis=1)
+    components, rotation = components / scale[:, None], rotation * scale
+    new = heads @ rotation
+    square = (new**2).sum((0, 1))
+    order = np.argsort(-square, kind="stable")
+    sign = np.where(new.sum((0, 1)) < 0, -1.0, 1.0)
+    best = min(criteria.values())
+    return RotationResult(
+        components=(components * sign[:, None])[order],
+        rotation=(rotation * sign)[:, order],
+        heads=(new * sign)[..., order],
+        criterion=criterion,
+        criteria=criteria,
+        n_agree=sum(value < best + _AGREE for value in criteria.values()),
+        spike=density.spike() * np.sqrt(square / n_outputs.sum())[order],
+    )
+
+
+def _search(white, starts, rng, n_rounds, patience):
+    """The best basis, and the criteria that all kinds of starts reached."""
     kinds = {
         "heads": head_starts(white, 100, rng),
         "random": random_starts(white, 60, rng),
@@ -113,7 +225,7 @@ def rotate(heads, variance, n_outputs, rng, *, n_rounds, patience, starts=None):
     }
     kinds["ica"] = np.concatenate([kinds["ica"], lean(white, kinds["ica"])])
     if starts is not None:
-        kinds["given"] = unit_rows(np.linalg.solve(whitening, starts.T).T)
+        kinds["given"] = starts
     pools = {kind: Pool(white, sharpen(white, A)) for kind, A in kinds.items()}
     criteria = {
         kind: refine(white, pool.A[pool.basis()[0]], n_iter=30)[1]
@@ -124,36 +236,16 @@ def rotate(heads, variance, n_outputs, rng, *, n_rounds, patience, starts=None):
     if sum(value < best + _AGREE for value in criteria.values()) > 1:
         patience = -(-patience // 3)
     explore(white, pool, rng, n_rounds=n_rounds, patience=patience)
-    A, criterion, density = polish(white, pool, n_tries=12)
-    criteria["subsets"] = criterion
-    rotation = whitening @ A.T
-    components = np.linalg.inv(rotation)
-    scale = np.linalg.norm(components, axis=1)
-    components, rotation = components / scale[:, None], rotation * scale
-    new = heads @ rotation
-    order = np.argsort(-(new**2).sum((0, 1)), kind="stable")
-    sign = np.where(new.sum((0, 1)) < 0, -1.0, 1.0)
-    components, rotation = (components * sign[:, None])[order], (rotation * sign)[:, order]
-    new = (new * sign)[..., order]
-    spike = density.spike() * np.sqrt((new**2).sum((0, 1)) / n_outputs.sum())
-    best = min(criteria.values())
-    return RotationResult(
-        components=components,
-        rotation=rotation,
-        heads=new,
-        criterion=criterion,
-        criteria=criteria,
-        n_agree=sum(value < best + _AGREE for value in criteria.values()),
-        spike=spike,
-    )
+    A, criteria["subsets"] = polish(white, pool, n_tries=12)
+    return A, criteria
 
 
 def whiten(heads, variance, n_outputs):
-    """Whiten heads by their second moment.
+    """Whiten heads by their second moment, within what they span.
 
     Parameters
     ----------
-    heads : ndarray of shape (n_tasks, n_outputs, k)
+    heads : ndarray of shape (n_tasks, n_outputs, m)
 
     variance : ndarray of shape (n_tasks,)
 
@@ -162,13 +254,18 @@ def whiten(heads, variance, n_outputs):
     Returns
     -------
     white : Heads
+        On k <= m coordinates, ``heads @ axes[:, :k] / root``.
 
-    whitening : ndarray of shape (k, k)
-        White heads are ``heads @ whitening``.
+    axes : ndarray of shape (m, m)
+        Principal axes of the heads, the longest first.
+
+    root : ndarray of shape (k,)
+        Root mean squares of the heads along the axes.
     """
     second = np.einsum("tci,tcj->ij", heads, heads) / n_outputs.sum()
     size, axes = np.linalg.eigh(second)
-    root = np.sqrt(np.maximum(size, 1e-12 * size[-1]))
-    whitening = (axes / root) @ axes.T
-    scale = np.trace(whitening @ whitening) / heads.shape[-1]
-    return Heads(heads @ whitening, variance * scale, n_outputs), whitening
+    size, axes = size[::-1], axes[:, ::-1]
+    root = np.sqrt(size[size > _RANK * size[0]])
+    white = heads @ axes[:, : len(root)] / root
+    scale = (1 / root**2).mean() if len(root) else 1.0
+    return Heads(white, variance * scale, n_outputs), axes, root

@@ -11,7 +11,13 @@ from sparsedis.rotation._starts import random_starts, subset_starts, unit_rows
 _POOL = 400
 
 # Random subsets of tasks, and random directions, of a round.
-_SUBSETS, _RANDOM = 500, 16
+_SUBSETS, _RANDOM = 400, 8
+
+# Smaller gains of the criterion of a basis, summed over directions, count as none.
+_GAIN = 1e-3
+
+# Exchanges worth a refinement raise the criterion by less before it.
+_RISE = 0.5
 
 # Times that the best basis under the likelihood is chosen anew.
 _CHOICES = 4
@@ -101,7 +107,7 @@ def explore(heads, pool, rng, *, n_rounds, patience):
         pool.add(sharpen(heads, found, widths=(0.1, 0.03), n_iter=8))
         at, criterion = pool.basis()
         idle += 1
-        if criterion < best - 1e-6:
+        if criterion < best - _GAIN:
             best, idle = criterion, 0
             A, scores = pool.A[at], pool.scores[at]
         if idle == patience:
@@ -117,7 +123,8 @@ def _open_directions(heads, known, rng):
         found = unit_rows(found - found @ q @ q.T)
     if heads.k - len(known) < 3:
         return found
-    starts = subset_starts(heads, _SUBSETS, known, rng, n_free=rng.choice([2, 3]))
+    n_free = int(rng.choice([2, 3]))
+    starts = subset_starts(heads, _SUBSETS, known, rng, n_free=n_free)
     scores = heads.scores(starts, width=0.1)
     starts = starts[distinct(starts, scores, cosine=0.95)[:_KEPT]]
     return np.concatenate([found, starts])
@@ -142,14 +149,14 @@ def polish(heads, pool, *, n_tries):
 
     criterion : float
         See :func:`~sparsedis.rotation._refine.refine`.
-
-    density : Density
     """
     at, _ = pool.basis()
-    best = refine(heads, pool.A[at], n_iter=30)
+    best = refine(heads, pool.A[at], n_iter=20)
     for _ in range(_CHOICES):
-        at = choose_basis(pool.A, best[2].scores(heads, pool.A))
-        other = refine(heads, pool.A[at], n_iter=30)
+        before, at = set(at), choose_basis(pool.A, best[2].scores(heads, pool.A))
+        if set(at) == before:
+            break
+        other = refine(heads, pool.A[at], n_iter=20)
         if other[1] > best[1] - 1e-6:
             break
         best = other
@@ -163,7 +170,7 @@ def polish(heads, pool, *, n_tries):
         for i, j in tried:
             change[i, j] = np.inf
         i, j = np.unravel_index(np.argmin(change), change.shape)
-        if not change[i, j] < 0.5:
+        if not change[i, j] < _RISE:
             break
         tried.add((i, j))
         start = A.copy()
@@ -171,4 +178,4 @@ def polish(heads, pool, *, n_tries):
         other = refine(heads, start, n_iter=15)
         if other[1] < best[1] - 1e-6:
             best = other
-    return refine(heads, best[0])
+    return refine(heads, best[0])[:2]

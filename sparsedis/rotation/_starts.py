@@ -5,9 +5,11 @@ import warnings
 import numpy as np
 from sklearn.decomposition import FastICA
 
-
 # How much more often heads near the span of others are drawn: least and most.
 _GREED = 8.0, 32.0
+
+# Heads that subsets are drawn from, at most.
+_ROWS = 1000
 
 # Eigenproblems that decide in the dimensions that a subset leaves open.
 _STEPS = 8
@@ -19,8 +21,7 @@ def unit_rows(A):
 
 
 def head_starts(heads, n, rng):
-    """Heads of tasks themselves: with uncorrelated coefficients, a task with a single
-    factor points in its direction."""
+    """Heads of tasks: one with a single factor points in its direction."""
     rows = heads.rows[np.linalg.norm(heads.rows, axis=1) > 0]
     if len(rows) > n:
         rows = rows[rng.choice(len(rows), n, replace=False)]
@@ -38,9 +39,12 @@ def ica_starts(heads, n_runs, rng):
     Coefficients with a mean that is not zero are as independent as others, and their
     components are found as long as the mean is taken off.
     """
+    if len(heads.rows) < 2:
+        return unit_rows(heads.rows)
     rows = heads.rows - heads.rows.mean(0)
     size, axes = np.linalg.eigh(rows.T @ rows / len(rows))
-    white = (axes / np.sqrt(np.maximum(size, 1e-6 * size[-1]))) @ axes.T
+    root = np.sqrt(np.maximum(size, 1e-6 * size[-1]))
+    white = axes / np.where(root > 0, root, 1.0) @ axes.T
     found = []
     for run in range(n_runs):
         ica = FastICA(
@@ -53,7 +57,8 @@ def ica_starts(heads, n_runs, rng):
             # It is a start, sharpened afterwards.
             warnings.simplefilter("ignore")
             found.append(ica.fit(rows @ white).components_ @ white)
-    return unit_rows(np.concatenate(found))
+    found = np.concatenate(found)
+    return unit_rows(found[np.isfinite(found).all(1)])
 
 
 def subset_starts(heads, n, known, rng, *, n_free=3):
@@ -87,14 +92,19 @@ def subset_starts(heads, n, known, rng, *, n_free=3):
     """
     k = heads.k
     n_free = min(n_free, k - len(known))
-    span, rows = _grow(heads.rows, n, known, k - n_free, rng)
+    error = np.repeat(heads.variance, heads.heads.shape[1])
+    rows = heads.rows
+    used = np.flatnonzero((rows**2).sum(1) > 0)
+    if len(used) > _ROWS:
+        used = np.sort(rng.choice(used, _ROWS, replace=False))
+    rows, error = rows[used], error[used]
+    span, drawn = _grow(rows, n, known, k - n_free, rng)
     free = np.linalg.qr(np.swapaxes(span, 1, 2), mode="complete")[0][:, :, k - n_free :]
     if n_free == 1:
         return free[:, :, 0]
-    inside = heads.rows @ free
-    error = np.repeat(heads.variance, heads.heads.shape[1])
+    inside = rows @ free
     weight = 1 / ((inside**2).sum(-1) + 1e-3)
-    np.put_along_axis(weight, rows, 0.0, axis=1)
+    np.put_along_axis(weight, drawn, 0.0, axis=1)
     for step in range(_STEPS):
         gram = np.swapaxes(inside * weight[:, :, None], 1, 2) @ inside
         a = np.linalg.eigh(gram)[1][:, :, :1]
@@ -112,10 +122,9 @@ def _grow(rows, n, known, size, rng):
     span = np.zeros((n, size, k))
     span[:, : len(q)] = q
     norm = (rows**2).sum(1)
-    norm[norm == 0] = 1.0
     # Shares of the heads that the span leaves.
-    left = (rows**2).sum(1) - ((rows @ q.T) ** 2).sum(1)
-    left = np.tile((left / norm).astype(np.float32), (n, 1))
+    left = 1 - ((rows @ q.T) ** 2).sum(1) / norm
+    left = np.tile(left.astype(np.float32), (n, 1))
     greed = np.exp(rng.uniform(*np.log(_GREED), (n, 1))).astype(np.float32)
     drawn = np.zeros((n, size - len(q)), dtype=int)
     each = np.arange(n)
