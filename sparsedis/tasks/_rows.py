@@ -1,12 +1,15 @@
 """Rows of inputs: told apart, or read on demand where they do not fit in memory."""
 
+import math
 from hashlib import blake2b
 
 import numpy as np
 from torch.utils.data import Dataset
 
-# Rows that are read at a time outside of training.
+# Rows that are read at a time outside of training, and numbers in them: computations on
+# large images take many times what the images do.
 _BLOCK = 1024
+_BLOCK_NUMBERS = 2**24
 
 
 class LazyRows:
@@ -134,7 +137,7 @@ def distinct_rows(X):
 
 
 def blocks_of(X, at):
-    """Go through rows of an array, a block at a time.
+    """Go through rows of an array, a block at a time, of fewer rows if they are wide.
 
     Parameters
     ----------
@@ -153,5 +156,6 @@ def blocks_of(X, at):
     >>> [len(block) for block in blocks_of(np.zeros((1500, 2)), np.arange(1500))]
     [1024, 476]
     """
-    for first in range(0, len(at), _BLOCK):
-        yield X[at[first : first + _BLOCK]]
+    size = min(_BLOCK, max(1, _BLOCK_NUMBERS // max(1, math.prod(X.shape[1:]))))
+    for first in range(0, len(at), size):
+        yield X[at[first : first + size]]

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset, TensorDataset
 from sparsedis.tasks._classes import encode_classes
 from sparsedis.tasks._forms import check_weights, read_targets
 from sparsedis.tasks._labels import DenseLabels, SparseLabels
-from sparsedis.tasks._rows import LazyRows, distinct_rows, is_lazy
+from sparsedis.tasks._rows import LazyRows, blocks_of, distinct_rows, is_lazy
 from sparsedis.tasks._table import TableSource, TaskTable
 
 
@@ -69,6 +69,18 @@ def test_the_order_of_rows_does_not_depend_on_their_dtype():
     expected, _ = distinct_rows(X)
     for other in (X / 255.0, (X / 255.0).astype(np.float32)):
         np.testing.assert_array_equal(distinct_rows(other)[0], expected)
+
+
+def test_blocks_of_wide_rows_have_few_of_them():
+    # Of 16 million numbers, in which computations on large images fit in memory.
+    for shape, n_rows in (((3,), 1024), ((64, 64, 3), 1024), ((2048, 2048, 3), 1)):
+        row = np.broadcast_to(np.uint8(7), (2000, *shape))
+        blocks = blocks_of(row, np.arange(2000))
+        assert next(blocks).shape == (n_rows, *shape)
+    X = np.arange(40.0)[:, None] * np.ones((1, 2**20))
+    blocks = list(blocks_of(X, np.arange(39, -1, -1)))
+    assert [len(block) for block in blocks] == [16, 16, 8]
+    np.testing.assert_array_equal(np.concatenate(blocks)[:, 0], np.arange(39.0, -1, -1))
 
 
 @pytest.mark.parametrize("density", [1.0, 0.15])
