@@ -28,7 +28,7 @@ _RANK = 1e-10
 class RotationResult:
     """The coordinates in which heads are sparsest, and how they were found.
 
-    Attributes
+    Parameters
     ----------
     components : ndarray of shape (k, m)
         New features are ``Z @ components.T``, of unit variance where those of Z are
@@ -55,6 +55,14 @@ class RotationResult:
     spike : ndarray of shape (k,)
         Standard deviation of the coefficients that count as zero, beyond their errors,
         in the units of `heads`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis.rotation import sparsest_rotation
+    >>> found = sparsest_rotation(np.eye(3), random_state=0)
+    >>> found.rotation.shape, found.heads.shape
+    ((3, 3), (3, 3))
     """
 
     components: np.ndarray
@@ -101,6 +109,7 @@ def sparsest_rotation(
         Rounds without a gain after which the search ends.
 
     random_state : int, RandomState instance or None, default=None
+        Draws the starts and subsets of the search.
 
     Returns
     -------
@@ -110,7 +119,7 @@ def sparsest_rotation(
     Examples
     --------
     >>> import numpy as np
-    >>> from sparsedis.rotation._rotation import sparsest_rotation
+    >>> from sparsedis.rotation import sparsest_rotation
     >>> rng = np.random.default_rng(0)
     >>> true = rng.standard_normal((40, 3)) * (rng.random((40, 3)) < 0.5)
     >>> found = sparsest_rotation(true @ rng.standard_normal((3, 3)), random_state=0)
