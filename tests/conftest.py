@@ -14,6 +14,12 @@ from joblib.externals.loky import reusable_executor
 torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="module", params=[None, "sparsest"], ids=["plain", "rotated"])
+def rotation(request):
+    """The two modes of the estimators: what training finds, or that rotated."""
+    return request.param
+
+
 @pytest.fixture(autouse=True, scope="module")
 def no_workers_left():
     """End joblib's worker processes with the tests that started them.

@@ -25,6 +25,11 @@ from sparsedis.metrics import (
 )
 from sparsedis.tasks import TaskBatch
 
+# After a few steps features are not to be trusted.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:(.* may not be factors|The encoder has learned|A Ridge of):UserWarning"
+)
+
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
 
@@ -36,9 +41,13 @@ def data():
 
 
 @pytest.fixture(scope="module")
-def fitted(data):
+def fitted(data, rotation):
     est = SparseMultiTaskRepresentation(
-        n_components=4, alpha=0.2, max_iter=60, random_state=0
+        n_components=4,
+        rotation=rotation,
+        alpha=0.2 if rotation is None else "auto",
+        max_iter=60,
+        random_state=0,
     )
     return est.fit(data.data, data.target)
 
@@ -48,7 +57,13 @@ def linear(input_shape, n_components):
 
 
 def quick(**params):
-    defaults = {"n_components": 4, "max_iter": 5, "random_state": 0, "alpha": 0.05}
+    defaults = {
+        "n_components": 4,
+        "rotation": None,
+        "max_iter": 5,
+        "random_state": 0,
+        "alpha": 0.05,
+    }
     return SparseMultiTaskRepresentation(**(defaults | params))
 
 
@@ -63,6 +78,7 @@ def test_sparse_heads_disentangle_where_dense_ones_do_not(device):
     codes = {
         penalty: SparseMultiTaskRepresentation(
             n_components=5,
+            rotation=None,
             penalty=penalty,
             alpha=0.4,
             encoder=linear,
@@ -89,6 +105,7 @@ def test_fit_learns_the_factors_from_a_table():
     )
     est = SparseMultiTaskRepresentation(
         n_components=4,
+        rotation=None,
         alpha=0.4,
         encoder=linear,
         max_iter=300,
@@ -98,7 +115,9 @@ def test_fit_learns_the_factors_from_a_table():
     codes = est.fit_transform(data.data, data.target)
     assert mean_correlation_coefficient(data.factors, codes) > 0.97
     # Heads on the factors themselves do no better.
-    ideal = SparseMultiTaskRepresentation(n_components=4, alpha=0.4, encoder="identity")
+    ideal = SparseMultiTaskRepresentation(
+        n_components=4, rotation=None, alpha=0.4, encoder="identity"
+    )
     ideal.fit(data.factors, data.target)
     assert est.score(data.data, data.target) > (
         ideal.score(data.factors, data.target) - 0.01
@@ -112,6 +131,7 @@ def test_classes_disentangle_too():
     )
     est = SparseMultiTaskClassifier(
         4,
+        rotation=None,
         alpha=0.2,
         encoder=linear,
         max_iter=150,
@@ -134,7 +154,7 @@ def test_vectors_disentangle_too():
     X = factors @ rng.normal(size=(4, 4))
     Y = np.einsum("nk,tck->ntc", factors, coef)
     est = SparseMultiTaskRepresentation(
-        4, encoder=linear, max_iter=250, lr=0.02, random_state=0
+        4, rotation=None, encoder=linear, max_iter=250, lr=0.02, random_state=0
     )
     codes = est.fit_transform(X, Y)
     assert mean_correlation_coefficient(factors, codes) > 0.97
@@ -148,6 +168,7 @@ def identity(data, **params):
     """An estimator whose features are the inputs: its heads have references."""
     params = {
         "n_components": data.data.shape[1],
+        "rotation": None,
         "encoder": "identity",
         "normalization": None,
         "max_iter": 1,
@@ -233,10 +254,10 @@ def test_statistics_at_the_end_are_those_of_the_training_rows(data, fitted):
 # Missing and degenerate labels
 
 
-def test_missing_labels_are_left_out_of_the_score(data):
+def test_missing_labels_are_left_out_of_the_score(data, rotation):
     Y = data.target.copy()
     Y[::3, ::2] = np.nan
-    est = quick().fit(data.data, Y)
+    est = quick(rotation=rotation).fit(data.data, Y)
     prediction = est.predict(data.data)
     r2 = [
         LinearRegression.score(_Constant(p[~np.isnan(y)]), None, y[~np.isnan(y)])
@@ -255,11 +276,11 @@ class _Constant(LinearRegression):
         return self.prediction
 
 
-def test_a_task_without_labels_gets_a_head_of_nan(data):
+def test_a_task_without_labels_gets_a_head_of_nan(data, rotation):
     Y = data.target.copy()
     Y[:, 3] = np.nan
     with pytest.warns(UserWarning, match=r"1 of 30 tasks have no label \(3\)"):
-        est = quick().fit(data.data, Y)
+        est = quick(rotation=rotation).fit(data.data, Y)
     assert np.isnan(est.coef_[3]).all()
     assert np.isnan(est.predict(data.data)[:, 3]).all()
     assert np.isfinite(np.delete(est.coef_, 3, axis=0)).all()
@@ -269,22 +290,23 @@ def test_a_task_without_labels_gets_a_head_of_nan(data):
     )
 
 
-def test_constant_targets_and_single_labels_get_constant_heads(data):
+def test_constant_targets_and_single_labels_get_constant_heads(data, rotation):
     Y = data.target.copy()
     Y[:, 0] = 7.0
     Y[1:, 1] = np.nan
-    est = quick().fit(data.data, Y)
+    est = quick(rotation=rotation).fit(data.data, Y)
     np.testing.assert_array_equal(est.coef_[:2], 0)
     prediction = est.predict(data.data)
     np.testing.assert_allclose(prediction[:, 0], 7.0)
     np.testing.assert_allclose(prediction[:, 1], Y[0, 1])
 
 
-def test_a_column_is_one_task(data):
+def test_a_column_is_one_task(data, rotation):
     X, y = data.data, data.target[:, 0]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "No head uses features")
-        flat, column = quick().fit(X, y), quick().fit(X, y[:, None])
+        flat = quick(rotation=rotation).fit(X, y)
+        column = quick(rotation=rotation).fit(X, y[:, None])
     assert flat.predict(X).shape == (200,)
     assert column.predict(X).shape == (200, 1)
     np.testing.assert_array_equal(flat.coef_, column.coef_)
@@ -299,8 +321,8 @@ def test_unused_features_are_reported(data):
 # Streams
 
 
-def test_a_stream_leaves_no_heads(data):
-    est = quick().fit_stream([(data.data, data.target)])
+def test_a_stream_leaves_no_heads(data, rotation):
+    est = quick(rotation=rotation).fit_stream([(data.data, data.target)])
     assert est.transform(data.data).shape == (200, 4)
     for use in (
         lambda: est.coef_,
@@ -361,12 +383,12 @@ def test_bad_streams(source, message):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-def test_images(dtype):
+def test_images(dtype, rotation):
     rng = np.random.RandomState(0)
     X = rng.randint(0, 256, size=(40, 8, 8, 3)).astype(dtype)
     X = X / np.float32(255) if dtype is np.float32 else X
     Y = rng.normal(size=(40, 20))
-    est = quick().fit(X, Y)
+    est = quick(rotation=rotation).fit(X, Y)
     Z = est.transform(X)
     assert Z.dtype == np.float32
     assert Z.shape == (40, 4)
@@ -412,18 +434,19 @@ def test_transform_keeps_the_dtype(data, fitted, dtype):
 @pytest.mark.parametrize("normalization", ["batch", "layer", None])
 # Features normalised per row sum to zero, so that no head on all of them is unique.
 @pytest.mark.filterwarnings("ignore:The features in the support:RuntimeWarning")
-def test_encoders(data, encoder, normalization):
-    est = quick(encoder=encoder, normalization=normalization)
+def test_encoders(data, encoder, normalization, rotation):
+    est = quick(rotation=rotation, encoder=encoder, normalization=normalization)
     est.fit(data.data, data.target)
     assert np.isfinite(est.predict(data.data)).all()
 
 
-def test_the_users_module_is_left_alone(data):
+def test_the_users_module_is_left_alone(data, rotation):
     module = nn.Linear(4, 4)
     before = module.weight.detach().clone()
-    est = quick(encoder=module, lr=0.1).fit(data.data, data.target)
+    est = quick(rotation=rotation, encoder=module, lr=0.1).fit(data.data, data.target)
     torch.testing.assert_close(module.weight, before)
-    assert not torch.equal(est.module_.encoder.weight.cpu(), before)
+    trained = est.module_ if rotation is None else est.module_.representation
+    assert not torch.equal(trained.encoder.weight.cpu(), before)
 
 
 # Bad input
@@ -481,7 +504,12 @@ def refuse(input_shape, n_components):
 
 
 @pytest.mark.parametrize(
-    "estimator", [SparseMultiTaskRepresentation, SparseMultiTaskClassifier]
+    ("estimator", "rotation"),
+    [
+        (SparseMultiTaskRepresentation, None),
+        (SparseMultiTaskRepresentation, "sparsest"),
+        (SparseMultiTaskClassifier, None),
+    ],
 )
 @pytest.mark.parametrize(
     ("params", "refit", "message"),
@@ -506,10 +534,11 @@ def refuse(input_shape, n_components):
     ],
 )
 def test_a_fit_that_cannot_start_changes_nothing(
-    data, estimator, params, refit, message
+    data, estimator, rotation, params, refit, message
 ):
     X, Y = pd.DataFrame(data.data, columns=list("abcd")), (data.target > 0).astype(int)
-    est = estimator(4, max_iter=5, alpha=0.05, random_state=0).fit(X, Y)
+    est = estimator(4, rotation=rotation, max_iter=5, alpha=0.05, random_state=0)
+    est.fit(X, Y)
     codes = est.transform(X)
     est.set_params(**params).set_callbacks(teardown := Teardown())
     before = dict(vars(est))
@@ -540,8 +569,8 @@ class Teardown:
         self.teardowns += 1
 
 
-def test_a_first_fit_that_fails_leaves_nothing(data):
-    est = quick()
+def test_a_first_fit_that_fails_leaves_nothing(data, rotation):
+    est = quick(rotation=rotation)
     before = dict(vars(est))
     with pytest.raises(ValueError, match="y holds no label at all"):
         est.fit(data.data, np.full_like(data.target, np.nan))
@@ -551,14 +580,14 @@ def test_a_first_fit_that_fails_leaves_nothing(data):
 # Life as an estimator
 
 
-def test_the_seed_decides_everything(data):
+def test_the_seed_decides_everything(data, rotation):
     X, Y = data.data, data.target
     torch.manual_seed(5)
-    first = quick(random_state=3).fit(X, Y)
+    first = quick(rotation=rotation, random_state=3).fit(X, Y)
     state = torch.get_rng_state()
     torch.manual_seed(6)
-    again = quick(random_state=3).fit(X, Y)
-    other = quick(random_state=4).fit(X, Y)
+    again = quick(rotation=rotation, random_state=3).fit(X, Y)
+    other = quick(rotation=rotation, random_state=4).fit(X, Y)
     np.testing.assert_array_equal(first.transform(X), again.transform(X))
     np.testing.assert_array_equal(first.coef_, again.coef_)
     assert not np.array_equal(first.coef_, other.coef_)
@@ -576,8 +605,11 @@ def test_alpha_warms_up(data):
     np.testing.assert_array_equal(flat.history_["alpha"], 0.4)
 
 
-def test_history_is_a_table_of_the_steps(fitted):
-    assert set(fitted.history_) == {"loss", "alpha", "active"}
+def test_history_is_a_table_of_the_steps(fitted, rotation):
+    columns = {"loss", "alpha", "active"}
+    if rotation is not None:
+        columns.add("valid_loss")
+    assert set(fitted.history_) == columns
     assert all(
         len(column) == 60 == fitted.n_iter_ for column in fitted.history_.values()
     )
@@ -592,8 +624,8 @@ def test_pickle(data, fitted):
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_a_model_moves_between_devices(data, device):
-    est = quick(device=device).fit(data.data, data.target)
+def test_a_model_moves_between_devices(data, device, rotation):
+    est = quick(rotation=rotation, device=device).fit(data.data, data.target)
     expected = est.transform(data.data)
     moved = pickle.loads(pickle.dumps(est)).set_params(device="cpu")
     np.testing.assert_allclose(moved.transform(data.data), expected, atol=1e-6)
@@ -616,7 +648,9 @@ def test_grid_search_by_disentanglement_finds_the_alpha_that_disentangles():
         400, 80, n_factors=4, rho=0.5, return_bunch=True, random_state=0
     )
     X, Y, factors = data.data, data.target, data.factors
-    est = SparseMultiTaskRepresentation(4, random_state=0, max_iter=200)
+    est = SparseMultiTaskRepresentation(
+        4, rotation=None, random_state=0, max_iter=200
+    )
     alphas = [0.01, 0.1, 0.4]
     with config_context(enable_metadata_routing=True):
         search = GridSearchCV(
@@ -634,7 +668,7 @@ def test_grid_search_by_disentanglement_finds_the_alpha_that_disentangles():
     assert mcc[chosen] > max(mcc) - 0.02
 
 
-def test_callbacks_of_scikit_learn_see_every_epoch(data):
+def test_callbacks_of_scikit_learn_see_every_epoch(data, rotation):
     class Recorder:
         def __init__(self):
             self.begun, self.ended = [], []
@@ -654,12 +688,12 @@ def test_callbacks_of_scikit_learn_see_every_epoch(data):
 
     recorder = Recorder()
     recorder.stop = False
-    quick(max_iter=50).set_callbacks(recorder).fit(data.data, data.target)
+    quick(rotation=rotation, max_iter=50).set_callbacks(recorder).fit(data.data, data.target)
     assert recorder.begun == ["fit", "epoch", "epoch", "epoch"]
     assert recorder.ended == ["epoch", "epoch", "epoch", "fit"]
 
     recorder.stop = True
-    est = quick(max_iter=50).set_callbacks(recorder).fit(data.data, data.target)
+    est = quick(rotation=rotation, max_iter=50).set_callbacks(recorder).fit(data.data, data.target)
     assert est.n_iter_ == 20
 
 
