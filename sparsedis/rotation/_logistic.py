@@ -46,7 +46,7 @@ def classification_moments(Z, Y, n_classes, weight=None):
     )
     label = np.where(n_classes[task] > 2, output, 1)
     target = (Y[:, task] == label).astype(float)
-    W, information = logistic_heads(Z, target, share[:, task])
+    W, _, information = logistic_heads(Z, target, share[:, task])
     heads = np.zeros((n_tasks, n_outputs.max(), m))
     heads[task, output] = W
     hessian = np.zeros((n_tasks, m, m))
@@ -63,7 +63,7 @@ def classification_moments(Z, Y, n_classes, weight=None):
     )
 
 
-def logistic_heads(Z, target, share):
+def logistic_heads(Z, target, share, support=None):
     """Fit binary logistic regressions by Newton's method, all at once.
 
     Parameters
@@ -76,9 +76,14 @@ def logistic_heads(Z, target, share):
     share : ndarray of shape (n, n_heads)
         Weights, 0 for labels that are missing.
 
+    support : ndarray of shape (n_heads, m) of bool, default=None
+        Features that each head may use. None: all.
+
     Returns
     -------
     W : ndarray of shape (n_heads, m)
+
+    intercept : ndarray of shape (n_heads,)
 
     information : ndarray of shape (n_heads, m, m)
         Fisher information of `W`, the intercept eliminated, with that of the prior.
@@ -87,6 +92,9 @@ def logistic_heads(Z, target, share):
     n_heads = target.shape[1]
     features = np.concatenate([Z, np.ones((n, 1))], 1)
     prior = np.diag([PRIOR] * m + [1e-6])
+    free = np.ones((n_heads, m + 1), dtype=bool)
+    if support is not None:
+        free[:, :m] = support
     W = np.zeros((n_heads, m + 1))
 
     def loss(W, at):
@@ -100,7 +108,10 @@ def logistic_heads(Z, target, share):
         gradient = (share[:, at] * (p - target[:, at])).T @ features + W * np.diag(
             prior
         )
-        return hessian, gradient
+        if support is None:
+            return hessian, gradient
+        pairs = free[at, :, None] & free[at, None, :]
+        return np.where(pairs, hessian, np.eye(m + 1)), gradient * free[at]
 
     moving = np.arange(n_heads)
     value = loss(W, moving)
@@ -125,4 +136,4 @@ def logistic_heads(Z, target, share):
     information = hessian[:, :m, :m] - (
         cross[:, :, None] * cross[:, None, :] / hessian[:, m, m, None, None]
     )
-    return W[:, :m], information
+    return W[:, :m], W[:, m], information

@@ -1,12 +1,104 @@
 """Whether halves of the tasks lead to the same factors."""
 
+import numbers
+
 import numpy as np
 from scipy.optimize import linear_sum_assignment
+from sklearn.utils import check_random_state, check_scalar
 
-from sparsedis.rotation._rotation import rotate
+from sparsedis.rotation._rotation import RotationResult, rotate
 
 # Splits of the tasks in halves, and tasks that are split, at most.
 _SPLITS, _MAX_TASKS = 3, 600
+
+
+def rotation_stability(
+    rotation, heads, variance=None, *, n_splits=_SPLITS, random_state=None
+):
+    """Measure how well halves of the tasks agree on each factor.
+
+    The tasks are split in halves at random, several times. Each half is rotated anew,
+    from starts of its own and from the given rotation, and every factor is correlated
+    with its match. In simulations the mean was above .99 where factors were found, and
+    below .9 where they were not: .95 is a good bar. Factors that no task separates can
+    look stable; :func:`sparsedis.identifiability.check_support_variability` sees those.
+
+    Parameters
+    ----------
+    rotation : RotationResult
+        The rotation by all the tasks, see :func:`sparsest_rotation`.
+
+    heads : array-like of shape (n_tasks, m) or (n_tasks, n_outputs, m)
+        The heads that it rotates. Tasks whose heads are not finite are left out.
+
+    variance : array-like of shape (n_tasks,), default=None
+        Variance of the error of a coefficient of each task; None means no error.
+
+    n_splits : int, default=3
+        Splits of the tasks.
+
+    random_state : int, RandomState instance or None, default=None
+        Draws the halves and the starts.
+
+    Returns
+    -------
+    ndarray of shape (m,)
+        Mean absolute correlations, in [0, 1].
+
+    Raises
+    ------
+    TypeError
+        When `rotation` is no RotationResult.
+    ValueError
+        When shapes disagree, or fewer than two heads are finite.
+
+    References
+    ----------
+    S. Lachapelle et al., "Synergies between Disentanglement and Sparsity:
+    Generalization and Identifiability in Multi-Task Learning", ICML 2023: Assumption
+    3.6 says what tasks must show.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis.rotation import rotation_stability, sparsest_rotation
+    >>> rng = np.random.default_rng(0)
+    >>> true = rng.standard_normal((80, 3)) * (rng.random((80, 3)) < 0.5)
+    >>> heads = true @ rng.standard_normal((3, 3))
+    >>> rotation = sparsest_rotation(heads, random_state=0)
+    >>> rotation_stability(rotation, heads, random_state=0).round(2)
+    array([1., 1., 1.])
+    """
+    if not isinstance(rotation, RotationResult):
+        raise TypeError(
+            f"rotation must come from sparsest_rotation, got {type(rotation).__name__}."
+        )
+    check_scalar(n_splits, "n_splits", numbers.Integral, min_val=1)
+    heads = np.asarray(heads, dtype=float)
+    if heads.shape != rotation.heads.shape:
+        raise ValueError(
+            f"heads must be those that were rotated, of shape {rotation.heads.shape}; "
+            f"got {heads.shape}."
+        )
+    variance = np.zeros(len(heads)) if variance is None else np.asarray(variance, float)
+    if variance.shape != heads.shape[:1]:
+        raise ValueError(
+            f"variance must have shape ({len(heads)},), as heads have; got "
+            f"{variance.shape}."
+        )
+    flat = heads[:, None, :] if heads.ndim == 2 else heads
+    used = np.isfinite(flat).all((1, 2)) & np.isfinite(variance)
+    if used.sum() < 2:
+        raise ValueError(f"heads must be finite in two tasks, got {used.sum()}.")
+    flat, variance = flat[used], variance[used]
+    # Rows of zeros at the end are outputs that a task does not have.
+    present = np.abs(flat).sum(-1) > 0
+    last = flat.shape[1] - np.argmax(present[:, ::-1], axis=1)
+    n_outputs = np.where(present.any(1), last, 1)
+    rng = np.random.default_rng(check_random_state(random_state).randint(2**31))
+    return estimate_stability(
+        rotation, flat, variance, n_outputs, rng, n_splits=int(n_splits)
+    )
 
 
 def estimate_stability(found, heads, variance, n_outputs, rng, *, n_splits=_SPLITS):

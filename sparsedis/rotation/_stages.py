@@ -79,7 +79,7 @@ class Whitening:
         return (Z - self.mean) @ self.matrix
 
 
-def find_factors(moments, whitening, *, n_components, rng, n_rounds=40):
+def find_factors(moments, whitening, *, n_components, rng, n_rounds=40, count=None):
     """Count the factors and rotate to them.
 
     Parameters
@@ -97,6 +97,9 @@ def find_factors(moments, whitening, *, n_components, rng, n_rounds=40):
     n_rounds : int
         Rounds of the search, at most.
 
+    count : FactorCount, default=None
+        Where the factors were counted on other rows: the first coordinates are theirs.
+
     Returns
     -------
     Factors
@@ -104,21 +107,26 @@ def find_factors(moments, whitening, *, n_components, rng, n_rounds=40):
     """
     moments = moments.take(_most_labelled(moments.n_labels))
     m = moments.m
-    if len(moments):
+    V = np.eye(m)
+    if count is not None:
+        pass
+    elif len(moments):
         heads, _ = moments.solve(_RIDGE)
         count = estimate_count(moments, moments.residual_variance(heads))
+        V = count.directions
     else:
         count = FactorCount(0, np.zeros(m + 1), np.zeros(m), np.eye(m))
     k = max(1, count.n_factors) if n_components == "auto" else n_components
     k = min(k, m)
-    V = count.directions[:, :k]
+    V = V[:, :k]
     heads, variance, n_outputs = kept_heads(moments.project(V))
-    if (np.einsum("tci,tcj->ij", heads, heads).trace() > 0) and k > 1:
+    # One task says nothing of what goes with what.
+    if heads.any() and k > 1 and len(heads) > 1:
         found = rotate(heads, variance, n_outputs, rng, n_rounds=n_rounds, patience=12)
         stability = estimate_stability(found, heads, variance, n_outputs, rng)
     else:
-        found = _unrotated(heads)
-        stability = np.full(k, float(count.n_factors >= 1))
+        found = unrotated(heads)
+        stability = np.full(k, float(k == 1 and count.n_factors >= 1))
     components = found.components @ V.T @ whitening.matrix.T
     return Factors(components, whitening.mean, count, found, stability)
 
@@ -149,9 +157,9 @@ def kept_heads(moments):
         enough &= moments.n_labels >= 2
     moments = moments.take(np.flatnonzero(enough))
     heads, inverse = moments.solve(_RIDGE)
-    variance = moments.residual_variance(heads) * np.trace(
-        inverse, axis1=1, axis2=2
-    ) / k
+    variance = (
+        moments.residual_variance(heads) * np.trace(inverse, axis1=1, axis2=2) / k
+    )
     size = (heads**2).sum((1, 2)) / moments.n_outputs
     # A head that is all noise is as large as its error.
     size = np.maximum(size, k * variance)
@@ -159,13 +167,14 @@ def kept_heads(moments):
     return heads / np.sqrt(size)[:, None, None], variance / size, moments.n_outputs
 
 
-def _unrotated(heads):
-    """One coordinate, or heads of zeros: there is nothing to rotate."""
+def unrotated(heads):
+    """One coordinate, one task, or heads of zeros: there is nothing to rotate."""
     k = heads.shape[-1]
+    sign = np.where((heads**3).sum((0, 1)) < 0, -1.0, 1.0)
     return RotationResult(
-        components=np.eye(k),
-        rotation=np.eye(k),
-        heads=heads,
+        components=np.diag(sign),
+        rotation=np.diag(sign),
+        heads=heads * sign,
         criterion=np.nan,
         criteria={},
         n_agree=0,

@@ -6,11 +6,10 @@ import numpy as np
 from sklearn.utils import check_array
 
 from sparsedis.rotation._count import estimate_count
-from sparsedis.rotation._logistic import classification_moments
-from sparsedis.rotation._moments import Moments, regression_moments
+from sparsedis.rotation._moments import Moments
 from sparsedis.rotation._stages import Whitening
-from sparsedis.tasks._classes import encode_classes
-from sparsedis.tasks._forms import check_weights, read_targets
+from sparsedis.rotation._tasks import read_tasks
+from sparsedis.tasks._forms import check_weights
 
 # Share of the mean curvature that is added to that of each head.
 _RIDGE = 1e-8
@@ -213,85 +212,6 @@ def noise_of(moments):
     """Variance of the noise of each task, at its head of all coordinates."""
     heads, _ = moments.solve(_RIDGE)
     return moments.residual_variance(heads)
-
-
-@dataclass(frozen=True, eq=False)
-class Tasks:
-    """Labels of the rows that have a weight, as numbers.
-
-    Attributes
-    ----------
-    Y : ndarray of shape (n, n_tasks, n_outputs)
-        Targets or numbers of classes, NaN where missing.
-
-    names : ndarray of shape (n_tasks,)
-
-    layout : str
-        See :class:`sparsedis.tasks._forms.Targets`.
-
-    scalar : bool
-        Whether targets are no vectors.
-
-    classes : list of ndarray, or None
-        Labels of each task, for classes.
-    """
-
-    Y: np.ndarray
-    names: np.ndarray
-    layout: str
-    scalar: bool
-    classes: list | None
-
-    @property
-    def n_classes(self):
-        """Numbers of classes, of shape (n_tasks,), or None."""
-        return (
-            None if self.classes is None else np.array([len(c) for c in self.classes])
-        )
-
-    def moments(self, Z, weight):
-        """Moments of the heads on features of shape (n, m)."""
-        if self.classes is None:
-            return regression_moments(Z, self.Y, weight)[0]
-        # A single class says nothing.
-        Y = np.where(self.n_classes > 1, self.Y[..., 0], np.nan)
-        return classification_moments(Z, Y, self.n_classes, weight)
-
-
-def read_tasks(Y, n, weight, classification, who):
-    """Read the labels of many tasks.
-
-    Parameters
-    ----------
-    Y : array-like, DataFrame or sparse matrix
-
-    n : int
-        Number of rows.
-
-    weight : ndarray of shape (n,) or None
-        Rows without weight are left out.
-
-    classification : bool
-
-    who : str
-        Name for messages.
-
-    Returns
-    -------
-    Tasks
-    """
-    targets = read_targets(Y, n, real=not classification, estimator=who)
-    classes, scalar, n_tasks = None, targets.values.ndim < 3, targets.n_tasks
-    if classification:
-        targets, classes = encode_classes(targets, weight)
-    values = targets.values
-    if not targets.is_table:
-        values = np.full((n, n_tasks), np.nan)
-        values[targets.rows, targets.tasks] = targets.values
-    values = values.reshape(n, n_tasks, -1)
-    if weight is not None:
-        values = values[weight > 0]
-    return Tasks(values, targets.names, targets.layout, scalar, classes)
 
 
 def _solved(moments, mean, components, scalar):

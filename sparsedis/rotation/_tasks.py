@@ -1,0 +1,168 @@
+"""Labels of many tasks as numbers, and back."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.sparse as sp
+
+from sparsedis.rotation._logistic import classification_moments
+from sparsedis.rotation._moments import regression_moments
+from sparsedis.tasks._classes import encode_classes
+from sparsedis.tasks._forms import read_targets
+
+
+@dataclass(frozen=True, eq=False)
+class Tasks:
+    """Labels of the rows that have a weight, as numbers.
+
+    Attributes
+    ----------
+    Y : ndarray of shape (n, n_tasks, n_outputs)
+        Targets or numbers of classes, NaN where missing.
+
+    names : ndarray of shape (n_tasks,)
+
+    layout : str
+        See :class:`sparsedis.tasks._forms.Targets`.
+
+    scalar : bool
+        Whether targets are no vectors.
+
+    classes : list of ndarray, or None
+        Labels of each task, for classes.
+    """
+
+    Y: np.ndarray
+    names: np.ndarray
+    layout: str
+    scalar: bool
+    classes: list | None
+
+    @property
+    def n_classes(self):
+        """Numbers of classes, of shape (n_tasks,), or None."""
+        return (
+            None if self.classes is None else np.array([len(c) for c in self.classes])
+        )
+
+    def take(self, rows):
+        """Labels of some rows."""
+        return replace(self, Y=self.Y[rows])
+
+    def owners(self):
+        """Tasks, and classes, of the columns that `columns` makes of classes."""
+        n_classes = self.n_classes
+        n_outputs = np.where(n_classes > 2, n_classes, n_classes - 1).clip(0)
+        owner = np.repeat(np.arange(len(n_classes)), n_outputs)
+        first = np.cumsum(n_outputs) - n_outputs
+        return owner, np.arange(len(owner)) - first[owner] + (n_classes[owner] == 2)
+
+    def columns(self):
+        """Targets as a table, with a column for each output or class.
+
+        Returns
+        -------
+        Y : ndarray of shape (n, n_columns)
+            0 where missing.
+
+        share : ndarray of shape (n, n_columns)
+            0 where missing, else 1.
+        """
+        Y = self.Y.reshape(len(self.Y), -1)
+        if self.classes is not None:
+            owner, label = self.owners()
+            Y = Y[:, owner]
+            Y = np.where(np.isnan(Y), np.nan, label == Y)
+        return np.nan_to_num(Y), (~np.isnan(Y)).astype(float)
+
+    def moments(self, Z, weight):
+        """Moments of the heads on features of shape (n, m)."""
+        if self.classes is None:
+            return regression_moments(Z, self.Y, weight)[0]
+        # A single class says nothing.
+        Y = np.where(self.n_classes > 1, self.Y[..., 0], np.nan)
+        return classification_moments(Z, Y, self.n_classes, weight)
+
+
+def read_tasks(Y, n, weight, classification, who):
+    """Read the labels of many tasks.
+
+    Parameters
+    ----------
+    Y : array-like, DataFrame or sparse matrix
+
+    n : int
+        Number of rows.
+
+    weight : ndarray of shape (n,) or None
+        Rows without weight are left out.
+
+    classification : bool
+
+    who : str
+        Name for messages.
+
+    Returns
+    -------
+    Tasks
+    """
+    if not classification and _holds_text(Y):
+        raise ValueError(
+            f"y must hold real numbers, got {np.asarray(Y).ravel()[0]!r}; say so where "
+            "labels are classes."
+        )
+    targets = read_targets(Y, n, real=not classification, estimator=who)
+    classes, scalar, n_tasks = None, targets.values.ndim < 3, targets.n_tasks
+    if classification:
+        targets, classes = encode_classes(targets, weight)
+        if all(len(own) < 2 for own in classes):
+            one = next(own for own in classes if len(own)).tolist()[0]
+            raise ValueError(
+                f"{who} needs labels of at least two classes in some task; y has one "
+                f"class alone, {one!r}."
+            )
+    values = targets.values
+    if not targets.is_table:
+        values = np.full((n, n_tasks), np.nan)
+        values[targets.rows, targets.tasks] = targets.values
+    values = values.reshape(n, n_tasks, -1)
+    if weight is not None:
+        values = values[weight > 0]
+    return Tasks(values, targets.names, targets.layout, scalar, classes)
+
+
+def _holds_text(Y):
+    """Whether labels are text, as an array or a list of text is."""
+    return not sp.issparse(Y) and np.asarray(Y).dtype.kind in "US"
+
+
+def labels_of(scores, classes):
+    """Labels of the highest scores.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n, n_tasks) or (n, n_tasks, n_classes)
+        Of the second of two classes, or of each. NaN for tasks without a head.
+
+    classes : list of ndarray
+        Labels of each task.
+
+    Returns
+    -------
+    ndarray of shape (n, n_tasks)
+        In the dtype of all the labels together; NaN or None for tasks without any.
+    """
+    if scores.ndim == 2:
+        codes = (scores > 0).astype(int)
+    else:
+        codes = np.where(np.isnan(scores), -np.inf, scores).argmax(-1)
+    known = [own for own in classes if len(own)]
+    text = {own.dtype.kind in "USO" for own in known}
+    dtype = object if len(text) > 1 else np.result_type(*(own.dtype for own in known))
+    if len(known) < len(classes):
+        dtype = np.result_type(dtype, float) if text == {False} else object
+    labels = np.empty(codes.shape, dtype=dtype)
+    missing = None if np.dtype(dtype).kind == "O" else np.nan
+    for t, own in enumerate(classes):
+        labels[:, t] = own[codes[:, t]] if len(own) else missing
+    return labels
