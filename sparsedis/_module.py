@@ -110,7 +110,9 @@ class ModuleMixin:
     def _restore(self, fitted):
         # What can fail comes first: the device may not be there.
         fitted["module_"].to(self._device())
-        for name in (*self._saved.arrays, *self._saved.plain, *self._saved.names):
+        saved = self._saved
+        kept = (*saved.arrays, *saved.plain, *saved.names, *dict(saved.records))
+        for name in kept:
             vars(self).pop(name, None)
         vars(self).update(fitted)
 

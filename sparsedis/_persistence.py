@@ -12,6 +12,7 @@ from safetensors.torch import load, save
 from torch.nn.parameter import is_lazy
 
 from sparsedis._file_io import read_file, write_file
+from sparsedis._saved_records import join_records, split_records
 from sparsedis._saved_state import (
     Malformed,
     check_fitted,
@@ -72,6 +73,10 @@ class Saved(NamedTuple):
 
     required : tuple of str
         Fitted attributes without which a file is no model.
+
+    records : tuple of (str, type)
+        Fitted attributes that are dataclasses of arrays (``np.ndarray`` by their
+        annotation), numbers, text and dicts, with their types.
     """
 
     modules: tuple
@@ -81,6 +86,7 @@ class Saved(NamedTuple):
     tables: tuple
     shaping: tuple
     adapting: tuple = (
+        "selection",
         "alpha",
         "penalty",
         "alpha_mode",
@@ -91,6 +97,7 @@ class Saved(NamedTuple):
         "normalize_y",
     )
     required: tuple = ("n_features_in_",)
+    records: tuple = ()
 
 
 def save_fitted(estimator, file):
@@ -121,9 +128,10 @@ def save_fitted(estimator, file):
         # A fit that failed has left weights alone.
         columns = fitted.get(table, {})
         arrays |= {f"{table}.{name}": a for name, a in columns.items()}
-    for name, array in arrays.items():
+    parts, state = split_records(fitted, saved.records)
+    for name, array in (arrays | parts).items():
         tensors[f"fitted.{name}"] = torch.from_numpy(np.array(array, order="C"))
-    state = {name: fitted[name] for name in saved.plain if name in fitted}
+    state |= {name: fitted[name] for name in saved.plain if name in fitted}
     state |= {name: plain_value(fitted[name]) for name in _parameters(estimator)}
     state["input_shape_"] = list(fitted["input_shape_"])
     for name in saved.names:
@@ -185,7 +193,7 @@ def _read_fitted(estimator, metadata, tensors, where):
     parameters = _parameters(estimator)
     check_keys(
         fitted,
-        ("input_shape_", *saved.plain, *saved.names, *parameters),
+        ("input_shape_", *saved.plain, *saved.names, *dict(saved.records), *parameters),
         ("input_shape_", *saved.required, *parameters),
     )
     _compare_parameters({key: fitted.pop(key) for key in parameters}, estimator, where)
@@ -199,10 +207,12 @@ def _read_fitted(estimator, metadata, tensors, where):
         if tensor.dtype not in _ARRAY_DTYPES:
             raise Malformed(f"{key:.80} has dtype {tensor.dtype}")
     arrays = {key: tensor.numpy() for key, tensor in arrays.items()}
+    records = join_records(arrays, fitted, saved.records)
     tables = {table: _part(arrays, f"{table}.") for table in saved.tables}
     columns = [f"{table}.{key}" for table in tables for key in tables[table]]
     check_keys(arrays, (*saved.arrays, *columns))
-    return fitted | tables | {key: arrays[key] for key in arrays if key in saved.arrays}
+    arrays = {key: arrays[key] for key in arrays if key in saved.arrays}
+    return fitted | tables | records | arrays
 
 
 def _parameters(estimator):

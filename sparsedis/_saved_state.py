@@ -36,6 +36,7 @@ def _is_penalty(value):
 _PLAIN = {
     "n_features_in_": lambda value: _is_whole(value, 1),
     "n_components_": lambda value: _is_whole(value, 1),
+    "_n_trained": lambda value: _is_whole(value, 1),
     "n_iter_": _is_whole,
     "best_iter_": _is_whole,
     "learned_alpha_": _is_penalty,
@@ -43,13 +44,18 @@ _PLAIN = {
     "l2_": _is_penalty,
     "_layout": ("single", "wide", "sparse", "long").__contains__,
 }
-_ARRAYS = {"coef_": "f", "intercept_": "f", "alpha_": "f", "support_": "b"}
+_ARRAYS = {
+    **{"coef_": "f", "intercept_": "f", "alpha_": "f", "support_": "b"},
+    **{"stability_": "f", "spike_": "f"},
+}
 _AXES = {
     "coef_": (("task", "component"), ("task", "output", "component")),
     "intercept_": (("task",), ("task", "output")),
     "alpha_": (("task",),),
     "support_": (("task", "component"),),
     "feature_usage_": (("component",),),
+    "stability_": (("component",),),
+    "spike_": (("component",),),
     "tasks_": (("task",),),
     "classes_": (("class",),),
     "validation_classes_": (("held-out class",),),

@@ -26,7 +26,7 @@ def data():
 
 
 def fit(data, **params):
-    params = {"alpha": 0.1, "max_iter": 3, "random_state": 0} | params
+    params = {"rotation": None, "alpha": 0.1, "max_iter": 3, "random_state": 0} | params
     return SparseMultiTaskRepresentation(3, **params).fit(data.data, data.target)
 
 
@@ -63,13 +63,28 @@ def test_new_heads_are_those_of_the_saved_estimator(data, params, other, tmp_pat
     clone(est).set_params(max_iter=9, lr=0.1, verbose=1).load_params(tmp_path / "model")
 
 
+@pytest.mark.filterwarnings("ignore:.* features may not be factors:UserWarning")
+@pytest.mark.parametrize("n_components", ["auto", 2])
+def test_rotated_models_come_back(data, n_components, tmp_path):
+    est = SparseMultiTaskRepresentation(n_components, max_iter=3, random_state=0)
+    est.fit(data.data, data.target)
+    copy = save_and_load(est, tmp_path / "model")
+    assert copy.n_components_ == est.n_components_
+    np.testing.assert_array_equal(copy.predict(data.data), est.predict(data.data))
+    one, two = (e.adapt(data.data, data.target**2) for e in (est, copy))
+    np.testing.assert_array_equal(one.coef_, two.coef_)
+    for other in ({"selection": "cv"}, {"rotation": None}, {"n_components": 3}):
+        with pytest.raises(ValueError, match=f"was saved with {next(iter(other))}="):
+            clone(est).set_params(**other).load_params(tmp_path / "model")
+
+
 @pytest.mark.parametrize("kind", ["regression", "classes", "meta"])
 def test_files_in_memory(data, kind, tmp_path):
     X = data.data
     if kind == "regression":
         est = fit(data)
     elif kind == "classes":
-        est = SparseMultiTaskClassifier(3, alpha=0.1, max_iter=3, random_state=0)
+        est = SparseMultiTaskClassifier(3, rotation=None, max_iter=3, random_state=0)
         est.fit(X, data.target > 0)
     else:
         est = GroupLassoSVMMetaLearner("mlp", n_ways=3, max_iter=1, random_state=0)
@@ -176,7 +191,9 @@ def test_encoders_of_images_come_back(tmp_path):
     meta = GroupLassoSVMMetaLearner(
         "conv4", n_ways=2, n_shots=2, n_queries=2, max_iter=1, random_state=0
     ).fit(X, y)
-    est = SparseMultiTaskClassifier(3, encoder="conv", max_iter=1, random_state=0)
+    est = SparseMultiTaskClassifier(
+        3, rotation=None, alpha=0.4, encoder="conv", max_iter=1, random_state=0
+    )
     for model in (meta, est.fit(X, y)):
         copy = save_and_load(model, tmp_path / "model")
         np.testing.assert_array_equal(copy.transform(X), model.transform(X))

@@ -28,7 +28,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:No head uses:UserWarning")
 def models(tmp_path_factory):
     """Estimators, with the files that they were saved in."""
     X, Y = make_sparse_tasks(60, 5, n_factors=3, random_state=0)
-    params = {"n_components": 3, "alpha": 0.1, "max_iter": 1, "random_state": 0}
+    params = {"n_components": 3, "rotation": None, "alpha": 0.1, "max_iter": 1}
+    params["random_state"] = 0
     named = pd.DataFrame(X, columns=list("uvw"))
     labels = (Y > 0).astype(object)
     labels[:, 0] = np.digitize(Y[:, 0], [-0.5, 0.5])
@@ -303,7 +304,7 @@ def test_no_cut_and_no_flipped_byte_gives_another_error(models, tmp_path):
 SMALL = """
 import resource, sys
 from sparsedis import SparseMultiTaskRepresentation
-est = SparseMultiTaskRepresentation(3, alpha=0.1)
+est = SparseMultiTaskRepresentation(3, rotation=None, alpha=0.1)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
     est.load_params(sys.argv[1])

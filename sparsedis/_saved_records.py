@@ -1,0 +1,87 @@
+"""Fitted attributes that are dataclasses of arrays and plain values, in files."""
+
+from dataclasses import fields
+
+import numpy as np
+
+from sparsedis._saved_state import Malformed, check_keys
+
+
+def split_records(fitted, records):
+    """Part what is there of some dataclasses into arrays and plain values.
+
+    Parameters
+    ----------
+    fitted : dict
+        Fitted attributes.
+
+    records : sequence of (str, type)
+        Attributes, with their dataclasses.
+
+    Returns
+    -------
+    arrays : dict of ndarray
+        By "attribute.field".
+
+    plain : dict of dict
+        By attribute and field.
+    """
+    arrays, plain = {}, {}
+    for name, kind in records:
+        if name not in fitted:
+            continue
+        plain[name] = {}
+        for field in fields(kind):
+            value = getattr(fitted[name], field.name)
+            if field.type is np.ndarray:
+                arrays[f"{name}.{field.name}"] = value
+            else:
+                plain[name][field.name] = value
+    return arrays, plain
+
+
+def join_records(arrays, state, records):
+    """Make dataclasses of what a file holds, and take it away from there.
+
+    Parameters
+    ----------
+    arrays : dict of ndarray
+        By "attribute.field"; those of the records are removed.
+
+    state : dict
+        Plain values; those of the records are removed.
+
+    records : sequence of (str, type)
+
+    Returns
+    -------
+    dict
+        The dataclasses, by attribute.
+
+    Raises
+    ------
+    Malformed
+        When fields are missing, or of another kind.
+    """
+    made = {}
+    for name, kind in records:
+        own = {key for key in arrays if key.startswith(f"{name}.")}
+        if name not in state and not own:
+            continue
+        values = state.pop(name, None)
+        if not isinstance(values, dict):
+            raise Malformed(f"{name} is a {type(values).__name__}, not a dict")
+        parts = {key.removeprefix(f"{name}."): arrays.pop(key) for key in own}
+        of_arrays = [field.name for field in fields(kind) if field.type is np.ndarray]
+        others = [field.name for field in fields(kind) if field.type is not np.ndarray]
+        check_keys(parts, of_arrays, of_arrays)
+        check_keys(values, others, others)
+        for field in fields(kind):
+            value = values.get(field.name)
+            right = field.type in (int, float, str, dict) and (
+                type(value) is field.type or (field.type, type(value)) == (float, int)
+            )
+            if field.name in others and not right:
+                raise Malformed(f"{field.name} of {name} is {value!r:.100}")
+        made[name] = kind(**parts, **values)
+    return made
