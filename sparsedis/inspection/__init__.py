@@ -2,6 +2,7 @@
 
 from sparsedis.inspection._alpha_path import AlphaPathDisplay
 from sparsedis.inspection._correlation_matrix import CorrelationMatrixDisplay
+from sparsedis.inspection._factor_trust import FactorTrustDisplay
 from sparsedis.inspection._feature_usage import FeatureUsageDisplay
 from sparsedis.inspection._latent_traversal import LatentTraversalDisplay
 from sparsedis.inspection._task_support import TaskSupportDisplay
@@ -10,6 +11,7 @@ from sparsedis.inspection._training_curve import TrainingCurveDisplay
 __all__ = [
     "AlphaPathDisplay",
     "CorrelationMatrixDisplay",
+    "FactorTrustDisplay",
     "FeatureUsageDisplay",
     "LatentTraversalDisplay",
     "TaskSupportDisplay",

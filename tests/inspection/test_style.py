@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose
 from sparsedis.inspection import (
     AlphaPathDisplay,
     CorrelationMatrixDisplay,
+    FactorTrustDisplay,
     FeatureUsageDisplay,
     LatentTraversalDisplay,
     TaskSupportDisplay,
@@ -24,6 +25,9 @@ ALL = {
         param_values=[0.1, 0.2], scores={"mcc": [[0.5], [0.9]], "r": [[0.8], [0.9]]}
     ),
     "CorrelationMatrix": CorrelationMatrixDisplay(correlation=[[1.0, 0.0]]),
+    "FactorTrust": FactorTrustDisplay(
+        stability=[0.99, 0.7, 0.98, 0.5], unseparated=np.arange(4) > 1
+    ),
     "FeatureUsage": FeatureUsageDisplay(usage=[0.5, 1.0]),
     "LatentTraversal": LatentTraversalDisplay(
         images=[np.zeros((3, 4, 4)), np.zeros((2, 4, 4))],
