@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from skorch.callbacks import EarlyStopping, LRScheduler
 from skorch.utils import noop
+from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from sparsedis._net import BilevelLoss, BilevelNet, NonFiniteError
@@ -54,7 +55,8 @@ def train(
         X and y, for callbacks.
 
     weight_decay : float
-        Of the optimiser; 0 leaves the optimiser's own.
+        What "auto" stands for, which goes for AdamW alone: elsewhere a decay is a
+        penalty on the weights, or not known.
 
     Returns
     -------
@@ -136,6 +138,9 @@ def _make_net(
         )
         callbacks.append(("early_stopping", stopping))
     callbacks += estimator.callbacks or []
+    decay = {"optimizer__weight_decay": weight_decay}
+    if estimator.weight_decay == "auto" and estimator.optimizer is not AdamW:
+        decay = {}
     net = BilevelNet(
         module,
         criterion=BilevelLoss(problem, estimator._alpha, estimator.learn_alpha),
@@ -150,7 +155,7 @@ def _make_net(
         device=device,
         callbacks=callbacks,
         verbose=estimator.verbose,
-        **({"optimizer__weight_decay": weight_decay} if weight_decay else {}),
+        **decay,
     )
     if estimator.lr_schedule == "cosine":
         # A function of the step alone, so that it resumes with the steps.
