@@ -96,7 +96,11 @@ def price_of_a_step(args):
             random_state=0,
         )
         SparseMultiTaskRepresentation(
-            6, max_iter=args.steps or 40, callbacks=[clock], random_state=0
+            6,
+            rotation=None,
+            max_iter=args.steps or 40,
+            callbacks=[clock],
+            random_state=0,
         ).fit_stream(stream)
         title = f"{n_tasks} x {n_samples} {layout}"
         for name, summary in (("median", np.median), ("lowest", np.min)):
@@ -117,7 +121,11 @@ def seconds_to_mcc(args):
         distribution = FactorDistribution(shapes, noise=1.0, random_state=seed)
         clock = MccClock(shapes.images(index), distribution.latents(index), goal=0.98)
         SparseMultiTaskRepresentation(
-            6, max_iter=args.steps or 400, callbacks=[clock], random_state=seed
+            6,
+            rotation=None,
+            max_iter=args.steps or 400,
+            callbacks=[clock],
+            random_state=seed,
         ).fit_stream(SparseTaskStream(shapes, distribution, random_state=seed))
         reached = "not reached" if clock.seconds is None else f"{clock.seconds:.1f}"
         print(f"{seed:>4} {reached:>20}", flush=True)
@@ -133,7 +141,12 @@ def quality_on_images(args, rho=0.0):
     def methods(seed, distribution):
         for name, penalty, alpha in (("Lasso", "l1", 0.4), ("Ridge", "l2", 0.01)):
             est = SparseMultiTaskRepresentation(
-                6, penalty=penalty, alpha=alpha, max_iter=steps, random_state=seed
+                6,
+                rotation=None,
+                penalty=penalty,
+                alpha=alpha,
+                max_iter=steps,
+                random_state=seed,
             )
             stream = SparseTaskStream(shapes, distribution, random_state=seed)
             codes = est.fit_stream(stream).transform(images)
@@ -164,7 +177,12 @@ def quality_on_synthetic_tasks(args):
 
     def methods(seed, model, X):
         est = SparseMultiTaskRepresentation(
-            20, alpha=0.25, max_iter=args.steps or 700, lr=8e-3, random_state=seed
+            20,
+            rotation=None,
+            alpha=0.25,
+            max_iter=args.steps or 700,
+            lr=8e-3,
+            random_state=seed,
         )
         # Twice the tasks and half as many samples again let larger steps settle.
         stream = SparseTaskStream(model, n_tasks=200, n_samples=150, random_state=seed)
@@ -226,7 +244,7 @@ def measure_tasks(n_tasks, max_iter, n_samples=2_000):
     stored = (Y.data.nbytes + Y.indices.nbytes + Y.indptr.nbytes) / 2**20
     clock = StepClock()
     est = SparseMultiTaskRepresentation(
-        6, max_iter=max_iter, callbacks=[clock], random_state=0
+        6, rotation=None, max_iter=max_iter, callbacks=[clock], random_state=0
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # how well it learns is not the question here

@@ -75,6 +75,8 @@ def make_estimator(setting, **changes):
     torch.set_num_threads(1)
     return SparseMultiTaskRepresentation(
         setting["n_components"],
+        rotation=None,
+        penalty="l1",
         alpha=setting["alpha"],
         max_iter=setting["max_iter"],
         random_state=setting["seed"],

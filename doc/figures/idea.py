@@ -25,7 +25,9 @@ data = make_sparse_tasks(
 
 def learn(penalty, alpha):
     """Features of the inputs, learned with one kind of head."""
-    est = SparseMultiTaskRepresentation(6, penalty=penalty, alpha=alpha, random_state=0)
+    est = SparseMultiTaskRepresentation(
+        6, rotation=None, penalty=penalty, alpha=alpha, random_state=0
+    )
     return est.fit_transform(data.data, data.target)
 
 
