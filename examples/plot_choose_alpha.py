@@ -36,7 +36,9 @@ data = make_sparse_tasks(
 X, X_test, Y, Y_test, factors, factors_test = train_test_split(
     data.data, data.target, data.factors, test_size=1 / 3, random_state=0
 )
-est = SparseMultiTaskRepresentation(n_components=4, max_iter=120, random_state=0)
+est = SparseMultiTaskRepresentation(
+    n_components=4, rotation=None, max_iter=120, random_state=0
+)
 grid = {"alpha": [0.01, 0.03, 0.1, 0.2, 0.4, 0.7]}
 
 # %%

@@ -30,7 +30,9 @@ data = make_sparse_tasks(
     300, 60, n_factors=4, mixing="mlp", rho=0.5, return_bunch=True, random_state=0
 )
 search = GridSearchCV(
-    SparseMultiTaskRepresentation(n_components=4, max_iter=100, random_state=0),
+    SparseMultiTaskRepresentation(
+        n_components=4, rotation=None, max_iter=100, random_state=0
+    ),
     {"alpha": [0.02, 0.1, 0.4, 0.8]},
     scoring=make_disentanglement_scorer(["mcc", "r"]),
     refit="mcc",

@@ -254,6 +254,7 @@ def search(method, seed):
     forest = RandomForestRegressor(50, max_features=0.2, random_state=seed)
     shared = SparseMultiTaskRepresentation(
         n_components=args.components,
+        rotation=None,
         penalty="l2" if method == "dense heads" else "l1",
         encoder=encoder,
         max_iter=300,

@@ -40,7 +40,7 @@ def features_per_head(estimator, X, y):
 
 
 search = GridSearchCV(
-    SparseMultiTaskRepresentation(max_iter=150, random_state=0),
+    SparseMultiTaskRepresentation(rotation=None, max_iter=150, random_state=0),
     {"n_components": [2, 4, 5, 6, 7, 8, 12]},
     scoring={
         "r2": r2,

@@ -92,6 +92,7 @@ def run(penalty, rho, seed):
     )
     est = SparseMultiTaskRepresentation(
         n_components=6,
+        rotation=None,
         penalty=penalty,
         # Dense heads find the span of the factors best with hardly any shrinkage.
         alpha=0.4 if penalty == "l1" else 0.01,

@@ -86,7 +86,11 @@ figure, axes = plt.subplots(1, 3, figsize=(9, 3.6), layout="constrained")
 for ax, n_tasks in zip(axes, (0, n_further, len(free)), strict=True):
     data = make_tasks(np.vstack([tied, free[:n_tasks]]))
     est = SparseMultiTaskRepresentation(
-        n_components=N_FEATURES, alpha=0.4, max_iter=250, random_state=0
+        n_components=N_FEATURES,
+        rotation=None,
+        alpha=0.4,
+        max_iter=250,
+        random_state=0,
     ).fit(data.data, data.target)
     display = CorrelationMatrixDisplay.from_estimator(
         est, data.data, data.factors, ax=ax, colorbar=False

@@ -97,7 +97,7 @@ class UDRSearch(MetaEstimatorMixin, BaseEstimator):
     >>> from sparsedis.datasets import make_sparse_tasks
     >>> from sparsedis.model_selection import UDRSearch
     >>> X, Y = make_sparse_tasks(200, 40, n_factors=3, random_state=0)
-    >>> est = SparseMultiTaskRepresentation(n_components=3, max_iter=100)
+    >>> est = SparseMultiTaskRepresentation(3, rotation=None, max_iter=100)
     >>> search = UDRSearch(est, {"alpha": [0.01, 0.4]}, n_seeds=3, random_state=0)
     >>> search.fit(X, Y).best_params_
     {'alpha': 0.4}
