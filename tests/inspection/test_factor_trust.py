@@ -64,7 +64,8 @@ def test_an_estimator_of_a_pipeline_tells_what_its_report_does():
     report = fitted.identifiability(random_state=0)
     assert_allclose(display.stability, fitted.stability_)
     assert_array_equal(display.trusted, report.trusted)
-    assert display.unseparated.sum() == 1
+    first = np.unique(report.unseparated_pairs[:, 0])
+    assert_array_equal(np.flatnonzero(display.unseparated), first)
     assert display.feature_names == ["u", "v", "w"]
 
 
