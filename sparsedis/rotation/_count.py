@@ -10,7 +10,7 @@ from sparsedis.rotation._logistic import PRIOR
 _FEW_LABELS = 4
 
 # Strength of a direction, in units of the median one, below which it is no factor.
-_TRACE = 0.05
+_TRACE = 0.1
 
 # Tasks whose posterior takes an inverse of their own, at most.
 _MAX_EXACT = 200
@@ -23,7 +23,7 @@ _NOISE_ITER = 5
 class FactorCount:
     """How many factors the heads show, and where they are.
 
-    Attributes
+    Parameters
     ----------
     n_factors : int
         The number with the largest evidence.
@@ -38,6 +38,19 @@ class FactorCount:
 
     directions : ndarray of shape (m, m)
         Orthonormal directions in columns, the strongest first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis.rotation import count_factors, white_heads
+    >>> rng = np.random.default_rng(0)
+    >>> Z = rng.standard_normal((200, 5))
+    >>> Y = Z[:, :2] @ rng.standard_normal((2, 40)) + rng.standard_normal((200, 40))
+    >>> count = count_factors(white_heads(Z, Y))
+    >>> count
+    FactorCount(n_factors=2, strength=[...])
+    >>> count.directions[:, : count.n_factors].shape
+    (5, 2)
     """
 
     n_factors: int
