@@ -17,9 +17,14 @@ __all__ = ["SparseMultiTaskClassifier"]
 class SparseMultiTaskClassifier(ClassifierMixin, BaseRepresentation):
     r"""Representation shared by many classification tasks with sparse linear heads.
 
-    One encoder f serves all the tasks; each has its own head, a logistic regression
-    that is sparse in the features, and the encoder is trained through the solutions by
-    implicit differentiation (Eq. 4 of [1]_ with the categorical likelihood):
+    One encoder f serves all the tasks; each has its own head, a logistic regression on
+    the features, and the encoder is trained through the solutions by implicit
+    differentiation. By default heads have a squared l2 penalty in training; afterwards
+    the factors that they show are counted, the features are rotated to where the heads
+    are sparsest, and each head gets the features that its task needs.
+
+    With ``rotation=None`` the heads are sparse in training (Eq. 4 of [1]_ with the
+    categorical likelihood):
 
     .. math::
 
@@ -31,18 +36,30 @@ class SparseMultiTaskClassifier(ClassifierMixin, BaseRepresentation):
 
     Parameters
     ----------
-    n_components : int, default=6
-        Number of features.
+    n_components : int or "auto", default="auto"
+        Number of features. "auto" counts the factors that the heads of the tasks show.
+        With ``rotation=None``, `fit` counts by a first training, and `fit_stream` needs
+        a number.
 
-    alpha : float or array-like of shape (n_tasks,), default=0.4
-        Strength of the penalty, of all tasks or of each. With
+    rotation : {"sparsest"} or None, default="sparsest"
+        "sparsest": features are the linear map of what was trained in which the heads
+        of the tasks are sparsest. None: what was trained.
+
+    selection : {"bic", "cv", "1se"}, default="bic"
+        How each head gets its features after a rotation. Heads of classes are chosen
+        by the Bayesian information criterion, whatever is asked for.
+
+    alpha : float, array-like of shape (n_tasks,) or "auto", default="auto"
+        Strength of the penalty in training, of all tasks or of each. With
         ``alpha_mode="relative"`` a fraction, in (0, 1], of the smallest penalty that
-        makes a task's head zero.
+        makes a task's head zero, or for "l2" of the mean curvature. "auto": 0.01 for
+        "l2", else 0.4, or 0.05 where ``penalty_at="outer"``.
 
-    penalty : {"l1", "elasticnet", "l2"}, default="l1"
-        "l1": a feature serves all the classes of a task or none. "elasticnet": with a
-        squared l2 term besides. "l2": dense heads, the baseline, which does not
-        disentangle.
+    penalty : {"auto", "l1", "elasticnet", "l2"}, default="auto"
+        Of the heads in training. "auto": "l2" where a rotation follows, else, and for
+        ``penalty_at="outer"``, "l1". "l1": a feature serves all the classes of a task
+        or none. "elasticnet": with a squared l2 term besides. "l2": dense heads, which
+        do not disentangle by themselves.
 
     alpha_mode : {"relative", "absolute"}, default="relative"
         Whether `alpha` is a fraction or the penalty :math:`\lambda` itself.
@@ -73,9 +90,10 @@ class SparseMultiTaskClassifier(ClassifierMixin, BaseRepresentation):
         Normalisation, without learned scale and shift, appended to any encoder.
 
     refit : {"relaxed", "lasso"}, default="relaxed"
-        Final heads: logistic regression on the features that the penalty selects, with
-        the squared l2 penalty that is scikit-learn's default (``C=1``), or the
-        penalised solution itself.
+        Final heads with ``rotation=None``: logistic regression on the features that
+        the penalty selects, with the squared l2 penalty that is scikit-learn's default
+        (``C=1``), or the penalised solution itself. After a rotation they always are
+        "relaxed", on the features of `selection`.
 
     fit_intercept : bool, default=True
         Whether heads have intercepts, which are not penalised.
@@ -99,15 +117,20 @@ class SparseMultiTaskClassifier(ClassifierMixin, BaseRepresentation):
     lr_schedule : {"cosine", "constant"}, default="cosine"
         Decay of the learning rate to zero over `max_iter` steps, or none.
 
-    optimizer : type, default=torch.optim.Adam
+    optimizer : type, default=torch.optim.AdamW
         Optimiser class, or a function that makes one from parameters and ``lr``.
+
+    weight_decay : float or "auto", default="auto"
+        Decay of the weights, per step and unit of the learning rate. "auto": for AdamW
+        3 in `fit` with a rotation, else 0; other optimisers keep what they have.
 
     precision : {"float32", "bfloat16"}, default="float32"
         Arithmetic of the encoder in training.
 
-    early_stopping : bool, default=False
+    early_stopping : bool or "auto", default="auto"
         Whether `fit` sets rows aside, judges the heads of the others there after every
         epoch of 20 steps, keeps the best weights, and stops when they get no better.
+        "auto": with a rotation, where that leaves at least 5 rows to set aside.
 
     validation_fraction : float in (0, 1), default=0.1
         Share of the rows set aside for early stopping.
@@ -134,7 +157,10 @@ class SparseMultiTaskClassifier(ClassifierMixin, BaseRepresentation):
     Attributes
     ----------
     module_ : torch.nn.Module
-        Encoder and normalisation.
+        Encoder and normalisation, and behind them the rotation.
+
+    n_components_ : int
+        Number of features.
 
     classes_ : ndarray, or list of n_tasks ndarray
         Classes of each task; not in a list when the y of `fit` had one dimension and
@@ -152,14 +178,27 @@ class SparseMultiTaskClassifier(ClassifierMixin, BaseRepresentation):
         Names of the tasks: columns of a DataFrame, ids of the long form, or 0, 1, ...
 
     alpha_ : ndarray of shape (n_tasks,)
-        Absolute penalty of each head.
+        Absolute penalty of each head; 0 after a rotation.
 
     support_ : ndarray of shape (n_tasks, n_components) of bool
         Features that each head uses.
 
     feature_usage_ : ndarray of shape (n_components,)
-        Number of heads that use each feature; after `fit_stream`, the mean share of
-        heads over the last steps.
+        Number of heads that use each feature; after `fit_stream`, the share of the
+        heads of the last steps.
+
+    stability_ : ndarray of shape (n_components,)
+        Correlation of each feature with that which halves of the tasks lead to; below
+        0.95 it may be no factor. Only with a rotation, as the next three.
+
+    spike_ : ndarray of shape (n_components,)
+        Standard deviation of the coefficients of the rotated heads that count as zero.
+
+    count_ : object
+        Evidence of each number of factors, and their number, ``count_.n_factors``.
+
+    rotation_ : object
+        The rotation of the heads, and how it was found.
 
     learned_alpha_ : float
         The fraction that ``learn_alpha=True`` has learned.

@@ -16,7 +16,14 @@ class SparseMultiTaskRepresentation(RegressorMixin, BaseRepresentation):
 
     One encoder f serves all the tasks; each task t has its own head, the exact
     solution of a convex problem on the features, and the encoder is trained through
-    that solution by implicit differentiation (Eq. 4 of [1]_):
+    that solution by implicit differentiation. By default the heads are Ridge heads on
+    more features than are needed, which finds the span of the factors behind the
+    tasks. Then their heads say how many factors there are, the features are rotated to
+    where the heads are sparsest (Eq. 2 of [1]_), and each head gets the features that
+    its task needs. Nothing has to be chosen, and no penalty shrinks the predictions.
+
+    With ``rotation=None`` the encoder itself is trained to have sparse heads, which is
+    the method of the paper (Eq. 4):
 
     .. math::
 
@@ -30,21 +37,38 @@ class SparseMultiTaskRepresentation(RegressorMixin, BaseRepresentation):
 
     Parameters
     ----------
-    n_components : int, default=6
-        Number of features.
+    n_components : int or "auto", default="auto"
+        Number of features. "auto" counts the factors that the heads of the tasks show:
+        32 features are trained, or as many as the tasks have outputs; those of a torch
+        module or of "identity" are as many as these give. With ``rotation=None``, `fit`
+        counts by a first training, and `fit_stream` needs a number.
 
-    alpha : float or array-like of shape (n_tasks,), default=0.4
+    rotation : {"sparsest"} or None, default="sparsest"
+        "sparsest": features are the linear map of what was trained in which the heads
+        of the tasks are sparsest. None: what was trained, where the penalty of the
+        heads is to separate the factors.
+
+    selection : {"bic", "cv", "1se"}, default="bic"
+        How each head gets its features after a rotation: by the Bayesian information
+        criterion, by cross-validation, or as the fewest features within a standard
+        error of the best in it. For classes, and without a rotation, see
+        :class:`~sparsedis.SparseMultiTaskClassifier` and `refit`.
+
+    alpha : float, array-like of shape (n_tasks,) or "auto", default="auto"
         Strength of the penalty, of all tasks or of each. With
         ``alpha_mode="relative"`` a fraction, in (0, 1], of the smallest penalty that
-        makes a task's head zero, computed for every task at every step; no gradient
-        flows through it. Small values leave correlated factors mixed: the shrinkage of
-        the heads then costs less with mixed features.
+        makes a task's head zero, or for "l2" of the mean curvature, computed for every
+        task at every step; no gradient flows through it. "auto": 0.01 for "l2", else
+        0.4, or 0.05 where ``penalty_at="outer"``. After a rotation it shapes the
+        training alone. With ``rotation=None`` small values leave correlated factors
+        mixed: the shrinkage of the heads then costs less with mixed features.
 
-    penalty : {"l1", "elasticnet", "l2"}, default="l1"
-        "l1": Lasso heads ("inner-Lasso"), by rows where targets are vectors, so that a
-        feature serves all the outputs of a task or none. "elasticnet": with a squared
-        l2 term besides. "l2": Ridge heads ("inner-Ridge"), the dense baseline, which
-        does not disentangle.
+    penalty : {"auto", "l1", "elasticnet", "l2"}, default="auto"
+        Of the heads in training. "auto": "l2" where a rotation follows, else, and for
+        ``penalty_at="outer"``, "l1". "l1": Lasso heads ("inner-Lasso"), by rows where
+        targets are vectors, so that a feature serves all the outputs of a task or none.
+        "elasticnet": with a squared l2 term besides. "l2": Ridge heads ("inner-Ridge"),
+        which do not disentangle by themselves.
 
     alpha_mode : {"relative", "absolute"}, default="relative"
         Whether `alpha` is a fraction or the penalty :math:`\lambda` itself (on
@@ -84,9 +108,10 @@ class SparseMultiTaskRepresentation(RegressorMixin, BaseRepresentation):
         "layer" the features of a row sum to zero, so that they depend on each other.
 
     refit : {"relaxed", "lasso"}, default="relaxed"
-        Final heads: least squares (for "elasticnet" with its l2 term) on the features
-        that the penalty selects, so that predictions are not shrunk, or the penalised
-        solution itself.
+        Final heads with ``rotation=None``: least squares (for "elasticnet" with its l2
+        term) on the features that the penalty selects, so that predictions are not
+        shrunk, or the penalised solution itself. After a rotation they always are least
+        squares, on the features of `selection`.
 
     fit_intercept : bool, default=True
         Whether heads have an intercept, which is not penalised.
@@ -119,17 +144,23 @@ class SparseMultiTaskRepresentation(RegressorMixin, BaseRepresentation):
     lr_schedule : {"cosine", "constant"}, default="cosine"
         Decay of the learning rate to zero over `max_iter` steps, or none.
 
-    optimizer : type, default=torch.optim.Adam
+    optimizer : type, default=torch.optim.AdamW
         Optimiser class, or a function that makes one from parameters and ``lr``.
+
+    weight_decay : float or "auto", default="auto"
+        Decay of the weights, per step and unit of the learning rate, which keeps the
+        encoder from learning rows by heart. "auto": for AdamW 3 in `fit` with a
+        rotation, else 0; other optimisers keep what they have.
 
     precision : {"float32", "bfloat16"}, default="float32"
         Arithmetic of the encoder in training. Its weights, the normalisation and
         `transform` stay in float32, the inner problems in float64.
 
-    early_stopping : bool, default=False
+    early_stopping : bool or "auto", default="auto"
         Whether `fit` sets rows aside, fits heads on the others after every epoch of 20
         steps and judges them there ("valid_loss"), keeps the best weights, and stops
-        when they get no better.
+        when they get no better. "auto": with a rotation, where that leaves at least 5
+        rows to set aside. The final heads use all rows.
 
     validation_fraction : float in (0, 1), default=0.1
         Share of the rows set aside for early stopping.
@@ -158,7 +189,10 @@ class SparseMultiTaskRepresentation(RegressorMixin, BaseRepresentation):
     Attributes
     ----------
     module_ : torch.nn.Module
-        Encoder and normalisation.
+        Encoder and normalisation, and behind them the rotation.
+
+    n_components_ : int
+        Number of features.
 
     coef_ : ndarray, (n_tasks, n_components) or (n_tasks, n_outputs, n_components)
         Heads on the features. NaN for a task without any label. Not after
@@ -171,14 +205,27 @@ class SparseMultiTaskRepresentation(RegressorMixin, BaseRepresentation):
         Names of the tasks: columns of a DataFrame, ids of the long form, or 0, 1, ...
 
     alpha_ : ndarray of shape (n_tasks,)
-        Absolute penalty of each head.
+        Absolute penalty of each head; 0 after a rotation.
 
     support_ : ndarray of shape (n_tasks, n_components) of bool
         Features that each head uses.
 
     feature_usage_ : ndarray of shape (n_components,)
-        Number of heads that use each feature; after `fit_stream`, the mean share of
-        heads over the last steps.
+        Number of heads that use each feature; after `fit_stream`, the share of the
+        heads of the last steps.
+
+    stability_ : ndarray of shape (n_components,)
+        Correlation of each feature with that which halves of the tasks lead to; below
+        0.95 it may be no factor. Only with a rotation, as the next three.
+
+    spike_ : ndarray of shape (n_components,)
+        Standard deviation of the coefficients of the rotated heads that count as zero.
+
+    count_ : object
+        Evidence of each number of factors, and their number, ``count_.n_factors``.
+
+    rotation_ : object
+        The rotation of the heads, and how it was found.
 
     learned_alpha_ : float
         The fraction that ``learn_alpha=True`` has learned.
@@ -222,9 +269,7 @@ class SparseMultiTaskRepresentation(RegressorMixin, BaseRepresentation):
     >>> X, Y = make_sparse_tasks(
     ...     n_samples=300, n_tasks=60, n_factors=4, random_state=0
     ... )
-    >>> est = SparseMultiTaskRepresentation(
-    ...     n_components=4, alpha=0.2, max_iter=100, random_state=0
-    ... )
+    >>> est = SparseMultiTaskRepresentation(max_iter=100, random_state=0)
     >>> Z = est.fit_transform(X, Y)
     >>> Z.shape, est.coef_.shape
     ((300, 4), (60, 4))
