@@ -3,9 +3,8 @@
 import numpy as np
 
 from sparsedis._scores import r2_of_tasks
-from sparsedis.rotation._count import FactorCount
 from sparsedis.rotation._logistic import classification_moments, logistic_heads
-from sparsedis.rotation._reduce import MAX_DIRECTIONS, reduce_features
+from sparsedis.rotation._reduce import MAX_DIRECTIONS, no_factor, reduce_features
 from sparsedis.rotation._selection import select_from_moments, select_heads
 from sparsedis.rotation._stages import Factors, Whitening, find_factors, unrotated
 from sparsedis.tasks._forms import check_weights, read_targets
@@ -82,9 +81,8 @@ def _n_directions(moments):
 
 
 def _no_factor(mean):
-    count = FactorCount(0, np.zeros(1), np.zeros(0), np.zeros((0, 0)))
     found = unrotated(np.zeros((0, 1, 1)))
-    return Factors(np.zeros((1, len(mean))), mean, count, found, np.zeros(1))
+    return Factors(np.zeros((1, len(mean))), mean, no_factor(), found, np.zeros(1))
 
 
 def _missing(tasks):

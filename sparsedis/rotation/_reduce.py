@@ -79,6 +79,8 @@ def reduce_features(Z, tasks, weight, *, n_components, rng):
     """
     weight = np.ones(len(Z)) if weight is None else weight
     mean, C, axes = _components(Z, weight)
+    if not C.shape[1]:
+        return Reduction(mean, axes, no_factor(), np.nan)
     variance = (weight @ C**2 / weight.sum())[:, None]
     Y, share = tasks.columns()
     share = share * weight[:, None]
@@ -225,8 +227,13 @@ def _count_on(Z, tasks, weight):
     moments = tasks.moments(white(Z), weight)
     moments = moments.take(np.flatnonzero(moments.n_labels >= 2))
     if not len(moments) or not white.rank:
-        return FactorCount(0, np.zeros(1), np.zeros(0), np.eye(0))
+        return no_factor()
     return estimate_count(moments, moments.residual_variance(moments.solve()[0]))
+
+
+def no_factor():
+    """Count nothing among nothing."""
+    return FactorCount(0, np.zeros(1), np.zeros(0), np.eye(0))
 
 
 def _sum(counts):

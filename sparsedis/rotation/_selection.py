@@ -53,7 +53,7 @@ class Selection:
 class SelectedHeads:
     """Sparse heads, in the units of the data.
 
-    Attributes
+    Parameters
     ----------
     coef : ndarray of shape (k,), (n_tasks, k) or (n_tasks, n_outputs, k)
         Least squares on the support, 0 elsewhere; NaN for tasks without labels.
@@ -63,6 +63,15 @@ class SelectedHeads:
 
     support : ndarray of shape (k,) or (n_tasks, k) of bool
         Features that a task uses, in any of its outputs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis.rotation import select_heads
+    >>> Z = np.random.default_rng(0).standard_normal((100, 3))
+    >>> selected = select_heads(Z, 2 * Z[:, 0] + 1)
+    >>> selected.support, selected.coef.round(6), selected.intercept.round(6)
+    (array([ True, False, False]), array([2., 0., 0.]), np.float64(1.0))
     """
 
     coef: np.ndarray
@@ -132,6 +141,7 @@ def select_heads(
     Returns
     -------
     SelectedHeads
+        Coefficients, intercepts and supports.
 
     Examples
     --------

@@ -66,7 +66,9 @@ class Whitening:
         self.mean = share @ Z
         centred = (Z - self.mean) * np.sqrt(share)[:, None]
         _, size, axes = np.linalg.svd(centred, full_matrices=False)
-        kept = size > tol * size[0] if size[0] > 0 else np.zeros(len(size), bool)
+        # What centring leaves of constant features is rounding.
+        rounding = 1e-13 * np.abs(self.mean).max(initial=0.0)
+        kept = size > np.maximum(tol * size[:1], rounding)
         self.matrix = axes[kept].T / size[kept]
 
     @property

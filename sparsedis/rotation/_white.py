@@ -22,7 +22,7 @@ class WhiteHeads:
     White coordinates are ``(Z - mean) @ components.T``: uncorrelated, with unit
     variance.
 
-    Attributes
+    Parameters
     ----------
     coef : ndarray of shape (n_tasks, m) or (n_tasks, n_outputs, m)
         Heads of targets in units of their standard deviation; for classes, log-odds.
@@ -58,7 +58,7 @@ class WhiteHeads:
     n_labels: np.ndarray
     mean: np.ndarray
     components: np.ndarray
-    _moments: Moments = field(repr=False)
+    _moments: Moments = field(init=False, repr=False)
 
     def __repr__(self):
         n_tasks, m = len(self.coef), self.coef.shape[-1]
@@ -224,4 +224,6 @@ def _solved(moments, mean, components, scalar):
     heads[unknown] = np.nan
     if scalar:
         heads = heads[:, 0]
-    return WhiteHeads(heads, variance, moments.n_labels, mean, components, moments)
+    found = WhiteHeads(heads, variance, moments.n_labels, mean, components)
+    object.__setattr__(found, "_moments", moments)
+    return found
