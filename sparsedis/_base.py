@@ -41,6 +41,7 @@ from sparsedis._table_moments import select_supports
 from sparsedis._training import train
 from sparsedis.encoders import RotatedRepresentation
 from sparsedis.identifiability import check_identifiability
+from sparsedis.rotation import FactorCount, RotationResult
 from sparsedis.tasks._forms import check_weights, read_targets, read_task_ids
 from sparsedis.tasks._rows import LazyRows, blocks_of, is_lazy
 from sparsedis.tasks._stream import StreamTasks
@@ -83,6 +84,8 @@ class BaseRepresentation(
         names=("feature_names_in_", "tasks_", "_classes"),
         tables=("history_",),
         shaping=("n_components", "rotation", "normalization"),
+        required=("n_features_in_", "n_components_", "_n_trained"),
+        records=(("rotation_", RotationResult), ("count_", FactorCount)),
     )
 
     @unchanged_unless_trained

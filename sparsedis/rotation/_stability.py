@@ -9,7 +9,7 @@ from sklearn.utils import check_random_state, check_scalar
 from sparsedis.rotation._rotation import RotationResult, rotate
 
 # Splits of the tasks in halves, and tasks that are split, at most.
-_SPLITS, _MAX_TASKS = 3, 600
+_SPLITS, _MAX_TASKS = 2, 600
 
 
 def rotation_stability(
