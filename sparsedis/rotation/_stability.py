@@ -34,7 +34,7 @@ def rotation_stability(
     variance : array-like of shape (n_tasks,), default=None
         Variance of the error of a coefficient of each task; None means no error.
 
-    n_splits : int, default=3
+    n_splits : int, default=2
         Splits of the tasks.
 
     random_state : int, RandomState instance or None, default=None
