@@ -36,16 +36,19 @@ def plot_sweeps(rows, sweeps, metric):
     Returns
     -------
     matplotlib.figure.Figure
-        Four panels a line: one for each method, and the best of all.
+        A line of panels: one for each method, if it has several penalties, and the
+        best of all.
     """
     import matplotlib.pyplot as plt
 
     rows = by_method(rows)
+    counts = rows.groupby("method").alpha.nunique()
+    shown = [name for name in METHODS if counts.get(name, 0) > 1] or METHODS[:3]
     sweeps = [sweep for sweep in sweeps if sweep[-1](rows).any()]
     figure, grid = plt.subplots(
         len(sweeps),
-        4,
-        figsize=(13, 3.3 * len(sweeps)),
+        len(shown) + 1,
+        figsize=(3.3 * (len(shown) + 1), 3.3 * len(sweeps)),
         sharey=True,
         squeeze=False,
         layout="constrained",
@@ -54,22 +57,23 @@ def plot_sweeps(rows, sweeps, metric):
         part = rows[select(rows)]
         values = sorted(part[level].unique())
         shades = plt.colormaps["viridis"](np.linspace(0, 0.9, len(values)))
-        for ax, method in zip(panels, METHODS, strict=False):
+        for ax, method in zip(panels, shown, strict=False):
             for value, shade in zip(values, shades, strict=True):
                 line = part[(part.method == method) & (part[level] == value)]
                 line = line.groupby("alpha")[metric].mean()
                 ax.plot(line.index, line, "o-", color=shade, label=f"{value:g}")
-            mark_values(ax, part.alpha[part.method == method])
+            if len(alphas := part.alpha[part.method == method]):
+                mark_values(ax, alphas)
             ax.set_title(method, fontsize=10)
             ax.set_xlabel("alpha")
-        panels[2].legend(title=name, fontsize=8, title_fontsize=8)
+        panels[-2].legend(title=name, fontsize=8, title_fontsize=8)
         best = best_alpha(part, [level])
         for method in METHODS:
             line = best[best.method == method].groupby(level)[metric]
             if len(line):
                 mean, error = line.mean(), line.std().fillna(0)
                 at = [values.index(value) for value in mean.index]
-                panels[3].errorbar(
+                panels[-1].errorbar(
                     at,
                     mean,
                     error,
@@ -78,10 +82,10 @@ def plot_sweeps(rows, sweeps, metric):
                     label=method,
                     capsize=2,
                 )
-        panels[3].set_xticks(range(len(values)), [f"{value:g}" for value in values])
-        panels[3].set_xlabel(name)
-        panels[3].set_title("at the best alpha with all seeds", fontsize=10)
-        panels[3].legend(fontsize=8)
+        panels[-1].set_xticks(range(len(values)), [f"{value:g}" for value in values])
+        panels[-1].set_xlabel(name)
+        panels[-1].set_title("at the best alpha with all seeds", fontsize=10)
+        panels[-1].legend(fontsize=8)
         panels[0].set_ylabel("\n\n".join(filter(None, (title, NAMES[metric]))))
     for ax in grid.flat:
         ax.set_ylim(0, 1.02)

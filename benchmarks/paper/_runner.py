@@ -19,7 +19,7 @@ PACKAGES = ("sparsedis", "torch", "scikit-learn", "numpy")
 ADDED = ("seconds", "warnings", "versions")
 
 
-def run_study(function, settings, results, path, *, n_jobs=None):
+def run_study(function, settings, results, path, *, n_jobs=None, added=()):
     """Run the settings that a CSV does not hold yet, and append a row for each.
 
     A row is written, by this process alone, as soon as its setting is done, so that a
@@ -47,6 +47,10 @@ def run_study(function, settings, results, path, *, n_jobs=None):
         Settings run at a time, see :class:`joblib.Parallel`. None leaves it, and where
         they run, to :func:`joblib.parallel_config`.
 
+    added : sequence of str, default=()
+        Those of the results that a CSV of an earlier version may lack: its rows stay,
+        with NaN for them.
+
     Returns
     -------
     int
@@ -71,7 +75,7 @@ def run_study(function, settings, results, path, *, n_jobs=None):
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(f"{path}.lock", timeout=0):
-            _mend(path, columns)
+            _mend(path, columns, added)
             done = {_key(row, names) for row in _read(path)}
             wanted = {_key(setting, names): setting for setting in settings}
             missing = [setting for key, setting in wanted.items() if key not in done]
@@ -158,15 +162,16 @@ def _git(*command):
     return "" if done.returncode else done.stdout.strip()
 
 
-def _mend(path, columns):
-    """Write or check the header, and cut off a line without end."""
+def _mend(path, columns, added):
+    """Write, check or widen the header, and cut off a line without end."""
     content = path.read_bytes() if path.exists() else b""
     whole = content[: content.rfind(b"\n") + 1]
     if not whole:
         path.write_text(",".join(columns) + "\n")
         return
     header = next(csv.reader([whole.split(b"\n", 1)[0].decode()]))
-    if header != columns:
+    lacking = [name for name in columns if name in added and name not in header]
+    if header != [name for name in columns if name not in lacking]:
         raise ValueError(
             f"{path} has the columns {header}, this study writes {columns}: move the "
             "file away, or choose another folder."
@@ -174,6 +179,19 @@ def _mend(path, columns):
     if len(whole) < len(content):
         with open(path, "r+b") as file:
             file.truncate(len(whole))
+    if lacking:
+        _widen(path, columns, lacking)
+
+
+def _widen(path, columns, lacking):
+    rows = [row | dict.fromkeys(lacking, "nan") for row in _read(path)]
+    # A copy takes the place of the file at once, so that no row is ever lost.
+    copy = path.with_name(f"{path.name}.wide")
+    with open(copy, "w", newline="") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    os.replace(copy, path)
 
 
 def _read(path):

@@ -1,10 +1,12 @@
 """One representation of 3D Shapes: what is trained, and how it is measured."""
 
+import copy
 from functools import lru_cache
 
 import numpy as np
 import torch
 from sklearn.decomposition import FastICA
+from skorch.callbacks import Callback
 
 from sparsedis import SparseMultiTaskRepresentation
 from sparsedis.datasets import (
@@ -76,6 +78,25 @@ RESULTS = (
     "correlation",
     "n_effective",
 )
+# Results of the features after the rotation; rows of earlier versions lack them.
+ROTATED = (
+    "rot_mcc",
+    "rot_r",
+    "rot_dci_d",
+    "rot_dci_c",
+    "trust_min",
+    "trust_mean",
+    "n_trusted",
+)
+RESULTS += ROTATED
+
+
+class UsageRecord(Callback):
+    """Share of the heads that use each feature, over the last steps of training."""
+
+    def on_train_end(self, net, **kwargs):
+        steps = [step for epoch in net.history for step in epoch["batches"]]
+        self.usage = np.mean([step["usage"] for step in steps[-50:]], axis=0)
 
 
 def make_setting(
@@ -177,22 +198,29 @@ def run(setting, data=None):
     dict
         The results, with the keys of `RESULTS`: MCC, R, DCI disentanglement and
         completeness with the weights of the paper, the same after ICA for
-        ``penalty="l2"``, the mean share of features that a head uses and the number of
-        those that none does, mean correlation of the factors under p(z) and the
-        effective number of its images.
+        ``penalty="l2"`` and after the rotation, the mean share of features that a head
+        uses in training and the number of those that none does, mean correlation of
+        the factors under p(z) and the effective number of its images, the least and
+        the mean stability of the rotated features and the number of the trusted ones.
     """
     images, distribution = open_data(setting, data)
     est = train(setting, images, distribution)
+    before = unrotated(est)
     index, factors = evaluation_grid(setting, distribution)
-    codes = est.transform(images.images(index))
+    test = images.images(index)
+    codes = before.transform(test)
     row = dict.fromkeys(RESULTS, float("nan")) | measure(factors, codes)
-    row["active"] = est.feature_usage_.mean()
-    row["n_unused"] = (est.feature_usage_ == 0).sum()
+    found = measure(factors, est.transform(test))
+    row |= {f"rot_{name}": value for name, value in found.items()}
+    row["trust_min"], row["trust_mean"] = est.stability_.min(), est.stability_.mean()
+    row["n_trusted"] = est.identifiability().trusted.sum()
+    row["active"] = before.feature_usage_.mean()
+    row["n_unused"] = (before.feature_usage_ == 0).sum()
     off_diagonal = ~np.eye(distribution.n_factors, dtype=bool)
     row["correlation"] = distribution.correlation[off_diagonal].mean()
     row["n_effective"] = distribution.effective_size
     if setting["penalty"] == "l2":
-        unmixed = fit_ica(setting, est, images, distribution).transform(codes)
+        unmixed = fit_ica(setting, before, images, distribution).transform(codes)
         found = measure(factors, unmixed)
         row |= {f"ica_{name}": value for name, value in found.items()}
     return row
@@ -230,10 +258,12 @@ def open_data(setting, data=None):
 def train(setting, images, distribution):
     """Train the estimator of a setting on a stream of tasks.
 
+    The rotation comes after the training, which is the same without it.
+
     Parameters
     ----------
     setting : dict
-        From :func:`make_setting`.
+        From :func:`make_setting`; "n_components" in it replaces the number of factors.
 
     images, distribution
         From :func:`open_data`.
@@ -243,8 +273,27 @@ def train(setting, images, distribution):
     SparseMultiTaskRepresentation
     """
     torch.set_num_threads(1)
+    est = SparseMultiTaskRepresentation(
+        setting.get("n_components", distribution.n_factors),
+        rotation="sparsest",
+        penalty=setting["penalty"],
+        penalty_at=setting["penalty_at"],
+        alpha=setting["alpha"],
+        alpha_warmup=setting["alpha_warmup"],
+        max_iter=setting["max_iter"],
+        optimizer=getattr(torch.optim, setting["optimizer"]),
+        lr=setting["lr"],
+        lr_schedule=setting["lr_schedule"],
+        callbacks=[UsageRecord()],
+        random_state=setting["seed"],
+    )
+    return est.fit_stream(make_stream(setting, images, distribution))
+
+
+def make_stream(setting, images, distribution):
+    """Make the tasks of a setting."""
     blocks = {"block_size": setting["block_size"], "size": 1}
-    stream = SparseTaskStream(
+    return SparseTaskStream(
         images,
         distribution,
         n_tasks=setting["n_tasks"],
@@ -257,19 +306,15 @@ def train(setting, images, distribution):
         random_state=setting["seed"],
         **(blocks if setting["support"] == "blocks" else {}),
     )
-    est = SparseMultiTaskRepresentation(
-        distribution.n_factors,
-        penalty=setting["penalty"],
-        penalty_at=setting["penalty_at"],
-        alpha=setting["alpha"],
-        alpha_warmup=setting["alpha_warmup"],
-        max_iter=setting["max_iter"],
-        optimizer=getattr(torch.optim, setting["optimizer"]),
-        lr=setting["lr"],
-        lr_schedule=setting["lr_schedule"],
-        random_state=setting["seed"],
-    )
-    return est.fit_stream(stream)
+
+
+def unrotated(est):
+    """Make the estimator as it was before the rotation, with the use of features."""
+    before = copy.copy(est)
+    before.module_ = est.module_.representation
+    before.n_components_ = before.module_.n_components
+    before.feature_usage_ = est.callbacks[0].usage
+    return before
 
 
 def evaluation_grid(setting, distribution):

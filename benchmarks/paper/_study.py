@@ -57,6 +57,9 @@ class Study:
     rows : str, default=None
         Name of the CSV, where it is that of another figure. None: `name`.
 
+    added : tuple of str, default=()
+        Those of the results that rows of an earlier version may lack.
+
     n_seeds : int, default=1
         Seeds by default.
 
@@ -77,6 +80,7 @@ class Study:
     table: Callable
     plot: Callable
     rows: str | None = None
+    added: tuple = ()
     n_seeds: int = 1
     data: str | None = None
     data_setting: dict = field(default_factory=dict)
@@ -118,7 +122,9 @@ class Study:
                 raise NoSettingError(f"no setting of {self.name} has {only}.")
             run = self.run if self.data is None else partial(self.run, data=data)
             try:
-                n_rows = run_study(run, wanted, self.results, path, n_jobs=jobs)
+                n_rows = run_study(
+                    run, wanted, self.results, path, n_jobs=jobs, added=self.added
+                )
                 print(f"{path}: {n_rows} new rows of {len(wanted)} asked for")
             except RuntimeError as error:
                 # That some settings fail is no reason not to show the others.
@@ -149,6 +155,9 @@ class Study:
         if not path.exists():
             raise FileNotFoundError(f"{path} is missing: run without --plot-only.")
         rows = pd.read_csv(path, **_READ)
+        rows = rows.assign(
+            **{name: float("nan") for name in self.added if name not in rows}
+        )
         if not rows.empty:
             self._check(rows, path, full)
         return rows

@@ -121,12 +121,18 @@ def make_table(setting):
     return model, X, make_task_targets(factors, coef, random_state=rng).T
 
 
-def measure(est, model):
-    """Measure MCC and R on independent factors, and how the features are used."""
+def make_test(model):
+    """Make independent factors, and the inputs that they give."""
     # Correlated test factors would flatter a mixture of them. No generator of a setting
     # gives these: its last number is another one.
     factors = np.random.default_rng([0, 2]).standard_normal((N_TEST, N_FACTORS))
-    codes = est.transform(model.mix(factors))
+    return factors, model.mix(factors)
+
+
+def measure(est, model):
+    """Measure MCC and R on independent factors, and how the features are used."""
+    factors, X = make_test(model)
+    codes = est.transform(X)
     usage = est.feature_usage_
     if hasattr(est, "coef_"):
         usage = usage / len(est.coef_)

@@ -3,11 +3,22 @@
 import numpy as np
 import pandas as pd
 
-METHODS = ("inner-Lasso", "inner-Ridge", "inner-Ridge + ICA")
+METHODS = (
+    "inner-Lasso",
+    "inner-Ridge",
+    "inner-Ridge + ICA",
+    "inner-Ridge + rotation",
+    "inner-Lasso + rotation",
+)
+# Features as they were trained, which a linear map makes those of the other methods.
+TRAINED = METHODS[:2]
+ROTATED = METHODS[3:]
+# Columns of the rotated features alone, with their headings.
+TRUST = {"trust_min": "least trust", "n_trusted": "trusted"}
 # Okabe and Ito's colours, which all can tell apart.
 PALETTE = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#000000")
 COLORS = dict(zip(METHODS, PALETTE, strict=False))
-MARKERS = dict(zip(METHODS, "os^", strict=True))
+MARKERS = dict(zip(METHODS, "os^Dv", strict=True))
 
 
 def mean_and_error(values):
@@ -18,7 +29,7 @@ def mean_and_error(values):
 
 
 def by_method(rows):
-    """One row for each method: ICA has columns of its own beside inner-Ridge's.
+    """One row for each method: what follows a training has columns of its own.
 
     Parameters
     ----------
@@ -28,15 +39,23 @@ def by_method(rows):
     Returns
     -------
     DataFrame
-        With a column ``method`` and without the columns ``ica_*``.
+        With a column ``method`` and without the columns ``ica_*`` and ``rot_*``. Rows
+        without a rotation, of earlier versions, give none with one.
     """
-    ica = [name for name in rows if name.startswith("ica_")]
-    ridge = rows[rows.penalty == "l2"]
-    mixed = rows.drop(columns=ica)
-    mixed["method"] = mixed.penalty.map({"l1": METHODS[0], "l2": METHODS[1]})
-    unmixed = ridge.drop(columns=[name.removeprefix("ica_") for name in ica])
-    unmixed = unmixed.rename(columns=lambda name: name.removeprefix("ica_"))
-    return pd.concat([mixed, unmixed.assign(method=METHODS[2])], ignore_index=True)
+    mapped = [name for name in rows if name.startswith(("ica_", "rot_"))]
+    trained = rows.drop(columns=mapped)
+    trained["method"] = trained.penalty.map({"l1": METHODS[0], "l2": METHODS[1]})
+    parts = [trained]
+    cases = (("l2", "ica_", METHODS[2]), ("l2", "rot_", METHODS[3]))
+    for penalty, prefix, method in (*cases, ("l1", "rot_", METHODS[4])):
+        names = {name: name.removeprefix(prefix) for name in mapped}
+        names = {name: bare for name, bare in names.items() if name != bare}
+        if names:
+            part = rows[rows.penalty == penalty].dropna(subset=[f"{prefix}mcc"])
+            part = part.drop(columns=names.values()).rename(columns=names)
+            part = part.drop(columns=[name for name in mapped if name not in names])
+            parts.append(part.assign(method=method))
+    return pd.concat(parts, ignore_index=True)
 
 
 def best_alpha(rows, levels):
@@ -107,21 +126,26 @@ def side_by_side(rows, levels, metrics):
 
     metrics : dict of str to str
         Columns to average over the seeds, with their headings. Beside the first one
-        stands the penalty.
+        stands the penalty. R, which no linear map changes, is that of the trained
+        features; trust is that of the rotated ones.
 
     Returns
     -------
     DataFrame
         One line of text for each combination of the values of `levels`.
     """
+    of = {"r": TRAINED, **dict.fromkeys(TRUST, ROTATED)}
+    shown = [method for method in METHODS if (rows.method == method).any()]
     lines = []
     for key, group in best_alpha(rows, levels).groupby(levels, sort=True):
         line = {name: _label(value) for name, value in zip(levels, key, strict=True)}
-        parts = {method: group[group.method == method] for method in METHODS}
+        parts = {method: group[group.method == method] for method in shown}
         counts = {len(part) for part in parts.values()} - {0}
         line["seeds"] = " to ".join(map(str, sorted(counts)))
         for i, (name, heading) in enumerate(metrics.items()):
             for method, part in parts.items():
+                if method not in of.get(name, METHODS):
+                    continue
                 cell = mean_and_error(part[name]) if len(part) else ""
                 if cell and i == 0:
                     cell += f", alpha {part.alpha.iloc[0]:g}"

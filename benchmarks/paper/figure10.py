@@ -61,6 +61,7 @@ STUDY = Study(
     settings=settings,
     run=_shapes.run,
     results=_shapes.RESULTS,
+    added=_shapes.ROTATED,
     by=("rho", "alpha"),
     table=table,
     plot=plot,

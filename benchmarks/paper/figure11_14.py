@@ -31,11 +31,16 @@ def run(setting, data=None):
     images, distribution = _shapes.open_data(setting, data)
     est = _shapes.train(setting, images, distribution)
     index, factors = _shapes.evaluation_grid(setting, distribution)
-    codes = est.transform(images.images(index))
-    moved = [est.transform(images.images(walk)) for walk in walks(images)]
-    row = {"ica_mcc": float("nan"), "ica_codes": ""} | _match(factors, codes, moved)
+    parts = [images.images(part) for part in (index, *walks(images))]
+    rotated, *moved = [est.transform(part) for part in parts]
+    found = _match(factors, rotated, moved)
+    row = {"ica_mcc": float("nan"), "ica_codes": ""}
+    row |= {f"rot_{name}": value for name, value in found.items()}
+    before = _shapes.unrotated(est)
+    codes, *moved = [before.transform(part) for part in parts]
+    row |= _match(factors, codes, moved)
     if setting["penalty"] == "l2":
-        unmix = _shapes.fit_ica(setting, est, images, distribution).transform
+        unmix = _shapes.fit_ica(setting, before, images, distribution).transform
         found = _match(factors, unmix(codes), [unmix(walk) for walk in moved])
         row |= {f"ica_{name}": value for name, value in found.items()}
     return row
@@ -69,12 +74,15 @@ def plot(rows):
 
     rows = by_method(rows[rows.seed == rows.seed.min()])
     rhos = sorted(rows.rho.unique())
+    methods = [method for method in METHODS if (rows.method == method).any()]
     images = Shapes3D(48)
     strips = [images.images(walk) for walk in walks(images)]
-    figure = plt.figure(figsize=(15, 5.6 * len(rhos)), layout="constrained")
-    panels = figure.subfigures(len(rhos), len(METHODS), squeeze=False)
+    figure = plt.figure(
+        figsize=(5 * len(methods), 5.6 * len(rhos)), layout="constrained"
+    )
+    panels = figure.subfigures(len(rhos), len(methods), squeeze=False)
     for row in rows.itertuples():
-        panel = panels[rhos.index(row.rho), METHODS.index(row.method)]
+        panel = panels[rhos.index(row.rho), methods.index(row.method)]
         codes = [np.array(walk) for walk in json.loads(row.codes)]
         LatentTraversalDisplay(
             images=strips,
@@ -92,7 +100,8 @@ STUDY = Study(
     title=__doc__,
     settings=settings,
     run=run,
-    results=("mcc", "codes", "ica_mcc", "ica_codes"),
+    results=("mcc", "codes", "ica_mcc", "ica_codes", "rot_mcc", "rot_codes"),
+    added=("rot_mcc", "rot_codes"),
     by=("penalty", "rho"),
     table=table,
     plot=plot,

@@ -3,7 +3,7 @@
 from benchmarks.paper import _shapes
 from benchmarks.paper._panels import plot_sweeps
 from benchmarks.paper._study import Study
-from benchmarks.paper._tables import by_method, side_by_side
+from benchmarks.paper._tables import TRUST, by_method, side_by_side
 
 NOISES = (0.0, 0.5, 1.0)
 FULL_NOISES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -62,6 +62,7 @@ def make_study(name, title, metric, metrics):
         settings=settings,
         run=_shapes.run,
         results=_shapes.RESULTS,
+        added=_shapes.ROTATED,
         by=("penalty", "alpha", "rho", "noise"),
         table=make_table(metrics),
         plot=lambda rows: plot_sweeps(rows, SWEEPS, metric),
@@ -70,7 +71,7 @@ def make_study(name, title, metric, metrics):
     )
 
 
-STUDY = make_study("figure4", __doc__, "mcc", {"mcc": "MCC"})
+STUDY = make_study("figure4", __doc__, "mcc", {"mcc": "MCC", **TRUST})
 
 if __name__ == "__main__":
     STUDY.main()

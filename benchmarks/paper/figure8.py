@@ -3,7 +3,7 @@
 from benchmarks.paper import _shapes
 from benchmarks.paper._panels import plot_sweeps
 from benchmarks.paper._study import Study
-from benchmarks.paper._tables import by_method, side_by_side
+from benchmarks.paper._tables import TRUST, by_method, side_by_side
 
 BLOCK_SIZES = (2, 3, 6)
 LEVELS = ["rho", "block_size"]
@@ -21,7 +21,7 @@ def settings(full, n_seeds):
 
 def table(rows):
     """MCC and R at the best penalty."""
-    return side_by_side(by_method(rows), LEVELS, {"mcc": "MCC", "r": "R"})
+    return side_by_side(by_method(rows), LEVELS, {"mcc": "MCC", "r": "R", **TRUST})
 
 
 def plot(rows):
@@ -44,6 +44,7 @@ STUDY = Study(
     settings=settings,
     run=_shapes.run,
     results=_shapes.RESULTS,
+    added=_shapes.ROTATED,
     by=("penalty", "alpha", "rho", "block_size"),
     table=table,
     plot=plot,

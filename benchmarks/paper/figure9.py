@@ -3,7 +3,7 @@
 from benchmarks.paper import _shapes
 from benchmarks.paper._panels import plot_sweeps
 from benchmarks.paper._study import Study
-from benchmarks.paper._tables import by_method, side_by_side
+from benchmarks.paper._tables import TRUST, by_method, side_by_side
 
 
 def settings(full, n_seeds):
@@ -17,7 +17,7 @@ def settings(full, n_seeds):
 
 def table(rows):
     """MCC and R at the best penalty."""
-    return side_by_side(by_method(rows), ["rho"], {"mcc": "MCC", "r": "R"})
+    return side_by_side(by_method(rows), ["rho"], {"mcc": "MCC", "r": "R", **TRUST})
 
 
 def plot(rows):
@@ -32,6 +32,7 @@ STUDY = Study(
     settings=settings,
     run=_shapes.run,
     results=_shapes.RESULTS,
+    added=_shapes.ROTATED,
     by=("penalty", "alpha", "rho"),
     table=table,
     plot=plot,

@@ -195,3 +195,24 @@ def test_second_process_is_kept_out(tmp_path):
     path = tmp_path / "study.csv"
     with FileLock(f"{path}.lock"), pytest.raises(RuntimeError, match="is writing to"):
         run_study(double, SETTINGS, RESULTS, path)
+
+
+def test_results_that_were_added_widen_the_file(tmp_path, whole):
+    path = tmp_path / "study.csv"
+    run_study(double, SETTINGS[:3], RESULTS, path)
+    with open(path, "a") as file:
+        file.write("3,x,")  # killed while it wrote
+
+    def more(setting):
+        return double(setting) | {"half": setting["a"] / 2}
+
+    with pytest.raises(ValueError, match="has the columns"):
+        run_study(more, SETTINGS, [*RESULTS, "half"], path)
+    names = [*RESULTS, "half"]
+    assert run_study(more, SETTINGS, names, path, added=["half"]) == 5
+    rows = read(path)
+    assert list(rows[0])[:5] == ["a", "name", "double", "curve", "half"]
+    halves = [row.pop("half") for row in rows]
+    assert halves == ["nan", "nan", "0.5", "nan", "1", "1", "1.5", "1.5"]
+    assert rows == whole
+    assert not path.with_name("study.csv.wide").exists()

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 
 from benchmarks.paper import _shapes, _synthetic, figure1
 from benchmarks.paper.__main__ import NAMES, WITH_DATA, main
@@ -50,6 +51,36 @@ def test_study_runs_and_draws(study, tmp_path):
     first = picture.read_bytes()
     study.main(["--out", str(tmp_path), "--plot-only"])
     assert picture.read_bytes() == first
+
+
+def test_rows_without_a_rotation_are_drawn(tmp_path):
+    study = import_module("benchmarks.paper.figure9").STUDY
+    rows = pd.DataFrame(study.settings(False, 1))
+    rows[list(study.results)] = 0.5
+    rows = rows.drop(columns=list(_shapes.ROTATED))
+    rows.to_csv(tmp_path / "figure9.csv", index=False)
+    study.main(["--out", str(tmp_path), "--plot-only"])
+    table = pd.read_csv(tmp_path / "figure9_table.csv")
+    assert not table.columns.str.contains("rotation").any()
+
+
+@pytest.mark.filterwarnings("ignore:.*may not be factors")
+def test_features_before_the_rotation_are_those_without_one():
+    setting = _shapes.make_setting(False, penalty="l2", rho=0.0, seed=0) | TINY
+    images, distribution = _shapes.open_data(setting)
+    est = _shapes.train(setting, images, distribution)
+    before = _shapes.unrotated(est)
+    plain = clone(est).set_params(rotation=None, callbacks=None)
+    plain.fit_stream(_shapes.make_stream(setting, images, distribution))
+    test = images.images(np.arange(20))
+    codes = before.transform(test)
+    np.testing.assert_allclose(codes, plain.transform(test), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(before.feature_usage_, plain.feature_usage_)
+    # What the estimator gives is a linear map of them.
+    X = np.column_stack([codes, np.ones(20)])
+    rotated = est.transform(test)
+    fitted = X @ np.linalg.lstsq(X, rotated, rcond=None)[0]
+    np.testing.assert_allclose(rotated, fitted, atol=1e-3)
 
 
 def test_rows_say_that_images_are_the_original_ones(tmp_path):

@@ -35,6 +35,39 @@ def test_ica_becomes_a_method(rows):
     }
 
 
+def test_rotation_becomes_a_method_where_there_is_one(rows):
+    rows = rows.assign(
+        rot_mcc=[np.nan, 0.9, np.nan, np.nan] + [0.7, 0.8] + [np.nan] * 2
+    )
+    long = by_method(rows.assign(trust_min=0.99))
+    assert "rot_mcc" not in long
+    found = long[long.method.str.endswith("+ rotation")]
+    assert found[["method", "alpha", "seed", "mcc"]].to_numpy().tolist() == [
+        ["inner-Ridge + rotation", 0.1, 0, 0.7],
+        ["inner-Ridge + rotation", 0.1, 1, 0.8],
+        ["inner-Lasso + rotation", 0.1, 1, 0.9],
+    ]
+    pd.testing.assert_frame_equal(
+        long[~long.method.str.endswith("+ rotation")].drop(columns="trust_min"),
+        by_method(rows.drop(columns="rot_mcc")),
+        check_dtype=False,
+    )
+
+
+def test_trust_is_that_of_rotated_features_and_r_that_of_the_trained(rows):
+    rows = rows.assign(rot_mcc=0.9, r=0.95, rot_r=0.95, ica_r=0.95, trust_min=0.99)
+    metrics = {"mcc": "MCC", "r": "R", "trust_min": "trust"}
+    headings = list(side_by_side(by_method(rows), ["rho"], metrics))
+    assert [name for name in headings if name.startswith("R")] == [
+        "R, inner-Lasso",
+        "R, inner-Ridge",
+    ]
+    assert [name for name in headings if name.startswith("trust")] == [
+        "trust, inner-Ridge + rotation",
+        "trust, inner-Lasso + rotation",
+    ]
+
+
 def test_best_alpha_is_that_of_the_best_mean(rows):
     best = best_alpha(by_method(rows), ["rho"])
     chosen = best.groupby("method").alpha.unique()
