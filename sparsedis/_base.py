@@ -137,18 +137,12 @@ channels), torch Dataset or array on disk
         table, scale = self._table(X, targets, weight)
         scaled = table.divided(scale)
         width = self._width(self.input_shape_, _n_outputs(table))
-        how = {"X": X, "y": y, "random_state": random_state}
+        data = {"X": X, "y": y}
         if self.rotation is None and self.n_components == "auto":
-            width = self._count(scaled, width, how)
-        parts = self._train_table(scaled, width, self._problem(), **how)
+            width = self._count(scaled, width, random_state, data)
+        parts = self._train_table(scaled, width, self._problem(), random_state, data)
         if self.rotation is not None:
-            Z = self._encode(table.blocks(), np.float64).astype(np.float64)
-            self._rotate(
-                factors_of_table(
-                    Z, table, n_components=self.n_components, rng=_generator(how)
-                )
-            )
-        self.n_components_ = self.module_.n_components
+            self._rotate(self._factors(table, self.n_components, random_state))
         self._fit_heads(table, scale, targets)
         self._warn_if_unused()
         if self.rotation is not None:
@@ -194,8 +188,7 @@ channels), torch Dataset or array on disk
             )
         steps = self._train(
             stream,
-            first,
-            None,
+            {"X": first, "y": None},
             lambda: (batch.rows for batch in stream.remembered),
             random_state,
             self._problem(),
@@ -211,12 +204,10 @@ channels), torch Dataset or array on disk
                     stream.remembered,
                     self._likelihood == "categorical",
                     n_components=self.n_components,
-                    rng=_generator({"random_state": random_state}),
+                    rng=_generator(random_state),
                     device=self._device(),
                 )
             )
-        self.n_components_ = self.module_.n_components
-        if self.rotation is not None:
             warn_of(doubts_about_features(self.stability_, len(self.rotation_.heads)))
         last = steps[-_REMEMBERED_STEPS:]
         if self.rotation is None:
@@ -378,11 +369,11 @@ channels), torch Dataset or array on disk
             coef[np.isnan(self.coef_)] = np.nan
         else:
             heads = self.rotation_.heads
-            coef = np.where(self._used_by_stream(), heads, 0.0)
+            coef = np.where(self._used_features(), heads, 0.0)
         return check_identifiability(coef, stability=stability, **kwargs)
 
-    def _used_by_stream(self):
-        """Which features the heads of the last steps of a stream use."""
+    def _used_features(self):
+        """Which features the heads that were rotated use."""
         size = np.linalg.norm(self.rotation_.heads, axis=1, keepdims=True)
         return size > 3 * np.maximum(self.spike_, 0.02)
 
@@ -420,7 +411,7 @@ channels), torch Dataset or array on disk
     def _new_modules(self, fitted):
         width, k = fitted["_n_trained"], fitted["n_components_"]
         module = self._new_module(fitted["input_shape_"], width)
-        if self.rotation is not None:
+        if "rotation_" in fitted:
             module = RotatedRepresentation(
                 module, torch.zeros(k, width), torch.zeros(width)
             )
@@ -428,8 +419,8 @@ channels), torch Dataset or array on disk
 
     def _forget(self):
         """Drop what an earlier fit, of either kind, has left."""
-        fitted = ("learned_alpha_", "stability_", "spike_", "_classes", "_layout")
-        for name in (*HEADS, *fitted):
+        rotation = ("rotation_", "count_", "stability_", "spike_")
+        for name in (*HEADS, *rotation, "learned_alpha_", "_classes", "_layout"):
             self.__dict__.pop(name, None)
 
     def _table(self, X, targets, weight):
@@ -446,9 +437,10 @@ channels), torch Dataset or array on disk
 
     def _valid_batches(self, trained, held_out, random_state):
         """Batches of the same tasks to fit heads on and to judge the training by."""
-        tasks = np.flatnonzero(
-            (trained.labels.counts() >= 2) & (held_out.labels.counts() >= 1)
-        )
+        useful = (trained.labels.counts() >= 2) & (held_out.labels.counts() >= 1)
+        if table.n_classes is not None:
+            useful &= table.n_classes >= 2
+        tasks = np.flatnonzero(useful)
         if len(tasks) == 0:
             if self.early_stopping == "auto":
                 return None
@@ -517,7 +509,7 @@ channels), torch Dataset or array on disk
         self.tasks_ = targets.names
         self._layout = targets.layout
 
-    def _train_table(self, table, width, problem, *, X, y, random_state):
+    def _train_table(self, table, width, problem, random_state, data):
         """Train on a table, rows being held out where that pays."""
         trained, valid, parts = table, None, None
         early = self.early_stopping
@@ -537,8 +529,7 @@ channels), torch Dataset or array on disk
         decay = 0.0 if self.rotation is None else _WEIGHT_DECAY
         self._train(
             source,
-            X,
-            y,
+            data,
             table.blocks,
             random_state,
             problem,
@@ -548,7 +539,7 @@ channels), torch Dataset or array on disk
         )
         return parts
 
-    def _count(self, table, width, how):
+    def _count(self, table, width, random_state, data):
         """Number of factors, by a training with Ridge heads."""
         problem = replace(
             self._problem(),
@@ -556,24 +547,29 @@ channels), torch Dataset or array on disk
             penalty_at="inner",
             alpha_mode="relative",
         )
-        self._train_table(table, width, problem, **how)
+        self._train_table(table, width, problem, random_state, data)
+        count = self._factors(table, "auto", random_state).count
+        return max(1, count.n_factors)
+
+    def _factors(self, table, n_components, random_state):
         Z = self._encode(table.blocks(), np.float64).astype(np.float64)
-        found = factors_of_table(Z, table, n_components="auto", rng=_generator(how))
-        return max(1, found.count.n_factors)
+        rng = _generator(random_state)
+        return factors_of_table(Z, table, n_components=n_components, rng=rng)
 
     def _rotate(self, factors):
         """Put the rotation behind the module, and note how it was found."""
-        warn_of_count(factors, self.n_components, self.module_.n_components)
+        if self.n_components == "auto":
+            warn_of_count(factors, None if self._module_alone else self._n_trained)
         self.module_ = rotated(self.module_, factors)
+        self.n_components_ = self.module_.n_components
         self.count_, self.rotation_ = factors.count, factors.rotation
         self.stability_, self.spike_ = factors.stability, factors.rotation.spike
-        self.feature_usage_ = self._used_by_stream().mean((0, 1))
+        self.feature_usage_ = self._used_features().mean((0, 1))
 
     def _train(
         self,
         source,
-        X,
-        y,
+        data,
         rows,
         random_state,
         problem,
@@ -595,7 +591,7 @@ channels), torch Dataset or array on disk
             device=self._device(),
             valid=valid,
             rows=rows,
-            data={"X": X, "y": y},
+            data=data,
             weight_decay=weight_decay,
         )
 
@@ -654,7 +650,7 @@ channels), torch Dataset or array on disk
 
     @property
     def _n_features_out(self):
-        return self.n_components_
+        return self.module_.n_components
 
 
 def _n_outputs(table):
@@ -665,5 +661,5 @@ def _n_outputs(table):
     return labels.n_tasks * (1 if labels.is_scalar else labels.of(0)[1].shape[1])
 
 
-def _generator(how):
-    return np.random.default_rng(how["random_state"].randint(2**31))
+def _generator(random_state):
+    return np.random.default_rng(random_state.randint(2**31))

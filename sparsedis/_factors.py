@@ -52,7 +52,10 @@ def factors_of_table(Z, table, *, n_components, rng):
         for part, rows, Y, weight in chunks(table, tasks)
     ]
     return find_factors(
-        concatenate(parts, whitening.rank), whitening, n_components=n_components, rng=rng
+        concatenate(parts, whitening.rank),
+        whitening,
+        n_components=n_components,
+        rng=rng,
     )
 
 
@@ -105,7 +108,10 @@ def factors_of_batches(module, batches, categorical, *, n_components, rng, devic
                 n_classes = n_classes[tasks]
             parts.append(moments_of(white[at], np.swapaxes(Y, 0, 1), n_classes, weight))
     return find_factors(
-        concatenate(parts, whitening.rank), whitening, n_components=n_components, rng=rng
+        concatenate(parts, whitening.rank),
+        whitening,
+        n_components=n_components,
+        rng=rng,
     )
 
 
@@ -132,7 +138,8 @@ def rotated(module, factors):
     RotatedRepresentation
     """
     device = next(
-        (t.device for t in (*module.parameters(), *module.buffers())), torch.device("cpu")
+        (t.device for t in (*module.parameters(), *module.buffers())),
+        torch.device("cpu"),
     )
     components, mean = (
         torch.tensor(array, dtype=torch.float32, device=device)
@@ -141,21 +148,17 @@ def rotated(module, factors):
     return RotatedRepresentation(module, components, mean).eval()
 
 
-def warn_of_count(factors, n_components, width):
-    """Warn where the number of factors is not what was asked for, or could be larger.
+def warn_of_count(factors, width):
+    """Warn where no factors were counted, or where there could be more.
 
     Parameters
     ----------
     factors : Factors
 
-    n_components : int or "auto"
-
-    width : int
-        Features of the encoder.
+    width : int or None
+        Features that were trained; None where the encoder alone decides it.
     """
-    found = factors.count.n_factors
-    if n_components != "auto":
-        return
+    found, n_tasks = factors.count.n_factors, len(factors.rotation.heads)
     if found == 0:
         warnings.warn(
             "The heads of the tasks use no direction of the features beyond their "
@@ -163,7 +166,7 @@ def warn_of_count(factors, n_components, width):
             UserWarning,
             stacklevel=4,
         )
-    elif found == width == 32:
+    elif found == width and found < n_tasks:
         warnings.warn(
             f"The tasks use all the {width} features that were trained: there may be "
             f"more factors. Set n_components, to {2 * width} say.",

@@ -31,8 +31,8 @@ def train(
     Parameters
     ----------
     estimator : BaseRepresentation
-        Gets ``module_``, ``n_iter_``, ``history_`` and, where asked for,
-        ``learned_alpha_``.
+        Gets ``module_``, ``n_components_``, ``n_iter_``, ``history_`` and, where asked
+        for, ``learned_alpha_``.
 
     source : iterable of TaskBatch
 
@@ -99,6 +99,7 @@ def train(
 
 def _keep(estimator, module, device, rows):
     estimator.module_ = module.to(device).eval()
+    estimator.n_components_ = module.n_components
     estimator._set_statistics(rows())
 
 
