@@ -438,8 +438,8 @@ channels), torch Dataset or array on disk
     def _valid_batches(self, trained, held_out, random_state):
         """Batches of the same tasks to fit heads on and to judge the training by."""
         useful = (trained.labels.counts() >= 2) & (held_out.labels.counts() >= 1)
-        if table.n_classes is not None:
-            useful &= table.n_classes >= 2
+        if trained.n_classes is not None:
+            useful &= trained.n_classes >= 2
         tasks = np.flatnonzero(useful)
         if len(tasks) == 0:
             if self.early_stopping == "auto":
