@@ -17,6 +17,7 @@ NAMES = (
     "beyond_alpha",
     "beyond_components",
     "beyond_faults",
+    "beyond_rotation",
     "beyond_sparsity",
     "beyond_tasks",
     "beyond_udr",
