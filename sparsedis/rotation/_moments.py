@@ -65,9 +65,7 @@ class Moments:
 
     def project(self, V):
         """Restrict heads to the span of the columns of V, of shape (m, k)."""
-        return replace(
-            self, hessian=V.T @ self.hessian @ V, gradient=self.gradient @ V
-        )
+        return replace(self, hessian=V.T @ self.hessian @ V, gradient=self.gradient @ V)
 
     def solve(self, ridge=1e-8):
         """Heads without a penalty, and the inverse of each Hessian.
