@@ -4,7 +4,8 @@ Few-shot learning on precomputed features
 
 A network that was trained on other classes has made the features already, as is usual
 today. How many of them does a classifier of new classes need, when each class comes
-with five images?
+with five images? (:ref:`sphx_glr_auto_examples_plot_sparse_rotation.py` asks another
+question of given features: which factors are in them?)
 
 :class:`~sparsedis.GroupLassoSVMMetaLearner` with ``encoder="identity"`` takes features
 as they are. Its head, a multiclass SVM with a group penalty, uses a feature for all
