@@ -16,7 +16,6 @@ from sparsedis import SparseMultiTaskClassifier, SparseMultiTaskRepresentation
 from sparsedis.datasets import make_sparse_tasks
 from sparsedis.implicit import lasso, lasso_alpha_max
 
-
 # After a few steps features are not to be trusted.
 UNSURE = pytest.mark.filterwarnings(
     "ignore:(No head|.* may not be|The encoder has learned|A Ridge of):UserWarning"

@@ -648,9 +648,7 @@ def test_grid_search_by_disentanglement_finds_the_alpha_that_disentangles():
         400, 80, n_factors=4, rho=0.5, return_bunch=True, random_state=0
     )
     X, Y, factors = data.data, data.target, data.factors
-    est = SparseMultiTaskRepresentation(
-        4, rotation=None, random_state=0, max_iter=200
-    )
+    est = SparseMultiTaskRepresentation(4, rotation=None, random_state=0, max_iter=200)
     alphas = [0.01, 0.1, 0.4]
     with config_context(enable_metadata_routing=True):
         search = GridSearchCV(
@@ -688,12 +686,13 @@ def test_callbacks_of_scikit_learn_see_every_epoch(data, rotation):
 
     recorder = Recorder()
     recorder.stop = False
-    quick(rotation=rotation, max_iter=50).set_callbacks(recorder).fit(data.data, data.target)
+    est = quick(rotation=rotation, max_iter=50).set_callbacks(recorder)
+    est.fit(data.data, data.target)
     assert recorder.begun == ["fit", "epoch", "epoch", "epoch"]
     assert recorder.ended == ["epoch", "epoch", "epoch", "fit"]
 
     recorder.stop = True
-    est = quick(rotation=rotation, max_iter=50).set_callbacks(recorder).fit(data.data, data.target)
+    est.fit(data.data, data.target)
     assert est.n_iter_ == 20
 
 
