@@ -2,10 +2,10 @@
 From the features of any network to factors
 ===========================================
 
-A network that was trained on many tasks holds the factors behind them, as linear mixtures
-of its features. Here scikit-learn's own network is the one: we count the factors in its
-hidden units, rotate to them by the heads of the tasks alone, and ask which of the results
-to trust. Nothing in this needs torch.
+A network that was trained on many tasks holds the factors behind them, as linear
+mixtures of its features. Here scikit-learn's own network is the one: we count the
+factors in its hidden units, rotate to them by the heads of the tasks alone, and ask
+which of the results to trust. Nothing in this needs torch.
 """
 
 # %%
@@ -70,8 +70,8 @@ print(f"R of the hidden units: {linear_r_score(data.factors, H):.3f}")
 # Count
 # -----
 #
-# Heads of the tasks on the 24 units use five directions. The others are thousands of times
-# weaker.
+# Heads of the tasks on the 24 units use five directions. The others are thousands of
+# times weaker.
 
 rotation = SparseRotation(random_state=0).fit(H, data.target)
 print(rotation.count_)
@@ -89,9 +89,10 @@ ax.legend(frameon=False)
 # Rotate
 # ------
 #
-# Three coordinate systems of the same five directions: principal components, independent
-# components, and those in which the heads are sparsest. Since the factors are correlated,
-# independent components are not the factors. The heads tell, without seeing any.
+# Three coordinate systems of the same five directions: principal components,
+# independent components, and those in which the heads are sparsest. Since the factors
+# are correlated, independent components are not the factors. The heads tell, without
+# seeing any.
 
 Z = rotation.transform(H)
 figure, axes = plt.subplots(1, 3, figsize=(10, 3.6), layout="constrained")
@@ -112,10 +113,10 @@ for ax, name, codes in (
 # Trust
 # -----
 #
-# Each half of the tasks is rotated by itself. Where both lead to the same features, these
-# are trusted. On the right a task uses all of the first three factors or none, so that no
-# rotation can tell these apart: halves of the tasks disagree on three features, and agree
-# on the two others, which are factors.
+# Each half of the tasks is rotated by itself. Where both lead to the same features,
+# these are trusted. On the right a task uses all of the first three factors or none, so
+# that no rotation can tell these apart: halves of the tasks disagree on three features,
+# and agree on the two others, which are factors.
 
 tied = make_supports(80, N_FACTORS, random_state=0)
 tied[:, 1:3] = tied[:, :1]
