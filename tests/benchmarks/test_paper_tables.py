@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.paper import beyond_faults, figure1
+from benchmarks.paper import beyond_faults, beyond_rotation, figure1
 from benchmarks.paper._tables import best_alpha, by_method, side_by_side, summary
 
 
@@ -128,3 +128,15 @@ def test_switching_columns_on_makes_supports_denser():
     # Without empty ones, supports have 3 / (1 - 1 / 64) of the six factors.
     assert sizes["as described"] == pytest.approx(3 / (1 - 2**-6), abs=0.15)
     assert sizes["denser supports"] > sizes["as described"] + 0.3
+
+
+@pytest.mark.filterwarnings("ignore:.*may not be factors")
+def test_each_rotated_feature_has_a_stability_and_a_truth():
+    rows = [s | {"max_iter": 3} for s in beyond_rotation.settings(False, 1)]
+    setting = next(s for s in rows if s["support"] == "all")
+    found = beyond_rotation.run(setting)
+    assert set(found) == set(beyond_rotation.RESULTS)
+    assert found["trust_min"] == min(found["stability"])
+    assert len(found["stability"]) == len(found["truth"]) == 6
+    assert all(0 <= value <= 1 for value in found["truth"])
+    assert found["n_trusted"] == 0  # tasks that use all factors separate none
