@@ -81,7 +81,8 @@ plot_tasks(enough, check_identifiability(make_tasks(enough).coef))
 #
 # Without further tasks, every feature that is learned stays within one group, but the
 # features of a group are mixed: the MCC is low, though that of the groups (blocks), in
-# which mixing is allowed, is high. With the tasks of the bound all features are factors.
+# which mixing is allowed, is high. With the tasks of the bound all features are
+# factors.
 #
 # The bars below say how far halves of the tasks agree on each feature. Without further
 # tasks they do not. With the tasks of the bound they do not either, though the features
