@@ -1,4 +1,4 @@
-"""Displays in the manner of scikit-learn's: what was learned, and how, as pictures."""
+"""Displays like those of scikit-learn: what was learned, and how, as pictures."""
 
 from sparsedis.inspection._alpha_path import AlphaPathDisplay
 from sparsedis.inspection._correlation_matrix import CorrelationMatrixDisplay
