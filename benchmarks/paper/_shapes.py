@@ -96,7 +96,7 @@ class UsageRecord(Callback):
 
     def on_train_end(self, net, **kwargs):
         steps = [step for epoch in net.history for step in epoch["batches"]]
-        self.usage = np.mean([step["usage"] for step in steps[-50:]], axis=0)
+        self.usage_ = np.mean([step["usage"] for step in steps[-50:]], axis=0)
 
 
 def make_setting(
@@ -313,7 +313,7 @@ def unrotated(est):
     before = copy.copy(est)
     before.module_ = est.module_.representation
     before.n_components_ = before.module_.n_components
-    before.feature_usage_ = est.callbacks[0].usage
+    before.feature_usage_ = est.callbacks[0].usage_
     return before
 
 
