@@ -68,8 +68,7 @@ class SparseRotation(
     mean_ : ndarray of shape (n_features,)
         Mean of the features.
 
-    heads_ : ndarray of shape (n_tasks, n_components\_) or (n_tasks, n_outputs, \
-n_components\_)
+    heads_ : ndarray, (n_tasks, n_components\_) or (n_tasks, n_outputs, n_components\_)
         Sparse heads of the tasks on the factors: least squares, or logistic regressions
         (with the penalty ``C=1`` of scikit-learn), on the selected features. Where some
         task has more than two classes, an output is a class. NaN for tasks without
