@@ -71,12 +71,11 @@ def plot_sweeps(rows, sweeps, metric):
         for method in METHODS:
             line = best[best.method == method].groupby(level)[metric]
             if len(line):
-                mean, error = line.mean(), line.std().fillna(0)
-                at = [values.index(value) for value in mean.index]
+                # A line breaks where a level has no rows.
                 panels[-1].errorbar(
-                    at,
-                    mean,
-                    error,
+                    range(len(values)),
+                    line.mean().reindex(values),
+                    line.std().fillna(0).reindex(values),
                     fmt=f"{MARKERS[method]}-",
                     color=COLORS[method],
                     label=method,
