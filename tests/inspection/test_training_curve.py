@@ -125,8 +125,9 @@ def test_scales():
 
 def test_from_estimator():
     X, Y = make_sparse_tasks(60, 8, n_factors=3, random_state=0)
-    est = SparseMultiTaskRepresentation(3, alpha=0.1, max_iter=30, random_state=0)
-    est.fit(X, Y)
+    est = SparseMultiTaskRepresentation(
+        3, rotation=None, alpha=0.1, max_iter=30, random_state=0
+    ).fit(X, Y)
     display = TrainingCurveDisplay.from_estimator(est, smoothing=1)
     for name in ("loss", "alpha", "active"):
         assert_array_equal(display.lines_[name][0].get_ydata(), est.history_[name])
