@@ -487,7 +487,8 @@ channels), torch Dataset or array on disk
                 Z,
                 scaled,
                 rule=self.selection,
-                spike=self.spike_,
+                # None after a training that failed.
+                spike=vars(self).get("spike_"),
                 random_state=0,
             )
         heads = fit_heads(
@@ -581,7 +582,6 @@ channels), torch Dataset or array on disk
         """Train the encoder, and give it the statistics of some rows."""
         if self.weight_decay != "auto":
             weight_decay = self.weight_decay
-        self._n_trained = width
         return train(
             self,
             source,

@@ -99,7 +99,7 @@ def train(
 
 def _keep(estimator, module, device, rows):
     estimator.module_ = module.to(device).eval()
-    estimator.n_components_ = module.n_components
+    estimator.n_components_ = estimator._n_trained = module.n_components
     estimator._set_statistics(rows())
 
 

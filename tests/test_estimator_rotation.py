@@ -192,12 +192,17 @@ def test_adapted_heads_are_those_of_fit(data, fitted):
 
 
 @UNSURE
-def test_a_warm_start_goes_on(data):
+def test_a_warm_start_goes_on(data, tmp_path):
     est = make(warm_start=True, lr_schedule="constant", alpha_warmup=0.0, max_iter=20)
     first = est.fit(data.data, data.target).history_["loss"]
     second = est.fit(data.data, data.target).history_["loss"]
     assert second[0] < first[0] / 2
     assert_found(data, est.transform(data.data), est.n_components_, mcc=0.9)
+    # Also with fewer tasks than features that are trained.
+    est.fit(data.data, data.target[:, :9])
+    est.save_params(tmp_path / "model")
+    loaded = clone(est).load_params(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.coef_, est.coef_)
     est.fit_stream([(data.data, data.target)])
     assert np.isfinite(est.transform(data.data)).all()
 
