@@ -5,8 +5,8 @@ import warnings
 import numpy as np
 from sklearn.linear_model import RidgeCV
 
-from sparsedis._factors import TRUSTED
 from sparsedis._table_moments import chunks
+from sparsedis.identifiability._report import STABLE
 from sparsedis.tasks._rows import LazyRows
 
 # A training score that is higher than that on held-out rows by more tells of rows
@@ -35,7 +35,7 @@ def doubts_about_features(stability, n_tasks):
     list of str
         Empty, or one sentence.
     """
-    unstable = np.flatnonzero(stability < TRUSTED)
+    unstable = np.flatnonzero(stability < STABLE)
     if not len(unstable):
         return []
     return [

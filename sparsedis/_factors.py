@@ -11,9 +11,6 @@ from sparsedis.encoders import RotatedRepresentation
 from sparsedis.rotation._moments import concatenate
 from sparsedis.rotation._stages import MAX_TASKS, Whitening, find_factors
 
-# Features whose agreement over halves of the tasks is less are no factors.
-TRUSTED = 0.95
-
 
 def factors_of_table(Z, table, *, n_components, rng):
     """Find the factors by the tasks of a table.

@@ -1,0 +1,107 @@
+"""What a fit warns of: features, rows learned by heart, predictions below Ridge."""
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LinearRegression
+from sklearn.metrics import r2_score
+
+from sparsedis import SparseMultiTaskRepresentation
+from sparsedis._diagnosis import doubts_about_features, doubts_about_rows, warn_of
+from sparsedis.tasks._forms import read_targets
+from sparsedis.tasks._table import TaskTable
+
+
+def tables(X, Y, n_held_out):
+    targets = read_targets(Y, len(X), real=True, estimator="me")
+    table = TaskTable.build(X, targets, n_samples=100)
+    rows = np.arange(table.n_rows)
+    return [
+        TaskTable(X, table.at[part], table.labels.restrict(part))
+        for part in (rows[n_held_out:], rows[:n_held_out])
+    ]
+
+
+@pytest.fixture(scope="module")
+def linear():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((200, 5))
+    Y = X @ rng.standard_normal((5, 8)) + 0.1 * rng.standard_normal((200, 8))
+    return X, Y
+
+
+def test_unstable_features_are_named_and_others_are_not():
+    (doubt,) = doubts_about_features(np.array([0.99, 0.94, 0.95]), 40)
+    assert doubt.startswith(
+        "1 of 3 features may not be factors ([1]): halves of the 40"
+    )
+    assert doubts_about_features(np.array([0.99, 0.95]), 40) == []
+
+
+def test_features_that_hold_the_inputs_raise_no_doubt(linear):
+    X, Y = linear
+    support = np.ones((8, 5), dtype=bool)
+    parts = tables(X, Y, 40)
+    assert doubts_about_rows(lambda table: X[table.at], X, *parts, support) == []
+
+
+def test_features_without_an_input_lose_to_ridge_by_what_is_said(linear):
+    X, Y = linear
+    trained, held_out = tables(X, Y, 40)
+    support = np.ones((8, 2), dtype=bool)
+    (doubt,) = doubts_about_rows(
+        lambda table: X[table.at][:, :2], X, trained, held_out, support
+    )
+    head = LinearRegression().fit(X[trained.at][:, :2], Y[trained.at])
+    # Of all tasks together, about the mean of the rows that heads are fitted on.
+    target, guess = Y[held_out.at], head.predict(X[held_out.at][:, :2])
+    spread = (target - Y[trained.at].mean(0)) ** 2
+    own = 1 - ((target - guess) ** 2).mean(0).sum() / spread.mean(0).sum()
+    assert "Ridge of each task's own on X predicts held-out rows better" in doubt
+    assert f"here {own:.2f}." in doubt
+    assert r2_score(target, guess) < 0.9  # so that there is something to say
+
+
+def test_features_that_number_the_rows_are_learned_by_heart():
+    rng = np.random.default_rng(1)
+    X, Y = rng.standard_normal((120, 3)), rng.standard_normal((120, 6))
+    trained, held_out = tables(X, Y, 40)
+
+    def by_heart(table):
+        # The targets themselves where rows were trained on, noise elsewhere.
+        seen = np.isin(table.at, trained.at)[:, None]
+        return np.where(seen, Y[table.at], rng.standard_normal((len(table.at), 6)))
+
+    doubts = doubts_about_rows(
+        by_heart, X, trained, held_out, np.ones((6, 6), dtype=bool)
+    )
+    assert doubts[0].startswith(
+        "The encoder has learned rows by heart: R2 1.00 on the rows it was trained on"
+    )
+
+
+def test_tasks_with_too_few_held_out_labels_are_left_out(linear):
+    X, Y = linear
+    parts = tables(X, Y, 4)
+    support = np.ones((8, 2), dtype=bool)
+    assert doubts_about_rows(lambda table: X[table.at][:, :2], X, *parts, support) == []
+
+
+def test_doubts_come_in_one_warning():
+    with pytest.warns(UserWarning, match="^One. Two.$") as record:
+        warn_of(["One.", "Two."])
+    assert len(record) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of([])
+
+
+def test_fit_warns_where_targets_are_noise():
+    rng = np.random.default_rng(2)
+    X, Y = rng.standard_normal((150, 10)), rng.standard_normal((150, 20))
+    est = SparseMultiTaskRepresentation(
+        4, max_iter=60, weight_decay=0.0, n_iter_no_change=50, random_state=0
+    )
+    with pytest.warns(UserWarning, match="may not be factors"):
+        est.fit(X, Y)
