@@ -224,7 +224,8 @@ channels), torch Dataset or array on disk
             As in `fit`.
 
         alpha : float or array-like of shape (n_tasks,), default=None
-            Penalty, in the mode of the estimator. None: that of the estimator.
+            Penalty, in the mode of the estimator. None: that of the estimator. After a
+            rotation `selection` decides alone.
 
         Returns
         -------

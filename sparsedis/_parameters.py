@@ -19,7 +19,11 @@ from sparsedis.encoders import (
 _WIDE = 32
 
 # Penalties where none is asked for, as fractions of their scale.
-_RIDGE_ALPHA, _LASSO_ALPHA, _OUTER_ALPHA = 0.01, 0.4, 0.05
+_LASSO_ALPHA, _OUTER_ALPHA = 0.4, 0.05
+
+# Shrunk logistic heads are nearly linear in the features, as probabilities are not: the
+# encoder then bends the features towards probabilities, and the factors are lost.
+_RIDGE_ALPHA = {"gaussian": 0.01, "categorical": 1e-4}
 
 
 class RepresentationParameters(BaseEstimator):
@@ -159,7 +163,7 @@ class RepresentationParameters(BaseEstimator):
         if not isinstance(self.alpha, str):
             return self.alpha
         if self._penalty == "l2":
-            return _RIDGE_ALPHA
+            return _RIDGE_ALPHA[self._likelihood]
         return _OUTER_ALPHA if self.penalty_at == "outer" else _LASSO_ALPHA
 
     @property

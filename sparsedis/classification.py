@@ -52,7 +52,7 @@ class SparseMultiTaskClassifier(ClassifierMixin, BaseRepresentation):
     alpha : float, array-like of shape (n_tasks,) or "auto", default="auto"
         Strength of the penalty in training, of all tasks or of each. With
         ``alpha_mode="relative"`` a fraction, in (0, 1], of the smallest penalty that
-        makes a task's head zero, or for "l2" of the mean curvature. "auto": 0.01 for
+        makes a task's head zero, or for "l2" of the mean curvature. "auto": 0.0001 for
         "l2", else 0.4, or 0.05 where ``penalty_at="outer"``.
 
     penalty : {"auto", "l1", "elasticnet", "l2"}, default="auto"
