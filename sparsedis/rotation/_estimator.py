@@ -54,8 +54,9 @@ class SparseRotation(
         always take "bic".
 
     task_type : {"regression", "classification"}, default="regression"
-        Whether targets are numbers or classes. More than two classes are one head each,
-        against the others.
+        Whether targets are numbers or classes. More than two classes are one head each:
+        against the most frequent one where factors are sought, against all others in
+        `heads_`.
 
     random_state : int, RandomState instance or None, default=None
         Draws the starts of the rotation, halves and folds.

@@ -16,7 +16,10 @@ def classification_moments(Z, Y, n_classes, weight=None):
     """Moments of logistic regressions, at their solutions.
 
     The log-likelihood is taken as quadratic about its maximum. More than two classes
-    are so many regressions of one class against the others.
+    are regressions of each class against the most frequent one, on the rows of these
+    two: where the log-odds of classes are linear, those of any two of them are, but not
+    those of one class against all others. The heads of rare classes are scaled down, to
+    errors like those of the others.
 
     Parameters
     ----------
@@ -39,19 +42,21 @@ def classification_moments(Z, Y, n_classes, weight=None):
     share = (~np.isnan(Y)).astype(float)
     if weight is not None:
         share *= weight[:, None] if weight.ndim == 1 else weight
-    n_outputs = np.where(n_classes > 2, n_classes, 1)
+    n_outputs = np.maximum(n_classes - 1, 1)
     task = np.repeat(np.arange(n_tasks), n_outputs)
-    output = np.arange(len(task)) - np.repeat(
-        np.cumsum(n_outputs) - n_outputs, n_outputs
-    )
-    label = np.where(n_classes[task] > 2, output, 1)
+    output = np.arange(len(task)) - (np.cumsum(n_outputs) - n_outputs)[task]
+    reference = _reference(Y, share, n_classes)[task]
+    label = output + (output >= reference)
     target = (Y[:, task] == label).astype(float)
-    W, _, information = logistic_heads(Z, target, share[:, task])
-    heads = np.zeros((n_tasks, n_outputs.max(), m))
-    heads[task, output] = W
+    of_both = (target > 0) | (Y[:, task] == reference)
+    W, _, information = logistic_heads(Z, target, share[:, task] * of_both)
     hessian = np.zeros((n_tasks, m, m))
     np.add.at(hessian, task, information)
     hessian /= n_outputs[:, None, None]
+    size = np.trace(information, axis1=1, axis2=2)
+    size /= np.trace(hessian, axis1=1, axis2=2)[task]
+    heads = np.zeros((n_tasks, n_outputs.max(initial=1), m))
+    heads[task, output] = W * np.sqrt(size)[:, None]
     gradient = heads @ hessian
     return Moments(
         hessian,
@@ -61,6 +66,17 @@ def classification_moments(Z, Y, n_classes, weight=None):
         n_outputs,
         noise=np.ones(n_tasks),
     )
+
+
+def _reference(Y, share, n_classes):
+    """First of two classes, the most frequent one of more."""
+    most = np.full(len(n_classes), -1.0)
+    reference = np.zeros(len(n_classes), dtype=int)
+    for c in range(n_classes.max(initial=0)):
+        size = (share * (c == Y)).sum(0)
+        more = (size > most) & (n_classes > 2)
+        most[more], reference[more] = size[more], c
+    return reference
 
 
 def logistic_heads(Z, target, share, support=None):

@@ -25,8 +25,9 @@ class WhiteHeads:
     Parameters
     ----------
     coef : ndarray of shape (n_tasks, m) or (n_tasks, n_outputs, m)
-        Heads of targets in units of their standard deviation; for classes, log-odds.
-        Rows of zeros where a task has fewer outputs, NaN without labels.
+        Heads of targets in units of their standard deviation; for classes, log-odds,
+        scaled to equal errors where a task has more than two. Rows of zeros where a
+        task has fewer outputs, NaN without labels.
 
     variance : ndarray of shape (n_tasks,)
         Mean variance of the error of a coefficient; inf without labels.
@@ -102,8 +103,8 @@ def white_heads(Z, Y, *, sample_weight=None, classification=False):
     """Fit the head of every task in white coordinates, with its error.
 
     The features are whitened on all rows. Each task then has the least-squares head of
-    its labelled rows, or the logistic regression of its classes, one class against the
-    others where there are more than two. Theorem B.4 of [1]_ says what such heads are
+    its labelled rows, or the logistic regression of its classes; of more than two, each
+    is compared with the most frequent one. Theorem B.4 of [1]_ says what such heads are
     where the features hold the factors: those of the factors, times an invertible
     matrix.
 

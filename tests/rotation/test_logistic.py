@@ -78,8 +78,40 @@ def test_moments_solve_for_the_heads():
     assert_allclose(heads[0, 0], W[0], rtol=1e-6)
     assert_array_equal(heads[0, 1:], 0)
     assert_allclose(moments.hessian[0], information[0], rtol=1e-6)
-    for c in range(3):
-        W, _, _ = logistic_heads(Z, (Y[:, 1:] == c) * 1.0, ones)
-        assert_allclose(heads[1, c], W[0], rtol=1e-6)
-    assert_array_equal(moments.n_outputs, [1, 3])
+    assert_array_equal(moments.n_outputs, [1, 2])
     assert_array_equal(moments.noise, 1)
+
+
+def test_more_classes_are_compared_with_the_most_frequent_one():
+    rng = np.random.default_rng(0)
+    Z = rng.standard_normal((300, 3))
+    y = rng.choice(3, 300, p=[0.3, 0.6, 0.1]).astype(float)
+    moments = classification_moments(Z, y[:, None], np.array([3]))
+    W, information = [], []
+    for c in (0, 2):
+        rows = (y == c) | (y == 1)
+        share = np.ones((rows.sum(), 1))
+        found = logistic_heads(Z[rows], (y[rows, None] == c) * 1.0, share)
+        W.append(found[0][0])
+        information.append(found[2][0])
+    assert_allclose(moments.hessian[0], np.mean(information, axis=0), rtol=1e-6)
+    # Each head in units of its own error.
+    size = np.trace(information, axis1=1, axis2=2)
+    expected = np.array(W) * np.sqrt(size / size.mean())[:, None]
+    heads, _ = moments.solve(0.0)
+    assert_allclose(heads[0], expected, rtol=1e-6)
+
+
+def test_softmax_of_linear_scores_has_no_other_directions():
+    # One class against all others would need functions of the factors that bend.
+    rng = np.random.default_rng(0)
+    Z = rng.standard_normal((2000, 3))
+    W = rng.standard_normal((40, 4, 3)) * 1.5
+    scores = np.einsum("nk,tck->ntc", Z, W) + rng.gumbel(size=(2000, 40, 4))
+    Y = scores.argmax(-1).astype(float)
+    F = np.column_stack([Z, Z**2])
+    F = (F - F.mean(0)) / F.std(0)
+    moments = classification_moments(F, Y, np.full(40, 4))
+    heads, _ = moments.solve(0.0)
+    along = (heads**2).mean((0, 1))
+    assert along[3:].max() < 0.02 * along[:3].min()
