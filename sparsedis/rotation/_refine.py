@@ -1,6 +1,7 @@
 """The likelihood of rotated heads under a sparse density, and its local maximum."""
 
 import numpy as np
+from scipy.special import ndtr
 
 # Variances of the components: from coefficients that are zero, but for what the encoder
 # leaves of them, to large ones. True heads have a mean square of one.
@@ -9,12 +10,19 @@ VARIANCES = np.array([0.02, 0.05, 0.12, 0.3, 0.7, 1.5, 3.0]) ** 2
 # Root mean square up to which a component counts as zero.
 _SPIKE = 0.15
 
+# What the share of a sign costs, in units of the logarithm of the number of tasks: more
+# than a parameter, since some direction of many has most of its heads on one side.
+_SIGN_COST = 2.0
+
 # Added to curvatures, so that an inverse exists.
 _RIDGE = 1e-10
 
 
 class Density:
     """A scale mixture of Gaussians, with the error of each head added.
+
+    Where the coefficients of a direction are numbers, and mostly of one sign, the
+    density has more of itself on that side.
 
     Parameters
     ----------
@@ -49,8 +57,40 @@ class Density:
         sizes = heads.sizes(A).T
         square = np.maximum(share_of @ sizes, 1e-300)
         errors = heads.variance[:, None] / square
-        log = self.responsibilities(sizes / square, errors, heads.n_outputs)[0]
-        return 0.5 * np.log(square) - log.sum(0) / heads.n_outputs.sum()
+        log, share, _ = self.responsibilities(sizes / square, errors, heads.n_outputs)
+        gain = self.gain_of_signs(heads, A, share)
+        return 0.5 * np.log(square) - log.sum(0) / heads.n_outputs.sum() - gain
+
+    def gain_of_signs(self, heads, A, share):
+        """Log-likelihood per head that a density with two sides adds, less its cost.
+
+        Without it, directions of positive coefficients lose against differences of
+        them, which are smaller.
+
+        Parameters
+        ----------
+        heads : Heads
+
+        A : ndarray of shape (n, k)
+
+        share : ndarray of shape (n_tasks, n, m)
+            See `responsibilities`.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            0 for heads with several outputs, whose norms have no sign.
+        """
+        n_tasks, n_outputs = heads.heads.shape[:2]
+        if n_outputs > 1:
+            return np.zeros(len(A))
+        error = np.sqrt(heads.variance[:, None] * (A**2).sum(1)) + 1e-12
+        positive = ndtr(heads.rows @ A.T / error)
+        large = share[:, :, self.variances > _SPIKE**2].sum(-1)
+        side = ((large * positive).sum(0) + 0.5) / (large.sum(0) + 1)
+        likelihood = side * positive + (1 - side) * (1 - positive)
+        gain = (large * np.log(np.maximum(2 * likelihood, 1e-300))).sum(0)
+        return np.maximum(gain - _SIGN_COST * np.log(n_tasks), 0.0) / n_tasks
 
     def responsibilities(self, sizes, errors, n_outputs):
         """Log-densities and what each component has of them.
@@ -129,7 +169,7 @@ def refine(heads, A, *, n_iter=60, tol=1e-6):
         log, share, total = density.responsibilities(sizes, errors, n_outputs)
         value = -(log.sum(0).sum()) / total_outputs - np.linalg.slogdet(A)[1]
         if best is None or value < best[1]:
-            best = A.copy(), value
+            best = A.copy(), value, share
         if before - value < tol * k:
             break
         before = value
@@ -146,4 +186,6 @@ def refine(heads, A, *, n_iter=60, tol=1e-6):
             along = A[j] @ normals
             along[j] -= 1.0
             normals -= np.outer(normals[:, j], along / (1.0 + along[j]))
-    return best[0], best[1] / k, density
+    A, value, share = best
+    value -= density.gain_of_signs(heads, A, share).sum()
+    return A, value / k, density

@@ -6,10 +6,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from sklearn.utils import check_random_state, check_scalar
 
-from sparsedis.rotation._directions import Heads, lean, sharpen
+from sparsedis.rotation._directions import WIDTHS, Heads, lean, sharpen
 from sparsedis.rotation._refine import Density, refine
 from sparsedis.rotation._search import Pool, explore, polish
-from sparsedis.rotation._starts import head_starts, ica_starts, random_starts, unit_rows
+from sparsedis.rotation._starts import (
+    head_starts,
+    ica_starts,
+    minimal_starts,
+    random_starts,
+    unit_rows,
+)
 
 # Rounds of the search by subsets, and those without progress after which it ends.
 _ROUNDS, _PATIENCE = 80, 10
@@ -46,8 +52,9 @@ class RotationResult:
 
     criteria : dict of str to float
         The criterion that each kind of start has reached by itself: "heads", "random",
-        "ica" and, for the search that goes on from all of them, "subsets". It is that
-        of 500 of the tasks, where there are more.
+        "ica", "minimal" (null vectors of minimal subsets of the heads) and, for the
+        search that goes on from all of them, "subsets". It is that of 500 of the tasks,
+        where there are more.
 
     n_agree : int
         Kinds of starts that reached the best criterion.
@@ -236,6 +243,9 @@ def _search(white, starts, rng, n_rounds, patience):
     if starts is not None:
         kinds["given"] = starts
     pools = {kind: Pool(white, sharpen(white, A)) for kind, A in kinds.items()}
+    # Where heads vanish exactly, a penalty that sees all heads would lead away.
+    minimal = minimal_starts(white, 600, rng)
+    pools["minimal"] = Pool(white, sharpen(white, minimal, widths=WIDTHS[-1:]))
     criteria = {
         kind: refine(white, pool.A[pool.basis()[0]], n_iter=30)[1]
         for kind, pool in pools.items()

@@ -5,6 +5,8 @@ import warnings
 import numpy as np
 from sklearn.decomposition import FastICA
 
+from sparsedis.rotation._directions import distinct
+
 # How much more often heads near the span of others are drawn: least and most.
 _GREED = 8.0, 32.0
 
@@ -59,6 +61,30 @@ def ica_starts(heads, n_runs, rng):
             found.append(ica.fit(rows @ white).components_ @ white)
     found = np.concatenate(found)
     return unit_rows(found[np.isfinite(found).all(1)])
+
+
+def minimal_starts(heads, n, rng, *, n_kept=60):
+    """Directions in which as many heads vanish as can: the best of many subsets.
+
+    Parameters
+    ----------
+    heads : Heads
+
+    n : int
+        Number of subsets.
+
+    rng : Generator
+
+    n_kept : int
+        Directions that are kept, at most.
+
+    Returns
+    -------
+    ndarray of shape (n_kept, k)
+        Directions of unit norm, apart from each other, the best first.
+    """
+    A = subset_starts(heads, n, np.zeros((0, heads.k)), rng, n_free=1)
+    return A[distinct(A, heads.scores(A))[:n_kept]]
 
 
 def subset_starts(heads, n, known, rng, *, n_free=3):

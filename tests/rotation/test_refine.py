@@ -73,6 +73,48 @@ def test_gradient_nearly_vanishes_without_errors():
     assert abs(gradient).max() < 2e-2
 
 
+def make_positive(n_tasks=30, noise=0.02, seed=0):
+    """Each task lacks one of four factors; coefficients are positive."""
+    rng = np.random.default_rng(seed)
+    rows = rng.uniform(0.5, 1.5, (n_tasks, 4))
+    rows[np.arange(n_tasks), np.arange(n_tasks) % 4] = 0
+    rows += noise * rng.standard_normal(rows.shape)
+    rows /= np.sqrt((rows**2).mean(0))
+    return Heads(rows[:, None], np.full(n_tasks, noise**2), np.ones(n_tasks))
+
+
+def test_positive_coefficients_are_sparser_than_their_differences():
+    heads = make_positive()
+    differences = np.eye(4) - np.roll(np.eye(4), 1, axis=0)
+    differences[0] = 1
+    true, other = refine(heads, np.eye(4))[1], refine(heads, differences)[1]
+    assert true < other
+
+
+def test_gain_of_signs_is_that_of_half_normals():
+    # Large coefficients, known exactly, and all positive: one bit each.
+    heads, density = make_positive(noise=0.0), Density()
+    A = np.eye(4)
+    share = density.responsibilities(heads.sizes(A).T, np.zeros((30, 4)), np.ones(30))[
+        1
+    ]
+    large = share[..., density.variances > 0.15**2].sum(-1)
+    n, n_zero = large.sum(0), np.where(heads.rows == 0, large, 0).sum(0)
+    # Zeros are on both sides.
+    side = (n - n_zero / 2 + 0.5) / (n + 1)
+    expected = ((n - n_zero) * np.log(2 * side) - 2 * np.log(30)) / 30
+    gain = density.gain_of_signs(heads, A, share)
+    np.testing.assert_allclose(gain, expected, rtol=1e-9)
+    # The other sign is as good, and as many of each are worth nothing.
+    np.testing.assert_allclose(density.gain_of_signs(heads, -A, share), gain)
+    mixed = heads.heads * np.where(np.arange(30) % 8 < 4, 1.0, -1.0)[:, None, None]
+    both = Heads(mixed, heads.variance, heads.n_outputs)
+    np.testing.assert_array_equal(density.gain_of_signs(both, A, share), 0)
+    # Norms of several outputs have no sign.
+    double = Heads(np.repeat(heads.heads, 2, axis=1), heads.variance, np.full(30, 2))
+    np.testing.assert_array_equal(density.gain_of_signs(double, A, share), 0)
+
+
 def test_start_is_left_alone():
     A = start()
     refine(make_heads(), A)

@@ -109,7 +109,14 @@ def test_starts_are_taken():
     found = _rotation.rotate(
         heads, np.zeros(40), np.ones(40), rng, n_rounds=0, patience=1, starts=np.eye(3)
     )
-    assert set(found.criteria) == {"heads", "random", "ica", "given", "subsets"}
+    assert set(found.criteria) == {
+        "heads",
+        "random",
+        "ica",
+        "minimal",
+        "given",
+        "subsets",
+    }
     assert permuted(found.rotation, 0.05)
 
 

@@ -8,6 +8,7 @@ from sparsedis.rotation._starts import (
     _grow,
     head_starts,
     ica_starts,
+    minimal_starts,
     random_starts,
     subset_starts,
 )
@@ -27,6 +28,7 @@ def test_all_starts_have_unit_norm():
         random_starts(heads, 20, rng),
         ica_starts(heads, 2, rng),
         subset_starts(heads, 20, none, rng),
+        minimal_starts(heads, 20, rng),
     ):
         np.testing.assert_allclose(np.linalg.norm(A, axis=1), 1)
 
@@ -88,3 +90,18 @@ def test_components_of_positive_coefficients_are_found_about_their_mean():
     heads = Heads(rows[:, None], np.zeros(2000), np.ones(2000))
     found = np.abs(ica_starts(heads, 1, rng))
     assert found.max(0).min() > 0.97
+
+
+@pytest.mark.parametrize(("k", "size"), [(3, 2), (4, 3), (5, 2)])
+def test_minimal_subsets_find_exact_zeros(k, size):
+    # Positive coefficients: broad penalties prefer differences of factors.
+    rng = np.random.default_rng(0)
+    rows = np.zeros((40, k))
+    for row in rows:
+        used = rng.choice(k, size, replace=False)
+        row[used] = rng.uniform(0.5, 1.5, size)
+    heads = Heads(rows[:, None], np.zeros(40), np.ones(40))
+    found = minimal_starts(heads, 600, rng)
+    assert len(found) <= 60
+    np.testing.assert_allclose(np.abs(found).max(0), 1, atol=1e-9)
+    assert (np.diff(heads.scores(found)) >= 0).all()
