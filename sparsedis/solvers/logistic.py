@@ -17,10 +17,7 @@ import torch
 
 from sparsedis.solvers import _composite
 from sparsedis.solvers._info import SolverInfo
-
-# Newton's method without a sparse penalty: most steps, and the gradient, in units in
-# which curvatures are about one, at which to stop.
-_NEWTON_STEPS, _NEWTON_TOL = 20, 1e-10
+from sparsedis.solvers._logistic_newton import smooth_newton
 
 
 def class_basis(n_classes, like):
@@ -90,13 +87,19 @@ def solve_logistic(
     k = Z.shape[-1]
     problem = Logistic(Z, labels, weight, alpha, l2, n_classes, fit_intercept)
     at_zero = problem.at_zero()
-    V = at_zero
+    V, info = at_zero, None
     warm = start is not None
     if warm:
         V = torch.cat([start / problem.scale[:, :k, None], V[:, k:]], 1)
     elif n_classes == 2 and not bool((alpha > 0).any()):
-        V, warm = _smooth_newton(problem, V), True
-    V, info = _composite.solve(problem, V, tol=tol, max_iter=max_iter, warm=warm)
+        warm = True
+        V, n_iter = smooth_newton(problem, V)
+        gap = problem.gap(V)
+        if bool((gap <= tol).all()):
+            steps = torch.full_like(gap, n_iter, dtype=torch.long)
+            info = SolverInfo(gap, steps, gap <= tol, (V != 0).any(-1))
+    if info is None:
+        V, info = _composite.solve(problem, V, tol=tol, max_iter=max_iter, warm=warm)
     # Rounding in the problem's units must not move the boundary.
     zero = alpha >= problem.alpha_max()
     W = torch.where(zero[:, None, None], at_zero, V) * problem.scale.unsqueeze(-1)
@@ -261,42 +264,6 @@ class Logistic(_composite.Problem):
             ridge=self.ridge,
             at_zero=torch.full_like(V[:, 0, 0], math.log(len(self.basis))),
         )
-
-
-def _smooth_newton(problem, V):
-    """Newton's method for two classes and no sparse penalty, from V.
-
-    Parameters
-    ----------
-    problem : Logistic
-
-    V : tensor of shape (n_tasks, k, 1)
-
-    Returns
-    -------
-    tensor of shape (n_tasks, k, 1)
-        Where a step leads to a larger gradient, the point before it.
-    """
-    Z, scale = problem.Z, problem.scale
-    gauge = torch.zeros_like(scale)
-    gauge[:, -1:] = problem.gauge[:, 0] if problem.fit_intercept else 0.0
-    gradient = problem.gradient(V)
-    for _ in range(_NEWTON_STEPS):
-        p = torch.sigmoid((Z @ (scale.unsqueeze(-1) * V)).squeeze(-1))
-        bend = problem.weight * (p * (1 - p)).unsqueeze(-1)
-        hessian = scale.unsqueeze(-1) * (Z.mT @ (bend * Z)) * scale.unsqueeze(-2)
-        # What is singular, as where a feature is constant, is left to others.
-        shift = problem.ridge + gauge + 1e-12
-        factor, failed = torch.linalg.cholesky_ex(hessian + torch.diag_embed(shift))
-        new = V - torch.cholesky_solve(gradient, factor)
-        moved = problem.gradient(new)
-        size, before = moved.abs().amax((1, 2)), gradient.abs().amax((1, 2))
-        better = (size < before) & (failed == 0)
-        V = torch.where(better[:, None, None], new, V)
-        gradient = torch.where(better[:, None, None], moved, gradient)
-        if not bool((better & (size > _NEWTON_TOL)).any()):
-            break
-    return V
 
 
 def _gauge(absent, basis):

@@ -10,7 +10,6 @@ from sparsedis.solvers._celer import start_logistic_celer
 from sparsedis.solvers._groups import Rows
 from sparsedis.solvers.logistic import (
     Logistic,
-    _smooth_newton,
     class_basis,
     solve_logistic,
 )
@@ -172,26 +171,3 @@ def test_celer_starts_where_newton_ends():
     assert_allclose(start[:, :7], W[:, :7], rtol=0.05, atol=0.01)
     assert_allclose(again[:, :7], W[:, :7], atol=1e-8)
     assert warm.n_iter.sum() < cold.n_iter.sum()
-
-
-@pytest.mark.parametrize("fit_intercept", [False, True])
-def test_newtons_method_alone_reaches_the_solution_of_ridge(fit_intercept):
-    (Z, labels, weight, _, _), how = make_problem(2, fit_intercept=fit_intercept)
-    l2 = torch.logspace(-5, 0, 10, dtype=torch.float64)
-    ridge = Logistic(Z, labels, weight, torch.zeros_like(l2), l2, **how)
-    found = _smooth_newton(ridge, ridge.at_zero())
-    assert ridge.gradient(found).abs().max() < 1e-10
-    # The general solver, from zero and without it.
-    other, info = _composite.solve(ridge, ridge.at_zero(), tol=1e-14, max_iter=1000)
-    assert info.converged.all()
-    assert_allclose(found, other, rtol=1e-5, atol=1e-6)
-
-
-def test_newtons_method_keeps_the_point_where_no_step_helps():
-    Z = torch.zeros(1, 4, 2, dtype=torch.float64)  # nothing to learn from
-    labels, weight = torch.zeros(1, 4, dtype=torch.long), torch.full((1, 4), 0.25)
-    none = torch.zeros(1, dtype=torch.float64)
-    how = {"n_classes": 2, "fit_intercept": True}
-    problem = Logistic(Z, labels, weight.double(), none, none, **how)
-    start = problem.at_zero()
-    assert torch.equal(_smooth_newton(problem, start), start)
