@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import torch
-from torch.autograd.function import once_differentiable
 
 from sparsedis.implicit._inputs import read_labels, read_tasks
+from sparsedis.implicit._once import once_differentiable
 from sparsedis.implicit._squared import check_limits, pack
 from sparsedis.implicit._svm_adjoint import svm_adjoint
 from sparsedis.solvers._info import SolverInfo, warn_if_not_converged
@@ -260,7 +260,7 @@ class _GroupLassoSVM(torch.autograd.Function):
         )
 
     @staticmethod
-    @once_differentiable
+    @once_differentiable("group_lasso_svm")
     def backward(ctx, grad_W, grad_intercept, *_):
         Z, l1, l2, W = ctx.saved_tensors
         solution = replace(ctx.solution, W=W)

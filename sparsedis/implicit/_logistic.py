@@ -4,9 +4,9 @@ import math
 from dataclasses import replace
 
 import torch
-from torch.autograd.function import once_differentiable
 
 from sparsedis.implicit._inputs import centre, read_labels, read_tasks
+from sparsedis.implicit._once import once_differentiable
 from sparsedis.implicit._squared import SOLVERS, check_limits, pack, warn_of_dependence
 from sparsedis.solvers._composite import add_blocks
 from sparsedis.solvers._groups import Rows, directions, penalty_hessian
@@ -274,7 +274,7 @@ class _Logistic(torch.autograd.Function):
         return W, b, info.gap, info.n_iter, info.converged, info.support
 
     @staticmethod
-    @once_differentiable
+    @once_differentiable("logistic")
     def backward(ctx, grad_W, grad_b, *_):
         Z, alpha, l2, labels, share, W, b, support = ctx.saved_tensors
         _, fit_intercept = ctx.problem

@@ -6,9 +6,9 @@ from numbers import Integral, Real
 from typing import NamedTuple
 
 import torch
-from torch.autograd.function import once_differentiable
 
 from sparsedis.implicit._inputs import centre, read_tasks, scale_rows
+from sparsedis.implicit._once import once_differentiable
 from sparsedis.solvers._groups import Rows, add_blocks, directions, penalty_hessian
 from sparsedis.solvers._info import SolverInfo, warn_if_not_converged
 from sparsedis.solvers._linalg import product, solve_on_support
@@ -82,7 +82,7 @@ class _SquaredLoss(torch.autograd.Function):
         return W, info.gap, info.n_iter, info.converged, info.support
 
     @staticmethod
-    @once_differentiable
+    @once_differentiable("A layer with a squared loss (lasso, multitask_lasso, ridge)")
     def backward(ctx, grad, *_):
         Z, Y, gram, alpha, l2, W, support = ctx.saved_tensors
         # What multiplies alpha in the optimality condition: signs where c = 1.

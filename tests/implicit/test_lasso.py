@@ -376,11 +376,3 @@ def test_gradient_has_the_dtype_of_its_input(tasks):
     for gradient, reference in zip(gradients, exact, strict=True):
         assert gradient.dtype == torch.float32
         assert_allclose(gradient.cpu(), reference.cpu(), rtol=1e-5, atol=1e-6)
-
-
-def test_second_derivatives_are_refused(tasks):
-    Z, y = tasks[0].requires_grad_(), tasks[1]
-    outer = (lasso(Z, y, 0.1) ** 2).sum()
-    (gradient,) = torch.autograd.grad(outer, Z, create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
-        gradient.sum().backward()
