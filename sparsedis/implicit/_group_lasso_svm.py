@@ -8,11 +8,16 @@ from sparsedis.implicit._inputs import read_labels, read_tasks
 from sparsedis.implicit._once import once_differentiable
 from sparsedis.implicit._squared import check_limits, pack
 from sparsedis.implicit._svm_adjoint import svm_adjoint
+from sparsedis.implicit._units import choose_units
 from sparsedis.solvers._info import SolverInfo, warn_if_not_converged
 from sparsedis.solvers.group_lasso_svm import (
     group_lasso_svm_bound,
     solve_group_lasso_svm,
 )
+
+# Least l2 in units in which features and weights are about 1, and least l1 as a share
+# of the largest that may matter.
+_LEAST_L2, _LEAST_L1 = 1e-60, 1e-25
 
 
 def group_lasso_svm(
@@ -175,11 +180,20 @@ def group_lasso_svm(
             max_iter=max_iter,
         )
 
-    W, intercept, *certificate = _GroupLassoSVM.apply(tasks.Z, l1, l2, solve)
+    if tasks.unit is not None:
+        l1, l2 = l1 / tasks.unit, l2 / tasks.unit
+    units = choose_units(tasks, l1, l2, scale_y=False)
+    _check_l2(tasks, units.l2, l2)
+    # Below rounding errors of what it is compared with, l1 does nothing.
+    l1, least = units.alpha, _LEAST_L1 * units.size * tasks.total
+    l1 = l1 - torch.where(l1 < least, l1, 0.0).detach()
+    W, intercept, *certificate = _GroupLassoSVM.apply(
+        units.tasks.Z, l1, units.l2, solve
+    )
     info = SolverInfo(*certificate)
     warn_if_not_converged(info, tol, "group_lasso_svm")
     return pack(
-        tasks.unflatten(W),
+        tasks.unflatten(units.coefficients(W)),
         tasks.unflatten(intercept) if fit_intercept else None,
         info.reshape(tasks.batch_shape),
         fit_intercept,
@@ -233,9 +247,14 @@ def group_lasso_svm_l1_max(
     tensor(2.1213)
     """
     tasks, labels, weight, n_classes = _read(Z, y, n_classes, mask, sample_weight)
+    zero = torch.zeros_like(tasks.total)
+    units = choose_units(tasks, zero, zero, check=False, scale_y=False)
     bound = group_lasso_svm_bound(
-        tasks.Z, labels, weight, n_classes, fit_intercept=fit_intercept
+        units.tasks.Z, labels, weight, n_classes, fit_intercept=fit_intercept
     )
+    bound = units.correlations(bound.to(tasks.total))
+    if tasks.unit is not None:
+        bound = bound * tasks.unit
     return tasks.unflatten_bound(bound)
 
 
@@ -274,6 +293,20 @@ class _GroupLassoSVM(torch.autograd.Function):
             needs=ctx.needs_input_grad[1:3],
         )
         return *grads, None
+
+
+def _check_l2(tasks, scaled, l2):
+    """Refuse penalties that vanish beside the loss."""
+    low = scaled < _LEAST_L2
+    if bool(low.any()):
+        t = int(low.nonzero()[0])
+        value = l2 if tasks.unit is None else l2 * tasks.unit
+        least = float((value * (_LEAST_L2 / scaled)).detach()[t])
+        raise ValueError(
+            f"l2 must not vanish beside features and sample_weight, got "
+            f"{float(value[t].detach()):g}{tasks._where(t)}, where at least "
+            f"{least:.2g} is needed."
+        )
 
 
 def _read(Z, y, n_classes, mask, sample_weight):

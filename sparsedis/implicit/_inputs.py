@@ -7,6 +7,10 @@ from numbers import Integral
 import numpy as np
 import torch
 
+_DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+# Weights whose sums and squares have all their digits.
+_WEIGHTS = (1e-60, 1e60)
+
 
 @dataclass
 class Tasks:
@@ -34,6 +38,10 @@ class Tasks:
 
     target : str
         What the layer calls its targets.
+
+    unit : tensor of shape (n_tasks,) or None
+        What the weights were divided by, a power of 2 for each task, where their sum
+        could be beyond the range of numbers.
     """
 
     Z: torch.Tensor
@@ -43,6 +51,7 @@ class Tasks:
     batch_shape: tuple
     dtype: torch.dtype
     target: str = "y"
+    unit: torch.Tensor | None = None
 
     def parameter(self, value, name, *, positive=False):
         """Read a penalty: a number, or one per task, finite and not negative."""
@@ -70,16 +79,28 @@ class Tasks:
             )
         return value
 
-    def unflatten(self, value):
+    def unflatten(self, value, name="The solution"):
         """Give a result its leading axes and the dtype of the features."""
-        return value.reshape(self.batch_shape + value.shape[1:]).to(self.dtype)
+        rounded = value.to(self.dtype)
+        # NaN, where a solver got nowhere, is no matter of range.
+        if bool(torch.isinf(rounded.detach()).any()):
+            t = int(torch.isinf(rounded.detach()).flatten(1).any(1).nonzero()[0])
+            size = float(value[t].detach().abs().max())
+            size = "" if math.isinf(size) else f" (it is up to {size:.2g})"
+            limit = torch.finfo(self.dtype).max
+            raise ValueError(
+                f"{name}{self._where(t)} is beyond {limit:.2g}, the largest number of "
+                f"{self.dtype}, the dtype of Z{size}. Rescale Z or {self.target}, or "
+                "give Z a wider dtype."
+            )
+        return rounded.reshape(self.batch_shape + value.shape[1:])
 
     def unflatten_bound(self, value):
         """Like ``unflatten``, rounded up: what holds from ``value`` on holds there."""
-        rounded = value.to(self.dtype)
+        rounded = self.unflatten(value, "This penalty").reshape(value.shape)
         above = torch.full_like(rounded, torch.inf)
         rounded = torch.where(rounded < value, rounded.nextafter(above), rounded)
-        return self.unflatten(rounded)
+        return self.unflatten(rounded, "This penalty")
 
     def _where(self, t):
         return f" for task {t}" if self.batch_shape else ""
@@ -128,6 +149,7 @@ def read_tasks(
             f"{tuple(Z.shape)}; got {tuple(y.shape)}."
         )
     target_shape = y.shape[lead:]
+    mask, sample_weight = _read_mask(mask), _as_real(sample_weight, "sample_weight")
     weights = {"mask": mask, "sample_weight": sample_weight}
     for name, value in weights.items():
         if value is not None and (value.ndim < 1 or value.shape[-1] != n_samples):
@@ -146,6 +168,11 @@ def read_tasks(
         ) from None
 
     dtype = Z.dtype
+    if dtype not in _DTYPES:
+        raise ValueError(
+            f"Z must be of one of the dtypes {', '.join(map(str, _DTYPES))}, got "
+            f"{dtype}."
+        )
     # Small problems: float64 costs little and makes the certificate worth reading.
     # Devices without it (MPS) work in float32.
     wide = torch.float32 if Z.device.type == "mps" else torch.float64
@@ -161,20 +188,25 @@ def read_tasks(
     y = y.reshape(-1, n_samples, *target_shape)
 
     weight = _read_weight(batch_shape, n_samples, wide, mask, sample_weight, Z.device)
+    unit = None
     if weight is None:
         total = torch.full((len(y),), float(n_samples), dtype=wide, device=Z.device)
     else:
-        total = weight.sum(-1)
-        empty = ~(total > 0)
+        largest = weight.amax(-1)
+        empty = ~(largest > 0)
         if bool(empty.any()):
             culprit = "sample_weight" if mask is None else "mask"
             raise ValueError(
                 f"{culprit} leaves task {int(empty.nonzero()[0])} without a sample."
             )
+        if not bool(((largest >= _WEIGHTS[0]) & (largest <= _WEIGHTS[1])).all()):
+            unit = torch.pow(2.0, torch.frexp(largest).exponent.to(largest) - 1)
+            weight = weight / unit.unsqueeze(-1)
+        total = weight.sum(-1)
         used = weight > 0
         Z = torch.where(used.unsqueeze(-1), Z, 0.0)
         y = torch.where(used.reshape(*used.shape, *[1] * target_ndim), y, 0)
-    tasks = Tasks(Z, y, weight, total, tuple(batch_shape), dtype, target)
+    tasks = Tasks(Z, y, weight, total, tuple(batch_shape), dtype, target, unit)
     for name, value in (("Z", Z), (target, y)):
         # One pass without copies; the details only where something is wrong.
         if math.isfinite(float(value.detach().sum())):
@@ -191,6 +223,8 @@ def read_tasks(
 
 def read_labels(tasks, n_classes):
     """Labels of the tasks as int64, and the number of classes, at least 2."""
+    if tasks.y.is_complex():
+        raise ValueError(f"y must hold whole numbers, got {tasks.y.dtype}.")
     labels = tasks.y.to(torch.long)
     if bool((labels != tasks.y).any()):
         raise ValueError("y must hold whole numbers, the labels of the classes.")
@@ -214,14 +248,48 @@ def _range(value):
     return (float(bound) for bound in value.detach().aminmax())
 
 
+def _as_real(value, name):
+    """A tensor of real numbers from what may be an array or a list; None stays."""
+    if value is None:
+        return None
+    if not isinstance(value, torch.Tensor):
+        try:
+            # torch knows neither negative strides nor all of numpy's dtypes.
+            value = torch.from_numpy(np.ascontiguousarray(value))
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"{name} must be a tensor, got {type(value).__name__}."
+            ) from None
+    if value.is_complex():
+        raise ValueError(f"{name} must be real, got {value.dtype}.")
+    return value
+
+
+def _read_mask(mask):
+    mask = _as_real(mask, "mask")
+    if mask is None or mask.dtype == torch.bool:
+        return mask
+    known = (mask == 0) | (mask == 1)
+    if not bool(known.all()):
+        raise ValueError(
+            "mask must be of bool, or hold 0 and 1 only, got "
+            f"{float(mask[~known][0]):g}."
+        )
+    return mask == 1
+
+
 def _read_weight(batch_shape, n_samples, dtype, mask, sample_weight, device):
     weight = None
     if mask is not None:
-        weight = torch.as_tensor(mask, device=device).bool().to(dtype)
+        weight = mask.to(device=device, dtype=dtype)
     if sample_weight is not None:
-        sample_weight = torch.as_tensor(sample_weight, device=device).detach().to(dtype)
-        if not bool((torch.isfinite(sample_weight) & (sample_weight >= 0)).all()):
-            raise ValueError("sample_weight must be finite and not negative.")
+        sample_weight = sample_weight.detach().to(device=device, dtype=dtype)
+        good = torch.isfinite(sample_weight) & (sample_weight >= 0)
+        if not bool(good.all()):
+            raise ValueError(
+                "sample_weight must be finite and not negative, got "
+                f"{float(sample_weight[~good][0]):g}."
+            )
         weight = sample_weight if weight is None else weight * sample_weight
     if weight is None:
         return None

@@ -11,6 +11,7 @@ from sparsedis.implicit._squared import (
     prepare,
     solve_squared,
 )
+from sparsedis.implicit._units import choose_units
 from sparsedis.solvers.lasso import solve_lasso
 
 
@@ -153,7 +154,7 @@ def lasso(
             Z, Y = loss.scaled()
             w, info = solve_lasso_celer(Z, Y[..., 0], *gram_form, **how)
         else:
-            w, info = solve_lasso(*gram_form, **how)
+            w, info = solve_lasso(*gram_form, data=loss.single, **how)
         return w.unsqueeze(-1), info
 
     w, intercept, info = solve_squared(
@@ -205,5 +206,6 @@ def lasso_alpha_max(Z, y, *, mask=None, sample_weight=None, fit_intercept=False)
     tensor(1.5000)
     """
     tasks = read_tasks(Z, y, mask=mask, sample_weight=sample_weight)
-    loss = SquaredLoss.of(*prepare(tasks, fit_intercept)[:3])
-    return tasks.unflatten_bound(loss.corr.abs().amax((1, 2)))
+    units = choose_units(tasks, *2 * [torch.zeros_like(tasks.total)], check=False)
+    loss = SquaredLoss.of(*prepare(units.tasks, fit_intercept)[:3])
+    return tasks.unflatten_bound(units.correlations(loss.corr.abs().amax((1, 2))))

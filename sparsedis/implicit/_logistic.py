@@ -8,6 +8,7 @@ import torch
 from sparsedis.implicit._inputs import centre, read_labels, read_tasks
 from sparsedis.implicit._once import once_differentiable
 from sparsedis.implicit._squared import SOLVERS, check_limits, pack, warn_of_dependence
+from sparsedis.implicit._units import choose_units
 from sparsedis.solvers._composite import add_blocks
 from sparsedis.solvers._groups import Rows, directions, penalty_hessian
 from sparsedis.solvers._info import SolverInfo, warn_if_not_converged
@@ -184,10 +185,11 @@ def logistic(
             max_iter=max_iter,
         )
 
+    units = choose_units(tasks, alpha, l2, scale_y=False)
     share = _share(tasks)
-    features, mean = _features(tasks, fit_intercept)
+    features, mean = _features(units.tasks, fit_intercept)
     W, b, *certificate = _Logistic.apply(
-        features, alpha, l2, labels, share, n_classes, fit_intercept, solve
+        features, units.alpha, units.l2, labels, share, n_classes, fit_intercept, solve
     )
     info = SolverInfo(*certificate)
     warn_if_not_converged(info, tol, "logistic")
@@ -201,7 +203,7 @@ def logistic(
     if fit_intercept:
         b = b + _absent_intercept(labels, share, n_classes, b)
     return pack(
-        tasks.unflatten(W),
+        tasks.unflatten(units.coefficients(W)),
         tasks.unflatten(b) if fit_intercept else None,
         info.reshape(tasks.batch_shape),
         fit_intercept,
@@ -251,11 +253,12 @@ def logistic_alpha_max(
     """
     tasks, labels, n_classes = _read(Z, y, n_classes, mask, sample_weight)
     zero = torch.zeros_like(tasks.total)
-    features, _ = _features(tasks, fit_intercept)
+    units = choose_units(tasks, zero, zero, check=False, scale_y=False)
+    features, _ = _features(units.tasks, fit_intercept)
     problem = Logistic(
         features, labels, _share(tasks), zero, zero, n_classes, fit_intercept
     )
-    return tasks.unflatten_bound(problem.alpha_max())
+    return tasks.unflatten_bound(units.correlations(problem.alpha_max()))
 
 
 class _Logistic(torch.autograd.Function):

@@ -11,6 +11,7 @@ from sparsedis.implicit._squared import (
     prepare,
     solve_squared,
 )
+from sparsedis.implicit._units import choose_units
 from sparsedis.solvers.multitask_lasso import solve_multitask_lasso
 
 
@@ -147,7 +148,7 @@ def multitask_lasso(
             from sparsedis.solvers._celer import solve_multitask_lasso_celer
 
             return solve_multitask_lasso_celer(*loss.scaled(), *gram_form, **how)
-        return solve_multitask_lasso(*gram_form, **how)
+        return solve_multitask_lasso(*gram_form, data=loss.scaled, **how)
 
     W, intercept, info = solve_squared(
         Z,
@@ -204,6 +205,7 @@ def multitask_lasso_alpha_max(
     tasks = read_tasks(
         Z, Y, mask=mask, sample_weight=sample_weight, target_ndim=1, target="Y"
     )
-    loss = SquaredLoss.of(*prepare(tasks, fit_intercept)[:3])
+    units = choose_units(tasks, *2 * [torch.zeros_like(tasks.total)], check=False)
+    loss = SquaredLoss.of(*prepare(units.tasks, fit_intercept)[:3])
     norm = torch.linalg.vector_norm(loss.corr, dim=-1)
-    return tasks.unflatten_bound(norm.amax(-1))
+    return tasks.unflatten_bound(units.correlations(norm.amax(-1)))

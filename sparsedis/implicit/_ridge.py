@@ -4,6 +4,7 @@ import torch
 
 from sparsedis.implicit._inputs import centre, read_tasks, scale_rows
 from sparsedis.implicit._squared import check_limits, pack, solve_squared
+from sparsedis.implicit._units import choose_units
 from sparsedis.solvers.ridge import solve_ridge
 
 
@@ -89,7 +90,8 @@ def ridge(
     check_limits(tol)
 
     def solve(loss, _, l2):
-        w, info = solve_ridge(loss.gram, loss.corr[..., 0], loss.y_sq, l2, tol=tol)
+        gram_form = loss.gram, loss.corr[..., 0], loss.y_sq, l2
+        w, info = solve_ridge(*gram_form, tol=tol, data=loss.single)
         return w.unsqueeze(-1), info
 
     w, intercept, info = solve_squared(
@@ -141,6 +143,7 @@ def ridge_alpha_max(Z, y, *, mask=None, sample_weight=None, fit_intercept=False)
     tensor(1.)
     """
     tasks = read_tasks(Z, y, mask=mask, sample_weight=sample_weight)
-    Z = centre(tasks)[0] if fit_intercept else tasks.Z
+    units = choose_units(tasks, *2 * [torch.zeros_like(tasks.total)], check=False)
+    Z = centre(units.tasks)[0] if fit_intercept else units.tasks.Z
     (Z,) = scale_rows(tasks, Z)
-    return tasks.unflatten((Z * Z).sum((1, 2)).expand(len(tasks.y)))
+    return tasks.unflatten(units.squares((Z * Z).sum((1, 2)).expand(len(tasks.y))))

@@ -9,9 +9,17 @@ import torch
 
 from sparsedis.implicit._inputs import centre, read_tasks, scale_rows
 from sparsedis.implicit._once import once_differentiable
+from sparsedis.implicit._units import choose_units
+from sparsedis.solvers._data_gap import recertify
+from sparsedis.solvers._data_system import DataSystem
 from sparsedis.solvers._groups import Rows, add_blocks, directions, penalty_hessian
 from sparsedis.solvers._info import SolverInfo, warn_if_not_converged
-from sparsedis.solvers._linalg import product, solve_on_support
+from sparsedis.solvers._linalg import (
+    GOOD_PIVOT,
+    SupportSystem,
+    product,
+    solve_on_support,
+)
 
 SOLVERS = ("auto", "batched", "celer")
 
@@ -62,6 +70,11 @@ class SquaredLoss(NamedTuple):
         factor = 1 / math.sqrt(self.n)
         return self.Z * factor, self.Y * factor
 
+    def single(self):
+        """The same for a single output, without its axis."""
+        Z, Y = self.scaled()
+        return Z, Y.squeeze(-1)
+
 
 class _SquaredLoss(torch.autograd.Function):
     """``argmin_W 1/(2n) ||Y - ZW||^2 + alpha sum_j ||W_j|| + l2/2 ||W||^2``, per task.
@@ -73,9 +86,10 @@ class _SquaredLoss(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, Z, Y, alpha, l2, n, solve):
+    def forward(ctx, Z, Y, alpha, l2, n, solve, tol):
         loss = SquaredLoss.of(Z, Y, n)
         W, info = solve(loss, alpha, l2)
+        info = recertify(info, W, loss.scaled, loss.gram, loss.y_sq, alpha, l2, tol=tol)
         ctx.n = n
         ctx.save_for_backward(Z, Y, loss.gram, alpha, l2, W, info.support)
         ctx.mark_non_differentiable(info.gap, info.n_iter, info.converged, info.support)
@@ -87,7 +101,7 @@ class _SquaredLoss(torch.autograd.Function):
         Z, Y, gram, alpha, l2, W, support = ctx.saved_tensors
         # What multiplies alpha in the optimality condition: signs where c = 1.
         towards = torch.sign(W) if W.shape[-1] == 1 else directions(W)
-        U, singular = _solve_adjoint(gram, grad, alpha, l2, W, support)
+        U, singular = _solve_adjoint(gram, grad, alpha, l2, W, support, Z, ctx.n)
         if bool(singular.any()):
             warn_of_dependence()
         grad_Z = grad_Y = grad_alpha = grad_l2 = None
@@ -106,15 +120,24 @@ class _SquaredLoss(torch.autograd.Function):
             grad_alpha = -(U * towards).sum((1, 2))
         if ctx.needs_input_grad[3]:
             grad_l2 = -(U * W).sum((1, 2))
-        return grad_Z, grad_Y, grad_alpha, grad_l2, None, None
+        return grad_Z, grad_Y, grad_alpha, grad_l2, None, None, None
 
 
-def _solve_adjoint(gram, grad, alpha, l2, W, support):
+def _solve_adjoint(gram, grad, alpha, l2, W, support, Z, n):
     """Solve the derivative of the optimality condition for the cotangent."""
     c = W.shape[-1]
     if c == 1:
         hessian = gram + torch.diag_embed(l2.unsqueeze(-1).expand_as(support))
-        u, singular = solve_on_support(hessian, grad.squeeze(-1), support)
+        system = SupportSystem(hessian, support)
+        grad, singular = grad.squeeze(-1), system.singular
+        u = system.solve(grad)
+        poor = system.pivot < GOOD_PIVOT
+        for at in (poor & (l2 > 0), poor & (l2 == 0)):
+            at = at.nonzero().flatten()
+            if len(at):
+                part = (Z if len(Z) == 1 else Z[at]) / math.sqrt(n)
+                exact = DataSystem(part, l2[at], support[at])
+                u[at], singular[at] = exact.solve_normal(grad[at]), exact.singular
         return u.unsqueeze(-1), singular
     rows = Rows(support)
     active = rows.gather(W)
@@ -178,8 +201,9 @@ def solve_squared(Z, Y, alpha, l2, solve, *, name, fit_intercept, tol, **read):
         raise ValueError(
             f"{tasks.target} must be of a floating dtype, got {tasks.y.dtype}."
         )
-    Z, Y, n, means = prepare(tasks, fit_intercept)
-    W, *certificate = _SquaredLoss.apply(Z, Y, alpha(tasks), l2(tasks), n, solve)
+    units = choose_units(tasks, alpha(tasks), l2(tasks))
+    Z, Y, n, means = prepare(units.tasks, fit_intercept)
+    W, *certificate = _SquaredLoss.apply(Z, Y, units.alpha, units.l2, n, solve, tol)
     info = SolverInfo(*certificate)
     warn_if_not_converged(info, tol, name)
     flat = tasks.y.ndim == 2
@@ -187,8 +211,9 @@ def solve_squared(Z, Y, alpha, l2, solve, *, name, fit_intercept, tol, **read):
     if fit_intercept:
         Z_mean, Y_mean = means
         fitted = (Z_mean.unsqueeze(-2) @ W).squeeze(-2)
-        intercept = tasks.unflatten(Y_mean - (fitted.squeeze(-1) if flat else fitted))
-    W = tasks.unflatten(W.squeeze(-1) if flat else W)
+        intercept = Y_mean - (fitted.squeeze(-1) if flat else fitted)
+        intercept = tasks.unflatten(units.intercepts(intercept))
+    W = tasks.unflatten(units.coefficients(W.squeeze(-1) if flat else W))
     return W, intercept, info.reshape(tasks.batch_shape)
 
 

@@ -49,9 +49,8 @@ def solve_lasso_celer(Z, y, gram, corr, y_sq, alpha, l2, *, tol=1e-12, max_iter=
     info : SolverInfo
     """
     start = _one_by_one(Z, y, alpha, l2)
-    return solve_lasso(
-        gram, corr, y_sq, alpha, l2, start=start, tol=tol, max_iter=max_iter
-    )
+    how = {"tol": tol, "max_iter": max_iter, "data": lambda: (Z, y)}
+    return solve_lasso(gram, corr, y_sq, alpha, l2, start=start, **how)
 
 
 def solve_multitask_lasso_celer(
@@ -83,9 +82,8 @@ def solve_multitask_lasso_celer(
     info : SolverInfo
     """
     start = _one_by_one(Z, Y, alpha, l2)
-    return solve_multitask_lasso(
-        gram, corr, y_sq, alpha, l2, start=start, tol=tol, max_iter=max_iter
-    )
+    how = {"tol": tol, "max_iter": max_iter, "data": lambda: (Z, Y)}
+    return solve_multitask_lasso(gram, corr, y_sq, alpha, l2, start=start, **how)
 
 
 def start_logistic_celer(Z, labels, weight, alpha):

@@ -19,11 +19,15 @@ from sparsedis.solvers.ridge import solve_ridge
 # Where the active-set iteration finds the solution at all it does so in a handful of
 # steps; past these it cycles, and smoothing takes over.
 _MAX_ACTIVE_SET = 12
+# Penalties up to this share of the largest one are tried without.
+WEAK = 1e-12
 # Tasks that have to be done before it pays to copy the others.
 _MANY = 100
 
 
-def solve_lasso(gram, corr, y_sq, alpha, l2, *, start=None, tol=1e-12, max_iter=1000):
+def solve_lasso(
+    gram, corr, y_sq, alpha, l2, *, start=None, tol=1e-12, max_iter=1000, data=None
+):
     """Solve a batch of Lasso or elastic-net problems.
 
     A primal-dual active-set iteration (semismooth Newton: exact once the pattern of
@@ -55,6 +59,9 @@ def solve_lasso(gram, corr, y_sq, alpha, l2, *, start=None, tol=1e-12, max_iter=
     max_iter : int, default=1000
         Rounds of smoothing.
 
+    data : callable, default=None
+        For tasks without a penalty, see :func:`~sparsedis.solvers.ridge.solve_ridge`.
+
     Returns
     -------
     w : tensor of shape (n_tasks, k)
@@ -71,11 +78,25 @@ def solve_lasso(gram, corr, y_sq, alpha, l2, *, start=None, tol=1e-12, max_iter=
     gap = lasso_gap(w, gram, corr, y_sq, alpha, l2)
 
     smooth = alpha == 0
-    if bool(smooth.any()):
+    # Beside correlations whose rounding errors exceed the penalty no dual point of the
+    # Lasso's own would do.
+    weak = (~(gap <= tol) & (alpha <= WEAK * corr.abs().amax(-1))) | smooth
+    if bool(weak.any()):
         # The certificate and the minimum-norm choice are Ridge's.
-        at = smooth.nonzero().flatten()
-        w[at], ridge = solve_ridge(_take(gram, at), corr[at], y_sq[at], l2[at], tol=tol)
-        gap[at] = ridge.gap
+        at = weak.nonzero().flatten()
+
+        def some():
+            Z, y = data()
+            return _take(Z, at), y[at]
+
+        w[at], ridge = solve_ridge(
+            *(_take(gram, at), corr[at], y_sq[at], l2[at]),
+            tol=tol,
+            data=None if data is None else some,
+        )
+        # The penalty itself bounds what it may change.
+        extra = alpha[at] * w[at].abs().sum(-1)
+        gap[at] = ridge.gap + 2 * extra / torch.where(y_sq[at] > 0, y_sq[at], 1.0)
     at = (~(smooth | (gap <= tol))).nonzero().flatten()
     if len(at):
         parts = (

@@ -2,11 +2,12 @@
 
 import torch
 
+from sparsedis.solvers._data_system import DataSystem
 from sparsedis.solvers._info import SolverInfo
-from sparsedis.solvers._linalg import SupportSystem
+from sparsedis.solvers._linalg import GOOD_PIVOT, SupportSystem
 
 
-def solve_ridge(gram, corr, y_sq, l2, *, tol=1e-12):
+def solve_ridge(gram, corr, y_sq, l2, *, tol=1e-12, data=None):
     """Solve ``min_w 1/2 w'Gw - c'w + l2/2 ||w||^2`` for a batch of tasks.
 
     A singular system (``l2 = 0`` and dependent columns) gets the minimum-norm
@@ -30,6 +31,12 @@ def solve_ridge(gram, corr, y_sq, l2, *, tol=1e-12):
         Duality gap, relative to the objective at zero, below which a solution counts
         as converged.
 
+    data : callable, default=None
+        Returns ``Z / sqrt(n)`` of shape (n_tasks, n_samples, k) or (1, n_samples, k),
+        and ``y / sqrt(n)`` of shape (n_tasks, n_samples). Where columns nearly depend
+        on each other, the Gram matrix does not say how they differ: such tasks are
+        then solved, and certified, from these.
+
     Returns
     -------
     w : tensor of shape (n_tasks, k)
@@ -46,5 +53,19 @@ def solve_ridge(gram, corr, y_sq, l2, *, tol=1e-12):
     gradient = corr - (hessian @ w.unsqueeze(-1)).squeeze(-1)
     gap = (gradient * system.solve(gradient)).sum(-1).abs()
     gap = gap / torch.where(y_sq > 0, y_sq, 1.0)
+    poor = (system.pivot < GOOD_PIVOT).expand(len(w))
+    if data is not None and bool(poor.any()):
+        Z, y = data()
+        for at in (poor & (l2 > 0), poor & (l2 == 0)):
+            at = at.nonzero().flatten()
+            if len(at):
+                w[at], exact = DataSystem(_take(Z, at), l2[at]).solve(y[at])
+                half = 0.5 * y[at].square().sum(-1)
+                gap[at] = exact / torch.where(half > 0, half, 1.0)
     n_iter = torch.ones(len(w), dtype=torch.long, device=w.device)
     return w, SolverInfo(gap, n_iter, gap <= tol, every)
+
+
+def _take(part, at):
+    # One matrix may serve all tasks.
+    return part if len(part) == 1 else part[at]

@@ -43,12 +43,12 @@ PAIRS = [(name, *at) for name in LAYERS for at in product(inputs_of(name), repea
 
 
 @pytest.mark.parametrize(("name", "first", "second"), PAIRS)
-@pytest.mark.parametrize("power", [1, 2])
-def test_second_derivatives_are_refused(name, first, second, power):
+def test_second_derivatives_are_refused(name, first, second):
     inputs = make_inputs()
     for i in {first, second}:
         inputs[i].requires_grad_()
-    outer = (LAYERS[name](*inputs) ** power).sum()
+    # Linear, so that nothing but the layer makes a second derivative of it.
+    outer = LAYERS[name](*inputs).sum()
     # A part that has a second derivative without the layer.
     outer = outer + (inputs[first] ** 3).sum() * (inputs[second] ** 2).sum()
     (gradient,) = torch.autograd.grad(outer, inputs[first], create_graph=True)

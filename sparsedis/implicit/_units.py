@@ -1,0 +1,155 @@
+"""Units in which the squares of features and targets are numbers."""
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from sparsedis.implicit._inputs import Tasks
+
+# Sizes whose squares, and sums of these, have all their digits. What is within stays as
+# it is.
+_RANGE = {torch.float64: (1e-60, 1e60), torch.float32: (1e-8, 1e8)}
+# From this share of the largest feature on, the square of a feature vanishes beside it.
+_TINY = {torch.float64: 1e-125, torch.float32: 1e-16}
+
+
+@dataclass
+class Units:
+    """A batch of tasks in units of its own, and the way back.
+
+    Attributes
+    ----------
+    tasks : Tasks
+        Features and targets of ordinary size.
+
+    Z, y : tensor of shape (n_tasks,) or None
+        What they were divided by, powers of 2; None for 1.
+
+    alpha, l2 : tensor of shape (n_tasks,)
+        The penalties that go with these units.
+
+    size : tensor of shape (n_tasks,) or (1,)
+        Largest absolute value of the features, in these units.
+    """
+
+    tasks: Tasks
+    alpha: torch.Tensor
+    l2: torch.Tensor
+    size: torch.Tensor
+    Z: torch.Tensor | None = None
+    y: torch.Tensor | None = None
+
+    def coefficients(self, W):
+        """Coefficients for the features and targets as they were."""
+        if self.Z is None:
+            return W
+        up, down = (torch.frexp(unit).exponent for unit in (self.y, self.Z))
+        # In two steps, of which neither overflows by itself.
+        exponent = (up - down).clamp(-2046, 2046)
+        half = exponent.div(2, rounding_mode="floor")
+        for part in (half, exponent - half):
+            W = W * torch.pow(2.0, part.to(W)).reshape(-1, *[1] * (W.ndim - 1))
+        return W
+
+    def intercepts(self, b):
+        """Intercepts for the targets as they were."""
+        return b if self.y is None else b * self.y.reshape(-1, *[1] * (b.ndim - 1))
+
+    def correlations(self, value):
+        """Products of features and targets as they were."""
+        return value if self.Z is None else value * self.Z.to(value) * self.y.to(value)
+
+    def squares(self, value):
+        """Squares of features as they were."""
+        return value if self.Z is None else value * self.Z.to(value) * self.Z.to(value)
+
+
+def choose_units(tasks, alpha, l2, *, check=True, scale_y=True):
+    r"""Rescale tasks whose squares would overflow or vanish.
+
+    With ``Z = u Z'`` and ``y = v y'``, the problem with a squared loss has the solution
+    ``W = (v / u) W'``, where ``W'`` is that of ``Z'``, ``y'``, ``alpha / (u v)`` and
+    ``l2 / u^2``.
+
+    Parameters
+    ----------
+    tasks : Tasks
+
+    alpha, l2 : tensor of shape (n_tasks,)
+        Penalties of norms and of their squares.
+
+    check : bool, default=True
+        Whether to refuse features that vanish beside others.
+
+    scale_y : bool, default=True
+        Whether targets have a unit; labels have none.
+
+    Returns
+    -------
+    Units
+    """
+    Z, y = tasks.Z.detach(), tasks.y.detach()
+    low, high = _RANGE[Z.dtype]
+    columns = torch.linalg.vector_norm(Z, torch.inf, 1).to(tasks.total)
+    size = columns.amax(-1)
+    size_y = torch.ones_like(tasks.total)
+    if scale_y:
+        size_y = torch.linalg.vector_norm(y.flatten(1), torch.inf, -1)
+    root = l2.detach().sqrt()
+    if check:
+        _check_columns(tasks, columns, size, size_y, alpha, l2)
+    ordinary = torch.stack(
+        [
+            _within(size, low, high).all(),
+            _within(size_y, low, high).all(),
+            (root <= high).all(),
+            (alpha <= high * high).all(),
+        ]
+    )
+    if bool(ordinary.all()):
+        return Units(tasks, alpha, l2, size)
+    # Where the squared penalty is what is large, its root is the unit.
+    unit = _power_of_two(torch.maximum(size, root))
+    unit_y = _power_of_two(size_y)
+    new = unit if len(Z) > 1 or bool((unit != unit[0]).any()) else unit[:1]
+    changed = {"Z": tasks.Z / new[:, None, None].to(Z)}
+    if scale_y:
+        changed["y"] = tasks.y / unit_y.reshape(-1, *[1] * (y.ndim - 1))
+    # All beyond the largest correlation is the same.
+    alpha = (alpha / unit / unit_y).clamp_max(high * high)
+    tasks, size = replace(tasks, **changed), size / unit
+    return Units(tasks, alpha, l2 / unit / unit, size, unit, unit_y)
+
+
+def _within(size, low, high):
+    return (size == 0) | ((size >= low) & (size <= high))
+
+
+def _power_of_two(size):
+    exponent = torch.frexp(size).exponent.to(size) - 1
+    return torch.where(size > 0, torch.pow(2.0, exponent), 1.0)
+
+
+def _check_columns(tasks, columns, size, size_y, alpha, l2):
+    """Refuse features that vanish beside others but may not be left out."""
+    least = _TINY[tasks.Z.dtype] * size.unsqueeze(-1)
+    small = (columns > 0) & (columns < least)
+    if not bool(small.any()):
+        return
+    # Left out all the same where the penalty does, or where they could gain nothing.
+    weight = tasks.total if tasks.unit is not None else torch.ones_like(tasks.total)
+    columns = columns.expand(len(size_y), -1)
+    bound = columns * (size_y * weight).unsqueeze(-1)
+    out = bound <= alpha.detach().unsqueeze(-1)
+    share = columns / l2.detach().sqrt().unsqueeze(-1)
+    small = small & ~(out | (share * share <= 1e-20))
+    if bool(small.any()):
+        t, j = (int(i) for i in small.nonzero()[0])
+        limit = _TINY[tasks.Z.dtype]
+        largest = float(size[t if len(size) > 1 else 0])
+        raise ValueError(
+            f"Z has features of too different sizes{tasks._where(t)}: feature {j} is "
+            f"at most {float(columns[t, j]):.2g} where the largest is {largest:.2g}. "
+            f"Rescale it to at least {limit:g} of the largest, leave it out, or "
+            "penalise it more."
+        )

@@ -1,0 +1,89 @@
+"""Least squares from the data, for columns that nearly depend on each other.
+
+A Gram matrix squares the differences of such columns, and from a relative difference of
+1e-8 on they are rounding errors there.
+"""
+
+import torch
+
+
+class DataSystem:
+    """``min ||y - Zw||^2 + l2 ||w||^2`` for some tasks, by singular values.
+
+    Where the rank is deficient, to rounding of the data, solutions are of minimum norm.
+
+    Parameters
+    ----------
+    Z : tensor of shape (n_tasks, n_samples, k) or (1, n_samples, k)
+        Columns of zeros get coefficients of zero.
+
+    l2 : tensor of shape (n_tasks,)
+        All positive, or all zero.
+
+    support : tensor of shape (n_tasks, k) of bool, default=None
+        Features that take part; all by default.
+
+    Attributes
+    ----------
+    singular : tensor of shape (n_tasks,) or (1,) of bool
+        Whether the rank is deficient, columns of zeros aside.
+    """
+
+    def __init__(self, Z, l2, support=None):
+        self.penalised = bool((l2 > 0).all())
+        if len(Z) == 1 and support is None and bool((l2 == l2[0]).all()):
+            # A matrix that serves all is factorised once.
+            l2 = l2[:1]
+        if support is not None:
+            Z = Z * support.unsqueeze(1)
+        self.A = A = Z.expand(len(l2), -1, -1)
+        n, k = A.shape[1:]
+        if self.penalised:
+            part = torch.ones_like(A[:, 0]) if support is None else support.to(A)
+            root = torch.diag_embed(l2.sqrt().unsqueeze(-1) * part)
+            self.A = A = torch.cat([A, root], 1)
+        # In units in which columns have norm 1 the rank does not depend on theirs.
+        self.norm = torch.linalg.vector_norm(A, dim=1)
+        alive = self.norm > 0
+        self.scale = torch.where(alive, self.norm.reciprocal(), 1.0).unsqueeze(-1)
+        self.U, size, Vt = torch.linalg.svd(A * self.scale.mT, full_matrices=False)
+        self.eps = torch.finfo(A.dtype).eps
+        rank = size > max(n, k) * self.eps * size[:, :1]
+        self.singular = rank.sum(-1) < alive.sum(-1)
+        rank = rank.unsqueeze(-1)
+        self.inverse = torch.where(rank, size.unsqueeze(-1).reciprocal(), 0.0)
+        self.U, self.V = self.U * rank.mT, Vt.mT * rank.mT
+        self.row_space = None
+        if bool(self.singular.any()):
+            # In own units, in which the norm is to be least. Columns after the rank are
+            # zero and do not disturb those before.
+            self.row_space = torch.linalg.qr(self.V / self.scale).Q * rank.mT
+
+    def solve(self, y):
+        """Solutions, and their suboptimality, for targets (n_tasks, n_samples)."""
+        k = self.A.shape[-1]
+        y = y.unsqueeze(-1)
+        if self.penalised:
+            y = torch.cat([y, y.new_zeros(len(y), k, 1)], 1)
+        w, left = y.new_zeros(len(y), k, 1), y
+        for _ in range(2):
+            step = self.scale * (self.V @ (self.inverse * (self.U.mT @ left)))
+            w = w + self._project(step)
+            left = y - self.A @ w
+        # What is left of the targets within the range of the features, and the rounding
+        # errors of the residual.
+        within = torch.linalg.vector_norm(self.U.mT @ left, dim=(1, 2))
+        rounding = self.eps * (self.norm.unsqueeze(-1) * w.abs()).sum((1, 2))
+        return w.squeeze(-1), 0.5 * (within + rounding) ** 2
+
+    def solve_normal(self, rhs):
+        """Solve ``(Z'Z + l2) u = rhs`` for right-hand sides of shape (n_tasks, k)."""
+        rhs = self.scale * self._project(rhs.unsqueeze(-1))
+        u = self.V @ (self.inverse * self.inverse * (self.V.mT @ rhs))
+        # What lies outside of the support has neither part in V nor in the solution.
+        return self._project(self.scale * u).squeeze(-1)
+
+    def _project(self, x):
+        if self.row_space is None:
+            return x
+        return self.row_space @ (self.row_space.mT @ x)
