@@ -16,8 +16,14 @@ import math
 import torch
 
 from sparsedis.solvers import _composite
+from sparsedis.solvers._groups import Rows
 from sparsedis.solvers._info import SolverInfo
+from sparsedis.solvers._linalg import SupportSystem
 from sparsedis.solvers._logistic_newton import smooth_newton
+
+# What counts as zero in the product of residuals with rows, in units in which
+# curvatures are about one.
+_ORTHOGONAL = 1e-14
 
 
 def class_basis(n_classes, like):
@@ -250,20 +256,63 @@ class Logistic(_composite.Problem):
         log_probability = self.log_probability(V)
         probability = log_probability.exp()
         picked = log_probability.masked_fill(self.onehot == 0, 0.0)
+        point = self.dual_point(V, probability)
 
         def dual(share):
-            mixed = torch.lerp(self.onehot, probability, share[:, None, None])
+            mixed = torch.lerp(self.onehot, point, share[:, None, None])
             return (self.weight * torch.special.entr(mixed)).sum((1, 2))
 
         return _composite.relative_gap(
             V,
             value=-(self.weight * picked).sum((1, 2)),
             dual=dual,
-            descent=self.pull(self.onehot - probability),
+            descent=self.pull(self.onehot - point),
             penalty=self.penalty,
             ridge=self.ridge,
             at_zero=torch.full_like(V[:, 0, 0], math.log(len(self.basis))),
         )
+
+    def dual_point(self, V, probability):
+        """Probabilities near those at V that rows without a penalty allow.
+
+        The dual is finite only where the residuals are orthogonal to such rows.
+        """
+        point = probability
+        if self.fit_intercept:
+            point = _match(point, self.weight, self.frequency())
+        bare = ((self.penalty == 0) & (self.ridge == 0)).all(-1)
+        if not bool(bare.any()):
+            return point
+        # Newton's step, to first order in the probabilities, is orthogonal to all rows.
+        # Where it leaves the simplices the labels themselves do, whose dual value is 0.
+        rows = Rows(torch.ones_like(self.scale, dtype=torch.bool))
+        hessian = self.hessian(V, rows).flatten(3).flatten(1, 2)
+        system = SupportSystem(
+            hessian, torch.ones_like(hessian[:, 0], dtype=torch.bool)
+        )
+        moved = probability
+        for _ in range(2):
+            step = system.solve(self.pull(self.onehot - moved).flatten(1))
+            moved = moved + curve(probability, self.logits(step.reshape(V.shape)))
+        left = self.pull(self.onehot - moved).abs().amax((1, 2))
+        good = (left <= _ORTHOGONAL) & (moved >= 0).all(2).all(1)
+        moved = torch.where(good[:, None, None], moved, self.onehot)
+        return torch.where(bare[:, None, None], moved, point)
+
+
+def _match(probability, weight, frequency):
+    """Move probabilities to those whose weighted mean is the frequency of each class.
+
+    Classes that are too probable shrink; what they lose goes to the others.
+    """
+    mean = (weight * probability).sum(1)
+    keep = torch.where(mean > frequency, frequency / mean, 1.0)
+    probability = probability * keep.unsqueeze(1)
+    lost = (1 - probability.sum(-1, keepdim=True)).clamp_min(0)
+    lack = (frequency - keep * mean).clamp_min(0)
+    total = lack.sum(-1, keepdim=True)
+    gained = torch.where(total > 0, lack / total, 0.0)
+    return probability + lost * gained.unsqueeze(1)
 
 
 def _gauge(absent, basis):
