@@ -7,7 +7,12 @@ import torch
 
 from sparsedis.implicit._inputs import centre, read_labels, read_tasks
 from sparsedis.implicit._once import once_differentiable
-from sparsedis.implicit._squared import SOLVERS, check_limits, pack, warn_of_dependence
+from sparsedis.implicit._squared import (
+    check_limits,
+    check_solver,
+    pack,
+    warn_of_dependence,
+)
 from sparsedis.implicit._units import choose_units
 from sparsedis.solvers._composite import add_blocks
 from sparsedis.solvers._groups import Rows, directions, penalty_hessian
@@ -88,7 +93,7 @@ def logistic(
         "batched" solves all tasks at once in torch, on the device of ``Z``; "celer"
         solves them one by one on the CPU, and is faster for few and wide tasks. celer
         has two classes, and neither l2 term, intercept nor sample weights. "auto"
-        takes it, where it can, on the CPU for more than 32 features.
+        takes it, where it can, on the CPU for more than 32 features or up to 30 tasks.
 
     return_info : bool, default=False
         Return the certificate too.
@@ -163,7 +168,7 @@ def logistic(
             "sample weights": sample_weight is not None,
             "an l2 term": bool((l2 > 0).any()),
         },
-        tasks.Z,
+        tasks,
     )
 
     def solve(Z, labels, weight, alpha, l2):
@@ -350,10 +355,9 @@ def _share(tasks):
     return tasks.weight / tasks.total.unsqueeze(-1)
 
 
-def _choose_celer(solver, lacks, Z):
+def _choose_celer(solver, lacks, tasks):
     """Whether celer is to solve; an error where it is asked for what it lacks."""
-    if solver not in SOLVERS:
-        raise ValueError(f"solver must be one of {SOLVERS}, got {solver!r}.")
+    check_solver(solver)
     asked = [name for name, value in lacks.items() if value]
     if solver == "celer" and asked:
         raise ValueError(
@@ -361,7 +365,8 @@ def _choose_celer(solver, lacks, Z):
             "solver='batched'."
         )
     if solver == "auto":
-        return not asked and Z.device.type == "cpu" and Z.shape[-1] > 32
+        large = tasks.Z.shape[-1] > 32 or len(tasks.y) <= 30
+        return not asked and tasks.Z.device.type == "cpu" and large
     return solver == "celer"
 
 

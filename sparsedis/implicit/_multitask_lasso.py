@@ -6,6 +6,7 @@ from sparsedis.implicit._inputs import read_tasks
 from sparsedis.implicit._squared import (
     SquaredLoss,
     check_limits,
+    check_solver,
     choose_celer,
     pack,
     prepare,
@@ -78,8 +79,7 @@ def multitask_lasso(
     solver : {"auto", "batched", "celer"}, default="auto"
         "batched" solves all tasks at once in torch, on the device of ``Z``; "celer"
         solves them one by one on the CPU, and is faster for wide tasks. "auto" takes
-        "celer" on the CPU for more than 32 features, and more than half as many as
-        samples, else "batched".
+        "celer" on the CPU for one or two tasks, or more than 32 features.
 
     return_info : bool, default=False
         Return the certificate too.
@@ -139,12 +139,12 @@ def multitask_lasso(
     torch.Size([50, 6])
     """
     check_limits(tol, max_iter)
-    by_celer = choose_celer(solver, Z)
+    check_solver(solver)
 
     def solve(loss, alpha, l2):
         gram_form = loss.gram, loss.corr, loss.y_sq, alpha, l2
         how = {"tol": tol, "max_iter": max_iter}
-        if by_celer:
+        if choose_celer(solver, loss):
             from sparsedis.solvers._celer import solve_multitask_lasso_celer
 
             return solve_multitask_lasso_celer(*loss.scaled(), *gram_form, **how)

@@ -256,16 +256,27 @@ def check_limits(tol, max_iter=0):
         raise ValueError(f"max_iter must be an int of at least 0, got {max_iter!r}.")
 
 
-def choose_celer(solver, Z):
-    """Whether celer is to solve, which "auto" leaves to the size of the problem."""
+def check_solver(solver):
+    """Refuse solvers that there are none of."""
     if solver not in SOLVERS:
         raise ValueError(f"solver must be one of {SOLVERS}, got {solver!r}.")
-    if solver == "auto" and isinstance(Z, torch.Tensor) and Z.ndim >= 2:
-        # Working sets pay where most features stay out, Gram matrices where samples
-        # outnumber features.
-        n_samples, k = Z.shape[-2:]
-        return Z.device.type == "cpu" and k > 32 and n_samples < 2 * k
-    return solver == "celer"
+
+
+def choose_celer(solver, loss):
+    """Whether celer is to solve, which "auto" leaves to the size of the problem."""
+    if solver != "auto":
+        return solver == "celer"
+    n_samples, k = loss.Z.shape[-2:]
+    n_tasks, _, c = loss.Y.shape
+    if loss.Z.device.type != "cpu":
+        return False
+    # Alone, or almost, no task gains from the company of others, and correlated
+    # features cost celer less.
+    if k <= 32 or n_tasks <= 2:
+        return n_tasks <= 2
+    # Working sets pay where most features stay out, Gram matrices where samples
+    # outnumber features and tasks are many.
+    return c > 1 or n_samples < 2 * k or 2 * n_tasks <= k
 
 
 def pack(w, intercept, info, fit_intercept, return_info):
