@@ -100,7 +100,8 @@ class SparseMultiTaskRepresentation(RegressorMixin, BaseRepresentation):
         for images ``(n, height, width, channels)``, else "mlp" (see
         :mod:`sparsedis.encoders`). A module is copied; a class or function is called
         with ``(input_shape, n_components)``. Images reach it as
-        ``(n, channels, height, width)``.
+        ``(n, channels, height, width)``. Its weights become float32, whatever they
+        were.
 
     normalization : {"batch", "layer", None}, default="batch"
         Normalisation, without learned scale and shift, appended to any encoder. It

@@ -104,10 +104,25 @@ def test_a_larger_l1_uses_fewer_features(data):
 
 
 def test_penalties_can_be_learned(data):
-    est = quick(learn_l1=True, learn_l2=True, l1=0.2, l2=2.0).fit(*data)
-    assert est.l1_ != 0.2
-    assert est.l2_ != 2.0
-    fixed = quick(l1=0.2, l2=2.0).fit(*data)
+    X, y = data
+    start = {"l1": 0.2, "l2": 2.0}
+    how = {"max_iter": 1, "optimizer": "sgd", "lr": 0.1, "l1_warmup": 0.0}
+    how |= {"learn_l1": True, "learn_l2": True}
+    est = identity(**how | start).fit(X, y)
+    for name, value in start.items():
+        # The loss before the first step, on the same episodes.
+        losses = [
+            identity(**how | start | {name: value * np.exp(step)})
+            .fit(X, y)
+            .history_["loss"][0]
+            for step in (-0.02, 0.02)
+        ]
+        slope = (losses[1] - losses[0]) / 0.04
+        assert abs(slope) > 1e-3
+        # The first step of SGD with Nesterov's momentum, in the logarithm.
+        moved = np.log(getattr(est, f"{name}_") / value)
+        np.testing.assert_allclose(moved, -0.1 * 1.9 * slope, rtol=0.05)
+    fixed = quick(l1=0.2, l2=2.0).fit(X, y)
     assert (fixed.l1_, fixed.l2_) == (0.2, 2.0)
 
 

@@ -721,3 +721,25 @@ def test_fresh_tasks_follow_the_stream():
     stream = SparseTaskStream(model, n_tasks=5, n_samples=20, random_state=0)
     steps = [batch.y for batch in islice(stream, 2)]
     assert not np.array_equal(*steps)
+
+
+def wide_encoder(input_shape, n_components):
+    return torch.nn.Linear(*input_shape, n_components, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("encoder", ["mlp", wide_encoder])
+@pytest.mark.parametrize("default", [torch.float32, torch.float64])
+def test_torchs_default_dtype_and_that_of_the_encoder_do_not_matter(encoder, default):
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(60, 4))
+    Y = X @ rng.normal(size=(4, 5))
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(default)
+    try:
+        est = SparseMultiTaskRepresentation(
+            3, rotation=None, encoder=encoder, max_iter=5, random_state=0
+        ).fit(X, Y)
+        assert {p.dtype for p in est.module_.parameters()} == {torch.float32}
+        assert np.isfinite(est.predict(X)).all()
+    finally:
+        torch.set_default_dtype(before)

@@ -44,7 +44,15 @@ class Representation(nn.Module):
 
     def forward(self, rows):
         """Encode and normalise rows of shape (n, ...) to (n, n_components)."""
-        return self.normalization(self.encode(rows))
+        raw = self.encode(rows)
+        dtype = torch.float32 if rows.dtype == torch.uint8 else rows.dtype
+        if raw.dtype != dtype:
+            raise ValueError(
+                "encoder must return features of the dtype of its inputs, "
+                f"{dtype}, got {raw.dtype}: let its forward end with "
+                ".to(inputs.dtype)."
+            )
+        return self.normalization(raw)
 
     def encode(self, rows):
         """Features before the normalisation, checked."""

@@ -233,7 +233,8 @@ channels)
         if normalization == "auto":
             published = self.encoder in ("conv4", "resnet12")
             normalization = None if published else "batch"
-        representation = Representation(encoder, n_components, normalization)
+        # Whatever torch's default dtype, or that of a module: inputs come as float32.
+        representation = Representation(encoder, n_components, normalization).float()
         if len(input_shape) == 3:
             # Twice as fast on a CPU, and free: images are stored that way.
             representation = representation.to(memory_format=torch.channels_last)

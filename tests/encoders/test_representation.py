@@ -18,6 +18,18 @@ def test_a_wrong_output_is_named():
         module(torch.zeros(2, 4))
 
 
+def test_another_dtype_is_named():
+    class Wide(nn.Linear):
+        def forward(self, rows):
+            return super().forward(rows).double()
+
+    for normalization in ("batch", "layer", None):
+        module = Representation(Wide(4, 3), 3, normalization)
+        with pytest.raises(ValueError, match=r"float32, got torch.float64: let its"):
+            module(torch.zeros(2, 4))
+        assert module.double()(torch.zeros(2, 4).double()).shape == (2, 3)
+
+
 def test_normalisation_has_nothing_to_learn():
     for normalization in ("batch", "layer", None):
         assert n_parameters(Representation(nn.Identity(), 4, normalization)) == 0
