@@ -58,7 +58,7 @@ class Tasks:
         if isinstance(value, float):
             # By itself torch reads a number as float32.
             value = torch.tensor(value, dtype=self.total.dtype)
-        value = torch.as_tensor(value, device=self.Z.device)
+        value = _as_tensor(value, name, "a number or a tensor").to(self.Z.device)
         if value.is_complex() or value.dtype == torch.bool:
             raise ValueError(f"{name} must be real, got {value.dtype}.")
         try:
@@ -83,8 +83,9 @@ class Tasks:
         """Give a result its leading axes and the dtype of the features."""
         rounded = value.to(self.dtype)
         # NaN, where a solver got nowhere, is no matter of range.
-        if bool(torch.isinf(rounded.detach()).any()):
-            t = int(torch.isinf(rounded.detach()).flatten(1).any(1).nonzero()[0])
+        beyond = torch.isinf(rounded.detach())
+        if bool(beyond.any()):
+            t = int(beyond.reshape(len(beyond), -1).any(1).nonzero()[0])
             size = float(value[t].detach().abs().max())
             size = "" if math.isinf(size) else f" (it is up to {size:.2g})"
             limit = torch.finfo(self.dtype).max
@@ -135,6 +136,12 @@ def read_tasks(
         raise ValueError(f"Z must be a tensor of a floating dtype, got {got}.")
     if not isinstance(y, torch.Tensor):
         raise ValueError(f"{target} must be a tensor, got {type(y).__name__}.")
+    for name, value in (("Z", Z), (target, y)):
+        _check_stored(value, name)
+    if y.device != Z.device:
+        raise ValueError(
+            f"{target} must be on the device of Z, {Z.device}, got {y.device}."
+        )
     if Z.ndim < 2 or 0 in Z.shape:
         raise ValueError(
             "Z must have shape (..., n_samples, n_features) and hold something, got "
@@ -248,18 +255,31 @@ def _range(value):
     return (float(bound) for bound in value.detach().aminmax())
 
 
-def _as_real(value, name):
-    """A tensor of real numbers from what may be an array or a list; None stays."""
-    if value is None:
-        return None
+def _as_tensor(value, name, wanted="a tensor"):
+    """A tensor from what may be a number, an array or a list."""
     if not isinstance(value, torch.Tensor):
         try:
             # torch knows neither negative strides nor all of numpy's dtypes.
-            value = torch.from_numpy(np.ascontiguousarray(value))
-        except (TypeError, ValueError):
-            raise ValueError(
-                f"{name} must be a tensor, got {type(value).__name__}."
-            ) from None
+            value = torch.from_numpy(np.array(value))
+        except (TypeError, ValueError, RuntimeError):
+            raise ValueError(f"{name} must be {wanted}, got {value!r:.100}.") from None
+    _check_stored(value, name)
+    return value
+
+
+def _check_stored(value, name):
+    if value.layout != torch.strided or value.device.type == "meta":
+        raise ValueError(
+            f"{name} must be a dense tensor with values, got layout {value.layout} on "
+            f"device {value.device}."
+        )
+
+
+def _as_real(value, name):
+    """A tensor of real numbers; None stays."""
+    if value is None:
+        return None
+    value = _as_tensor(value, name)
     if value.is_complex():
         raise ValueError(f"{name} must be real, got {value.dtype}.")
     return value

@@ -146,4 +146,5 @@ def ridge_alpha_max(Z, y, *, mask=None, sample_weight=None, fit_intercept=False)
     units = choose_units(tasks, *2 * [torch.zeros_like(tasks.total)], check=False)
     Z = centre(units.tasks)[0] if fit_intercept else units.tasks.Z
     (Z,) = scale_rows(tasks, Z)
-    return tasks.unflatten(units.squares((Z * Z).sum((1, 2)).expand(len(tasks.y))))
+    total = (Z * Z).sum((1, 2)).expand(len(tasks.y))
+    return tasks.unflatten(units.squares(total), "This penalty")

@@ -15,7 +15,9 @@ class SolverInfo:
     ----------
     gap : tensor of shape (...)
         Duality gap of each problem, relative to its objective at zero: an upper bound
-        on the relative suboptimality.
+        on the relative suboptimality, up to rounding errors. Where nothing is
+        penalised, and there is no dual point but the solution, it is what is left in
+        the range of the features, whose rank is judged to rounding errors.
 
     n_iter : tensor of shape (...) of int
         Iterations spent on each problem.

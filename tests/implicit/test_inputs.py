@@ -55,6 +55,15 @@ BAD_DATA = {
     "complex Z": ((Z.cfloat(), Y), {}, "Z must be .*floating dtype, got .*complex64"),
     "array Z": ((Z.numpy(), Y), {}, "Z must be a tensor .*got ndarray"),
     "array y": ((Z, Y.numpy()), {}, "y must be a tensor, got ndarray"),
+    "sparse Z": ((Z.to_sparse(), Y), {}, "Z must be a dense .* torch.sparse_coo"),
+    "Z without values": ((Z.to("meta"), Y), {}, "Z must be a dense .* device meta"),
+    "8-bit Z": ((Z.to(torch.float8_e4m3fn), Y), {}, "Z must be of one .* got .*float8"),
+    "y without values": ((Z, Y.to("meta")), {}, "y must be a dense .* device meta"),
+    "mask without values": (
+        (Z, Y),
+        {"mask": EMPTY_MASK.to("meta")},
+        "mask must be a dense .* device meta",
+    ),
     "flat Z": ((Z[0, 0], Y), {}, r"Z must have shape .*got \(2,\)"),
     "no samples": ((Z[:, :0], Y[:, :0]), {}, r"Z must .*got \(3, 0, 2\)"),
     "no features": ((Z[..., :0], Y), {}, r"Z must .*got \(3, 8, 0\)"),
@@ -124,6 +133,13 @@ def test_bad_data_for_alpha_max(alpha_max, case):
         ),
         (True, "must be real, got torch.bool"),
         (1j, "must be real, got torch.complex"),
+        ("0.1", "must be a number or a tensor, got '0.1'"),
+        ([None], r"must be a number or a tensor, got \[None\]"),
+        (
+            [torch.tensor(0.1, requires_grad=True)] * 3,
+            "must be a number or a tensor, got",
+        ),
+        ([0.1, [0.2]], "must be a number or a tensor, got"),
     ],
 )
 @pytest.mark.parametrize(
@@ -272,3 +288,12 @@ def test_a_number_is_not_rounded(layer):
     y = torch.randn(20, generator=rng, dtype=torch.float64)
     exact = torch.tensor(0.1, dtype=torch.float64)
     assert torch.equal(layer(Z, y, 0.1), layer(Z, y, exact))
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_penalties_may_come_in_any_form(layer):
+    target = Y.sign().clamp_min(0)
+    alpha = torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64)
+    expected = layer(Z, target, alpha)
+    for form in (alpha.tolist(), alpha.numpy(), alpha.numpy()[::-1].copy()[::-1]):
+        assert torch.equal(layer(Z, target, form), expected)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression, Ridge
 
 from sparsedis.implicit import ridge, ridge_alpha_max
@@ -147,3 +148,43 @@ def test_gradient_without_penalty_is_finite_for_dependent_columns(tasks):
         (ridge(Z, y, alpha) * torch.arange(5).to(Z)).sum().backward()
     assert torch.isfinite(Z.grad).all()
     assert torch.isfinite(alpha.grad).all()
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1e-18, 1e-10])
+@pytest.mark.parametrize("apart", [1e-3, 1e-6, 1e-8])
+def test_columns_that_nearly_agree(apart, alpha, device):
+    rng = np.random.default_rng(0)
+    Z = rng.standard_normal((30, 3))
+    noise = rng.standard_normal(30)
+    Z[:, 1] = Z[:, 0] + apart * noise
+    # All that there is to explain is what tells the two apart.
+    y = (Z[:, 1] - Z[:, 0]) / apart
+    expected = reference_solution(Z, y, alpha)
+    inputs = [torch.tensor(v, device=device, requires_grad=True) for v in (Z, y)]
+    w, info = ridge(*inputs, alpha, return_info=True)
+    assert info.converged
+    assert info.gap <= 1e-12
+    assert_allclose(w.detach().cpu(), expected, rtol=1e-6)
+    excess = objective(Z, y, w.detach().cpu().numpy(), alpha)
+    excess -= objective(Z, y, expected, alpha)
+    assert excess <= 1e-12 * np.mean(y**2) / 2
+    # dw/dy is the pseudo-inverse of the augmented design.
+    w[2].backward()
+    augmented = np.concatenate([Z / np.sqrt(30), np.sqrt(alpha) * np.eye(3)])
+    inverse = np.linalg.pinv(augmented, rcond=1e-14)[2, :30] / np.sqrt(30)
+    size = np.abs(inverse).max()
+    assert_allclose(inputs[1].grad.cpu(), inverse, atol=1e-6 * size)
+
+
+def test_a_gap_counts_what_rounding_leaves_open(device):
+    rng = np.random.default_rng(0)
+    Z = rng.standard_normal((30, 3))
+    Z[:, 1] = Z[:, 0] + 1e-13 * rng.standard_normal(30)
+    y = (Z[:, 1] - Z[:, 0]) * 1e13
+    with pytest.warns(ConvergenceWarning):
+        w, info = ridge(
+            *(torch.tensor(v, device=device) for v in (Z, y)), 0.0, return_info=True
+        )
+    excess = objective(Z, y, w.cpu().numpy(), 0.0) / (np.mean(y**2) / 2)
+    assert not info.converged
+    assert info.gap >= excess - 1e-4

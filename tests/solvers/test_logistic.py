@@ -122,6 +122,33 @@ def test_gap_bounds_the_suboptimality_from_above(problem):
         excess = (objective(off) - best) / np.log(len(logistic.basis))
         assert (excess > 0).all()
         assert (logistic.gap(off) >= excess).all()
+    if how["fit_intercept"]:
+        # However far off the intercept is.
+        for by in (-20.0, -5.0, 5.0, 20.0):
+            off = V.clone()
+            off[:, -1, 0] += by
+            excess = (objective(off) - best) / np.log(len(logistic.basis))
+            assert (logistic.gap(off) >= excess - 1e-12).all()
+            # A bound, not a guess.
+            assert (logistic.gap(off) <= 10 * excess + 1).all()
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("fit_intercept", [False, True])
+def test_gap_is_a_bound_without_any_penalty(n_classes, fit_intercept):
+    rng = np.random.default_rng(0)
+    Z = torch.tensor(rng.standard_normal((1, 80, 3)))
+    labels = torch.tensor(rng.integers(0, n_classes, (1, 80)))
+    weight, none = torch.full((1, 80), 1 / 80).double(), torch.zeros(1).double()
+    logistic = Logistic(Z, labels, weight, none, none, n_classes, fit_intercept)
+    V, info = _composite.solve(logistic, logistic.at_zero(), tol=1e-13, max_iter=100)
+    assert info.converged.all()
+    best = loss(logistic, V)
+    for size in (1e-3, 0.1, 3.0, 100.0):
+        off = V + size * torch.tensor(rng.standard_normal(V.shape))
+        excess = (loss(logistic, off) - best) / np.log(n_classes)
+        assert (logistic.gap(off) >= excess - 1e-14).all()
+        assert (logistic.gap(off) <= excess + 1).all()
 
 
 def test_both_stages_find_the_solution(problem):
