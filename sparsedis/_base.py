@@ -50,9 +50,9 @@ from sparsedis.tasks._table import TableSource, TaskTable
 # Last steps of a stream whose rows stand for its training set.
 _REMEMBERED_STEPS = 50
 
-# Decay of the weights per step and unit of the learning rate, where a table could be
-# learned by heart.
-_WEIGHT_DECAY = 3.0
+# Decay of the weights per step and unit of the learning rate, before a rotation: more
+# where a table could be learned by heart.
+_WEIGHT_DECAY = {"table": 3.0, "stream": 1.0}
 
 # Rows to hold out from which early stopping is worth them.
 _HELD_OUT = 5
@@ -193,7 +193,7 @@ channels), torch Dataset or array on disk
             random_state,
             self._problem(),
             self._width(self.input_shape_),
-            weight_decay=0.0,
+            kind="stream",
         )
         if not steps:
             raise ValueError("encoder has nothing to train: fit_stream needs weights.")
@@ -528,7 +528,6 @@ channels), torch Dataset or array on disk
             random_state=random_state,
             min_labels=1 if self.inner_fraction is None else 2,
         )
-        decay = 0.0 if self.rotation is None else _WEIGHT_DECAY
         self._train(
             source,
             data,
@@ -537,7 +536,7 @@ channels), torch Dataset or array on disk
             problem,
             width,
             valid=valid,
-            weight_decay=decay,
+            kind="table",
         )
         return parts
 
@@ -577,12 +576,13 @@ channels), torch Dataset or array on disk
         problem,
         width,
         *,
+        kind,
         valid=None,
-        weight_decay,
     ):
-        """Train the encoder, and give it the statistics of some rows."""
-        if self.weight_decay != "auto":
-            weight_decay = self.weight_decay
+        """Train the encoder on "table" or "stream", and give it statistics of rows."""
+        weight_decay = self.weight_decay
+        if weight_decay == "auto":
+            weight_decay = 0.0 if self.rotation is None else _WEIGHT_DECAY[kind]
         return train(
             self,
             source,

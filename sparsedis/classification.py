@@ -121,8 +121,9 @@ class SparseMultiTaskClassifier(ClassifierMixin, BaseRepresentation):
         Optimiser class, or a function that makes one from parameters and ``lr``.
 
     weight_decay : float or "auto", default="auto"
-        Decay of the weights, per step and unit of the learning rate. "auto": for AdamW
-        3 in `fit` with a rotation, else 0; other optimisers keep what they have.
+        Decay of the weights, per step and unit of the learning rate. "auto": with a
+        rotation and AdamW 3 in `fit` and 1 in `fit_stream`, else 0; other optimisers
+        keep what they have.
 
     precision : {"float32", "bfloat16"}, default="float32"
         Arithmetic of the encoder in training.

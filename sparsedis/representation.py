@@ -150,8 +150,8 @@ class SparseMultiTaskRepresentation(RegressorMixin, BaseRepresentation):
 
     weight_decay : float or "auto", default="auto"
         Decay of the weights, per step and unit of the learning rate, which keeps the
-        encoder from learning rows by heart. "auto": for AdamW 3 in `fit` with a
-        rotation, else 0; other optimisers keep what they have.
+        encoder from learning rows by heart. "auto": with a rotation and AdamW 3 in
+        `fit` and 1 in `fit_stream`, else 0; other optimisers keep what they have.
 
     precision : {"float32", "bfloat16"}, default="float32"
         Arithmetic of the encoder in training. Its weights, the normalisation and

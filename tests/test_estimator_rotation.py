@@ -1,5 +1,6 @@
 """The defaults: features are trained, counted, rotated, and selected for each head."""
 
+import itertools
 import pickle
 import warnings
 
@@ -281,19 +282,21 @@ def test_other_optimisers_keep_their_decay(data):
 
 @pytest.mark.parametrize(
     ("params", "decay"),
-    [({}, 3.0), ({"rotation": None}, 0.0), ({"weight_decay": 0.2}, 0.2)],
+    [({}, [3, 1]), ({"rotation": None}, [0, 0]), ({"weight_decay": 0.2}, [0.2, 0.2])],
 )
 @UNSURE
 def test_decay_of_the_weights(data, params, decay):
     seen = []
 
     class Decay(Callback):
-        def on_batch_begin(self, net, **kwargs):
+        def on_train_end(self, net, **kwargs):
             seen.append(net.optimizer_.param_groups[0]["weight_decay"])
 
     est = make(n_components=2, max_iter=1, callbacks=[Decay()], **params)
     est.fit(data.data, data.target)
-    assert set(seen) == {decay}
+    batch = TaskBatch(data.data, data.target.T)
+    est.fit_stream(itertools.repeat(batch))
+    assert seen == decay
 
 
 # Little to find
