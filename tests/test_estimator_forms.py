@@ -17,22 +17,22 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:(No head|.* may not be|The encoder has learned|A Ridge of):UserWarning"
 )
 
-NAMES = np.array([f"t{t:02}" for t in range(30)])
+NAMES = np.array([f"t{t:02}" for t in range(12)])
 
 
 @pytest.fixture(scope="module", params=[0.7, 0.06], ids=["dense", "sparse"])
 def data(request):
-    X, Y = make_sparse_tasks(160, 30, n_factors=4, random_state=0)
+    X, Y = make_sparse_tasks(160, 12, n_factors=2, random_state=0)
     rng = np.random.RandomState(0)
     gaps = rng.uniform(size=Y.shape) > request.param
-    gaps[np.arange(160), np.arange(160) % 30] = False
+    gaps[np.arange(160), np.arange(160) % 12] = False
     Y[gaps] = np.nan
     return X, Y
 
 
 def make(cls=SparseMultiTaskRepresentation, **params):
     defaults = {
-        "n_components": 4,
+        "n_components": 2,
         "rotation": None,
         "max_iter": 8,
         "random_state": 0,
@@ -81,7 +81,7 @@ def test_long_predictions_and_scores_are_the_wide_ones(data, rotation):
     est = make(rotation=rotation).fit(**long)
     np.testing.assert_array_equal(est.tasks_, NAMES)
     everything = est.predict(X)
-    assert everything.shape == (160, 30)
+    assert everything.shape == (160, 12)
     column = np.searchsorted(NAMES, long["task"])
     own = est.predict(long["X"], task=long["task"])
     np.testing.assert_allclose(own, est.predict(long["X"])[np.arange(len(own)), column])
@@ -146,7 +146,7 @@ def test_the_classifier_takes_labels_of_any_dtype(data):
         )
         assert est.score(X, y) == expected.score(X, numbers)
     # Tasks of two and of three classes stand side by side.
-    assert expected.coef_.shape == (30, 3, 4)
+    assert expected.coef_.shape == (12, 3, 2)
     counts = [len(classes) for classes in expected.classes_]
     assert counts == [len(set(y[~np.isnan(y)])) for y in numbers.T]
     assert set(counts) == {2, 3}
@@ -156,7 +156,7 @@ def test_the_classifier_takes_labels_of_any_dtype(data):
         np.testing.assert_array_equal(
             expected.classes_[t][p.argmax(1)], expected.predict(X)[:, t]
         )
-    task = np.arange(160) % 30
+    task = np.arange(160) % 12
     np.testing.assert_array_equal(
         expected.predict(X, task=task), expected.predict(X)[np.arange(160), task]
     )
@@ -172,8 +172,8 @@ def test_tasks_with_one_class_or_none(data, rotation):
     labels[:, 4] = None
     labels[:, 5] = "no"
     with (
-        pytest.warns(UserWarning, match=r"1 of 30 tasks have a single class \(5\)"),
-        pytest.warns(UserWarning, match=r"1 of 30 tasks have no label \(4\)"),
+        pytest.warns(UserWarning, match=r"1 of 12 tasks have a single class \(5\)"),
+        pytest.warns(UserWarning, match=r"1 of 12 tasks have no label \(4\)"),
     ):
         est = make(SparseMultiTaskClassifier, rotation=rotation).fit(X, labels)
     prediction = est.predict(X)
@@ -181,7 +181,7 @@ def test_tasks_with_one_class_or_none(data, rotation):
     assert set(prediction[:, 5]) == {"no"}
     assert np.isnan(est.coef_[[4, 5]]).all()
     assert est.predict_proba(X)[5].tolist() == [[1.0]] * 160
-    others = np.delete(np.arange(30), [4, 5])
+    others = np.delete(np.arange(12), [4, 5])
     # They do not count in the score.
     labels[:, 4] = "no"
     there = np.vectorize(lambda label: label is not None)(labels)

@@ -84,8 +84,9 @@ def test_other_rules_select_too(data, selection):
 
 
 @UNSURE
-def test_all_forms_of_labels_give_the_same_model(data, fitted):
-    X, Y = data.data, data.target
+def test_all_forms_of_labels_give_the_same_model(data):
+    X, Y = data.data[:120], data.target[:120, :15]
+    expected = make(max_iter=5).fit(X, Y)
     rows, tasks = np.indices(Y.shape).reshape(2, -1)
     forms = {
         "frame": (X, pd.DataFrame(Y), None),
@@ -93,9 +94,9 @@ def test_all_forms_of_labels_give_the_same_model(data, fitted):
         "long": (X[rows], Y.ravel(), tasks),
     }
     for X_form, y, task in forms.values():
-        est = make().fit(X_form, y, task=task)
-        np.testing.assert_allclose(est.coef_, fitted.coef_, rtol=1e-9, atol=1e-9)
-        np.testing.assert_array_equal(est.transform(X), fitted.transform(X))
+        est = make(max_iter=5).fit(X_form, y, task=task)
+        np.testing.assert_allclose(est.coef_, expected.coef_, rtol=1e-9, atol=1e-9)
+        np.testing.assert_array_equal(est.transform(X), expected.transform(X))
 
 
 @UNSURE
@@ -108,7 +109,7 @@ def test_missing_labels(data):
 
 @UNSURE
 def test_classes(data):
-    est = make(SparseMultiTaskClassifier, encoder=linear, lr=0.02)
+    est = make(SparseMultiTaskClassifier, encoder=linear, lr=0.04, max_iter=30)
     codes = est.fit_transform(data.factors, data.target > 0)
     assert_found(data, codes)
     assert est.score(data.factors, data.target > 0) > 0.9
@@ -149,7 +150,7 @@ def test_streams(form):
     stream = SparseTaskStream(
         model, n_tasks=size[0], n_samples=size[1], layout=form, random_state=0
     )
-    est = make(encoder=linear, lr=0.02, max_iter=100).fit_stream(stream)
+    est = make(encoder=linear, lr=0.04, max_iter=40).fit_stream(stream)
     assert est.n_components_ == 4
     assert mean_correlation_coefficient(factors, est.transform(X)) > 0.97
     assert (est.feature_usage_ > 0).all()
@@ -172,7 +173,7 @@ def test_a_stream_of_classes():
             yield TaskBatch(batch.rows, (batch.y > 0).astype(int), batch.index)
 
     X, factors = model.sample(500, random_state=1)
-    est = make(SparseMultiTaskClassifier, encoder=linear, lr=0.02, max_iter=40)
+    est = make(SparseMultiTaskClassifier, encoder=linear, lr=0.04, max_iter=20)
     est.fit_stream(source())
     assert mean_correlation_coefficient(factors, est.transform(X)) > 0.97
 
@@ -204,7 +205,7 @@ def test_a_warm_start_goes_on(data, tmp_path):
     est.save_params(tmp_path / "model")
     loaded = clone(est).load_params(tmp_path / "model")
     np.testing.assert_array_equal(loaded.coef_, est.coef_)
-    est.fit_stream([(data.data, data.target)])
+    est.fit_stream([(data.data, data.target[:, :9])])
     assert np.isfinite(est.transform(data.data)).all()
 
 
@@ -244,7 +245,7 @@ def test_the_seed_decides_everything(data, fitted):
 @UNSURE
 def test_a_search_over_the_number_of_features(data):
     search = GridSearchCV(make(max_iter=30), {"n_components": [1, 4]}, cv=2)
-    search.fit(data.data, data.target)
+    search.fit(data.data, data.target[:, :20])
     assert search.best_params_ == {"n_components": 4}
 
 
