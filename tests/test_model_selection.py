@@ -88,7 +88,7 @@ def test_n_jobs_and_seed_change_nothing(X, similarity):
 
 def test_unused_features_do_not_count():
     data = make_sparse_tasks(200, 40, n_factors=3, return_bunch=True, random_state=0)
-    est = SparseMultiTaskRepresentation(n_components=3, rotation=None, max_iter=150)
+    est = SparseMultiTaskRepresentation(n_components=3, rotation=None, max_iter=80)
     search = UDRSearch(est, {"alpha": [0.01, 0.4]}, n_seeds=2, random_state=0)
     search.fit(data.data, data.target)
     mcc = mean_correlation_coefficient(data.factors, search.transform(data.data))
