@@ -54,7 +54,7 @@ def quick(**params):
 
 @pytest.fixture(scope="module")
 def fitted(data):
-    return quick(max_iter=100).fit(*data)
+    return quick(max_iter=40).fit(*data)
 
 
 def identity(**params):
@@ -128,8 +128,8 @@ def test_penalties_can_be_learned(data):
 
 def test_penalties_are_learned_on_fixed_features(data):
     X, y = data
-    est = identity(learn_l1=True, max_iter=60, lr=0.05).fit(X, y)
-    assert est.n_iter_ == 60
+    est = identity(learn_l1=True, max_iter=40, lr=0.05).fit(X, y)
+    assert est.n_iter_ == 40
     np.testing.assert_allclose(est.transform(X), X)
     assert est.history_["loss"][-20:].mean() < est.history_["loss"][:20].mean()
 
@@ -330,6 +330,7 @@ def test_validation_classes_are_held_out(data, validation_classes):
     X, y = data
     est = quick(
         max_iter=25,
+        episodes_per_batch=1,
         validation_classes=validation_classes,
         validation_every=10,
         validation_episodes=10,
@@ -651,12 +652,13 @@ def test_callbacks_of_scikit_learn_see_every_epoch(data):
             self.ended.append(context.task_name)
             return self.stop and context.task_name == "epoch"
 
+    def make():
+        return quick(max_iter=50, episodes_per_batch=1)
+
     recorder = Recorder(stop=False)
-    quick(max_iter=50).set_callbacks(recorder).fit(*data)
+    make().set_callbacks(recorder).fit(*data)
     assert recorder.ended == ["epoch", "epoch", "epoch", "fit"]
-    assert (
-        quick(max_iter=50).set_callbacks(Recorder(stop=True)).fit(*data).n_iter_ == 20
-    )
+    assert make().set_callbacks(Recorder(stop=True)).fit(*data).n_iter_ == 20
 
 
 def test_a_grid_search_by_classes_and_a_pipeline(data):
