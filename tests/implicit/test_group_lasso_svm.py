@@ -167,7 +167,7 @@ def test_gradient_of_every_entry():
 
 def test_gradient_of_intercepts():
     # Enough margins that the intercepts are unique.
-    Z, y = make_tasks(1, 24, 2)
+    Z, y = make_tasks(1, 15, 2)
     l1 = 0.05 * group_lasso_svm_l1_max(Z, y, fit_intercept=True)
     arguments = Z.requires_grad_(), l1.requires_grad_()
 
