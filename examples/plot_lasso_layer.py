@@ -66,7 +66,7 @@ def dense_heads(Z, y):
     return ridge(Z, y, 0.01, fit_intercept=True)
 
 
-def train(heads, n_steps=300):
+def train(heads, n_steps=150):
     """Minimise the errors of the reconstructions and of the heads."""
     torch.manual_seed(0)
     model = make_model()
