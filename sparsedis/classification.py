@@ -236,13 +236,11 @@ class SparseMultiTaskClassifier(ClassifierMixin, BaseRepresentation):
     >>> from sparsedis import SparseMultiTaskClassifier
     >>> from sparsedis.datasets import make_sparse_tasks
     >>> X, Y = make_sparse_tasks(
-    ...     n_samples=300, n_tasks=60, n_factors=4, random_state=0
+    ...     n_samples=200, n_tasks=40, n_factors=4, random_state=0
     ... )
-    >>> est = SparseMultiTaskClassifier(
-    ...     n_components=4, alpha=0.2, max_iter=100, random_state=0
-    ... )
+    >>> est = SparseMultiTaskClassifier(max_iter=50, random_state=0)
     >>> est.fit(X, Y > 0).predict(X).shape
-    (300, 60)
+    (200, 40)
     """
 
     _likelihood = "categorical"

@@ -96,8 +96,8 @@ class UDRSearch(MetaEstimatorMixin, BaseEstimator):
     >>> from sparsedis import SparseMultiTaskRepresentation
     >>> from sparsedis.datasets import make_sparse_tasks
     >>> from sparsedis.model_selection import UDRSearch
-    >>> X, Y = make_sparse_tasks(200, 40, n_factors=3, random_state=0)
-    >>> est = SparseMultiTaskRepresentation(3, rotation=None, max_iter=100)
+    >>> X, Y = make_sparse_tasks(120, 20, n_factors=3, random_state=0)
+    >>> est = SparseMultiTaskRepresentation(3, rotation=None, max_iter=60)
     >>> search = UDRSearch(est, {"alpha": [0.01, 0.4]}, n_seeds=3, random_state=0)
     >>> search.fit(X, Y).best_params_
     {'alpha': 0.4}

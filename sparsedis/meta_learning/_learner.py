@@ -211,11 +211,11 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
     >>> X = (X + rng.normal(size=X.shape)) @ rng.normal(size=(10, 10))
     >>> base, novel = y < 15, y >= 15
     >>> meta = GroupLassoSVMMetaLearner(
-    ...     "mlp", n_queries=5, max_iter=30, optimizer="adam", lr=5e-3, random_state=0
+    ...     "mlp", n_queries=5, max_iter=15, optimizer="adam", lr=5e-3, random_state=0
     ... )
     >>> meta.fit(X[base], y[base]).transform(X[novel]).shape
     (100, 64)
-    >>> result = meta.evaluate(X[novel], y[novel], n_episodes=50)
+    >>> result = meta.evaluate(X[novel], y[novel], n_episodes=25)
     >>> result.accuracy > 0.7, result.active_share < 0.5
     (True, True)
     >>> clf = meta.adapt(X[novel][::4], y[novel][::4])
