@@ -59,15 +59,7 @@ def penalties(name):
     return (0.5, 1.0) if name == "svm" else (0.05, 0.01)
 
 
-UNITS = [
-    (500, 0),
-    (-500, 0),
-    (0, 510),
-    (0, -560),
-    (400, -400),
-    (-400, -500),
-    (450, 450),
-]
+UNITS = [(500, 0), (-500, 0), (0, -560), (-400, -500), (450, 450)]
 CASES = [(name, *unit) for name in LAYERS for unit in UNITS]
 # Labels have no unit, and without an l2 that is a number there is no SVM.
 CASES = [
@@ -201,7 +193,7 @@ def test_a_small_l2_does_not_hide_errors_from_the_gap(l2):
     assert float(info.gap) >= (objective(W) - other) / 40 - 1e-12
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", ["lasso", "logistic"])
 def test_forms_of_masks_and_weights(name):
     Z, y = make_data()
     keep = np.arange(30) < 20
