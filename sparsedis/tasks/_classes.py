@@ -6,6 +6,8 @@ from itertools import pairwise
 import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
 
+from sparsedis.tasks._values import unboxed
+
 
 def encode_classes(targets, weight=None):
     """Number the classes of each task.
@@ -40,7 +42,7 @@ def encode_classes(targets, weight=None):
     ...     read_targets(y, 3, real=False, estimator="me")
     ... )
     >>> classes
-    [array(['no', 'yes'], dtype=object), array([1, 3], dtype=object)]
+    [array(['no', 'yes'], dtype=object), array([1, 3])]
     >>> targets.tasks, targets.values
     (array([0, 0, 0, 1, 1], dtype=int32), array([0., 1., 0., 1., 0.]))
     """
@@ -63,6 +65,9 @@ def encode_classes(targets, weight=None):
 def _number(values):
     if len(values) == 0:
         return values, np.zeros(0)
+    values = unboxed(values)
+    if values.dtype.kind == "f" and np.isinf(values).any():
+        raise ValueError("Input y contains infinity, which is no class.")
     try:
         classes, codes = np.unique(values, return_inverse=True)
     except TypeError:

@@ -4,11 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.utils import assert_all_finite, check_array, column_or_1d
+from sklearn.utils import check_array
 from sklearn.utils.validation import check_consistent_length
 
-# Cells of a table that are looked at together.
-_BLOCK = 2**22
+from sparsedis.tasks._ids import column_names, distinct_ids, read_task_ids
+from sparsedis.tasks._values import BLOCK, read_values
+
+# Targets that float64 can square, and sum the squares of.
+_SMALLEST, _LARGEST = 1e-150, 1e150
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,15 +65,40 @@ class Targets:
             found.append((rows, first + tasks, self.values[rows, first + tasks]))
         return tuple(np.concatenate(part) for part in zip(*found, strict=True))
 
+    def labelled(self, rows):
+        """Where some rows of a table have labels."""
+        if self.missing is not None:
+            return ~self.missing[rows]
+        values = self.values[rows]
+        return ~np.isnan(values if values.ndim == 2 else values[..., 0])
+
     def counts(self, rows=None):
         """Labels of each task of a table, at some rows."""
         rows = slice(None) if rows is None else rows
         parts = [labelled[rows].sum(0) for _, labelled in self._blocks()]
         return np.concatenate(parts)
 
+    def largest(self):
+        """Magnitude of the largest target of each task; 0 without any."""
+        if not self.is_table:
+            size = np.abs(self.values).reshape(len(self.values), -1).max(1, initial=0)
+            largest = np.zeros(self.n_tasks)
+            np.maximum.at(largest, self.tasks, size)
+            return largest
+        step = max(1, BLOCK // max(1, self.values[:, :1].size))
+        parts = [
+            np.fmax.reduce(np.abs(part), 0, initial=0)
+            for part in (
+                self.values[:, first : first + step]
+                for first in range(0, self.n_tasks, step)
+            )
+        ]
+        largest = np.concatenate(parts)
+        return largest if largest.ndim == 1 else largest.max(1, initial=0)
+
     def _blocks(self):
         """Where labels are, a few columns at a time: tables are large."""
-        step = max(1, _BLOCK // len(self.values))
+        step = max(1, BLOCK // len(self.values))
         for first in range(0, self.n_tasks, step):
             part = slice(first, first + step)
             if self.missing is not None:
@@ -107,8 +135,9 @@ def read_targets(y, n_samples, task=None, *, real, estimator):
     Raises
     ------
     ValueError
-        When lengths differ, y holds inf, text where numbers are due or no label at
-        all, or a target vector has gaps.
+        When lengths differ, y holds inf, text or dates where numbers are due, numbers
+        whose squares leave the range of float64 or no label at all, names of tasks
+        repeat, a sparse matrix stores an entry twice, or a target vector has gaps.
 
     Examples
     --------
@@ -132,12 +161,14 @@ def read_targets(y, n_samples, task=None, *, real, estimator):
         targets = _read_wide(y, n_samples, real=real)
     if not (targets.counts().any() if targets.is_table else len(targets.rows)):
         raise ValueError("y holds no label at all: every entry is missing.")
+    if real:
+        _check_sizes(targets)
     return targets
 
 
 def _read_wide(y, n_samples, *, real):
-    columns = getattr(y, "columns", None)
-    values, missing = _read_values(y, real=real)
+    names = column_names(y.columns) if hasattr(y, "columns") else None
+    values, missing = read_values(y, real=real)
     if len(values) != n_samples:
         raise ValueError(
             f"X and y must have as many rows, got {n_samples} and {len(values)}."
@@ -152,17 +183,19 @@ def _read_wide(y, n_samples, *, real):
         raise ValueError(f"y must have shape {shapes}, got {values.shape}.")
     if values.ndim == 3:
         _check_whole(np.isnan(values))
-    names = np.arange(values.shape[1]) if columns is None else np.asarray(columns)
+    names = np.arange(values.shape[1]) if names is None else names
     return Targets(layout, names, values, missing)
 
 
 def _read_sparse(y, n_samples, *, real):
+    if y.ndim != 2:
+        raise ValueError(f"y that is sparse must have two dimensions, got {y.ndim}.")
     if y.shape[0] != n_samples:
         raise ValueError(
             f"X and y must have as many rows, got {n_samples} and {y.shape[0]}."
         )
-    y = y.tocsc().tocoo()  # its stored entries, zeros included, are the labels
-    values = _read_values(y.data, real=real)[0] if y.nnz else y.data
+    y = _stored(y)
+    values = read_values(y.data, real=real)[0] if y.nnz else y.data
     if np.isnan(values).any():
         raise ValueError(
             "y is sparse and stores NaN; entries that are not stored are missing."
@@ -171,11 +204,28 @@ def _read_sparse(y, n_samples, *, real):
     return Targets("sparse", np.arange(y.shape[1]), values, None, rows, tasks)
 
 
+def _stored(y):
+    """Stored entries, zeros included, in the order of the tasks: the labels."""
+    # What becomes of several entries in one place depends on the format.
+    y = y.tocoo() if y.format in ("coo", "bsr", "dia") else y.tocsc().tocoo()
+    order = np.lexsort((y.row, y.col))
+    row, col = y.row[order], y.col[order]
+    twice = np.flatnonzero((row[1:] == row[:-1]) & (col[1:] == col[:-1]))
+    if len(twice):
+        raise ValueError(
+            "y is sparse and stores several entries in one place, the first in row "
+            f"{row[twice[0]]} of task {col[twice[0]]}: scipy would add them up. Call "
+            "y.sum_duplicates() if that is meant; for several labels of a sample pass "
+            "one label per row, with task=."
+        )
+    return sp.coo_array((y.data[order], (row, col)), shape=y.shape)
+
+
 def _read_long(y, task, n_samples, *, real):
     if sp.issparse(y):
         raise ValueError("y must be dense where task= names the task of each label.")
     task = read_task_ids(task, n_samples)
-    values, missing = _read_values(y, real=real)
+    values, missing = read_values(y, real=real)
     check_consistent_length(values, task)
     missing = np.isnan(values) if missing is None else missing
     if values.ndim == 2 and values.shape[1] == 1:
@@ -188,103 +238,23 @@ def _read_long(y, task, n_samples, *, real):
     if missing.ndim == 2:
         _check_whole(missing)
         missing = missing[:, 0]
-    names, tasks = np.unique(task, return_inverse=True)
+    names, tasks = distinct_ids(task)
     rows = np.flatnonzero(~missing)
     return Targets("long", names, values[rows], None, rows, tasks[rows])
 
 
-def read_task_ids(task, n_samples):
-    """Read the ids of tasks, one for each row.
-
-    Parameters
-    ----------
-    task : array-like of shape (n_samples,)
-        Numbers or text.
-
-    n_samples : int
-
-    Returns
-    -------
-    ndarray of shape (n_samples,)
-
-    Raises
-    ------
-    ValueError
-        When there are more or fewer, or some are missing.
-
-    Examples
-    --------
-    >>> from sparsedis.tasks._forms import read_task_ids
-    >>> read_task_ids(["a", "b"], 2)
-    array(['a', 'b'], dtype='<U1')
-    """
-    task = column_or_1d(task)
-    if len(task) != n_samples:
+def _check_sizes(targets):
+    """Refuse targets whose squares are lost."""
+    largest = targets.largest()
+    bad = (largest > _LARGEST) | ((largest > 0) & (largest < _SMALLEST))
+    if bad.any():
+        t = int(bad.argmax())
         raise ValueError(
-            f"task must name the task of each of the {n_samples} rows of X, got "
-            f"{len(task)} names."
+            f"y holds numbers up to {largest[t]:.3g} in magnitude in task "
+            f"{targets.names[t]!s}, whose squares are beyond float64. Each task must "
+            f"reach from {_SMALLEST:g} to {_LARGEST:g}, or be 0: multiply its targets "
+            "by a number."
         )
-    if _is_missing(task).any():
-        raise ValueError("task must name the task of every row; some are missing.")
-    if task.dtype == object:
-        # numpy sorts text as such, and anything else only where it is of one kind.
-        task = np.array(task.tolist())
-    return task
-
-
-def _read_values(y, *, real):
-    """Values, and which of them are missing where that is not their NaN."""
-    if real:
-        try:
-            values = check_array(
-                y,
-                ensure_2d=False,
-                allow_nd=True,
-                dtype=np.float64,
-                ensure_all_finite=False,
-                input_name="y",
-            )
-        except (TypeError, ValueError) as error:
-            if "could not convert" not in str(error):
-                raise
-            raise ValueError(
-                f"y must hold real numbers: {error}. Learn classes with "
-                "SparseMultiTaskClassifier, in an estimator of their own."
-            ) from None
-        step = max(1, _BLOCK // max(1, values[:1].size))
-        for first in range(0, len(values), step):
-            block = values[first : first + step]
-            assert_all_finite(block, allow_nan=True, input_name="y")
-        return values, None
-    if hasattr(y, "isna"):
-        missing = y.isna().to_numpy()
-        values = y.to_numpy(dtype=object) if missing.any() else y.to_numpy()
-    else:
-        values = np.asarray(y)
-        if values.dtype.kind in "US" and not isinstance(y, np.ndarray):
-            # numpy turns a None or NaN among text into text.
-            values = np.asarray(y, dtype=object)
-        missing = _is_missing(values)
-    if values.dtype.kind == "f" and np.isinf(values).any():
-        raise ValueError("Input y contains infinity, which is no class.")
-    return values, missing
-
-
-def _is_missing(values):
-    if values.dtype.kind == "f":
-        return np.isnan(values)
-    if values.dtype != object:
-        return np.zeros(values.shape, dtype=bool)
-    flat = [v is None or v is not v or _is_nan(v) for v in values.ravel()]
-    return np.array(flat, dtype=bool).reshape(values.shape)
-
-
-def _is_nan(value):
-    # pandas' NA is neither equal nor unequal to itself.
-    try:
-        return bool(value != value)
-    except TypeError:
-        return True
 
 
 def _check_whole(missing):
@@ -321,6 +291,11 @@ def check_weights(sample_weight, n_samples):
     """
     if sample_weight is None:
         return None
+    if np.ma.is_masked(sample_weight):
+        raise ValueError(
+            "sample_weight holds masked entries; it must hold the weight of every "
+            "sample, 0 to leave one out."
+        )
     weight = np.asarray(sample_weight)
     if weight.ndim == 0:
         weight = np.full(n_samples, weight)

@@ -69,12 +69,22 @@ class StreamTasks:
 
 
 def _read_batch(batch):
-    if isinstance(batch, TaskBatch):
-        return batch
     if isinstance(batch, tuple) and len(batch) == 2:
-        X, Y = (np.asarray(part) for part in batch)
+        X, Y = batch
+        if np.ma.is_masked(X):
+            raise ValueError("source yields an X with masked entries; X must be whole.")
+        if np.ma.isMaskedArray(Y):
+            Y = Y.astype(float).filled(np.nan)
+        X, Y = np.asarray(X), np.asarray(Y)
         Y = Y[:, None] if Y.ndim == 1 else Y
-        return TaskBatch(X, np.swapaxes(Y, 0, 1))
+        batch = TaskBatch(X, np.swapaxes(Y, 0, 1))
+    if isinstance(batch, TaskBatch):
+        if len(batch.rows) < 2:
+            raise ValueError(
+                "source must yield batches with at least two rows of inputs, to learn "
+                f"how they differ; got {len(batch.rows)}."
+            )
+        return batch
     raise ValueError(
         "source must yield TaskBatch instances or (X, Y) pairs, got "
         f"{type(batch).__name__}."

@@ -293,6 +293,11 @@ class TableSource:
         }
 
     def __iter__(self):
+        if self.table.n_rows < 2:
+            raise ValueError(
+                "X must hold at least two different rows, with labels, to train on; "
+                "the rows of X that are not held out are all equal."
+            )
         useful = self.table.useful_tasks()
         misses = 0
         while misses < self._PATIENCE:
@@ -303,13 +308,16 @@ class TableSource:
             batch = self.table.batch(
                 tasks, self.n_samples, self.random_state, **self.how
             )
+            if batch is not None and len(batch.rows) < 2:
+                batch = None  # heads on one input learn nothing of the features
             misses = misses + 1 if batch is None else 0
             if batch is not None:
                 yield batch
         raise ValueError(
             f"No {self.n_samples} samples of a task, drawn {self._PATIENCE} times, had "
-            f"{max(2, self.how['min_labels'])} labels to learn from: raise batch_size "
-            f"(now {self.n_samples}), or give tasks more labels."
+            f"{max(2, self.how['min_labels'])} labels to learn from, in two "
+            f"different rows of X: raise batch_size (now {self.n_samples}), or give "
+            "tasks more labels."
         )
 
 

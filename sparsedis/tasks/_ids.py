@@ -1,0 +1,162 @@
+"""Names of tasks: ids of any kind, told apart, and the columns of frames."""
+
+from numbers import Number
+
+import numpy as np
+from sklearn.utils import column_or_1d
+
+from sparsedis.tasks._values import is_missing
+
+
+def read_task_ids(task, n_samples):
+    """Read the ids of tasks, one for each row.
+
+    Parameters
+    ----------
+    task : array-like of shape (n_samples,)
+        Numbers, text, or both.
+
+    n_samples : int
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        Of objects, where another dtype would make two ids one.
+
+    Raises
+    ------
+    ValueError
+        When there are more or fewer, some are missing, or bool stands among numbers.
+
+    Examples
+    --------
+    >>> from sparsedis.tasks._ids import read_task_ids
+    >>> read_task_ids(["a", "b"], 2)
+    array(['a', 'b'], dtype='<U1')
+    >>> read_task_ids(["a", 1], 2)
+    array(['a', 1], dtype=object)
+    """
+    if np.ma.is_masked(task):
+        raise ValueError("task must name the task of every row; some are masked.")
+    if isinstance(task, list | tuple) and not any(np.ndim(v) for v in task):
+        task = _objects(task)
+    task = column_or_1d(task)
+    if len(task) != n_samples:
+        raise ValueError(
+            f"task must name the task of each of the {n_samples} rows of X, got "
+            f"{len(task)} names."
+        )
+    if is_missing(task).any():
+        raise ValueError("task must name the task of every row; some are missing.")
+    return _narrowed(task, "task") if task.dtype == object else task
+
+
+def distinct_ids(ids):
+    """Tell ids apart.
+
+    Parameters
+    ----------
+    ids : ndarray of shape (n,)
+        As :func:`read_task_ids` returns them.
+
+    Returns
+    -------
+    names : ndarray of shape (n_distinct,)
+        Sorted; numbers before text.
+
+    numbers : ndarray of shape (n,) of int
+        The name of each.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis.tasks._ids import distinct_ids
+    >>> distinct_ids(np.array(["1", 3, 1, "1"], dtype=object))
+    (array([1, 3, '1'], dtype=object), array([2, 1, 0, 2]))
+    """
+    if ids.dtype != object:
+        return np.unique(ids, return_inverse=True)
+    try:
+        names = _sorted(dict.fromkeys(ids.tolist()))
+    except TypeError:
+        raise ValueError(
+            "task must hold ids that can be told apart, such as numbers or text; got "
+            f"{ids[0]!r}, of type {type(ids[0]).__name__}."
+        ) from None
+    position = {name: number for number, name in enumerate(names)}
+    numbers = np.array([position[v] for v in ids.tolist()], dtype=int)
+    return _objects(names), numbers
+
+
+def column_names(columns):
+    """Read the names of the columns of a frame, each the name of a task.
+
+    Parameters
+    ----------
+    columns : Index or list
+
+    Returns
+    -------
+    ndarray of shape (n_columns,)
+
+    Raises
+    ------
+    ValueError
+        When names are missing, or occur several times.
+    """
+    if isinstance(columns, list | tuple):
+        columns = _narrowed(_objects(columns), "y")
+    names = np.asarray(columns)
+    if is_missing(names).any():
+        raise ValueError(
+            "y must have a name for every column, the name of its task; some are "
+            "missing. Name them, or pass y.to_numpy()."
+        )
+    listed = names.tolist()
+    distinct = set(listed)
+    if len(distinct) < len(listed):
+        twice = [name for name in distinct if listed.count(name) > 1][:5]
+        raise ValueError(
+            f"y has several columns of the name {twice[0]!r}, but each column is a "
+            f"task and needs a name of its own (repeated: {twice}). Rename them, or "
+            "pass y.to_numpy()."
+        )
+    return names
+
+
+def _objects(values):
+    """Array of objects as they are, tuples among them."""
+    array = np.empty(len(values), dtype=object)
+    for i, value in enumerate(values):
+        array[i] = value
+    return array
+
+
+def _narrowed(ids, name):
+    """Give objects a dtype of their own where that changes none of them."""
+    values = ids.tolist()
+    is_bool = {isinstance(v, bool | np.bool_) for v in values if isinstance(v, _NUMBER)}
+    if len(is_bool) > 1:
+        raise ValueError(
+            f"{name} mixes bool with other numbers as names of tasks: True and 1 are "
+            "equal, and would be one task. Use numbers alone, or text."
+        )
+    try:
+        array = np.array(values)
+    except ValueError:  # tuples of several lengths
+        return ids
+    same = array.ndim == 1 and array.dtype != object and array.tolist() == values
+    return array if same else ids
+
+
+_NUMBER = (Number, np.bool_)
+
+
+def _sorted(values):
+    try:
+        return sorted(values)
+    except TypeError:
+        numbers = [v for v in values if isinstance(v, _NUMBER)]
+        others = [v for v in values if not isinstance(v, _NUMBER)]
+        others.sort(key=lambda v: (type(v).__name__, str(v)))
+        return sorted(numbers) + others

@@ -1,0 +1,172 @@
+"""Labels of any kind of array or frame, as values and what is missing of them."""
+
+import numpy as np
+from sklearn.utils import assert_all_finite, check_array
+
+# Cells of a table that are looked at together.
+BLOCK = 2**22
+
+
+def read_values(y, *, real):
+    """Read labels as an array.
+
+    Parameters
+    ----------
+    y : array-like or DataFrame
+        Masked entries are missing.
+
+    real : bool
+        Whether labels are real numbers, or classes of any dtype.
+
+    Returns
+    -------
+    values : ndarray
+        Of float64 where `real`.
+
+    missing : ndarray of bool, or None
+        What is missing; None where that is the NaN of the values.
+
+    Raises
+    ------
+    ValueError
+        When there is text or a date where a number is due, or infinity.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis.tasks._values import read_values
+    >>> read_values(np.ma.masked_equal([3, -9], -9), real=True)
+    (array([ 3., nan]), None)
+    """
+    return (_read_numbers(y), None) if real else _read_classes(y)
+
+
+def _read_numbers(y):
+    _refuse_dates(y)
+    try:
+        if np.ma.isMaskedArray(y):
+            y = y.astype(np.float64).filled(np.nan)
+        values = check_array(
+            y,
+            ensure_2d=False,
+            allow_nd=True,
+            dtype=np.float64,
+            ensure_all_finite=False,
+            input_name="y",
+        )
+    except (TypeError, ValueError) as error:
+        if not any(part in str(error) for part in ("could not convert", "float()")):
+            raise
+        raise ValueError(
+            f"y must hold real numbers: {error}. Learn classes with "
+            "SparseMultiTaskClassifier, in an estimator of their own."
+        ) from None
+    step = max(1, BLOCK // max(1, values[:1].size))
+    for first in range(0, len(values), step):
+        block = values[first : first + step]
+        assert_all_finite(block, allow_nan=True, input_name="y")
+    return values
+
+
+def _refuse_dates(y):
+    """Refuse dates, which numpy would turn into numbers of a unit of their own."""
+    dtypes = getattr(y, "dtypes", None)
+    if dtypes is None:
+        dtypes = [y.dtype if hasattr(y, "dtype") else np.asarray(y).dtype]
+    elif not hasattr(y, "columns"):
+        dtypes = [dtypes]
+    for dtype in dtypes:
+        name = str(dtype)
+        dated = name.startswith(("Date", "Duration"))  # of polars
+        if dated or getattr(dtype, "kind", "") in tuple("mM"):
+            raise ValueError(
+                f"y must hold real numbers, got {name}: dates and times have no unit "
+                "that goes without saying. Pass numbers, such as days: (y - first) / "
+                "np.timedelta64(1, 'D')."
+            )
+
+
+def _read_classes(y):
+    if hasattr(y, "isna"):
+        missing = y.isna().to_numpy()
+        values = y.to_numpy(dtype=object) if missing.any() else y.to_numpy()
+    else:
+        masked = np.ma.getmaskarray(y) if np.ma.isMaskedArray(y) else False
+        values = np.asarray(y)
+        if values.dtype.kind in "US" and not isinstance(y, np.ndarray):
+            # numpy turns a None or NaN among text into text.
+            values = np.asarray(y, dtype=object)
+        missing = is_missing(values) | masked
+    if values.dtype.kind == "f" and np.isinf(values[~missing]).any():
+        raise ValueError("Input y contains infinity, which is no class.")
+    return values, missing
+
+
+def is_missing(values):
+    """Tell which values are missing: NaN, NaT, None or pandas' NA.
+
+    Parameters
+    ----------
+    values : ndarray
+
+    Returns
+    -------
+    ndarray of bool
+        Of the same shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis.tasks._values import is_missing
+    >>> is_missing(np.array(["2020-01-01", "NaT"], dtype="M8[D]"))
+    array([False,  True])
+    """
+    if values.dtype.kind in "fc":
+        return np.isnan(values)
+    if values.dtype.kind in "mM":
+        return np.isnat(values)
+    if values.dtype != object:
+        return np.zeros(values.shape, dtype=bool)
+    flat = [v is None or v is not v or _is_nan(v) for v in values.ravel()]
+    return np.array(flat, dtype=bool).reshape(values.shape)
+
+
+def _is_nan(value):
+    # pandas' NA is neither equal nor unequal to itself.
+    try:
+        return bool(value != value)
+    except (TypeError, ValueError):
+        return not np.ndim(value)
+
+
+def unboxed(values):
+    """Give numbers that came as objects, as from a frame, a dtype of numbers.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,)
+        None of them missing.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        The same values; text, and what no dtype can hold, stays as it is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis.tasks._values import unboxed
+    >>> unboxed(np.array([3, 1], dtype=object))
+    array([3, 1])
+    """
+    if values.dtype != object or not len(values):
+        return values
+    listed = values.tolist()
+    kinds = {isinstance(v, bool | np.bool_) for v in listed}
+    numbers = all(
+        isinstance(v, bool | np.bool_ | int | float | np.number) for v in listed
+    )
+    if not numbers or len(kinds) > 1:
+        return values
+    array = np.array(listed)
+    return array if array.dtype != object and array.tolist() == listed else values
