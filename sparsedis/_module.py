@@ -32,13 +32,18 @@ def unchanged_unless_trained(fit):
     @wraps(fit)
     def fit_or_restore(self, *args, **kwargs):
         before = vars(self).copy()
+        vars(self).pop("_shaped", None)
         try:
-            return fit(self, *args, **kwargs)
+            fit(self, *args, **kwargs)
         except BaseException:
             if vars(self).get("module_") is before.get("module_"):
                 vars(self).clear()
                 vars(self).update(before)
             raise
+        finally:
+            if "_shaped" not in vars(self) and "module_" in vars(self):
+                self._note_shape()
+        return self
 
     return fit_or_restore
 
@@ -107,6 +112,10 @@ class ModuleMixin:
         load_fitted(self, path)
         return self
 
+    def _note_shape(self):
+        """Note the parameters that the weights are for: they may be set to others."""
+        self._shaped = {name: getattr(self, name) for name in self._saved.shaping}
+
     def _restore(self, fitted):
         # What can fail comes first: the device may not be there.
         fitted["module_"].to(self._device())
@@ -115,6 +124,7 @@ class ModuleMixin:
         for name in kept:
             vars(self).pop(name, None)
         vars(self).update(fitted)
+        self._note_shape()
 
     def _device(self):
         if self.device != "auto":
@@ -155,6 +165,29 @@ def encode_blocks(module, blocks, device, *, wide):
         module = copy.deepcopy(module).double()
     for block in blocks:
         yield module(to_device(block, device, wide=wide))
+
+
+def stacked(blocks, n):
+    """Put blocks of rows below each other, with memory for one copy of them.
+
+    Parameters
+    ----------
+    blocks : iterable of ndarray of shape (n_block, ...)
+
+    n : int
+        Rows of all the blocks.
+
+    Returns
+    -------
+    ndarray of shape (n, ...)
+    """
+    rows, first = None, 0
+    for block in blocks:
+        if rows is None:
+            rows = np.empty((n, *block.shape[1:]), block.dtype)
+        rows[first : first + len(block)] = block
+        first += len(block)
+    return rows
 
 
 def to_device(rows, device, *, wide=False):

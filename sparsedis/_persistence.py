@@ -132,7 +132,9 @@ def save_fitted(estimator, file):
     for name, array in (arrays | parts).items():
         tensors[f"fitted.{name}"] = torch.from_numpy(np.array(array, order="C"))
     state |= {name: fitted[name] for name in saved.plain if name in fitted}
-    state |= {name: plain_value(fitted[name]) for name in _parameters(estimator)}
+    # Parameters that were set after the fit are not those of the weights.
+    parameters = fitted | fitted.get("_shaped", {})
+    state |= {name: plain_value(parameters[name]) for name in _parameters(estimator)}
     state["input_shape_"] = list(fitted["input_shape_"])
     for name in saved.names:
         if name in fitted:
