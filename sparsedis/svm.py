@@ -17,6 +17,8 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from sparsedis.metrics._validation import check_plain
+from sparsedis.metrics._whole import whole_or_not
 from sparsedis.solvers._svm_null import null_beta
 from sparsedis.solvers._svm_primal import solve_svm_primal
 from sparsedis.solvers._svm_primal_rows import Features
@@ -175,6 +177,7 @@ class GroupLassoSVC(ClassifierMixin, BaseEstimator):
         self.tol = tol
         self.max_iter = max_iter
 
+    @whole_or_not
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None):
         """Fit the classifier.
@@ -212,6 +215,8 @@ class GroupLassoSVC(ClassifierMixin, BaseEstimator):
                 f"l1={self.l1!r} must be a fraction between 0 and 1 with "
                 "l1_mode='relative'; l1_mode='absolute' takes the penalty itself."
             )
+        check_plain(X, "X")
+        check_plain(y, "y")
         X, y = validate_data(self, X, y, accept_sparse="csr", dtype=np.float64)
         X, labels, weight = self._read_labels(X, y, sample_weight)
         features, n_classes = self._features(X, weight), len(self.classes_)
@@ -251,7 +256,7 @@ class GroupLassoSVC(ClassifierMixin, BaseEstimator):
                 f"duality gap of {gap:.1e}, above tol={self.tol:g}. Scale the "
                 "features, increase max_iter or l2, or relax tol.",
                 ConvergenceWarning,
-                stacklevel=2,
+                stacklevel=4,
             )
         return self
 
@@ -270,6 +275,7 @@ class GroupLassoSVC(ClassifierMixin, BaseEstimator):
             ``classes_[0]``.
         """
         check_is_fitted(self)
+        check_plain(X, "X")
         X = validate_data(self, X, accept_sparse="csr", dtype=np.float64, reset=False)
         scores = safe_sparse_dot(X, self.coef_.T, dense_output=True) + self.intercept_
         return scores.ravel() if scores.shape[1] == 1 else scores

@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skorch.callbacks import LRScheduler
 from torch.optim.lr_scheduler import LambdaLR
 
-from sparsedis._module import ModuleMixin, encode_blocks, to_device
+from sparsedis._module import ModuleMixin, encode_blocks, stacked, to_device
 from sparsedis._persistence import Saved
 from sparsedis._progress import STEPS_PER_EPOCH, Progress
 from sparsedis.encoders import (
@@ -36,6 +36,7 @@ from sparsedis.meta_learning._net import (
     KeepBest,
 )
 from sparsedis.meta_learning._optim import OPTIMIZERS, SCHEDULES
+from sparsedis.metrics._validation import check_plain
 
 # Rows that are encoded at a time outside of training.
 _BLOCK = 128
@@ -114,9 +115,13 @@ channels)
         """
         check_is_fitted(self, "module_")
         X = self._validate(X, reset=False)
-        return self._encode(self.module_, X, np.arange(len(X))).cpu().numpy()
+        blocks = self._encoded(self.module_, X, np.arange(len(X)))
+        return stacked((block.cpu().numpy() for block in blocks), len(X))
 
     def _validate(self, X, y="no_validation", *, reset=True):
+        check_plain(X, "X")
+        if not isinstance(y, str):
+            check_plain(y, "y")
         # 8-bit images stay as they are; an 8-bit table is a table of numbers.
         dtypes = [np.float64, np.float32]
         if getattr(X, "ndim", 2) == 4:
@@ -320,12 +325,15 @@ channels)
         for first in range(0, len(rows), _BLOCK):
             yield X[rows[first : first + _BLOCK]]
 
-    @torch.no_grad()
     def _encode(self, module, X, rows):
         """Features of some rows of X, as a tensor."""
+        return torch.cat([*self._encoded(module, X, rows)])
+
+    @torch.no_grad()
+    def _encoded(self, module, X, rows):
         wide = X.dtype == np.float64 and X.ndim == 2
         blocks = self._blocks(X, rows)
-        return torch.cat([*encode_blocks(module, blocks, self._device(), wide=wide)])
+        yield from encode_blocks(module, blocks, self._device(), wide=wide)
 
     def _evaluate(self, module, head, X, episodes):
         return evaluate_episodes(

@@ -5,10 +5,13 @@ import warnings
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
+from sparsedis.metrics._validation import check_plain
+from sparsedis.metrics._whole import whole_or_not
 from sparsedis.svm import GroupLassoSVC
 
 
@@ -21,7 +24,8 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     learner : GroupLassoSVMMetaLearner
-        A fitted one, which is not changed. Wrap it in
+        A fitted one, which is not changed; to fit it again afterwards does not change
+        the classifier. Wrap it in
         :class:`sklearn.frozen.FrozenEstimator` where the classifier is going to be
         cloned, as in cross-validation; `adapt` does.
 
@@ -66,6 +70,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
     def __init__(self, learner):
         self.learner = learner
 
+    @whole_or_not
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y):
         """Fit the head to a support set.
@@ -95,9 +100,11 @@ channels)
             When the head uses no feature, so that all classes are equally likely.
         """
         check_is_fitted(self.learner)
+        check_plain(y, "y")
         y = column_or_1d(y, warn=True)
         check_classification_targets(y)
-        Z = self.learner.transform(X)
+        self._learner = _as_it_is(self.learner)
+        Z = self._features(X)
         if len(y) != len(Z):
             raise ValueError(
                 f"X and y must have as many rows, got {len(Z)} and {len(y)}."
@@ -110,13 +117,13 @@ channels)
             )
         self.coef_, self.intercept_ = self._fit_head(Z, code)
         self.active_features_ = np.flatnonzero(self.coef_.any(0))
-        self.n_features_in_ = self.learner.n_features_in_
+        self.n_features_in_ = self._learner.n_features_in_
         if len(self.active_features_) == 0:
             warnings.warn(
                 "The head uses no feature, and all classes are equally likely: lower "
-                f"l1 (now {self.learner.l1_:g}).",
+                f"l1 (now {self._learner.l1_:g}).",
                 UserWarning,
-                stacklevel=2,
+                stacklevel=4,
             )
         return self
 
@@ -134,7 +141,7 @@ channels)
         P : ndarray of shape (n_samples, n_classes)
             Softmax of the scaled scores, in the order of `classes_`.
         """
-        logits = self._scores(X) * float(self.learner.head_.log_scale.exp())
+        logits = self._scores(X) * float(self._learner.head_.log_scale.exp())
         return torch.from_numpy(logits).softmax(-1).numpy()
 
     def predict(self, X):
@@ -190,12 +197,12 @@ channels)
 
     def _fit_head(self, Z, code):
         """Coefficients (n_classes, k) and intercepts (n_classes,) in the dtype of Z."""
-        head, n_classes = self.learner.head_, len(self.classes_)
+        head, n_classes = self._learner.head_, len(self.classes_)
         if head.kind == "group_lasso_svm":
             # Unlike the layer, it knows what to do about many samples or classes.
             svm = GroupLassoSVC(
-                l1=self.learner.l1_,
-                l2=self.learner.l2_,
+                l1=self._learner.l1_,
+                l2=self._learner.l2_,
                 l1_mode="relative" if head.relative else "absolute",
                 fit_intercept=False,
             ).fit(Z, code)
@@ -212,4 +219,17 @@ channels)
 
     def _scores(self, X):
         check_is_fitted(self)
-        return self.learner.transform(X) @ self.coef_.T + self.intercept_
+        return self._features(X) @ self.coef_.T + self.intercept_
+
+    def _features(self, X):
+        """Features as an array, whatever the learner was set to return."""
+        return np.asarray(self._learner.transform(X))
+
+
+def _as_it_is(learner):
+    """A learner that does not change when the given one is fitted again."""
+    if isinstance(learner, FrozenEstimator):
+        return learner.estimator
+    now = object.__new__(type(learner))
+    now.__dict__.update(learner.__dict__)
+    return now

@@ -9,8 +9,14 @@ from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sparsedis.metrics._mcc import correlation_matrix, mean_correlation_coefficient
-from sparsedis.metrics._registry import resolve_metrics
-from sparsedis.metrics._validation import ColumnNormalizer, check_option, is_varying
+from sparsedis.metrics._registry import METRICS, resolve_metrics
+from sparsedis.metrics._validation import (
+    ColumnNormalizer,
+    check_option,
+    check_plain,
+    is_varying,
+)
+from sparsedis.metrics._whole import whole_or_not
 
 # What a fit reports beside its own metric: closed forms for factors of any kind.
 REPORTED = ("r", "dci_disentanglement", "dci_completeness", "sap")
@@ -79,7 +85,9 @@ class DisentanglementScorer(TransformerMixin, BaseEstimator):
         "dci_completeness", "sap" (from two codes on) and `metric`.
 
     mcc_, r_, dci_disentanglement_, dci_completeness_, sap_ : float
-        The same, one by one; likewise for `metric`.
+        The same, one by one; likewise for `metric` where it is a name. Scores of
+        functions are in `scores_` alone, by the names of the functions, or as "metric"
+        where the name is taken.
 
     blocks_ : list of ndarray of int
         Factors of each block. Only with `blocks`.
@@ -143,6 +151,7 @@ class DisentanglementScorer(TransformerMixin, BaseEstimator):
         self.blocks = blocks
         self.metric_params = metric_params
 
+    @whole_or_not
     def fit(self, X, y):
         """Learn which code belongs to which factor, and how they relate.
 
@@ -197,6 +206,7 @@ class DisentanglementScorer(TransformerMixin, BaseEstimator):
             mean over the samples of the fit.
         """
         check_is_fitted(self)
+        check_plain(X, "X")
         X = validate_data(self, X, reset=False, dtype=np.float64)
         return X @ self.coef_.T + self.intercept_
 
@@ -281,6 +291,8 @@ class DisentanglementScorer(TransformerMixin, BaseEstimator):
         return metric
 
     def _validate(self, X, y, reset):
+        check_plain(X, "X")
+        check_plain(y, "y")
         X, y = validate_data(
             self,
             X,
@@ -318,7 +330,7 @@ class DisentanglementScorer(TransformerMixin, BaseEstimator):
     def _has_code(self):
         """Factors that have a code, or whose block has one."""
         has_code = self.matching_ >= 0
-        if self.blocks is not None:
+        if "blocks_" in vars(self):
             for block, columns in zip(self.blocks_, self.block_codes_, strict=True):
                 has_code[block] = len(columns) > 0
         return has_code
@@ -327,8 +339,11 @@ class DisentanglementScorer(TransformerMixin, BaseEstimator):
         """Compute the metrics of the fit."""
         reported = [n for n in REPORTED if n != "sap" or X.shape[1] > 1]
         metrics = resolve_metrics(reported)
+        own = None if isinstance(self.metric, str) else metric
         if metric is not None:
-            metrics[metric.name] = metric
+            # A function may have the name of another metric.
+            taken = own is not None and own.name in {"mcc", *metrics}
+            metrics["metric" if taken else metric.name] = metric
         self.scores_ = Bunch(mcc=mcc)
         with warnings.catch_warnings():
             # Constant columns have been named already, by the matching.
@@ -340,7 +355,9 @@ class DisentanglementScorer(TransformerMixin, BaseEstimator):
             for name, function in metrics.items():
                 self.scores_[name] = function(y, X)
         for name, value in self.scores_.items():
-            setattr(self, f"{name}_", value)
+            # Functions may have any name: that of another attribute, or "<lambda>".
+            if name in METRICS and metrics.get(name) is not own:
+                setattr(self, f"{name}_", value)
 
     def __repr__(self, N_CHAR_MAX=700):
         text = super().__repr__(N_CHAR_MAX)
@@ -353,7 +370,7 @@ class DisentanglementScorer(TransformerMixin, BaseEstimator):
         )
         codes = getattr(self, "feature_names_in_", np.arange(self.n_features_in_))
         rows = [["factor", "code", "correlation"]]
-        if self.blocks is None:
+        if hasattr(self, "scales_"):
             rows[0] += ["scale", "shift"]
         for i, j in enumerate(self.matching_):
             code, correlation = (
@@ -362,7 +379,7 @@ class DisentanglementScorer(TransformerMixin, BaseEstimator):
                 else (str(codes[j]), f"{self.correlation_[i, j]:+.3f}")
             )
             rows.append([str(self.factor_names_[i]), code, correlation])
-            if self.blocks is None:
+            if hasattr(self, "scales_"):
                 rows[-1] += [f"{self.scales_[i]:.3g}", f"{self.shifts_[i]:.3g}"]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [

@@ -1,0 +1,53 @@
+"""Fits that take place as a whole or not at all."""
+
+from functools import wraps
+
+
+def whole_or_not(fit):
+    """Let a `fit` start afresh, and one that raises leave the earlier one as it was.
+
+    What an earlier fit has learned, attributes that end in "_", is gone when the new
+    one begins, so that none of it stands beside what is new.
+
+    Parameters
+    ----------
+    fit : callable
+        Method of an estimator. The decorator goes outside of scikit-learn's, which
+        keep notes of their own meanwhile.
+
+    Returns
+    -------
+    callable
+        The method.
+
+    Examples
+    --------
+    >>> from sparsedis.metrics._whole import whole_or_not
+    >>> class Mean:
+    ...     @whole_or_not
+    ...     def fit(self, X):
+    ...         self.n_ = len(X)
+    ...         self.mean_ = sum(X) / self.n_
+    ...         return self
+    >>> mean = Mean().fit([1, 3])
+    >>> mean.fit([])
+    Traceback (most recent call last):
+    ZeroDivisionError: division by zero
+    >>> mean.n_
+    2
+    """
+
+    @wraps(fit)
+    def fit_or_restore(self, *args, **kwargs):
+        before = vars(self).copy()
+        for name in before:
+            if name.endswith("_") and not name.startswith("_"):
+                del vars(self)[name]
+        try:
+            return fit(self, *args, **kwargs)
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    return fit_or_restore
