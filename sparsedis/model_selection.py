@@ -8,12 +8,14 @@ from joblib import Parallel, delayed
 from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone
 from sklearn.model_selection import ParameterGrid
-from sklearn.utils import check_random_state
+from sklearn.pipeline import Pipeline
+from sklearn.utils import check_random_state, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sparsedis.metrics import unsupervised_disentanglement_ranking
+from sparsedis.metrics._whole import whole_or_not
 
 __all__ = ["UDRSearch"]
 
@@ -38,10 +40,12 @@ class UDRSearch(MetaEstimatorMixin, BaseEstimator):
     ----------
     estimator : estimator
         With `fit`, `transform` and a parameter `random_state`, such as
-        :class:`~sparsedis.SparseMultiTaskRepresentation`.
+        :class:`~sparsedis.SparseMultiTaskRepresentation`, or a pipeline with such
+        steps: every `random_state` in it is set.
 
     param_grid : dict or list of dict
-        Values to try, as in :class:`~sklearn.model_selection.GridSearchCV`.
+        Values to try, as in :class:`~sklearn.model_selection.GridSearchCV`; not of
+        `random_state`, which the search sets.
 
     n_seeds : int, default=5
         Models per setting, at least 2.
@@ -51,8 +55,8 @@ class UDRSearch(MetaEstimatorMixin, BaseEstimator):
         :func:`~sparsedis.metrics.unsupervised_disentanglement_ranking`.
 
     tau : float, default=0.0
-        Where the estimator has heads (`coef_`), share of the heads that must use a
-        feature for it to count.
+        Where the estimator, or the last step of a pipeline, has heads (`coef_`), share
+        of the heads that must use a feature for it to count.
 
     n_jobs : int, default=None
         Models trained at a time, see :class:`joblib.Parallel`.
@@ -135,6 +139,7 @@ class UDRSearch(MetaEstimatorMixin, BaseEstimator):
         self.verbose = verbose
         self.random_state = random_state
 
+    @whole_or_not
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None, **fit_params):
         """Train every setting with every seed, and rank the settings.
@@ -158,14 +163,12 @@ class UDRSearch(MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            When `estimator` has no parameter `random_state`.
+            When `estimator` has no parameter `random_state`, or `param_grid` sets one.
         """
-        if "random_state" not in self.estimator.get_params():
-            raise ValueError(
-                "estimator must have a parameter random_state, by which the models of "
-                f"a setting differ; {type(self.estimator).__name__} has none."
-            )
         settings = list(ParameterGrid(self.param_grid))
+        for params in settings:
+            # Before any training: parameters that do not exist raise here.
+            _with_seed(self.estimator, params, 0)
         random_state = check_random_state(self.random_state)
         self.seeds_ = random_state.randint(np.iinfo(np.int32).max, size=self.n_seeds)
         fitted = Parallel(n_jobs=self.n_jobs, verbose=self.verbose)(
@@ -189,6 +192,7 @@ class UDRSearch(MetaEstimatorMixin, BaseEstimator):
 
     def _rank(self, models, group):
         coefs = None
+        models = [m[-1] if isinstance(m, Pipeline) else m for m in models]
         if all(hasattr(model, "coef_") for model in models):
             # Tells unused features, which agree with anything.
             coefs = [getattr(model, "support_", model.coef_) for model in models]
@@ -206,11 +210,11 @@ class UDRSearch(MetaEstimatorMixin, BaseEstimator):
             "params": settings,
         }
         for name in sorted({name for params in settings for name in params}):
-            values = [params.get(name) for params in settings]
+            values = np.empty(len(settings), dtype=object)
+            for i, params in enumerate(settings):
+                values[i] = params.get(name)
             missing = [name not in params for params in settings]
-            table[f"param_{name}"] = np.ma.MaskedArray(
-                np.array(values, dtype=object), mask=missing
-            )
+            table[f"param_{name}"] = np.ma.MaskedArray(values, mask=missing)
         for seed, column in enumerate(scores.T):
             table[f"split{seed}_test_score"] = column
         table["mean_test_score"] = scores.mean(1)
@@ -236,7 +240,7 @@ class UDRSearch(MetaEstimatorMixin, BaseEstimator):
         return self.best_estimator_.transform(X)
 
     @available_if(_best_has("predict"))
-    def predict(self, X):
+    def predict(self, X, **params):
         """Predictions for X by the best model.
 
         Parameters
@@ -244,17 +248,108 @@ class UDRSearch(MetaEstimatorMixin, BaseEstimator):
         X : array-like of shape (n_samples, ...)
             Inputs.
 
+        **params : dict
+            Passed to its `predict`, such as `task`.
+
         Returns
         -------
         ndarray
             Predictions.
         """
         check_is_fitted(self, "best_estimator_")
-        return self.best_estimator_.predict(X)
+        return self.best_estimator_.predict(X, **params)
+
+    @available_if(_best_has("score"))
+    def score(self, X, y=None, **params):
+        """Score of the best model, by its own `score`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Inputs.
+
+        y : array-like, default=None
+            Targets.
+
+        **params : dict
+            Passed to its `score`, such as `task`.
+
+        Returns
+        -------
+        float
+            Such as mean R2 or accuracy; not the agreement with models of other seeds.
+        """
+        check_is_fitted(self, "best_estimator_")
+        return self.best_estimator_.score(X, y, **params)
+
+    @available_if(_best_has("get_feature_names_out"))
+    def get_feature_names_out(self, input_features=None):
+        """Names of the features that `transform` returns.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Passed to the best model.
+
+        Returns
+        -------
+        ndarray of str
+            Names.
+        """
+        check_is_fitted(self, "best_estimator_")
+        return self.best_estimator_.get_feature_names_out(input_features)
+
+    @available_if(_best_has("set_output"))
+    def set_output(self, *, transform=None):
+        """Set what `transform` returns.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"} or None, default=None
+            See :meth:`sklearn.base.TransformerMixin.set_output`. None changes nothing.
+
+        Returns
+        -------
+        self : object
+            The search.
+        """
+        self.estimator.set_output(transform=transform)
+        if "best_estimator_" in vars(self):
+            self.best_estimator_.set_output(transform=transform)
+        return self
+
+    def __sklearn_tags__(self):
+        tags, own = super().__sklearn_tags__(), get_tags(self.estimator)
+        for name in ("estimator_type", "classifier_tags", "regressor_tags"):
+            setattr(tags, name, getattr(own, name))
+        return tags
+
+
+def _with_seed(estimator, params, seed):
+    """Copy an estimator, with a setting and a seed."""
+    model = clone(estimator).set_params(**params)
+    names = [name for name in model.get_params() if _is_seed(name)]
+    if not names:
+        raise ValueError(
+            "estimator must have a parameter random_state, by which the models of a "
+            f"setting differ; {type(estimator).__name__} has none."
+        )
+    given = [name for name in params if _is_seed(name)]
+    if given:
+        raise ValueError(
+            f"param_grid must not set {given[0]}, got {params[given[0]]!r}: the models "
+            "of a setting differ by it. n_seeds is their number, and the random_state "
+            "of the search draws them."
+        )
+    return model.set_params(**dict.fromkeys(names, int(seed)))
+
+
+def _is_seed(name):
+    return name == "random_state" or name.endswith("__random_state")
 
 
 def _fit_one(estimator, params, seed, X, y, fit_params):
     start = time.perf_counter()
-    model = clone(estimator).set_params(**params, random_state=int(seed))
+    model = _with_seed(estimator, params, seed)
     model.fit(X, y, **fit_params)
     return model, model.transform(X), time.perf_counter() - start
