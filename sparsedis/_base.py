@@ -28,9 +28,11 @@ from sparsedis._factors import (
     warn_of_count,
 )
 from sparsedis._heads import fit_heads
+from sparsedis._judged import judged_labels, known_tasks
 from sparsedis._module import (
     ModuleMixin,
     encode_blocks,
+    stacked,
     to_device,
     unchanged_unless_trained,
 )
@@ -41,8 +43,10 @@ from sparsedis._table_moments import select_supports
 from sparsedis._training import train
 from sparsedis.encoders import RotatedRepresentation
 from sparsedis.identifiability import check_identifiability
+from sparsedis.metrics._validation import check_plain
 from sparsedis.rotation import FactorCount, RotationResult
-from sparsedis.tasks._forms import check_weights, read_targets, read_task_ids
+from sparsedis.tasks._forms import check_weights, read_targets
+from sparsedis.tasks._ids import distinct_ids, read_task_ids
 from sparsedis.tasks._rows import LazyRows, blocks_of, is_lazy
 from sparsedis.tasks._stream import StreamTasks
 from sparsedis.tasks._table import TableSource, TaskTable
@@ -271,7 +275,11 @@ channels), torch Dataset or array on disk
     def _features(self, X):
         """Features as an array, whatever `transform` was set to return."""
         X = self._validate_X(X, reset=False)
-        return self._encode(blocks_of(X, np.arange(len(X))), X.dtype)
+        return stacked(self._encoded(X), len(X))
+
+    def _encoded(self, X):
+        """Features of X that was validated, block by block."""
+        return self._encoded_blocks(blocks_of(X, np.arange(len(X))), X.dtype)
 
     def _scores(self, X, task):
         """Scores of the heads, for every task or for the named one of each row."""
@@ -283,7 +291,7 @@ channels), torch Dataset or array on disk
         names = read_task_ids(task, len(Z))
         tasks = task_numbers(names, self.tasks_)
         if (tasks < 0).any():
-            unknown = np.unique(names[tasks < 0])[:5].tolist()
+            unknown = distinct_ids(names[tasks < 0])[0][:5].tolist()
             raise ValueError(
                 f"task must hold the ids of tasks seen in fit; {unknown} are not among "
                 f"them. Known ids begin with {self.tasks_[:5].tolist()}."
@@ -291,54 +299,24 @@ channels), torch Dataset or array on disk
         return head_scores(Z, coef, intercept, tasks)
 
     def _judged(self, X, y, task, sample_weight):
-        """Labels of known tasks, with what their heads say.
-
-        Returns
-        -------
-        values, scores : ndarray of shape (n_labels, ...)
-        tasks : ndarray of shape (n_labels,) of int
-        weight : ndarray of shape (n_labels,) or None
-        """
+        """Labels of known tasks with what their heads say, a part at a time."""
         check_is_fitted(self, "module_")
         coef, intercept = self.coef_, self.intercept_
-        Z = self._features(X)
-        targets = read_targets(
-            y,
-            len(Z),
-            task,
-            real=self._likelihood == "gaussian",
-            estimator=type(self).__name__,
-        )
-        weight = check_weights(sample_weight, len(Z))
-        rows, tasks, values = targets.listed()
-        if targets.layout == "long" or hasattr(y, "columns"):
-            number = task_numbers(targets.names, self.tasks_)
-            if (number < 0).any():
-                unknown = targets.names[number < 0][:5].tolist()
-                warnings.warn(
-                    f"{(number < 0).sum()} tasks of y, such as {unknown}, were not "
-                    "seen in fit; they do not count.",
-                    UserWarning,
-                    stacklevel=3,
-                )
-            tasks = number[tasks]
-        elif targets.n_tasks != len(self.tasks_):
-            raise ValueError(
-                f"y must have shape {(len(Z), len(self.tasks_))}, a column for each "
-                f"task of fit; got {targets.n_tasks} columns."
-            )
-        shape = coef.shape[1:-1] if self._likelihood == "gaussian" else ()
-        if values.shape[1:] != shape:
+        X = self._validate_X(X, reset=False)
+        real = self._likelihood == "gaussian"
+        name = type(self).__name__
+        targets = read_targets(y, len(X), task, real=real, estimator=name)
+        weight = check_weights(sample_weight, len(X))
+        shape = coef.shape[1:-1] if real else ()
+        found = targets.values.shape[2 if targets.is_table else 1 :]
+        if found != shape:
             raise ValueError(
                 f"y must hold labels of shape {shape} for each task, as in fit; got "
-                f"{values.shape[1:]}."
+                f"{found}."
             )
-        known = (tasks >= 0) & ~np.isnan(self.alpha_)[tasks]
-        if weight is not None:
-            known &= weight[rows] > 0
-        rows, tasks, values = rows[known], tasks[known], values[known]
-        scores = head_scores(Z[rows], coef, intercept, tasks)
-        return values, scores, tasks, None if weight is None else weight[rows]
+        number = known_tasks(targets, y, self.tasks_, self._layout)
+        number = np.where(np.isnan(self.alpha_)[number], -1, number)
+        return judged_labels(self._encoded(X), targets, weight, number, coef, intercept)
 
     def identifiability(self, **kwargs):
         """Say of each feature whether it is a factor, as far as the tasks tell.
@@ -379,6 +357,7 @@ channels), torch Dataset or array on disk
         return size > 3 * np.maximum(self.spike_, 0.02)
 
     def _validate_X(self, X, *, reset):
+        check_plain(X, "X")
         if is_lazy(X):
             X = LazyRows(X)
             if reset:
@@ -483,7 +462,7 @@ channels), torch Dataset or array on disk
         alpha = np.asarray(getattr(self, "learned_alpha_", self._alpha), dtype=float)
         Z = self._encode(table.blocks(), table.X.dtype).astype(np.float64)
         scaled, support = table.divided(scale), None
-        if self.rotation is not None:
+        if vars(self).get("_shaped", vars(self))["rotation"] is not None:
             support = select_supports(
                 Z,
                 scaled,
@@ -606,11 +585,14 @@ channels), torch Dataset or array on disk
             return getattr(module, "representation", module)
         return self._new_module(self.input_shape_, width)
 
-    @torch.no_grad()
     def _encode(self, blocks, dtype):
+        return np.concatenate([*self._encoded_blocks(blocks, dtype)])
+
+    @torch.no_grad()
+    def _encoded_blocks(self, blocks, dtype):
         wide = dtype == np.float64 and len(self.input_shape_) == 1
-        codes = encode_blocks(self.module_, blocks, self._device(), wide=wide)
-        return np.concatenate([block.cpu().numpy() for block in codes])
+        for codes in encode_blocks(self.module_, blocks, self._device(), wide=wide):
+            yield codes.cpu().numpy()
 
     def _warn_if_unused(self):
         unused = np.flatnonzero(self.feature_usage_ == 0)

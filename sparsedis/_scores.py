@@ -2,6 +2,14 @@
 
 import numpy as np
 
+# Numbers that are computed with at a time.
+_BLOCK = 2**20
+
+# Labels that differ by less, relative to the largest, count as equal.
+_ROUNDING = 2 * np.finfo(float).eps
+
+_TINY = np.finfo(float).tiny
+
 
 def head_scores(Z, coef, intercept, tasks=None):
     """Scores of heads.
@@ -20,7 +28,7 @@ def head_scores(Z, coef, intercept, tasks=None):
     Returns
     -------
     ndarray of shape (n, n_tasks[, n_outputs]) or, with `tasks`, (n[, n_outputs])
-        In the dtype of `Z`.
+        Of float64: an intercept may be large beside what the features add.
 
     Examples
     --------
@@ -30,12 +38,36 @@ def head_scores(Z, coef, intercept, tasks=None):
     array([[1., 3.],
            [2., 4.]])
     """
-    coef, intercept = coef.astype(Z.dtype), intercept.astype(Z.dtype)
-    if tasks is not None:
-        subscripts = "nk,nk->n" if coef.ndim == 2 else "nk,nck->nc"
-        return np.einsum(subscripts, Z, coef[tasks]) + intercept[tasks]
-    scores = Z @ coef.reshape(-1, coef.shape[-1]).T
-    return scores.reshape(len(Z), *coef.shape[:-1]) + intercept
+    shape = coef.shape[1:-1] if tasks is not None else coef.shape[:-1]
+    scores = np.empty((len(Z), *shape))
+    table = coef.reshape(-1, coef.shape[-1]).T
+    subscripts = "nk,nk->n" if coef.ndim == 2 else "nk,nck->nc"
+    for part in blocks(len(Z), max(table.shape) if tasks is None else coef[0].size):
+        rows = Z[part].astype(np.float64, copy=False)
+        if tasks is None:
+            scores[part] = (rows @ table).reshape(-1, *shape) + intercept
+        else:
+            own = tasks[part]
+            scores[part] = np.einsum(subscripts, rows, coef[own]) + intercept[own]
+    return scores
+
+
+def blocks(n, size):
+    """Slices of n things that have some million numbers together.
+
+    Parameters
+    ----------
+    n : int
+
+    size : int
+        Numbers of each.
+
+    Returns
+    -------
+    list of slice
+    """
+    step = max(1, _BLOCK // max(1, size))
+    return [slice(first, first + step) for first in range(0, n, step)]
 
 
 def task_numbers(names, known):
@@ -59,6 +91,10 @@ def task_numbers(names, known):
     >>> task_numbers(np.array(["b", "a", "z"]), np.array(["a", "b"]))
     array([ 1,  0, -1])
     """
+    if {names.dtype.kind, known.dtype.kind} in ({"M"}, {"m"}):
+        # Dates of one unit: as objects some would be dates, and some numbers.
+        unit = np.promote_types(names.dtype, known.dtype)
+        names, known = names.astype(unit).astype(int), known.astype(unit).astype(int)
     numbers = {name: number for number, name in enumerate(known.tolist())}
     return np.array([numbers.get(name, -1) for name in names.tolist()], dtype=int)
 
@@ -89,19 +125,98 @@ def r2_of_tasks(y, prediction, tasks, n_tasks, weight=None):
     >>> r2_of_tasks(y, y + 0.5, np.array([0, 0, 0, 1]), 2)
     array([0.625,   nan])
     """
-    weight = np.ones(len(y)) if weight is None else weight
+    r2 = TaskR2(n_tasks)
+    r2.add(y, prediction, tasks, weight)
+    return r2.result()
 
-    def total(values):
-        return np.bincount(tasks, weight * values, minlength=n_tasks)
 
-    count = np.bincount(tasks, weight > 0, minlength=n_tasks)
-    y, prediction = y.reshape(len(y), -1), prediction.reshape(len(y), -1)
-    mass = np.where(count > 0, total(np.ones(len(y))), 1.0)
-    r2 = np.zeros(n_tasks)
-    for target, guess in zip(y.T, prediction.T, strict=True):
-        error = total((target - guess) ** 2)
-        spread = total((target - (total(target) / mass)[tasks]) ** 2)
-        constant = spread == 0
+class TaskR2:
+    """Coefficient of determination of each task, of labels that come in parts.
+
+    Parameters
+    ----------
+    n_tasks : int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis._scores import TaskR2
+    >>> r2, tasks = TaskR2(1), np.array([0, 0])
+    >>> r2.add(np.array([1.0, 2.0]), np.array([1.5, 2.5]), tasks)
+    >>> r2.add(np.array([3.0, 6.0]), np.array([3.5, 6.5]), tasks)
+    >>> r2.result().round(3)
+    array([0.929])
+    """
+
+    def __init__(self, n_tasks):
+        self.n_tasks = n_tasks
+        self._count = np.zeros(n_tasks, dtype=int)
+        self._mass = np.zeros(n_tasks)
+        # Of each output: a first label, from which the others are measured, so that
+        # equal ones have no spread and large ones lose no digits.
+        self._first = self._mean = self._spread = self._error = self._largest = None
+
+    def add(self, y, prediction, tasks, weight=None):
+        """Take labels into account.
+
+        Parameters
+        ----------
+        y, prediction : ndarray of shape (n,) or (n, n_outputs)
+
+        tasks : ndarray of shape (n,) of int
+
+        weight : ndarray of shape (n,), default=None
+        """
+        y, prediction = y.reshape(len(y), -1), prediction.reshape(len(y), -1)
+        if weight is None:
+            weight = np.ones(len(y))
+        elif not weight.all():
+            kept = weight > 0
+            y, prediction, tasks = y[kept], prediction[kept], tasks[kept]
+            weight = weight[kept]
+        if self._first is None:
+            shape = y.shape[1], self.n_tasks
+            self._first = np.full(shape, np.nan)
+            self._mean, self._spread, self._error, self._largest = np.zeros((4, *shape))
+        first = np.full(self.n_tasks, -1)
+        first[tasks[::-1]] = np.arange(len(tasks))[::-1]
+        new = np.flatnonzero((self._count == 0) & (first >= 0))
+        self._first[:, new] = y[first[new]].T
+
+        def total(values):
+            return np.bincount(tasks, weight * values, minlength=self.n_tasks)
+
+        mass = total(1.0)
+        own, all_mass = np.maximum(mass, _TINY), np.maximum(mass + self._mass, _TINY)
+        for i, (target, guess) in enumerate(zip(y.T, prediction.T, strict=True)):
+            self._error[i] += total((target - guess) ** 2)
+            np.maximum.at(self._largest[i], tasks, np.abs(target))
+            target = target - self._first[i, tasks]
+            mean = total(target) / own
+            step = mean - self._mean[i]
+            self._spread[i] += total((target - mean[tasks]) ** 2)
+            self._spread[i] += step**2 * mass * (self._mass / all_mass)
+            self._mean[i] += step * (mass / all_mass)
+        self._mass += mass
+        self._count += np.bincount(tasks, minlength=self.n_tasks)
+
+    def result(self):
+        """Mean over the outputs of each task.
+
+        Returns
+        -------
+        ndarray of shape (n_tasks,)
+            NaN for tasks with fewer than two labels of positive weight.
+        """
+        r2 = np.full(self.n_tasks, np.nan)
+        judged = np.flatnonzero(self._count >= 2)
+        if not len(judged):
+            return r2
+        error, spread = self._error[:, judged], self._spread[:, judged]
+        # What rounding alone can make of labels that are equal.
+        noise = self._mass[judged] * (_ROUNDING * self._largest[:, judged]) ** 2
+        constant = spread <= noise
         ratio = error / np.where(constant, 1.0, spread)
-        r2 += np.where(constant, np.where(error == 0, 1.0, 0.0), 1 - ratio)
-    return np.where(count >= 2, r2 / y.shape[1], np.nan)
+        each = np.where(constant, np.where(error == 0, 1.0, 0.0), 1 - ratio)
+        r2[judged] = each.mean(0)
+        return r2

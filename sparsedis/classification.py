@@ -10,6 +10,7 @@ from sparsedis._base import BaseRepresentation
 from sparsedis._scores import task_numbers
 from sparsedis.tasks._classes import encode_classes
 from sparsedis.tasks._forms import read_targets
+from sparsedis.tasks._ids import read_task_ids
 
 __all__ = ["SparseMultiTaskClassifier"]
 
@@ -272,7 +273,8 @@ channels), torch Dataset or array on disk
         """
         scores = self._scores(X, task)
         if task is not None:
-            return self._labels(scores, task_numbers(np.asarray(task), self.tasks_))
+            names = read_task_ids(task, len(scores))
+            return self._labels(scores, task_numbers(names, self.tasks_))
         labels = self._labels(scores, np.arange(len(self.tasks_)))
         return labels[:, 0] if self._layout == "single" else labels
 
@@ -293,7 +295,9 @@ channels), torch Dataset or array on disk
         p : ndarray of shape (n_samples, n_classes), or list of n_tasks of them
             One array when the y of `fit` had one dimension, or with `task`: it has as
             many columns as any task has classes, the last ones zero where a task has
-            fewer. Otherwise one array per task.
+            fewer, and NaN for tasks without any label. Otherwise one array per task,
+            without columns for tasks without any label. A task that had a single class
+            is certain of it.
 
         Raises
         ------
@@ -307,12 +311,17 @@ channels), torch Dataset or array on disk
             p = np.stack([expit(-scores), expit(scores)], -1)
         else:
             p = softmax(scores, axis=-1)
-        # A task of a single class has no head, and no doubt.
-        certain = np.arange(p.shape[-1]) == 0
-        p = np.where(np.isnan(p), certain, p)
+        counts = np.array([len(classes) for classes in self._classes])
+        tasks = slice(None)
+        if task is not None:
+            tasks = task_numbers(read_task_ids(task, len(p)), self.tasks_)
+        # A task of a single class has no head, and no doubt; one without labels has
+        # no classes.
+        certain = np.where(np.arange(p.shape[-1]) == 0, 1.0, 0.0)
+        lone = (counts == 1)[tasks]
+        p[np.broadcast_to(lone, p.shape[:-1])] = certain
         if task is not None:
             return p
-        counts = [len(classes) for classes in self._classes]
         each = [p[:, t, :count] for t, count in enumerate(counts)]
         return each[0] if self._layout == "single" else each
 
@@ -348,19 +357,29 @@ channels), torch Dataset or array on disk
             When y holds a class that its task did not have in `fit`: such labels count
             as errors.
         """
-        y, scores, tasks, weight = self._judged(X, y, task, sample_weight)
-        if len(y) == 0:
+        n_tasks = len(self.tasks_)
+        right, total, new = np.zeros(n_tasks), np.zeros(n_tasks), {}
+        for values, scores, tasks, weight in self._judged(X, y, task, sample_weight):
+            hits = self._labels(scores, tasks).astype(object) == values.astype(object)
+            hits = hits.astype(bool)
+            weight = np.ones(len(values)) if weight is None else weight
+            right += np.bincount(tasks, weight * hits, minlength=n_tasks)
+            total += np.bincount(tasks, weight, minlength=n_tasks)
+            self._find_new_classes(values[~hits], tasks[~hits], new)
+        scored = total > 0
+        if not scored.any():
             raise ValueError(
                 "y must label a sample of a task that had two classes in fit."
             )
-        right = self._labels(scores, tasks).astype(object) == y.astype(object)
-        self._warn_of_new_classes(y[~right], tasks[~right])
-        weight = np.ones(len(y)) if weight is None else weight
-        total = np.bincount(tasks, weight)
-        scored = total > 0
-        return float(
-            (np.bincount(tasks, weight * right)[scored] / total[scored]).mean()
-        )
+        if new:
+            some = ", ".join(f"{label!r} in task {t}" for t, label in new.items())
+            warnings.warn(
+                f"y holds classes that fit has not seen ({some[:200]}); they count as "
+                "errors.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return float((right[scored] / total[scored]).mean())
 
     def _read(self, y, n_samples, task, weight):
         name = type(self).__name__
@@ -405,28 +424,55 @@ channels), torch Dataset or array on disk
         else:
             codes = np.where(np.isnan(scores), -np.inf, scores).argmax(-1)
         counts = np.array([len(classes) for classes in self._classes])
-        dtypes = {classes.dtype for classes in self._classes if len(classes)}
-        text = {dtype.kind in "USO" for dtype in dtypes}
-        dtype = object if len(text) > 1 else np.result_type(*dtypes)
-        missing = []
-        if not counts.all():
-            missing = [np.array([None if text != {False} else np.nan])]
-            dtype = object if text != {False} else np.result_type(dtype, float)
-        flat = [classes.astype(dtype) for classes in self._classes] + missing
+        dtype, missing = _common_dtype(self._classes)
+        flat = [classes.astype(dtype) for classes in self._classes]
+        flat.append(np.array([missing], dtype=dtype))
         first = np.concatenate([[0], np.cumsum(counts)])[:-1]
         first[counts == 0] = counts.sum()
         return np.concatenate(flat)[first[tasks] + codes]
 
-    def _warn_of_new_classes(self, y, tasks):
-        new = {}
+    def _find_new_classes(self, y, tasks, new):
+        """Note a label, by the name of its task, that the task did not have."""
+        known = {}
         for label, t in zip(y.tolist(), tasks.tolist(), strict=True):
-            if label not in self._classes[t].tolist():
+            if t not in known:
+                known[t] = set(self._classes[t].tolist())
+            if label not in known[t]:
                 new.setdefault(self.tasks_[t], label)
-        if new:
-            some = ", ".join(f"{label!r} in task {t}" for t, label in new.items())
-            warnings.warn(
-                f"y holds classes that fit has not seen ({some[:200]}); they count as "
-                "errors.",
-                UserWarning,
-                stacklevel=3,
-            )
+
+
+def _common_dtype(classes):
+    """A dtype that holds the classes of all tasks as they are, and what is missing.
+
+    Parameters
+    ----------
+    classes : list of ndarray
+        Of each task; empty for tasks without any label.
+
+    Returns
+    -------
+    dtype, missing
+        What stands for a label of a task that had none is used only if there is one.
+    """
+    known = [own for own in classes if len(own)]
+    kinds = {_KINDS.get(own.dtype.kind, own.dtype.kind) for own in known}
+    if len(kinds) > 1 or "O" in kinds:
+        return np.dtype(object), None
+    (kind,) = kinds
+    lacking = len(known) < len(classes)
+    dtype = np.result_type(*(own.dtype for own in known))
+    if kind == "M":
+        return dtype, np.datetime64("NaT")
+    if kind == "m":
+        return dtype, np.timedelta64("NaT")
+    if kind != "number":
+        return (np.dtype(object), None) if lacking else (dtype, "")
+    if lacking:
+        dtype = np.result_type(dtype, float)
+    if all((own.astype(dtype).astype(own.dtype) == own).all() for own in known):
+        return dtype, np.nan if dtype.kind == "f" else 0
+    return np.dtype(object), None
+
+
+# Kinds of numpy's dtypes that one dtype can hold.
+_KINDS = dict.fromkeys("biuf", "number")

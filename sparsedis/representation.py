@@ -5,7 +5,7 @@ import torch
 from sklearn.base import RegressorMixin
 
 from sparsedis._base import BaseRepresentation
-from sparsedis._scores import r2_of_tasks
+from sparsedis._scores import TaskR2
 from sparsedis.tasks._forms import read_targets
 
 __all__ = ["SparseMultiTaskRepresentation"]
@@ -411,8 +411,11 @@ channels), torch Dataset or array on disk
         ValueError
             When no task can be scored.
         """
-        y, prediction, tasks, weight = self._judged(X, y, task, sample_weight)
-        r2 = r2_of_tasks(y, prediction, tasks, len(self.tasks_), weight)
+        judged = self._judged(X, y, task, sample_weight)
+        each = TaskR2(len(self.tasks_))
+        for values, prediction, tasks, weight in judged:
+            each.add(values, prediction, tasks, weight)
+        r2 = each.result()
         if np.isnan(r2).all():
             raise ValueError(
                 "y must label at least two samples of a task that had labels in fit."

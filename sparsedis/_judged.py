@@ -1,0 +1,152 @@
+"""Labels beside what heads say of them, without all of them at once."""
+
+import warnings
+
+import numpy as np
+
+from sparsedis._scores import blocks, head_scores, task_numbers
+
+# Labels that are judged together, at least.
+_LABELS = 2**17
+
+
+def known_tasks(targets, y, names, layout):
+    """Numbers of the tasks of labels among those of a fit.
+
+    By their names where they have some; labels in columns without names, or all of
+    them new to a fit that had none, are those of the fit in order.
+
+    Parameters
+    ----------
+    targets : Targets
+
+    y : array-like or DataFrame
+        What they were read from.
+
+    names : ndarray of shape (n_tasks,)
+        Tasks of the fit.
+
+    layout : str
+        Of the labels of the fit.
+
+    Returns
+    -------
+    ndarray of int
+        -1 for tasks that are not known.
+
+    Raises
+    ------
+    ValueError
+        When no task is known, or the number of columns differs.
+    """
+    named = targets.layout == "long" or hasattr(y, "columns")
+    number = task_numbers(targets.names, names)
+    unnamed_fit = layout != "long" and np.array_equal(names, np.arange(len(names)))
+    if not named or (targets.layout != "long" and unnamed_fit and (number < 0).all()):
+        if targets.n_tasks != len(names):
+            raise ValueError(
+                f"y must have {len(names)} columns, one for each task of fit; got "
+                f"{targets.n_tasks}."
+            )
+        return np.arange(len(names))
+    unknown = targets.names[number < 0][:5].tolist()
+    if (number < 0).all():
+        what = "task" if targets.layout == "long" else "y"
+        raise ValueError(
+            f"{what} names tasks such as {unknown}, none of which was seen in fit. "
+            f"Known ones begin with {names[:5].tolist()}."
+        )
+    if unknown:
+        warnings.warn(
+            f"{(number < 0).sum()} tasks of y, such as {unknown}, were not seen in "
+            "fit; they do not count.",
+            UserWarning,
+            stacklevel=4,
+        )
+    return number
+
+
+def judged_labels(encoded, targets, weight, number, coef, intercept):
+    """Labels with the scores of their heads, a part of them at a time.
+
+    Parameters
+    ----------
+    encoded : iterable of ndarray of shape (n_block, k)
+        Features of all the rows, in order.
+
+    targets : Targets
+
+    weight : ndarray of shape (n_rows,) or None
+
+    number : ndarray of int
+        Number of each task of `targets` among the heads; -1 where it does not count.
+
+    coef, intercept : ndarray
+        See :func:`~sparsedis._scores.head_scores`.
+
+    Yields
+    ------
+    values : ndarray of shape (n_labels[, n_outputs])
+
+    scores : ndarray of shape (n_labels[, n_outputs])
+
+    tasks : ndarray of shape (n_labels,) of int
+
+    weight : ndarray of shape (n_labels,) or None
+    """
+    used = None if weight is None else weight > 0
+    find = _of_table if targets.is_table else _of_list
+    parts, size = [], 0
+    for rows, values, scores, tasks in find(
+        encoded, targets, used, number, coef, intercept
+    ):
+        parts.append((values, scores, tasks, () if weight is None else weight[rows]))
+        size += len(tasks)
+        if size >= max(_LABELS, len(coef)):
+            yield _joined(parts, weight)
+            parts, size = [], 0
+    if size:
+        yield _joined(parts, weight)
+
+
+def _joined(parts, weight):
+    values, scores, tasks, own = (
+        part[0] if len(part) == 1 else np.concatenate(part)
+        for part in zip(*parts, strict=True)
+    )
+    return values, scores, tasks, None if weight is None else own
+
+
+def _of_table(encoded, targets, used, number, coef, intercept):
+    first, counted = 0, number >= 0
+    for Z in encoded:
+        for part in blocks(len(Z), max(targets.values[:1].size, coef[..., 0].size)):
+            rows = np.arange(first, first + len(Z))[part]
+            labelled = targets.labelled(rows) & counted
+            if used is not None:
+                labelled &= used[rows, None]
+            at, tasks = np.nonzero(labelled)
+            values = targets.values[rows][at, tasks]
+            tasks = number[tasks]
+            scores = head_scores(Z[part], coef, intercept)[at, tasks]
+            yield rows[at], values, scores, tasks
+        first += len(Z)
+
+
+def _of_list(encoded, targets, used, number, coef, intercept):
+    kept = number[targets.tasks] >= 0
+    if used is not None:
+        kept &= used[targets.rows]
+    kept = np.flatnonzero(kept)
+    kept = kept[np.argsort(targets.rows[kept], kind="stable")]
+    of_row = targets.rows[kept]
+    first = 0
+    for Z in encoded:
+        ends = np.searchsorted(of_row, [first, first + len(Z)])
+        mine = kept[slice(*ends)]
+        for part in blocks(len(mine), coef[0].size):
+            some = mine[part]
+            rows, tasks = targets.rows[some], number[targets.tasks[some]]
+            scores = head_scores(Z[rows - first], coef, intercept, tasks)
+            yield rows, targets.values[some], scores, tasks
+        first += len(Z)
