@@ -270,25 +270,23 @@ channels), torch Dataset or array on disk
             Features; float64 when X is, else float32.
         """
         check_is_fitted(self, "module_")
-        return self._features(X)
-
-    def _features(self, X):
-        """Features as an array, whatever `transform` was set to return."""
         X = self._validate_X(X, reset=False)
-        return stacked(self._encoded(X), len(X))
+        wide = X.dtype == np.float64 and X.ndim == 2
+        return stacked(self._encoded(X), len(X), np.float64 if wide else np.float32)
 
     def _encoded(self, X):
         """Features of X that was validated, block by block."""
-        return self._encoded_blocks(blocks_of(X, np.arange(len(X))), X.dtype)
+        return self._encoded_blocks(blocks_of(X, np.arange(len(X))))
 
     def _scores(self, X, task):
         """Scores of the heads, for every task or for the named one of each row."""
         check_is_fitted(self, "module_")
         coef, intercept = self.coef_, self.intercept_
-        Z = self._features(X)
+        X = self._validate_X(X, reset=False)
         if task is None:
-            return head_scores(Z, coef, intercept)
-        names = read_task_ids(task, len(Z))
+            scores = (head_scores(Z, coef, intercept) for Z in self._encoded(X))
+            return stacked(scores, len(X))
+        names = read_task_ids(task, len(X))
         tasks = task_numbers(names, self.tasks_)
         if (tasks < 0).any():
             unknown = distinct_ids(names[tasks < 0])[0][:5].tolist()
@@ -296,6 +294,7 @@ channels), torch Dataset or array on disk
                 f"task must hold the ids of tasks seen in fit; {unknown} are not among "
                 f"them. Known ids begin with {self.tasks_[:5].tolist()}."
             )
+        Z = stacked(self._encoded(X), len(X))
         return head_scores(Z, coef, intercept, tasks)
 
     def _judged(self, X, y, task, sample_weight):
@@ -314,7 +313,7 @@ channels), torch Dataset or array on disk
                 f"y must hold labels of shape {shape} for each task, as in fit; got "
                 f"{found}."
             )
-        number = known_tasks(targets, y, self.tasks_, self._layout)
+        number = known_tasks(targets, y, len(X), self.tasks_, self._layout)
         number = np.where(np.isnan(self.alpha_)[number], -1, number)
         return judged_labels(self._encoded(X), targets, weight, number, coef, intercept)
 
@@ -442,7 +441,7 @@ channels), torch Dataset or array on disk
         if parts is not None and parts[0].n_classes is None and self.n_iter_:
 
             def encode(table):
-                return self._encode(table.blocks(), np.float64).astype(np.float64)
+                return self._encode(table.blocks()).astype(np.float64)
 
             doubts += doubts_about_rows(encode, X, *parts, self.support_)
         warn_of(doubts)
@@ -460,7 +459,7 @@ channels), torch Dataset or array on disk
                 stacklevel=3,
             )
         alpha = np.asarray(getattr(self, "learned_alpha_", self._alpha), dtype=float)
-        Z = self._encode(table.blocks(), table.X.dtype).astype(np.float64)
+        Z = self._encode(table.blocks()).astype(np.float64)
         scaled, support = table.divided(scale), None
         if vars(self).get("_shaped", vars(self))["rotation"] is not None:
             support = select_supports(
@@ -532,7 +531,7 @@ channels), torch Dataset or array on disk
         return max(1, count.n_factors)
 
     def _factors(self, table, n_components, random_state):
-        Z = self._encode(table.blocks(), np.float64).astype(np.float64)
+        Z = self._encode(table.blocks()).astype(np.float64)
         rng = _generator(random_state)
         return factors_of_table(Z, table, n_components=n_components, rng=rng)
 
@@ -585,13 +584,15 @@ channels), torch Dataset or array on disk
             return getattr(module, "representation", module)
         return self._new_module(self.input_shape_, width)
 
-    def _encode(self, blocks, dtype):
-        return np.concatenate([*self._encoded_blocks(blocks, dtype)])
+    def _encode(self, blocks):
+        return np.concatenate([*self._encoded_blocks(blocks)])
 
     @torch.no_grad()
-    def _encoded_blocks(self, blocks, dtype):
-        wide = dtype == np.float64 and len(self.input_shape_) == 1
-        for codes in encode_blocks(self.module_, blocks, self._device(), wide=wide):
+    def _encoded_blocks(self, blocks):
+        device = self._device()
+        # Of a table in float32, too: what is far from zero would lose its features.
+        wide = len(self.input_shape_) == 1 and device.type != "mps"
+        for codes in encode_blocks(self.module_, blocks, device, wide=wide):
             yield codes.cpu().numpy()
 
     def _warn_if_unused(self):

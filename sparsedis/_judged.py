@@ -7,14 +7,14 @@ import numpy as np
 from sparsedis._scores import blocks, head_scores, task_numbers
 
 # Labels that are judged together, at least.
-_LABELS = 2**17
+_LABELS = 2**15
 
 
-def known_tasks(targets, y, names, layout):
+def known_tasks(targets, y, n_samples, names, layout):
     """Numbers of the tasks of labels among those of a fit.
 
-    By their names where they have some; labels in columns without names, or all of
-    them new to a fit that had none, are those of the fit in order.
+    By their names where they have some. Columns without names are the tasks of the fit
+    in order, and so are those with names that are new to a fit which had none.
 
     Parameters
     ----------
@@ -22,6 +22,8 @@ def known_tasks(targets, y, names, layout):
 
     y : array-like or DataFrame
         What they were read from.
+
+    n_samples : int
 
     names : ndarray of shape (n_tasks,)
         Tasks of the fit.
@@ -39,16 +41,20 @@ def known_tasks(targets, y, names, layout):
     ValueError
         When no task is known, or the number of columns differs.
     """
-    named = targets.layout == "long" or hasattr(y, "columns")
     number = task_numbers(targets.names, names)
-    unnamed_fit = layout != "long" and np.array_equal(names, np.arange(len(names)))
-    if not named or (targets.layout != "long" and unnamed_fit and (number < 0).all()):
-        if targets.n_tasks != len(names):
+    if targets.layout != "long":
+        in_order = not hasattr(y, "columns")
+        if layout != "long" and np.array_equal(names, np.arange(len(names))):
+            # A fit without names: its tasks have numbers alone.
+            same = targets.n_tasks == len(names)
+            in_order |= bool((number < 0).any() if same else (number < 0).all())
+        if in_order and targets.n_tasks != len(names):
             raise ValueError(
-                f"y must have {len(names)} columns, one for each task of fit; got "
-                f"{targets.n_tasks}."
+                f"y must have shape {(n_samples, len(names))}, a column for each task "
+                f"of fit; got {targets.n_tasks} columns."
             )
-        return np.arange(len(names))
+        if in_order:
+            return np.arange(len(names))
     unknown = targets.names[number < 0][:5].tolist()
     if (number < 0).all():
         what = "task" if targets.layout == "long" else "y"
@@ -120,7 +126,9 @@ def _joined(parts, weight):
 def _of_table(encoded, targets, used, number, coef, intercept):
     first, counted = 0, number >= 0
     for Z in encoded:
-        for part in blocks(len(Z), max(targets.values[:1].size, coef[..., 0].size)):
+        # Several arrays of that size are held at once.
+        size = 8 * max(targets.values[:1].size, coef[..., 0].size)
+        for part in blocks(len(Z), size):
             rows = np.arange(first, first + len(Z))[part]
             labelled = targets.labelled(rows) & counted
             if used is not None:

@@ -167,7 +167,7 @@ def encode_blocks(module, blocks, device, *, wide):
         yield module(to_device(block, device, wide=wide))
 
 
-def stacked(blocks, n):
+def stacked(blocks, n, dtype=None):
     """Put blocks of rows below each other, with memory for one copy of them.
 
     Parameters
@@ -177,6 +177,9 @@ def stacked(blocks, n):
     n : int
         Rows of all the blocks.
 
+    dtype : dtype, default=None
+        Of the rows; None: that of the blocks.
+
     Returns
     -------
     ndarray of shape (n, ...)
@@ -184,7 +187,7 @@ def stacked(blocks, n):
     rows, first = None, 0
     for block in blocks:
         if rows is None:
-            rows = np.empty((n, *block.shape[1:]), block.dtype)
+            rows = np.empty((n, *block.shape[1:]), dtype or block.dtype)
         rows[first : first + len(block)] = block
         first += len(block)
     return rows

@@ -3,7 +3,7 @@
 import numpy as np
 
 # Numbers that are computed with at a time.
-_BLOCK = 2**20
+_BLOCK = 2**18
 
 # Labels that differ by less, relative to the largest, count as equal.
 _ROUNDING = 2 * np.finfo(float).eps
@@ -53,7 +53,7 @@ def head_scores(Z, coef, intercept, tasks=None):
 
 
 def blocks(n, size):
-    """Slices of n things that have some million numbers together.
+    """Slices of n things that have few numbers together.
 
     Parameters
     ----------
