@@ -223,7 +223,8 @@ channels)
 
     def _features(self, X):
         """Features as an array, whatever the learner was set to return."""
-        return np.asarray(self._learner.transform(X))
+        # Those of a frame may be read-only, as tensors are not.
+        return np.require(self._learner.transform(X), requirements=["C", "W"])
 
 
 def _as_it_is(learner):

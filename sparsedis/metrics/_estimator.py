@@ -9,7 +9,7 @@ from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sparsedis.metrics._mcc import correlation_matrix, mean_correlation_coefficient
-from sparsedis.metrics._registry import METRICS, resolve_metrics
+from sparsedis.metrics._registry import resolve_metrics
 from sparsedis.metrics._validation import (
     ColumnNormalizer,
     check_option,
@@ -17,6 +17,13 @@ from sparsedis.metrics._validation import (
     is_varying,
 )
 from sparsedis.metrics._whole import whole_or_not
+
+# Attributes of a fit that are no scores, without their underscore.
+_LEARNED = (
+    *("matching", "signs", "scales", "shifts", "coef", "intercept", "correlation"),
+    *("scores", "blocks", "block_codes", "factor_names"),
+    *("n_features_in", "feature_names_in"),
+)
 
 # What a fit reports beside its own metric: closed forms for factors of any kind.
 REPORTED = ("r", "dci_disentanglement", "dci_completeness", "sap")
@@ -85,9 +92,8 @@ class DisentanglementScorer(TransformerMixin, BaseEstimator):
         "dci_completeness", "sap" (from two codes on) and `metric`.
 
     mcc_, r_, dci_disentanglement_, dci_completeness_, sap_ : float
-        The same, one by one; likewise for `metric` where it is a name. Scores of
-        functions are in `scores_` alone, by the names of the functions, or as "metric"
-        where the name is taken.
+        The same, one by one; likewise for `metric`. That of a function has its name, or
+        "metric" where the name is taken; that of a lambda is in `scores_` alone.
 
     blocks_ : list of ndarray of int
         Factors of each block. Only with `blocks`.
@@ -342,7 +348,7 @@ class DisentanglementScorer(TransformerMixin, BaseEstimator):
         own = None if isinstance(self.metric, str) else metric
         if metric is not None:
             # A function may have the name of another metric.
-            taken = own is not None and own.name in {"mcc", *metrics}
+            taken = own is not None and own.name in {"mcc", *metrics, *_LEARNED}
             metrics["metric" if taken else metric.name] = metric
         self.scores_ = Bunch(mcc=mcc)
         with warnings.catch_warnings():
@@ -355,8 +361,8 @@ class DisentanglementScorer(TransformerMixin, BaseEstimator):
             for name, function in metrics.items():
                 self.scores_[name] = function(y, X)
         for name, value in self.scores_.items():
-            # Functions may have any name: that of another attribute, or "<lambda>".
-            if name in METRICS and metrics.get(name) is not own:
+            # Functions may have any name, "<lambda>" for one.
+            if name.isidentifier():
                 setattr(self, f"{name}_", value)
 
     def __repr__(self, N_CHAR_MAX=700):

@@ -1,6 +1,7 @@
 """Classes of every task, and labels as their numbers."""
 
 from dataclasses import replace
+from datetime import date, timedelta
 from itertools import pairwise
 
 import numpy as np
@@ -75,8 +76,11 @@ def _number(values):
             "y must hold labels of one kind per task, got "
             f"{sorted({type(v).__name__ for v in values})} in one."
         ) from None
-    # Whole numbers and text are classes; the rest is for scikit-learn to judge.
-    if values.dtype.kind in "fcO":
+    # Whole numbers, text and dates are classes; the rest is for scikit-learn to judge.
+    dates = values.dtype == object and all(
+        isinstance(v, date | timedelta) for v in classes
+    )
+    if values.dtype.kind in "fcO" and not dates:
         check_classification_targets(
             np.array(classes.tolist()) if classes.dtype == object else classes
         )
