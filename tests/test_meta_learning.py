@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.linear_model import RidgeClassifier
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
@@ -678,3 +679,39 @@ def test_columns_of_a_frame_are_remembered(data):
     assert est.transform(frame).columns[0] == "grouplassosvmmetalearner0"
     with pytest.raises(ValueError, match="feature names"):
         est.transform(frame.add_prefix("other"))
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("how", ["set_output", "config"])
+def test_adapted_classifiers_do_not_mind_the_output_of_transform(data, head, how):
+    X, y = data
+    meta = quick(head=head).fit(X, y)
+    expected = meta.adapt(X[:60], y[:60]).predict_proba(X)
+    if how == "set_output":
+        classifier = meta.set_output(transform="pandas").adapt(X[:60], y[:60])
+        found = classifier.predict_proba(X)
+    else:
+        with config_context(transform_output="pandas"):
+            found = meta.adapt(X[:60], y[:60]).predict_proba(X)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_few_shot_classifier_keeps_its_learner(data):
+    X, y = data
+    meta, other = quick().fit(X, y), quick(random_state=1).fit(X, y)
+    classifier = FewShotClassifier(meta).fit(X[:60], y[:60])
+    expected = classifier.predict_proba(X)
+    meta.set_params(n_components=3).fit(X[:, :5], y)
+    np.testing.assert_array_equal(classifier.predict_proba(X), expected)
+    classifier.set_params(learner=other)
+    np.testing.assert_array_equal(classifier.predict_proba(X), expected)
+    for bad_X, bad_y, message in (
+        (X[:60], np.repeat("one", 60), "at least two classes"),
+        (X[:60, :3], y[:60], "3 features"),
+        (np.where(X[:60] > 0, np.nan, 0), y[:60], "NaN"),
+        (np.ma.masked_greater(X[:60], 0), y[:60], "X holds .* masked"),
+        (X[:60], y[:59], "as many rows"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            classifier.fit(bad_X, bad_y)
+        np.testing.assert_array_equal(classifier.predict_proba(X), expected)

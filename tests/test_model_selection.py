@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sparsedis import SparseMultiTaskRepresentation
@@ -97,11 +98,100 @@ def test_unused_features_do_not_count():
     assert search.predict(data.data).shape == data.target.shape
 
 
+def test_pipelines_get_the_seeds_wherever_they_are(X):
+    def pipeline(**params):
+        return make_pipeline(StandardScaler(), Mixer(**params), Mixer())
+
+    grid = {"mixer-1__mix": [0.5, 0.0]}
+    search = UDRSearch(pipeline(), grid, n_seeds=2, random_state=0).fit(X)
+    assert search.best_params_ == {"mixer-1__mix": 0.0}
+    names = ["mixer-1__random_state", "mixer-2__random_state"]
+    seeds = [search.best_estimator_.get_params()[name] for name in names]
+    assert seeds[0] == seeds[1]
+    assert seeds[0] in search.seeds_
+
+
+@pytest.mark.filterwarnings("ignore:(No head uses|Models):UserWarning")
+def test_heads_of_a_pipeline_tell_unused_features():
+    X, Y = make_sparse_tasks(60, 8, n_factors=3, random_state=0)
+    est = SparseMultiTaskRepresentation(3, rotation=None, max_iter=3, alpha=0.9)
+    grid = {"alpha": [np.full(8, 0.3), np.linspace(0.9, 1, 8)]}
+    options = {"n_seeds": 2, "random_state": 0}
+    search = UDRSearch(est, grid, **options).fit(X, Y)
+    nested = {f"sparsemultitaskrepresentation__{k}": v for k, v in grid.items()}
+    piped = UDRSearch(make_pipeline(est), nested, **options).fit(X, Y)
+    name = "mean_test_score"
+    np.testing.assert_array_equal(search.cv_results_[name], piped.cv_results_[name])
+    assert search.cv_results_["param_alpha"][1] is grid["alpha"][1]
+    assert search.score(X, Y) == search.best_estimator_.score(X, Y)
+    task = np.arange(60) % 8
+    np.testing.assert_allclose(
+        search.predict(X, task=task), search.predict(X)[np.arange(60), task]
+    )
+    assert search.score(X, Y[np.arange(60), task], task=task) < 1
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [np.zeros((4, 4)), np.ones((4, 4))],
+        [[0.1, 0.2], [0.3, 0.4]],
+        [(1, 2), 3.0],
+    ],
+)
+def test_values_of_a_grid_may_be_arrays(X, values):
+    class Passive(Mixer):
+        def fit(self, X, y=None):
+            self.mix, mix = 0.5, self.mix
+            super().fit(X)
+            self.mix = mix
+            return self
+
+    search = UDRSearch(Passive(), {"mix": values}, n_seeds=2).fit(X)
+    column = search.cv_results_["param_mix"]
+    assert column.shape == (len(values),)
+    assert all(found is value for found, value in zip(column, values, strict=True))
+
+
+@pytest.mark.parametrize("fitted", [True, False])
+def test_output_and_names_are_those_of_the_best_model(X, fitted):
+    class Named(Mixer):
+        def get_feature_names_out(self, input_features=None):
+            return [f"z{i}" for i in range(len(self.matrix_))]
+
+    search = UDRSearch(make_pipeline(StandardScaler(), Named()), {}, n_seeds=2)
+    if fitted:
+        search.fit(X).set_output(transform="pandas")
+    else:
+        search.set_output(transform="pandas").fit(X)
+    assert search.transform(X).columns.tolist() == ["z0", "z1", "z2", "z3"]
+    assert search.get_feature_names_out() == ["z0", "z1", "z2", "z3"]
+    assert not hasattr(search, "score")
+
+
+def test_a_refused_search_leaves_the_earlier_one(X):
+    search = UDRSearch(Mixer(), {"mix": [0.1]}, n_seeds=2).fit(X)
+    before = {name: v for name, v in vars(search).items() if name.endswith("_")}
+    for params, message in (
+        ({"param_grid": {"nix": [1]}}, "Invalid parameter 'nix'"),
+        ({"param_grid": {"mix": [0.1], "random_state": [1]}}, "not set random_state"),
+        ({"n_seeds": 0}, "n_seeds"),
+        ({"n_seeds": 3, "param_grid": {"mix": ["much"]}}, "."),
+    ):
+        with pytest.raises((ValueError, TypeError), match=message):
+            search.set_params(**params).fit(X)
+        now = {name: v for name, v in vars(search).items() if name.endswith("_")}
+        assert now.keys() == before.keys()
+        assert all(now[name] is value for name, value in before.items())
+
+
 def test_bad_arguments(X):
     with pytest.raises(ValueError, match="estimator must have a parameter random_st"):
         UDRSearch(StandardScaler(), {"with_mean": [True]}).fit(X)
     with pytest.raises(ValueError, match="'n_seeds' parameter"):
         UDRSearch(Mixer(), {"mix": [0.1]}, n_seeds=1).fit(X)
+    with pytest.raises(ValueError, match="not set mixer__random_state, got 5"):
+        UDRSearch(make_pipeline(Mixer()), {"mixer__random_state": [5]}).fit(X)
     with pytest.raises(ValueError, match="'similarity' parameter"):
         UDRSearch(Mixer(), {"mix": [0.1]}, similarity="cosine").fit(X)
     assert not hasattr(UDRSearch(Mixer(), {}), "predict")

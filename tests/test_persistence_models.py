@@ -201,3 +201,31 @@ def test_encoders_of_images_come_back(tmp_path):
             copy.module_.parameters(), model.module_.parameters(), strict=True
         )
         assert all(one.stride() == other.stride() for one, other in weights)
+
+
+@pytest.mark.parametrize("trained", [None, "sparsest"])
+@pytest.mark.filterwarnings("ignore:.* may not be factors:UserWarning")
+def test_parameters_that_are_set_after_a_fit_are_not_those_of_its_weights(
+    data, trained, tmp_path
+):
+    X, Y = data.data, data.target
+    est = fit(data, rotation=trained, alpha="auto")
+    like, adapted = clone(est), est.adapt(X, Y[:, :3])
+    expected = est.predict(X)
+    other = None if trained else "sparsest"
+    est.set_params(n_components=9, normalization="layer", rotation=other)
+    np.testing.assert_array_equal(est.predict(X), expected)
+    # New heads are fitted as the representation asks for.
+    again = est.set_params(penalty=adapted.penalty).adapt(X, Y[:, :3])
+    np.testing.assert_array_equal(again.support_.shape, adapted.support_.shape)
+    if trained:
+        np.testing.assert_array_equal(again.coef_, adapted.coef_)
+    est.save_params(tmp_path / "model")
+    with pytest.raises(ValueError, match="was saved with n_components=3"):
+        clone(est).load_params(tmp_path / "model")
+    loaded = like.load_params(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.predict(X), expected)
+    # A file of what was loaded is the same.
+    loaded.set_params(n_components=5).save_params(tmp_path / "again")
+    loaded.set_params(n_components=3).load_params(tmp_path / "again")
+    np.testing.assert_array_equal(loaded.predict(X), expected)

@@ -171,10 +171,11 @@ def test_pipelines_searches_and_routing(fitted):
     assert_array_equal(copy.transform(Z), routed.transform(Z))
 
 
-def test_precision_follows_the_input(fitted):
+def test_precision_of_factors_follows_the_input(fitted):
     est, Z, _, _, _ = fitted
     assert est.transform(Z.astype(np.float32)).dtype == np.float32
-    assert est.predict(Z.astype(np.float32)).dtype == np.float32
+    # Targets may be large beside what the factors add to them.
+    assert est.predict(Z.astype(np.float32)).dtype == np.float64
 
 
 @pytest.mark.parametrize(

@@ -358,3 +358,16 @@ def test_bad_targets(y, task, message):
 def test_bad_weights(weight, message):
     with pytest.raises(ValueError, match=message):
         check_weights(weight, 3)
+
+
+def test_steps_show_two_different_inputs_at_least():
+    X = np.r_[np.zeros(3), np.arange(12), np.arange(12)][:, None]
+    task = np.r_[np.zeros(3, int), np.ones(12, int), np.full(12, 2)]
+    table = build(X, np.arange(27.0), task)
+    options = {"n_samples": 20, "n_tasks": 1, "random_state": np.random.RandomState(0)}
+    batches = list(islice(TableSource(table, **options), 30))
+    assert {int(batch.task[0]) for batch in batches} == {1, 2}
+    assert min(len(batch.rows) for batch in batches) >= 2
+    lone = build(np.ones((27, 1)), np.arange(27.0), task)
+    with pytest.raises(ValueError, match="X must hold at least two different rows"):
+        next(iter(TableSource(lone, **options)))

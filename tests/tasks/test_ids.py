@@ -1,0 +1,70 @@
+"""Ids of tasks: told apart whatever they are."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sparsedis.tasks._forms import read_targets
+from sparsedis.tasks._ids import column_names, distinct_ids, read_task_ids
+
+
+@pytest.mark.parametrize(
+    ("task", "names"),
+    [
+        ([3, 1, 3], [1, 3]),
+        (["b", "a"], ["a", "b"]),
+        (["10", 9, 10, 1.5], [1.5, 9, 10, "10"]),
+        (np.array([1, "1"], dtype=object), [1, "1"]),
+        (pd.Series([1, "a"]), [1, "a"]),
+        (pd.Series([2, 1], dtype="Int64"), [1, 2]),
+        (pd.Series(["b", "a"], dtype="category"), ["a", "b"]),
+        ([b"a", "a"], [b"a", "a"]),
+        (["a", "a\0"], ["a", "a\0"]),
+        ([2**63, -1], [-1, 2**63]),
+        ([2**53, 2**53 + 1, 0.5], [0.5, 2**53, 2**53 + 1]),
+        ([("a", 1), ("a", 2)], [("a", 1), ("a", 2)]),
+    ],
+)
+def test_ids_do_not_merge(task, names):
+    if isinstance(task, list) and isinstance(task[0], tuple):
+        task = pd.Series(task)
+    ids = read_task_ids(task, len(task))
+    found, numbers = distinct_ids(ids)
+    assert found.tolist() == names
+    assert [found.tolist()[i] for i in numbers] == list(task)
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        ([1, True], "bool with other numbers"),
+        ([1, None], "some are missing"),
+        ([1.0, np.nan], "some are missing"),
+        (np.array(["2020", "NaT"], dtype="M8[D]"), "some are missing"),
+        (np.ma.masked_array([1, 2], [0, 1]), "some are masked"),
+        ([1], "each of the 2 rows of X, got 1"),
+    ],
+)
+def test_ids_that_are_refused(task, message):
+    with pytest.raises(ValueError, match=message):
+        read_task_ids(task, 2)
+    with pytest.raises(ValueError, match="can be told apart"):
+        distinct_ids(np.array([{}, 1], dtype=object))
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (["a", "b", "a"], "several columns of the name 'a'"),
+        ([1, 1.0, 2], "several columns of the name 1"),
+        (["a", None, "b"], "a name for every column"),
+        ([1.0, np.nan, 2.0], "a name for every column"),
+    ],
+)
+@pytest.mark.parametrize("real", [True, False])
+def test_columns_need_a_name_each(columns, message, real):
+    y = pd.DataFrame(np.eye(3), columns=columns)
+    with pytest.raises(ValueError, match=f"y .*{message}"):
+        read_targets(y, 3, real=real, estimator="Estimator")
+    # As of frames that are not of pandas.
+    assert column_names(["a", "b"]).tolist() == ["a", "b"]

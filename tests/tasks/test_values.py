@@ -1,0 +1,147 @@
+"""Labels of every kind of array and frame, as values and what is missing of them."""
+
+import datetime
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+
+from sparsedis.tasks._classes import encode_classes
+from sparsedis.tasks._forms import check_weights, read_targets
+from sparsedis.tasks._values import is_missing, read_values, unboxed
+
+NAN = np.nan
+NAT = np.datetime64("NaT")
+
+
+def read(y, n, task=None, real=True):
+    return read_targets(y, n, task, real=real, estimator="Estimator")
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        [[1, NAN], [0, 2]],
+        np.ma.masked_array([[1, -999], [0, 2]], [[0, 1], [0, 0]]),
+        np.ma.masked_array([[1.0, NAN], [0.0, 2.0]], [[0, 1], [0, 0]]),
+        np.array([[1, None], [0, 2]], dtype=object),
+        pd.DataFrame([[1, NAN], [0, 2]]).astype("Int64"),
+        pd.DataFrame([[1, NAN], [0, 2]]).astype("Float32"),
+        pd.DataFrame([[1, NAN], [0, 2]]).astype({0: "boolean", 1: "Int8"}),
+        pd.DataFrame([[1, NAN], [0, 2]]).astype({0: "Int64"}),
+    ],
+)
+def test_numbers_are_the_same_in_every_container(y):
+    np.testing.assert_array_equal(read(y, 2).values, [[1, NAN], [0, 2]])
+    targets = read(y, 2, real=False)
+    classes = encode_classes(targets)[1]
+    assert [own.tolist() for own in classes] == [[0, 1], [2]]
+    assert all(own.dtype.kind in "bif" for own in classes)
+
+
+@pytest.mark.parametrize(
+    ("values", "missing"),
+    [
+        (np.array([1.0, NAN]), [False, True]),
+        (np.array([1 + 0j, NAN]), [False, True]),
+        (np.array(["2020", "NaT"], dtype="M8[D]"), [False, True]),
+        (np.array([3, "NaT"], dtype="m8[s]"), [False, True]),
+        (np.array([0, 1]), [False, False]),
+        (np.array(["a", None, pd.NA, pd.NaT, NAN, NAT], dtype=object), [0] + 5 * [1]),
+    ],
+)
+def test_what_is_missing(values, missing):
+    np.testing.assert_array_equal(is_missing(values), missing)
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [
+        np.array(["2020", "2021", "NaT", "2020"], dtype="M8[s]"),
+        pd.Series(pd.to_datetime(["2020", "2021", None, "2020"])),
+        pd.Series(pd.to_datetime(["2020", "2021", None, "2020"], utc=True)),
+        pd.Series([1, 2, None, 1], dtype="timedelta64[ns]"),
+        [datetime.date(2020, 1, 1), datetime.date(2021, 1, 1), None] * 1
+        + [datetime.date(2020, 1, 1)],
+    ],
+)
+def test_dates_are_classes_but_no_numbers(dates):
+    with pytest.raises(ValueError, match="y must hold real numbers"):
+        read(dates, 4)
+    targets, classes = encode_classes(read(dates, 4, real=False))
+    assert targets.rows.tolist() == [0, 1, 3]
+    assert targets.values.tolist() == [0, 1, 0]
+    assert len(classes[0]) == 2
+    with pytest.raises(ValueError, match="y must hold real numbers"):
+        read(pd.DataFrame({"a": dates, "b": 1.0}), 4)
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [
+        ([1, 2], int),
+        ([True, False], bool),
+        ([1, 2.5], float),
+        ([True, 1], object),
+        (["a", "b"], object),
+        ([1, "a"], object),
+        ([2**70, 1], object),
+        ([2**63, -1], float),
+        ([2**53 + 1, 0.5], object),
+    ],
+)
+def test_objects_become_numbers_where_that_changes_none(values, dtype):
+    array = np.array(values, dtype=object)
+    assert unboxed(array).dtype == dtype
+    assert unboxed(array).tolist() == values
+
+
+@pytest.mark.parametrize("form", ["wide", "long", "sparse"])
+@pytest.mark.parametrize("factor", [1e-200, 1e-170, 1e151, 1e160, 1e300])
+def test_numbers_that_cannot_be_squared_are_refused(form, factor):
+    y, task = np.array([[1.0, factor], [2.0, -2 * factor]]), None
+    if form == "sparse":
+        y = sp.csr_array(y)
+    elif form == "long":
+        y, task = y.ravel(), [0, 1, 0, 1]
+    message = re.escape(f"up to {2 * factor:.3g} in magnitude in task 1, whose")
+    with pytest.raises(ValueError, match=message):
+        read(y, len(y) if task else 2, task)
+    # Small ones beside large ones, or zero, are as good as any.
+    assert read([[1e-200], [1.0]], 2).counts() == 2
+    assert read(np.zeros((2, 1)), 2).counts() == 2
+
+
+@pytest.mark.parametrize("kind", [sp.coo_array, sp.coo_matrix, sp.csr_array])
+def test_entries_that_are_stored_twice_are_refused(kind):
+    y = sp.coo_array(([1.0, 3.0, 5.0], ([0, 2, 2], [1, 0, 0])), shape=(3, 2))
+    if kind is sp.csr_array:
+        indptr, indices = [0, 1, 1, 3], [1, 0, 0]
+        y = kind(([1.0, 3.0, 5.0], indices, indptr), shape=(3, 2))
+    y = kind(y) if kind is sp.coo_matrix else y
+    for real in (True, False):
+        with pytest.raises(ValueError, match=r"several entries .* in row 2 of task 0"):
+            read(y, 3, real=real)
+    y.sum_duplicates()
+    assert read(y, 3).values.tolist() == [8.0, 1.0]
+
+
+@pytest.mark.parametrize("kind", ["coo", "csr", "csc", "lil", "dok", "bsr", "dia"])
+def test_sparse_formats_are_read_alike(kind):
+    dense = np.diag([3.0, 1.0, 2.0])
+    targets = read(sp.coo_array(dense).asformat(kind), 3)
+    kept = targets.values != 0
+    assert targets.values[kept].tolist() == [3.0, 1.0, 2.0]
+    assert targets.rows[kept].tolist() == targets.tasks[kept].tolist() == [0, 1, 2]
+
+
+def test_masked_weights_and_infinite_classes_are_refused():
+    with pytest.raises(ValueError, match="sample_weight holds masked"):
+        check_weights(np.ma.masked_array([1.0, 2.0], [0, 1]), 2)
+    with pytest.raises(ValueError, match="infinity, which is no class"):
+        encode_classes(read(np.array([[1, "a"], [np.inf, "b"]], object), 2, real=False))
+    masked = np.ma.masked_array([np.inf, 1.0], [1, 0])
+    missing = read_values(masked, real=False)[1]
+    assert missing.tolist() == [True, False]
