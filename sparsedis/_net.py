@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from skorch import NeuralNet
 
+from sparsedis._interruption import Interruptible, StopTraining
 from sparsedis._progress import STEPS_PER_EPOCH
 
 
@@ -132,7 +133,7 @@ def _groups(batch):
         yield None if len(distinct) == 1 else same, int(n_classes)
 
 
-class BilevelNet(NeuralNet):
+class BilevelNet(Interruptible, NeuralNet):
     """One step encodes the distinct rows of a batch, solves every head, descends.
 
     Parameters
@@ -175,6 +176,7 @@ class BilevelNet(NeuralNet):
         self.inner_fraction = inner_fraction
         self.precision = precision
         self.random_state = random_state
+        self._n_steps = 0
         super().__init__(module, train_split=None, **kwargs)
 
     @property
@@ -200,7 +202,27 @@ class BilevelNet(NeuralNet):
         self._good = copy.deepcopy(self.module_.state_dict())
         self._batches = _repeat(source)
         self._valid = valid
-        return self.partial_fit(source, epochs=-(-self.max_iter // STEPS_PER_EPOCH))
+        self.partial_fit(source, epochs=-(-self.max_iter // STEPS_PER_EPOCH))
+
+    def check_weights(self):
+        """Refuse weights, or statistics of the features, that are not finite.
+
+        Raises
+        ------
+        NonFiniteError
+            The last good weights are back.
+        """
+        if not self._is_sound():
+            self._stop("The weights or the features are NaN or infinite")
+
+    def leave_sound(self):
+        """Go back to the last good weights, unless those at hand are finite."""
+        if not self._is_sound():
+            self.module_.load_state_dict(self._good)
+
+    def _is_sound(self):
+        state = self.module_.state_dict().values()
+        return all(bool(torch.isfinite(value).all()) for value in state)
 
     def get_split_datasets(self, X, y=None, **fit_params):
         return X, self._valid
@@ -225,7 +247,7 @@ class BilevelNet(NeuralNet):
         if n_batches == 0:
             # A stream has ended, or a checkpoint held all the steps.
             del self.history[-1]
-            raise KeyboardInterrupt  # how skorch stops early
+            raise StopTraining
         self.history.record(prefix + "_batch_count", n_batches)
 
     def train_step_single(self, batch, **fit_params):

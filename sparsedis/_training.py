@@ -84,14 +84,29 @@ def train(
             )
             try:
                 net.fit_source(source, valid)
+                _keep(estimator, net.module_, device, rows)
+                net.check_weights()
             except NonFiniteError:
                 # The last good weights stand.
                 _keep(estimator, net.module_, device, rows)
                 raise
-            module, epochs = net.module_, net.history
+            except BaseException as error:
+                # Ctrl-C, a full disk, a stream that breaks: what was learned stands.
+                if net._n_steps:
+                    net.leave_sound()
+                    _keep(estimator, net.module_, device, rows)
+                    _record(estimator, net.history, valid)
+                    error.add_note(
+                        f"{type(estimator).__name__} keeps the weights after step "
+                        f"{estimator.n_iter_} of {estimator.max_iter}, without heads. "
+                        "With warm_start=True, fit starts from them."
+                    )
+                raise
+            epochs = net.history
             if estimator.learn_alpha:
                 estimator.learned_alpha_ = net.criterion_.penalty()
-    _keep(estimator, module, device, rows)
+        else:
+            _keep(estimator, module, device, rows)
     steps = _record(estimator, epochs, valid)
     context.call_on_fit_task_end(estimator=estimator, **data)
     return steps

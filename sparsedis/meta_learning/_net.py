@@ -6,6 +6,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import nn
 
+from sparsedis._interruption import Interruptible
 from sparsedis._module import to_device
 from sparsedis._progress import STEPS_PER_EPOCH
 from sparsedis.meta_learning._augment import crop_and_flip
@@ -34,7 +35,7 @@ class EpisodicModel(nn.Module):
         self.head = head
 
 
-class EpisodicNet(NeuralNet):
+class EpisodicNet(Interruptible, NeuralNet):
     """One step encodes the images of a few episodes, fits their heads, descends.
 
     Parameters

@@ -1,0 +1,185 @@
+"""What ends a training early: signals, callbacks, errors, weights that are NaN."""
+
+import os
+import signal
+import threading
+
+import numpy as np
+import pytest
+import torch
+from sklearn.model_selection import GridSearchCV
+from skorch.callbacks import Callback
+from torch import nn
+
+from sparsedis import SparseMultiTaskClassifier, SparseMultiTaskRepresentation
+from sparsedis._interruption import watched_sigint
+from sparsedis.datasets import make_sparse_tasks
+from sparsedis.meta_learning import GroupLassoSVMMetaLearner
+
+
+@pytest.fixture(autouse=True)
+def _python_handles_sigint():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return make_sparse_tasks(60, 12, n_factors=3, random_state=0)
+
+
+def send_sigint():
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def raise_interrupt():
+    raise KeyboardInterrupt
+
+
+def raise_full():
+    raise OSError(28, "No space left on device")
+
+
+class At(Callback):
+    """Do something before a step."""
+
+    def __init__(self, step, do):
+        self.step, self.do = step, do
+
+    def on_batch_begin(self, net, **kwargs):
+        if net.n_steps_ == self.step:
+            self.do()
+
+
+class Failing(nn.Module):
+    """An encoder that does something in its third step."""
+
+    def __init__(self, do):
+        super().__init__()
+        self.do, self.n_calls = do, 0
+        self.layer = nn.LazyLinear(3)
+
+    def forward(self, x):
+        self.n_calls += self.training
+        if self.n_calls == 3:
+            self.n_calls += 1
+            self.do()
+        return self.layer(x)
+
+
+def make(cls=SparseMultiTaskRepresentation, **params):
+    defaults = {"n_components": 3, "max_iter": 6, "random_state": 0}
+    return cls(**defaults | {"early_stopping": False} | params)
+
+
+def fit(est, X, Y, how):
+    if how == "stream":
+        return est.fit_stream((X, Y) for _ in range(100))
+    return est.fit(X, Y > 0 if isinstance(est, SparseMultiTaskClassifier) else Y)
+
+
+@pytest.mark.parametrize("how", ["table", "stream"])
+@pytest.mark.parametrize(
+    ("do", "error"), [(send_sigint, KeyboardInterrupt), (raise_full, OSError)]
+)
+def test_weights_so_far_are_kept(data, do, error, how):
+    X, Y = data
+    est = make(callbacks=[At(4, do)])
+    with pytest.raises(error) as caught:
+        fit(est, X, Y, how)
+    note = "keeps the weights after step 4 of 6"
+    assert any(note in line for line in caught.value.__notes__)
+    assert est.n_iter_ == len(est.history_["loss"]) == 4
+    assert np.isfinite(est.transform(X)).all()
+    assert not hasattr(est, "coef_")
+    # The same as those of a training that a callback stops there.
+    stopped = make(callbacks=[At(4, raise_interrupt)], rotation=None, alpha=0.1)
+    cut = make(callbacks=[At(4, do)], rotation=None, alpha=0.1)
+    with pytest.raises(error):
+        fit(cut, X, Y, how)
+    fit(stopped, X, Y, how)
+    np.testing.assert_array_equal(cut.transform(X), stopped.transform(X))
+
+
+def test_before_the_first_step_the_earlier_fit_stands(data):
+    X, Y = data
+    est = make(rotation=None, alpha=0.1).fit(X, Y)
+    before = est.predict(X)
+    est.set_params(callbacks=[At(0, send_sigint)])
+    with pytest.raises(KeyboardInterrupt):
+        est.fit(X, Y)
+    np.testing.assert_array_equal(est.predict(X), before)
+
+
+@pytest.mark.parametrize("do", [send_sigint, raise_interrupt])
+@pytest.mark.parametrize(
+    "cls", [SparseMultiTaskRepresentation, SparseMultiTaskClassifier]
+)
+def test_interruptions_of_the_encoder_are_no_wish_to_stop(data, cls, do):
+    est = make(cls, encoder=lambda *_: Failing(do))
+    with pytest.raises(KeyboardInterrupt):
+        fit(est, *data, "table")
+    assert est.n_iter_ == 2
+
+
+def test_searches_stop(data):
+    X, Y = data
+    fits = []
+
+    class Count(Callback):
+        def on_train_begin(self, net, **kwargs):
+            fits.append(net)
+
+    est = make(callbacks=[Count(), At(1, send_sigint)])
+    with pytest.raises(KeyboardInterrupt):
+        GridSearchCV(est, {"max_iter": [2, 3]}, cv=2).fit(X, Y)
+    assert len(fits) == 1
+
+
+@pytest.mark.parametrize("do", [send_sigint, raise_full])
+def test_meta_learner_keeps_its_weights(do):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((80, 5)).astype(np.float32), np.arange(80) % 8
+    est = GroupLassoSVMMetaLearner(
+        n_ways=3,
+        n_shots=2,
+        n_queries=3,
+        encoder="mlp",
+        max_iter=6,
+        random_state=0,
+        callbacks=[At(4, do)],
+    )
+    with pytest.raises((KeyboardInterrupt, OSError)):
+        est.fit(X, y)
+    assert est.n_iter_ == 4
+    assert np.isfinite(est.transform(X)).all()
+
+
+def test_last_step_may_not_leave_nan(data):
+    X, Y = data
+    est = make(max_iter=1, lr=1e38, optimizer=torch.optim.SGD)
+    with pytest.raises(ValueError, match="features are NaN or infinite at step 1"):
+        est.fit(X, Y)
+    assert np.isfinite(est.transform(X)).all()
+
+
+def test_signals_reach_the_handler_that_was_there():
+    got = []
+    signal.signal(signal.SIGINT, lambda *args: got.append(args))
+    ours = signal.getsignal(signal.SIGINT)
+    with watched_sigint() as sigint:
+        assert not sigint.seen
+        send_sigint()
+        assert sigint.seen
+    assert len(got) == 1
+    assert signal.getsignal(signal.SIGINT) is ours
+
+
+def test_other_threads_have_no_signals(data):
+    X, Y = data
+    est, other = (make(rotation=None, alpha=0.1) for _ in range(2))
+    thread = threading.Thread(target=est.fit, args=data)
+    thread.start()
+    thread.join()
+    np.testing.assert_array_equal(est.transform(X), other.fit(X, Y).transform(X))
