@@ -47,6 +47,7 @@ from sparsedis.metrics._validation import check_plain
 from sparsedis.rotation import FactorCount, RotationResult
 from sparsedis.tasks._forms import check_weights, read_targets
 from sparsedis.tasks._ids import distinct_ids, read_task_ids
+from sparsedis.tasks._images import as_inputs, check_images
 from sparsedis.tasks._rows import LazyRows, blocks_of, is_lazy
 from sparsedis.tasks._stream import StreamTasks
 from sparsedis.tasks._table import TableSource, TaskTable
@@ -359,10 +360,12 @@ channels), torch Dataset or array on disk
         check_plain(X, "X")
         if is_lazy(X):
             X = LazyRows(X)
+            check_images(X.shape, X.dtype)
             if reset:
                 self.n_features_in_ = X.shape[1]
                 self.__dict__.pop("feature_names_in_", None)
         else:
+            X = as_inputs(X)
             # 8-bit images stay as they are; an 8-bit table is a table of numbers.
             dtypes = [np.float64, np.float32]
             if getattr(X, "ndim", 2) == 4:

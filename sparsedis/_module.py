@@ -210,6 +210,8 @@ def to_device(rows, device, *, wide=False):
     tensor of shape (n, ...)
     """
     # torch knows neither all of numpy's dtypes and strides nor read-only arrays.
-    dtype = np.uint8 if rows.dtype == np.uint8 else np.float64 if wide else np.float32
+    dtype = np.float64 if wide else np.float32
+    if rows.dtype == np.uint8 and rows.ndim == 4:
+        dtype = np.uint8
     rows = np.require(rows, dtype, ["C_CONTIGUOUS", "WRITEABLE"])
     return torch.as_tensor(rows, device=device)

@@ -8,6 +8,7 @@ import torch
 from skorch import NeuralNet
 
 from sparsedis._interruption import Interruptible, StopTraining
+from sparsedis._module import to_device
 from sparsedis._progress import STEPS_PER_EPOCH
 
 
@@ -112,14 +113,20 @@ class _Samples:
         self.Z = Z
         if batch.index is not None:
             # (n_samples,) when the tasks share them: one Gram matrix serves them all.
-            self.Z = Z[torch.as_tensor(batch.index, device=device)]
-        self.y = torch.as_tensor(batch.y, dtype=Z.dtype, device=device)
+            self.Z = Z[_tensor(batch.index, device)]
+        self.y = _tensor(batch.y, device, Z.dtype)
         self.options = {"mask": None, "weight": None}
         if batch.mask is not None:
-            self.options["mask"] = torch.as_tensor(batch.mask, device=device)
+            self.options["mask"] = _tensor(batch.mask, device)
         if batch.weight is not None:
-            weight = torch.as_tensor(batch.weight, dtype=Z.dtype, device=device)
+            weight = _tensor(batch.weight, device, Z.dtype)
             self.options["weight"] = weight
+
+
+def _tensor(array, device, dtype=None):
+    # torch knows neither all of numpy's strides nor read-only arrays.
+    array = np.require(array, requirements=["C_CONTIGUOUS", "WRITEABLE"])
+    return torch.as_tensor(array, dtype=dtype, device=device)
 
 
 def _groups(batch):
@@ -289,23 +296,18 @@ class BilevelNet(Interruptible, NeuralNet):
         """Loss of heads fitted on one batch, on another."""
         self._set_training(False)
         inner, outer = batch
-        Z, Z_outer = (self.module_(self._rows(part.rows)) for part in batch)
+        Z, Z_outer = (self.module_(to_device(part.rows, self.device)) for part in batch)
         loss, _ = self.criterion_(Z, inner, outer, Z_outer=Z_outer)
         return {"loss": loss, "y_pred": None, "record": {}, "n_tasks": inner.n_tasks}
 
     def _features(self, rows):
-        rows = self._rows(rows)
+        rows = to_device(rows, self.device)
         if self.precision == "float32":
             return self.module_(rows)
         device_type = torch.device(self.device).type
         with torch.autocast(device_type, dtype=torch.bfloat16):
             raw = self.module_.encode(rows)
         return self.module_.normalization(raw.float())
-
-    def _rows(self, rows):
-        """Move inputs to the device, as float32 unless they are 8-bit images."""
-        rows = torch.as_tensor(rows, device=self.device)
-        return rows if rows.dtype == torch.uint8 else rows.float()
 
     def _warmth(self):
         ramp = self.alpha_warmup * self.max_iter

@@ -57,6 +57,11 @@ class Representation(nn.Module):
     def encode(self, rows):
         """Features before the normalisation, checked."""
         raw = self.encoder(prepare_rows(rows))
+        if not isinstance(raw, torch.Tensor):
+            raise ValueError(
+                "encoder must return features alone, one tensor, got "
+                f"{type(raw).__name__}: wrap it in a module that returns them."
+            )
         if raw.shape != (len(rows), self.n_components):
             raise ValueError(
                 "encoder must return features of shape (n_rows, n_components) = "
@@ -120,6 +125,11 @@ class RotatedRepresentation(nn.Module):
         """Number of factors."""
         return len(self.components)
 
+    @property
+    def encoder(self):
+        """Encoder of the representation."""
+        return self.representation.encoder
+
     def forward(self, rows):
         """Factors of rows of shape (n, ...), as (n, n_components)."""
         return (self.representation(rows) - self.mean) @ self.components.T
@@ -129,7 +139,7 @@ def prepare_rows(rows):
     """Turn stored inputs into what a module receives.
 
     Images ``(n, height, width, channels)`` become ``(n, channels, height, width)``
-    with channels last in memory, at no cost; unsigned 8-bit values become [0, 1].
+    with channels last in memory, at no cost; their unsigned 8-bit values become [0, 1].
 
     Parameters
     ----------
@@ -146,10 +156,13 @@ def prepare_rows(rows):
     >>> prepare_rows(torch.full((2, 8, 8, 3), 255, dtype=torch.uint8)).shape
     torch.Size([2, 3, 8, 8])
     """
-    if rows.ndim == 4:
+    is_image = rows.ndim == 4
+    if is_image:
         rows = rows.permute(0, 3, 1, 2)
     if rows.dtype == torch.uint8:
-        rows = rows.float().div_(255)
+        rows = rows.float()
+        # An 8-bit table is a table of numbers.
+        rows = rows.div_(255) if is_image else rows
     return rows
 
 

@@ -37,6 +37,7 @@ from sparsedis.meta_learning._net import (
 )
 from sparsedis.meta_learning._optim import OPTIMIZERS, SCHEDULES
 from sparsedis.metrics._validation import check_plain
+from sparsedis.tasks._images import as_inputs
 
 # Rows that are encoded at a time outside of training.
 _BLOCK = 128
@@ -122,6 +123,7 @@ channels)
         check_plain(X, "X")
         if not isinstance(y, str):
             check_plain(y, "y")
+        X = as_inputs(X)
         # 8-bit images stay as they are; an 8-bit table is a table of numbers.
         dtypes = [np.float64, np.float32]
         if getattr(X, "ndim", 2) == 4:
