@@ -163,6 +163,9 @@ class BilevelNet(Interruptible, NeuralNet):
     random_state : RandomState instance
         Splits the samples.
 
+    randomness : TorchRandomness
+        What the encoder draws in training.
+
     **kwargs : dict
         Passed to :class:`skorch.NeuralNet`.
     """
@@ -176,6 +179,7 @@ class BilevelNet(Interruptible, NeuralNet):
         inner_fraction,
         precision,
         random_state,
+        randomness,
         **kwargs,
     ):
         self.max_iter = max_iter
@@ -183,6 +187,7 @@ class BilevelNet(Interruptible, NeuralNet):
         self.inner_fraction = inner_fraction
         self.precision = precision
         self.random_state = random_state
+        self.randomness = randomness
         self._n_steps = 0
         super().__init__(module, train_split=None, **kwargs)
 
@@ -260,7 +265,8 @@ class BilevelNet(Interruptible, NeuralNet):
     def train_step_single(self, batch, **fit_params):
         """Encode, solve, and differentiate the outer loss of Eq. 4."""
         self._set_training(True)
-        Z = self._features(batch.rows)
+        with self.randomness.lent():
+            Z = self._features(batch.rows)
         if not bool(torch.isfinite(Z).all()):
             self._stop("The encoder returned NaN or infinite features")
         if not Z.requires_grad:

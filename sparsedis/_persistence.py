@@ -12,6 +12,7 @@ from safetensors.torch import load, save
 from torch.nn.parameter import is_lazy
 
 from sparsedis._file_io import read_file, write_file
+from sparsedis._randomness import TorchRandomness
 from sparsedis._saved_records import join_records, split_records
 from sparsedis._saved_state import (
     Malformed,
@@ -251,9 +252,9 @@ def _load_modules(estimator, fitted, tensors, where):
                 f"made for its inputs, of shape {fitted['input_shape_']}: {error}"
             ) from error
 
-    # First without memory, which needs no warnings. The first weights, which are drawn
-    # in vain, leave the generator as it was.
-    with torch.random.fork_rng([]):
+    # First without memory, which needs no warnings. The first weights are drawn in
+    # vain, and leave torch's generator as it was.
+    with TorchRandomness(0, torch.device("cpu")).lent():
         with warnings.catch_warnings(), torch.device("meta"):
             warnings.simplefilter("ignore")
             try:

@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-import torch
 from skorch.callbacks import EarlyStopping, LRScheduler
 from skorch.utils import noop
 from torch.optim import AdamW
@@ -11,6 +10,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from sparsedis._net import BilevelLoss, BilevelNet, NonFiniteError
 from sparsedis._progress import STEPS_PER_EPOCH, Progress
+from sparsedis._randomness import TorchRandomness
 
 
 def train(
@@ -68,45 +68,46 @@ def train(
     context = estimator._init_callback_context(max_subtasks=n_epochs)
     context.call_on_fit_task_begin(estimator=estimator, **data)
     epochs = []
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
+    randomness = TorchRandomness(seed, device)
+    with randomness.lent():
         module = make_module()
-        if any(p.requires_grad for p in module.parameters()):
-            net = _make_net(
-                estimator,
-                module,
-                problem,
-                device,
-                context,
-                random_state,
-                stops_early=valid is not None,
-                weight_decay=weight_decay,
-            )
-            try:
-                net.fit_source(source, valid)
+    if any(p.requires_grad for p in module.parameters()):
+        net = _make_net(
+            estimator,
+            module,
+            problem,
+            device,
+            context,
+            random_state,
+            randomness,
+            stops_early=valid is not None,
+            weight_decay=weight_decay,
+        )
+        try:
+            net.fit_source(source, valid)
+            _keep(estimator, net.module_, device, rows)
+            net.check_weights()
+        except NonFiniteError:
+            # The last good weights stand.
+            _keep(estimator, net.module_, device, rows)
+            raise
+        except BaseException as error:
+            # Ctrl-C, a full disk, a stream that breaks: what was learned stands.
+            if net._n_steps:
+                net.leave_sound()
                 _keep(estimator, net.module_, device, rows)
-                net.check_weights()
-            except NonFiniteError:
-                # The last good weights stand.
-                _keep(estimator, net.module_, device, rows)
-                raise
-            except BaseException as error:
-                # Ctrl-C, a full disk, a stream that breaks: what was learned stands.
-                if net._n_steps:
-                    net.leave_sound()
-                    _keep(estimator, net.module_, device, rows)
-                    _record(estimator, net.history, valid)
-                    error.add_note(
-                        f"{type(estimator).__name__} keeps the weights after step "
-                        f"{estimator.n_iter_} of {estimator.max_iter}, without heads. "
-                        "With warm_start=True, fit starts from them."
-                    )
-                raise
-            epochs = net.history
-            if estimator.learn_alpha:
-                estimator.learned_alpha_ = net.criterion_.penalty()
-        else:
-            _keep(estimator, module, device, rows)
+                _record(estimator, net.history, valid)
+                error.add_note(
+                    f"{type(estimator).__name__} keeps the weights after step "
+                    f"{estimator.n_iter_} of {estimator.max_iter}, without heads. "
+                    "With warm_start=True, fit starts from them."
+                )
+            raise
+        epochs = net.history
+        if estimator.learn_alpha:
+            estimator.learned_alpha_ = net.criterion_.penalty()
+    else:
+        _keep(estimator, module, device, rows)
     steps = _record(estimator, epochs, valid)
     context.call_on_fit_task_end(estimator=estimator, **data)
     return steps
@@ -143,6 +144,7 @@ def _make_net(
     device,
     context,
     random_state,
+    randomness,
     *,
     stops_early,
     weight_decay,
@@ -166,6 +168,7 @@ def _make_net(
         inner_fraction=estimator.inner_fraction,
         precision=estimator.precision,
         random_state=random_state,
+        randomness=randomness,
         lr=estimator.lr,
         optimizer=estimator.optimizer,
         device=device,

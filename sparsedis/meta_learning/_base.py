@@ -20,6 +20,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from sparsedis._module import ModuleMixin, encode_blocks, stacked, to_device
 from sparsedis._persistence import Saved
 from sparsedis._progress import STEPS_PER_EPOCH, Progress
+from sparsedis._randomness import TorchRandomness
 from sparsedis.encoders import (
     Representation,
     build_encoder,
@@ -198,35 +199,37 @@ channels)
         )
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         device = self._device()
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            torch.manual_seed(random_state.randint(np.iinfo(np.int32).max))
+        randomness = TorchRandomness(
+            random_state.randint(np.iinfo(np.int32).max), device
+        )
+        with randomness.lent():
             model = EpisodicModel(
                 self._new_representation(input_shape_of(X)),
                 self._new_head(self.l1, self.l2),
             ).to(device)
-            rows = random_state.permutation(np.flatnonzero(np.isin(y, base)))
-            keep = partial(self._keep, model, X, rows, base, held_out)
-            learned = [
-                *model.representation.parameters(),
-                *model.head.log_penalty.values(),
-            ]
-            if any(p.requires_grad for p in learned):
-                callbacks = [("progress", Progress(self, context))]
-                keep_best = self._make_validation(X, y, held_out, random_state)
-                if keep_best is not None:
-                    callbacks.append(("keep_best", keep_best))
-                sampler = self._sampler(
-                    y, random_state, classes=base, n_shots=self.train_shots
-                )
-                net = self._make_net(model, X, sampler, callbacks)
-                try:
-                    net.fit_episodes()
-                finally:
-                    # Where training fails, what was good remains.
-                    if net.good_ is not None:
-                        keep(net.steps_, keep_best)
-            else:
-                keep([], None)
+        rows = random_state.permutation(np.flatnonzero(np.isin(y, base)))
+        keep = partial(self._keep, model, X, rows, base, held_out)
+        learned = [
+            *model.representation.parameters(),
+            *model.head.log_penalty.values(),
+        ]
+        if any(p.requires_grad for p in learned):
+            callbacks = [("progress", Progress(self, context))]
+            keep_best = self._make_validation(X, y, held_out, random_state)
+            if keep_best is not None:
+                callbacks.append(("keep_best", keep_best))
+            sampler = self._sampler(
+                y, random_state, classes=base, n_shots=self.train_shots
+            )
+            net = self._make_net(model, X, sampler, callbacks, randomness)
+            try:
+                net.fit_episodes()
+            finally:
+                # Where training fails, what was good remains.
+                if net.good_ is not None:
+                    keep(net.steps_, keep_best)
+        else:
+            keep([], None)
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
 
     def _new_representation(self, input_shape):
@@ -275,7 +278,7 @@ channels)
 
         return KeepBest(accuracy, self.validation_every)
 
-    def _make_net(self, model, X, sampler, callbacks):
+    def _make_net(self, model, X, sampler, callbacks, randomness):
         schedule = LRScheduler(
             LambdaLR,
             lr_lambda=partial(SCHEDULES[self.lr_schedule], max_iter=self.max_iter),
@@ -294,6 +297,7 @@ channels)
             label_smoothing=self.label_smoothing,
             crop_padding=self.crop_padding,
             horizontal_flip=self.horizontal_flip,
+            randomness=randomness,
             lr=self.lr,
             optimizer=optimizer,
             # Scale and penalties have a meaning at any size.

@@ -61,6 +61,9 @@ class EpisodicNet(Interruptible, NeuralNet):
 
     horizontal_flip : bool
 
+    randomness : TorchRandomness
+        What the encoder and the augmentation draw in training.
+
     **kwargs : dict
         Passed to :class:`skorch.NeuralNet`.
     """
@@ -77,6 +80,7 @@ class EpisodicNet(Interruptible, NeuralNet):
         label_smoothing,
         crop_padding,
         horizontal_flip,
+        randomness,
         **kwargs,
     ):
         self.X = X
@@ -87,6 +91,7 @@ class EpisodicNet(Interruptible, NeuralNet):
         self.label_smoothing = label_smoothing
         self.crop_padding = crop_padding
         self.horizontal_flip = horizontal_flip
+        self.randomness = randomness
         # The loss is that of the queries; skorch asks for a criterion all the same.
         super().__init__(module, criterion=nn.Identity, train_split=None, **kwargs)
 
@@ -127,9 +132,10 @@ class EpisodicNet(Interruptible, NeuralNet):
         """Encode, fit the heads of Eq. 6, differentiate the loss of Eq. 5."""
         self._set_training(True)
         rows = to_device(self.X[batch.rows], self.device)
-        if rows.ndim == 4:
-            rows = crop_and_flip(rows, self.crop_padding, self.horizontal_flip)
-        Z = self.module_.representation(rows)
+        with self.randomness.lent():
+            if rows.ndim == 4:
+                rows = crop_and_flip(rows, self.crop_padding, self.horizontal_flip)
+            Z = self.module_.representation(rows)
         if not is_sound(Z):
             self.fail(UNSOUND)
         support, query, labels, answers = episode_tensors(batch, self.device)
