@@ -16,6 +16,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sparsedis._scores import head_scores
+from sparsedis.metrics._validation import check_plain
+from sparsedis.metrics._whole import whole_or_not
 from sparsedis.rotation._fitting import factors_of, final_heads, mean_score
 from sparsedis.rotation._tasks import labels_of, read_tasks
 from sparsedis.tasks._forms import check_weights
@@ -162,6 +164,7 @@ class SparseRotation(
         self.task_type = task_type
         self.random_state = random_state
 
+    @whole_or_not
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None):
         """Count the factors, rotate to them, and fit the sparse head of every task.
@@ -196,6 +199,7 @@ class SparseRotation(
         UserWarning
             When the tasks show no factor, fewer than `n_components`, or have no labels.
         """
+        check_plain(X, "X")
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
         weight = check_weights(sample_weight, len(X))
         tasks = read_tasks(y, len(X), weight, self._classifies, type(self).__name__)
@@ -295,6 +299,7 @@ n_tasks, n_outputs)
     def _factors(self, X):
         """Factors as an array, whatever `set_output` asks for."""
         check_is_fitted(self)
+        check_plain(X, "X")
         X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
         Z = (X.astype(np.float64) - self.mean_) @ self.components_.T
         return Z.astype(X.dtype)

@@ -294,7 +294,7 @@ def weighted_gram(Z, share):
     n, m = Z.shape
     at = np.triu_indices(m)
     gram = np.zeros((share.shape[1], len(at[0])))
-    step = max(1, _BLOCK // len(at[0]))
+    step = max(1, _BLOCK // max(1, len(at[0])))
     for first in range(0, n, step):
         part = Z[first : first + step]
         gram += share[first : first + step].T @ (part[:, at[0]] * part[:, at[1]])

@@ -201,7 +201,11 @@ def rotate(heads, variance, n_outputs, rng, *, n_rounds, patience, starts=None):
     k = white.k
     span = axes[:, :k]
     if k:
-        own = None if starts is None else unit_rows(starts @ span * root)
+        own = None
+        if starts is not None:
+            own = unit_rows(starts @ span * root)
+            # Without those that the heads do not reach.
+            own = own[(own != 0).any(1)]
         few = white
         if len(white) > _TASKS:
             few = white.take(np.sort(rng.choice(len(white), _TASKS, replace=False)))

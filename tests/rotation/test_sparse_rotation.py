@@ -236,3 +236,38 @@ def test_bad_targets(fitted):
         est.score(Z, Y[:, :3])
     with pytest.raises(ValueError, match="at least two samples"):
         est.score(Z[:1], Y[:1])
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("seed", range(40))
+def test_few_odd_tasks_give_finite_factors_and_heads(seed):
+    rng = np.random.default_rng(seed)
+    T, k, n, p = (
+        int(rng.integers(*ends)) for ends in ((1, 6), (1, 7), (5, 60), (1, 7))
+    )
+    Z = rng.standard_normal((n, p))
+    Y = Z @ (rng.standard_normal((p, T)) * (rng.random((p, T)) < 0.5))
+    Y += rng.choice([0, 0.1]) * rng.standard_normal((n, T))
+    if rng.random() < 0.5:
+        Y[:, 0] = 1.0
+    if rng.random() < 0.3:
+        Y[:, -1] = Y[:, 0]
+    if rng.random() < 0.3:
+        Y[1:][rng.random((n - 1, T)) < 0.5] = np.nan
+    for n_components in (k, "auto"):
+        est = SparseRotation(n_components, random_state=0).fit(Z, Y)
+        assert np.isfinite(est.transform(Z)).all()
+        assert np.isfinite(est.heads_).all()
+        assert ((est.stability_ >= 0) & (est.stability_ <= 1 + 1e-9)).all()
+
+
+@pytest.mark.filterwarnings("ignore:.* may be no factors:UserWarning")
+def test_a_fit_that_is_refused_leaves_the_earlier_one(fitted):
+    _, Z, Y, _, _ = fitted
+    est = SparseRotation(2, random_state=0).fit(Z, Y[:, :10])
+    before = est.transform(Z)
+    with pytest.raises(ValueError, match=r"X holds .* masked entries"):
+        est.fit(np.ma.masked_greater(Z[:, :3], 1), Y)
+    with pytest.raises(ValueError, match="inf"):
+        est.fit(Z[:, :3], np.full((len(Z), 2), np.inf))
+    assert_array_equal(est.transform(Z), before)
