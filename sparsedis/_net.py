@@ -234,7 +234,12 @@ class BilevelNet(Interruptible, NeuralNet):
 
     def _is_sound(self):
         state = self.module_.state_dict().values()
-        return all(bool(torch.isfinite(value).all()) for value in state)
+        numbers = (
+            v
+            for v in state
+            if isinstance(v, torch.Tensor) and v.dtype.is_floating_point
+        )
+        return all(bool(torch.isfinite(v.float()).all()) for v in numbers)
 
     def get_split_datasets(self, X, y=None, **fit_params):
         return X, self._valid

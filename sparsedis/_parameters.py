@@ -250,7 +250,7 @@ class RepresentationParameters(BaseEstimator):
         input_shape = input_shape_of(np.empty((0, *input_shape)))
         encoder = build_encoder(self.encoder, input_shape, width)
         # Whatever torch's default dtype, or that of a module: inputs come as float32.
-        module = Representation(encoder, width, self.normalization).float()
+        module = Representation(encoder, width, self.normalization).to_float32()
         if len(input_shape) == 3:
             # Twice as fast on a CPU, and free: images are stored that way.
             module = module.to(memory_format=torch.channels_last)

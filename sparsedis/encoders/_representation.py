@@ -69,6 +69,22 @@ class Representation(nn.Module):
             )
         return raw
 
+    def to_float32(self):
+        """Make float32 of the weights, which is what inputs come as.
+
+        Buffers of an encoder whose weights are float32 stay what they are.
+
+        Returns
+        -------
+        Representation
+            Itself.
+        """
+        self.normalization.float()
+        weights = (p.dtype for p in self.encoder.parameters() if p.is_floating_point())
+        if any(dtype != torch.float32 for dtype in weights):
+            self.encoder.float()
+        return self
+
     @torch.no_grad()
     def set_statistics(self, blocks):
         """Set the running statistics to those of the given blocks of rows.

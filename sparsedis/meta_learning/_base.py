@@ -244,7 +244,9 @@ channels)
             published = self.encoder in ("conv4", "resnet12")
             normalization = None if published else "batch"
         # Whatever torch's default dtype, or that of a module: inputs come as float32.
-        representation = Representation(encoder, n_components, normalization).float()
+        representation = Representation(
+            encoder, n_components, normalization
+        ).to_float32()
         if len(input_shape) == 3:
             # Twice as fast on a CPU, and free: images are stored that way.
             representation = representation.to(memory_format=torch.channels_last)
