@@ -87,16 +87,15 @@ def train(
             net.fit_source(source, valid)
             _keep(estimator, net.module_, device, rows)
             net.check_weights()
-        except NonFiniteError:
-            # The last good weights stand.
-            _keep(estimator, net.module_, device, rows)
-            raise
         except BaseException as error:
-            # Ctrl-C, a full disk, a stream that breaks: what was learned stands.
-            if net._n_steps:
+            # Weights that went to NaN, Ctrl-C, a full disk, a stream that breaks: what
+            # was learned so far stands.
+            diverged = isinstance(error, NonFiniteError)
+            if diverged or net._n_steps:
                 net.leave_sound()
                 _keep(estimator, net.module_, device, rows)
                 _record(estimator, net.history, valid)
+            if net._n_steps and not diverged:
                 error.add_note(
                     f"{type(estimator).__name__} keeps the weights after step "
                     f"{estimator.n_iter_} of {estimator.max_iter}, without heads. "

@@ -156,12 +156,18 @@ def test_meta_learner_keeps_its_weights(do):
     assert np.isfinite(est.transform(X)).all()
 
 
+@pytest.mark.filterwarnings("ignore:.* may not be factors:UserWarning")
+@pytest.mark.filterwarnings("ignore:(A Ridge of|No head uses):UserWarning")
 def test_last_step_may_not_leave_nan(data):
     X, Y = data
-    est = make(max_iter=1, lr=1e38, optimizer=torch.optim.SGD)
+    est = make(optimizer=torch.optim.SGD, lr=1e-3).fit(X, Y)
+    est.set_params(max_iter=1, lr=1e38)
     with pytest.raises(ValueError, match="features are NaN or infinite at step 1"):
         est.fit(X, Y)
     assert np.isfinite(est.transform(X)).all()
+    # Nothing of the earlier fit stands beside these weights.
+    assert est.n_iter_ == len(est.history_["loss"]) == 1
+    assert not hasattr(est, "coef_")
 
 
 def test_signals_reach_the_handler_that_was_there():

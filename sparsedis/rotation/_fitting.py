@@ -49,7 +49,10 @@ def factors_of(Z, tasks, weight, n_components, rng):
         white, count = Whitening(Z, weight), None
         rank = white.rank
     if rank == 0:
-        message = "X holds constant features alone: the only factor is 0 everywhere."
+        why = "X holds constant features alone"
+        if Whitening(Z, weight).rank:
+            why = "The heads of the tasks show no factor, since X predicts no target"
+        message = f"{why}: the only factor is 0 everywhere."
         return _no_factor(white.mean), [message, *_missing(tasks)]
     moments = tasks.moments((Z - white.mean) @ white.matrix, weight)
     messages = _missing(tasks)

@@ -238,7 +238,9 @@ def test_bad_targets(fitted):
         est.score(Z[:1], Y[:1])
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.filterwarnings(
+    "ignore:(y holds one task|.* show no|n_components=|.* may be no):UserWarning"
+)
 @pytest.mark.parametrize("seed", range(40))
 def test_few_odd_tasks_give_finite_factors_and_heads(seed):
     rng = np.random.default_rng(seed)
@@ -271,3 +273,10 @@ def test_a_fit_that_is_refused_leaves_the_earlier_one(fitted):
     with pytest.raises(ValueError, match="inf"):
         est.fit(Z[:, :3], np.full((len(Z), 2), np.inf))
     assert_array_equal(est.transform(Z), before)
+
+
+def test_constant_targets_are_told_from_constant_features():
+    Z = np.random.default_rng(0).standard_normal((11, 6))
+    for X, message in ((Z, "X predicts no target"), (Z * 0, "X holds constant")):
+        with pytest.warns(UserWarning, match=message):
+            SparseRotation(random_state=0).fit(X, np.ones(11))
