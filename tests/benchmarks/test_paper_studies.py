@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.testing.compare import compare_images
 from sklearn.base import clone
 
 from benchmarks.paper import _shapes, _synthetic, figure1
@@ -57,6 +58,14 @@ def test_settings_are_distinct_and_grow_with_the_seeds(study, full):
     assert {tuple(setting) for setting in three} == {tuple(one[0])}
 
 
+def looks_like(picture, other):
+    """Whether two pictures are the same but for the smoothing of their letters.
+
+    The layout shifts titles by fractions of a pixel from one drawing to the next.
+    """
+    return compare_images(str(other), str(picture), tol=0.5) is None
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """One folder for all the studies: some draw the rows of another."""
@@ -71,9 +80,9 @@ def test_study_runs_and_draws(study, folder):
     assert rows.count("\n") == 3
     assert (folder / f"{study.name}_table.csv").read_text().count("\n") >= 2
     picture = folder / f"{study.name}.png"
-    first = picture.read_bytes()
+    first = shutil.move(picture, folder / "first.png")
     study.main(["--out", str(folder), "--plot-only"])
-    assert picture.read_bytes() == first
+    assert looks_like(picture, first)
 
 
 def test_rows_without_a_rotation_are_drawn(tmp_path):
@@ -265,10 +274,9 @@ def test_plotting_without_rows_says_so(tmp_path):
 def test_drawing_all_passes_over_studies_without_rows(tmp_path, capsys):
     shutil.copy(RESULTS / "figure10.csv", tmp_path)
     main(["figure10", "--plot-only", "--out", str(tmp_path)])
-    before = (tmp_path / "figure10.png").read_bytes()
-    (tmp_path / "figure10.png").unlink()
+    before = shutil.move(tmp_path / "figure10.png", tmp_path / "before.png")
     main(["--plot-only", "--out", str(tmp_path)])
-    assert (tmp_path / "figure10.png").read_bytes() == before
+    assert looks_like(tmp_path / "figure10.png", before)
     assert "figure5.csv is missing" in capsys.readouterr().out
 
 
