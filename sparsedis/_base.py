@@ -199,6 +199,7 @@ channels), torch Dataset or array on disk
             self._problem(),
             self._width(self.input_shape_),
             kind="stream",
+            contents=(stream.first.rows, stream.first.y),
         )
         if not steps:
             raise ValueError("encoder has nothing to train: fit_stream needs weights.")
@@ -518,6 +519,7 @@ channels), torch Dataset or array on disk
             width,
             valid=valid,
             kind="table",
+            contents=table.contents(),
         )
         return parts
 
@@ -558,6 +560,7 @@ channels), torch Dataset or array on disk
         width,
         *,
         kind,
+        contents,
         valid=None,
     ):
         """Train the encoder on "table" or "stream", and give it statistics of rows."""
@@ -574,6 +577,7 @@ channels), torch Dataset or array on disk
             valid=valid,
             rows=rows,
             data=data,
+            contents=contents,
             weight_decay=weight_decay,
         )
 

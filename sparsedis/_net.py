@@ -1,15 +1,13 @@
 """Bilevel training: an inner problem per task, an outer loss through its solution."""
 
 import copy
-from itertools import islice
 
 import numpy as np
 import torch
-from skorch import NeuralNet
 
-from sparsedis._interruption import Interruptible, StopTraining
 from sparsedis._module import to_device
 from sparsedis._progress import STEPS_PER_EPOCH
+from sparsedis._steps import SteppedNet
 
 
 class NonFiniteError(ValueError):
@@ -140,16 +138,13 @@ def _groups(batch):
         yield None if len(distinct) == 1 else same, int(n_classes)
 
 
-class BilevelNet(Interruptible, NeuralNet):
+class BilevelNet(SteppedNet):
     """One step encodes the distinct rows of a batch, solves every head, descends.
 
     Parameters
     ----------
     module : torch.nn.Module
         The representation.
-
-    max_iter : int
-        Steps of training.
 
     alpha_warmup : float
         Fraction of the steps over which the penalty rises to its value.
@@ -163,41 +158,25 @@ class BilevelNet(Interruptible, NeuralNet):
     random_state : RandomState instance
         Splits the samples.
 
-    randomness : TorchRandomness
-        What the encoder draws in training.
-
     **kwargs : dict
-        Passed to :class:`skorch.NeuralNet`.
+        Passed to :class:`~sparsedis._steps.SteppedNet`.
     """
 
     def __init__(
         self,
         module,
         *,
-        max_iter,
         alpha_warmup,
         inner_fraction,
         precision,
         random_state,
-        randomness,
         **kwargs,
     ):
-        self.max_iter = max_iter
         self.alpha_warmup = alpha_warmup
         self.inner_fraction = inner_fraction
         self.precision = precision
         self.random_state = random_state
-        self.randomness = randomness
-        self._n_steps = 0
-        super().__init__(module, train_split=None, **kwargs)
-
-    @property
-    def n_steps_(self):
-        """Steps done; those of a checkpoint, too, once a callback has loaded it."""
-        if self._n_steps is not None:
-            return self._n_steps
-        batches = (batch for epoch in self.history for batch in epoch["batches"])
-        return sum("train_loss" in batch for batch in batches)
+        super().__init__(module, **kwargs)
 
     def fit_source(self, source, valid=None):
         """Train on the batches of ``source`` for ``max_iter`` steps.
@@ -209,12 +188,16 @@ class BilevelNet(Interruptible, NeuralNet):
         valid : tuple (TaskBatch, TaskBatch), default=None
             Where to fit and to judge heads after every epoch, for "valid_loss".
         """
-        self.initialize()
-        self._n_steps = None
+        self.fit_batches(_repeat(source), valid)
+
+    def initialize(self):
+        super().initialize()
+        self.note_good()
+        return self
+
+    def note_good(self):
+        """Note that the weights at hand are finite."""
         self._good = copy.deepcopy(self.module_.state_dict())
-        self._batches = _repeat(source)
-        self._valid = valid
-        self.partial_fit(source, epochs=-(-self.max_iter // STEPS_PER_EPOCH))
 
     def check_weights(self):
         """Refuse weights, or statistics of the features, that are not finite.
@@ -224,15 +207,16 @@ class BilevelNet(Interruptible, NeuralNet):
         NonFiniteError
             The last good weights are back.
         """
-        if not self._is_sound():
+        if not self.is_sound():
             self._stop("The weights or the features are NaN or infinite")
 
     def leave_sound(self):
         """Go back to the last good weights, unless those at hand are finite."""
-        if not self._is_sound():
+        if not self.is_sound():
             self.module_.load_state_dict(self._good)
 
-    def _is_sound(self):
+    def is_sound(self):
+        """Whether weights and statistics are finite."""
         state = self.module_.state_dict().values()
         numbers = (
             v
@@ -241,31 +225,9 @@ class BilevelNet(Interruptible, NeuralNet):
         )
         return all(bool(torch.isfinite(v.float()).all()) for v in numbers)
 
-    def get_split_datasets(self, X, y=None, **fit_params):
-        return X, self._valid
-
-    def get_iterator(self, dataset, training=False):
-        return _Steps(self) if training else [self._valid]
-
-    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
-        if iterator is None:
-            return
-        n_batches = 0
-        for batch in iterator:
-            self.notify("on_batch_begin", batch=batch, training=training)
-            step = step_fn(batch, **fit_params)
-            for name, value in step["record"].items():
-                self.history.record_batch(name, value)
-            self.history.record_batch(prefix + "_loss", step["loss"].item())
-            self.history.record_batch(prefix + "_batch_size", step["n_tasks"])
-            self._n_steps += training
-            self.notify("on_batch_end", batch=batch, training=training, **step)
-            n_batches += 1
-        if n_batches == 0:
-            # A stream has ended, or a checkpoint held all the steps.
-            del self.history[-1]
-            raise StopTraining
-        self.history.record(prefix + "_batch_count", n_batches)
+    def pass_over(self, batch):
+        if self.inner_fraction is not None:
+            batch.split(self.inner_fraction, self.random_state)
 
     def train_step_single(self, batch, **fit_params):
         """Encode, solve, and differentiate the outer loss of Eq. 4."""
@@ -295,12 +257,12 @@ class BilevelNet(Interruptible, NeuralNet):
         loss.backward()
         if self.n_steps_ % STEPS_PER_EPOCH == 0:
             # Weights that have just proved sound.
-            self._good = copy.deepcopy(self.module_.state_dict())
+            self.note_good()
         record = {"usage": usage.tolist(), "active": float(usage.mean())}
         alpha = np.mean(self.criterion_.penalty())
         record["alpha"] = float(alpha) * warmth
         step = {"loss": loss.detach(), "y_pred": None, "record": record}
-        return step | {"n_tasks": inner.n_tasks}
+        return step | {"size": inner.n_tasks}
 
     @torch.no_grad()
     def validation_step(self, batch, **fit_params):
@@ -309,7 +271,7 @@ class BilevelNet(Interruptible, NeuralNet):
         inner, outer = batch
         Z, Z_outer = (self.module_(to_device(part.rows, self.device)) for part in batch)
         loss, _ = self.criterion_(Z, inner, outer, Z_outer=Z_outer)
-        return {"loss": loss, "y_pred": None, "record": {}, "n_tasks": inner.n_tasks}
+        return {"loss": loss, "y_pred": None, "record": {}, "size": inner.n_tasks}
 
     def _features(self, rows):
         rows = to_device(rows, self.device)
@@ -331,19 +293,6 @@ class BilevelNet(Interruptible, NeuralNet):
             "gradients with skorch's GradientNormClipping in callbacks, or scale the "
             "inputs."
         )
-
-
-class _Steps:
-    """The batches of one epoch: as many steps as are left of it."""
-
-    def __init__(self, net):
-        self.net = net
-
-    def __iter__(self):
-        net = self.net
-        net._n_steps = net.n_steps_
-        left = net.max_iter - net.n_steps_
-        return islice(net._batches, min(STEPS_PER_EPOCH, left))
 
 
 def _repeat(source):

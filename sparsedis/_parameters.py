@@ -1,6 +1,7 @@
 """The parameters of the estimators of a shared representation."""
 
 from numbers import Integral, Real
+from os import PathLike
 
 import numpy as np
 import torch
@@ -76,6 +77,7 @@ class RepresentationParameters(BaseEstimator):
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "warm_start": ["boolean"],
         "callbacks": [list, None],
+        "checkpoint": [str, PathLike, None],
         "device": [str, torch.device],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -113,6 +115,7 @@ class RepresentationParameters(BaseEstimator):
         n_iter_no_change=5,
         warm_start=False,
         callbacks=None,
+        checkpoint=None,
         device="auto",
         random_state=None,
         verbose=0,
@@ -146,6 +149,7 @@ class RepresentationParameters(BaseEstimator):
         self.n_iter_no_change = n_iter_no_change
         self.warm_start = warm_start
         self.callbacks = callbacks
+        self.checkpoint = checkpoint
         self.device = device
         self.random_state = random_state
         self.verbose = verbose

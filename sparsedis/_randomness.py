@@ -55,6 +55,16 @@ class TorchRandomness:
                 self._own = self._states()
                 self._set(before)
 
+    @property
+    def state(self):
+        """States of the generators, as tensors: of the CPU, then of the GPU."""
+        return self._own
+
+    @state.setter
+    def state(self, states):
+        # What was begun on another device goes on with numbers of its own there.
+        self._own = [*states[: len(self._own)], *self._own[len(states) :]]
+
     def _states(self):
         states = [torch.get_rng_state()]
         if self._cuda is not None:

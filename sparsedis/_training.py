@@ -1,6 +1,8 @@
 """From an estimator's parameters to a trained module."""
 
+import copy
 import math
+import warnings
 
 import numpy as np
 from skorch.callbacks import EarlyStopping, LRScheduler
@@ -8,6 +10,7 @@ from skorch.utils import noop
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
+from sparsedis._checkpoint import checkpoint_of
 from sparsedis._net import BilevelLoss, BilevelNet, NonFiniteError
 from sparsedis._progress import STEPS_PER_EPOCH, Progress
 from sparsedis._randomness import TorchRandomness
@@ -24,6 +27,7 @@ def train(
     valid,
     rows,
     data,
+    contents,
     weight_decay,
 ):
     """Train the representation of an estimator; sets what it learns on the way.
@@ -54,6 +58,9 @@ def train(
     data : dict
         X and y, for callbacks.
 
+    contents : tuple
+        Arrays that tell the data of this training from others.
+
     weight_decay : float
         What "auto" stands for, which goes for AdamW alone: elsewhere a decay is a
         penalty on the weights, or not known.
@@ -72,6 +79,7 @@ def train(
     with randomness.lent():
         module = make_module()
     if any(p.requires_grad for p in module.parameters()):
+        checkpoint, callbacks = checkpoint_of(estimator, module, problem, *contents)
         net = _make_net(
             estimator,
             module,
@@ -80,6 +88,8 @@ def train(
             context,
             random_state,
             randomness,
+            checkpoint,
+            callbacks,
             stops_early=valid is not None,
             weight_decay=weight_decay,
         )
@@ -91,17 +101,28 @@ def train(
             # Weights that went to NaN, Ctrl-C, a full disk, a stream that breaks: what
             # was learned so far stands.
             diverged = isinstance(error, NonFiniteError)
-            if diverged or net._n_steps:
+            if diverged or net.n_steps_:
                 net.leave_sound()
                 _keep(estimator, net.module_, device, rows)
                 _record(estimator, net.history, valid)
-            if net._n_steps and not diverged:
+            if net.n_steps_ and not diverged:
+                goes_on = "With warm_start=True, fit starts from them."
+                if checkpoint is not None:
+                    goes_on = f"The same fit goes on from {checkpoint.path}."
                 error.add_note(
                     f"{type(estimator).__name__} keeps the weights after step "
                     f"{estimator.n_iter_} of {estimator.max_iter}, without heads. "
-                    "With warm_start=True, fit starts from them."
+                    f"{goes_on}"
                 )
             raise
+        if net.ran_out_:
+            warnings.warn(
+                f"source ended after {net.n_steps_} of max_iter={estimator.max_iter} "
+                "steps: what can be gone through once only, as a generator, must be "
+                "as long; a list is repeated.",
+                UserWarning,
+                stacklevel=4,
+            )
         epochs = net.history
         if estimator.learn_alpha:
             estimator.learned_alpha_ = net.criterion_.penalty()
@@ -144,17 +165,17 @@ def _make_net(
     context,
     random_state,
     randomness,
+    checkpoint,
+    user_callbacks,
     *,
     stops_early,
     weight_decay,
 ):
     callbacks = [("progress", Progress(estimator, context))]
     if stops_early:
-        stopping = EarlyStopping(
-            patience=estimator.n_iter_no_change, load_best=True, sink=noop
-        )
+        stopping = _Best(patience=estimator.n_iter_no_change, sink=noop)
         callbacks.append(("early_stopping", stopping))
-    callbacks += estimator.callbacks or []
+    callbacks += user_callbacks
     decay = {"optimizer__weight_decay": weight_decay}
     if estimator.weight_decay == "auto" and estimator.optimizer is not AdamW:
         decay = {}
@@ -168,6 +189,7 @@ def _make_net(
         precision=estimator.precision,
         random_state=random_state,
         randomness=randomness,
+        checkpoint=checkpoint,
         lr=estimator.lr,
         optimizer=estimator.optimizer,
         device=device,
@@ -183,3 +205,23 @@ def _make_net(
         schedule = LRScheduler(LambdaLR, lr_lambda=cosine, step_every="batch")
         net.set_params(callbacks=[*callbacks, ("lr_schedule", schedule)])
     return net
+
+
+class _Best(EarlyStopping):
+    """Early stopping that ends with the best weights, a learned penalty among them."""
+
+    def on_train_begin(self, net, **kwargs):
+        super().on_train_begin(net, **kwargs)
+        self.best_ = None
+
+    def on_epoch_end(self, net, **kwargs):
+        super().on_epoch_end(net, **kwargs)
+        if self.misses_ == 0:
+            parts = net.module_, net.criterion_
+            self.best_ = [copy.deepcopy(part.state_dict()) for part in parts]
+
+    def on_train_end(self, net, **kwargs):
+        if self.best_ is not None:
+            module, criterion = self.best_
+            net.module_.load_state_dict(module)
+            net.criterion_.load_state_dict(criterion)

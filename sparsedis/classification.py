@@ -146,6 +146,12 @@ class SparseMultiTaskClassifier(ClassifierMixin, BaseRepresentation):
     callbacks : list of skorch callbacks, default=None
         Called during training; an epoch is 20 steps.
 
+    checkpoint : str or path-like, default=None
+        A folder for the state of training, written after every epoch. The same fit,
+        interrupted and called again, goes on from there, and learns the same bit for
+        bit; a finished one is not trained again. Other parameters, data or seeds have
+        files of their own in it, so that a search can share it.
+
     device : str or torch.device, default="auto"
         Where to train and encode. "auto": a CUDA device where there is one, else the
         CPU.

@@ -173,9 +173,15 @@ class SparseMultiTaskRepresentation(RegressorMixin, BaseRepresentation):
         Whether a further `fit` or `fit_stream` starts from the present weights.
 
     callbacks : list of skorch callbacks, default=None
-        Called during training; an epoch is 20 steps. GradientNormClipping, Checkpoint
-        and LoadInitState, to resume, are among them. For a progress bar use
+        Called during training; an epoch is 20 steps. GradientNormClipping and
+        ProgressBar are among them, or for a bar of scikit-learn's
         ``set_callbacks(sklearn.callback.ProgressBar())``.
+
+    checkpoint : str or path-like, default=None
+        A folder for the state of training, written after every epoch. The same fit,
+        interrupted and called again, goes on from there, and learns the same bit for
+        bit; a finished one is not trained again. Other parameters, data or seeds have
+        files of their own in it, so that a search can share it.
 
     device : str or torch.device, default="auto"
         Where to train and encode. "auto": a CUDA device where there is one, else the
@@ -316,6 +322,7 @@ class SparseMultiTaskRepresentation(RegressorMixin, BaseRepresentation):
         n_iter_no_change=5,
         warm_start=False,
         callbacks=None,
+        checkpoint=None,
         device="auto",
         random_state=None,
         verbose=0,
@@ -350,6 +357,7 @@ class SparseMultiTaskRepresentation(RegressorMixin, BaseRepresentation):
             n_iter_no_change=n_iter_no_change,
             warm_start=warm_start,
             callbacks=callbacks,
+            checkpoint=checkpoint,
             device=device,
             random_state=random_state,
             verbose=verbose,

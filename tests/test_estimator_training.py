@@ -9,7 +9,7 @@ import torch
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
-from skorch.callbacks import Callback, Checkpoint, GradientNormClipping, LoadInitState
+from skorch.callbacks import Callback, GradientNormClipping
 from torch import nn
 from torch.utils.data import TensorDataset
 
@@ -204,45 +204,6 @@ def test_too_few_rows_to_validate(data):
     Y[np.arange(20), np.arange(20)] = 1.0
     with pytest.raises(ValueError, match=r"validation_fraction=0.1 of 20 rows leaves"):
         quick(early_stopping=True).fit(data.data[:20], Y)
-
-
-def test_training_resumes_from_a_checkpoint(data, tmp_path, rotation):
-    # Rows are held out anew, so that early stopping does not go on with the same ones.
-    params = {"rotation": rotation, "early_stopping": False, "max_iter": 60}
-
-    def make(extra=()):
-        checkpoint = Checkpoint(monitor=None, dirname=str(tmp_path))
-        callbacks = [checkpoint, LoadInitState(checkpoint), *extra]
-        return quick(**params, callbacks=callbacks)
-
-    class Kill(Callback):
-        def on_epoch_end(self, net, **kwargs):
-            if net.n_steps_ == 40:
-                raise RuntimeError("power failure")
-
-    rates = []
-
-    class Rate(Callback):
-        def on_batch_begin(self, net, **kwargs):
-            rates.append(net.optimizer_.param_groups[0]["lr"])
-
-    with pytest.raises(RuntimeError, match="power failure"):
-        make(extra=[Kill()]).fit(data.data, data.target)
-    est = make(extra=[Rate()]).fit(data.data, data.target)
-    # All the steps are there, and the last twenty were done now, at their rates.
-    assert est.n_iter_ == len(est.history_["loss"]) == 60
-    expected = 4e-3 * (0.5 + 0.5 * np.cos(np.pi * np.arange(40, 60) / 60))
-    np.testing.assert_allclose(rates[-20:], expected)
-    assert len(rates) == 20
-    whole = quick(**params).fit(data.data, data.target)
-    np.testing.assert_array_equal(
-        est.history_["loss"][:40], whole.history_["loss"][:40]
-    )
-    # Once done, there is nothing left to do.
-    rates.clear()
-    again = make(extra=[Rate()]).fit(data.data, data.target)
-    assert not rates
-    np.testing.assert_array_equal(again.transform(data.data), est.transform(data.data))
 
 
 def test_a_warm_start_goes_on(data, rotation):

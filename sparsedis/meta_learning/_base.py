@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skorch.callbacks import LRScheduler
 from torch.optim.lr_scheduler import LambdaLR
 
+from sparsedis._checkpoint import checkpoint_of
 from sparsedis._module import ModuleMixin, encode_blocks, stacked, to_device
 from sparsedis._persistence import Saved
 from sparsedis._progress import STEPS_PER_EPOCH, Progress
@@ -214,14 +215,15 @@ channels)
             *model.head.log_penalty.values(),
         ]
         if any(p.requires_grad for p in learned):
-            callbacks = [("progress", Progress(self, context))]
+            checkpoint, callbacks = checkpoint_of(self, model, X, y, base)
+            callbacks.insert(0, ("progress", Progress(self, context)))
             keep_best = self._make_validation(X, y, held_out, random_state)
             if keep_best is not None:
-                callbacks.append(("keep_best", keep_best))
+                callbacks.insert(1, ("keep_best", keep_best))
             sampler = self._sampler(
                 y, random_state, classes=base, n_shots=self.train_shots
             )
-            net = self._make_net(model, X, sampler, callbacks, randomness)
+            net = self._make_net(model, X, sampler, callbacks, randomness, checkpoint)
             try:
                 net.fit_episodes()
             finally:
@@ -280,7 +282,7 @@ channels)
 
         return KeepBest(accuracy, self.validation_every)
 
-    def _make_net(self, model, X, sampler, callbacks, randomness):
+    def _make_net(self, model, X, sampler, callbacks, randomness, checkpoint):
         schedule = LRScheduler(
             LambdaLR,
             lr_lambda=partial(SCHEDULES[self.lr_schedule], max_iter=self.max_iter),
@@ -300,12 +302,13 @@ channels)
             crop_padding=self.crop_padding,
             horizontal_flip=self.horizontal_flip,
             randomness=randomness,
+            checkpoint=checkpoint,
             lr=self.lr,
             optimizer=optimizer,
             # Scale and penalties have a meaning at any size.
             optimizer__param_groups=[("head.*", {"weight_decay": 0.0})],
             device=self._device(),
-            callbacks=[*callbacks, ("lr_schedule", schedule), *(self.callbacks or [])],
+            callbacks=[("lr_schedule", schedule), *callbacks],
             verbose=self.verbose,
         )
 
@@ -318,7 +321,8 @@ channels)
         self.classes_, self.validation_classes_ = base, held_out
         self.n_iter_ = len(steps)
         self.history_ = {
-            name: np.array([step[name] for step in steps]) for name in RECORDED
+            name: np.array([step[key] for step in steps])
+            for name, key in RECORDED.items()
         }
         self.best_iter_ = getattr(keep_best, "best_step_", self.n_iter_)
         self.validation_history_ = {

@@ -1,6 +1,7 @@
 """Meta-learning with group Lasso SVM heads as a scikit-learn estimator."""
 
 from numbers import Integral, Real
+from os import PathLike
 
 import torch
 from sklearn.base import _fit_context
@@ -134,6 +135,12 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
         Called during training; an epoch is 20 steps. For a progress bar use
         ``set_callbacks(sklearn.callback.ProgressBar())``.
 
+    checkpoint : str or path-like, default=None
+        A folder for the state of training, written after every epoch. The same fit,
+        interrupted and called again, goes on from there, and learns the same bit for
+        bit; a finished one is not trained again. Other parameters, data or seeds have
+        files of their own in it, so that a search can share it.
+
     device : str or torch.device, default="auto"
         Where to train and encode. "auto": a CUDA device where there is one, else the
         CPU.
@@ -259,6 +266,7 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
         "validation_every": [Interval(Integral, 1, None, closed="left")],
         "validation_episodes": [Interval(Integral, 1, None, closed="left")],
         "callbacks": [list, None],
+        "checkpoint": [str, PathLike, None],
         "device": [str, torch.device],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -294,6 +302,7 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
         validation_every=100,
         validation_episodes=200,
         callbacks=None,
+        checkpoint=None,
         device="auto",
         random_state=None,
         verbose=0,
@@ -325,6 +334,7 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
         self.validation_every = validation_every
         self.validation_episodes = validation_episodes
         self.callbacks = callbacks
+        self.checkpoint = checkpoint
         self.device = device
         self.random_state = random_state
         self.verbose = verbose

@@ -2,20 +2,18 @@
 
 import numpy as np
 import torch
-from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import nn
 
-from sparsedis._interruption import Interruptible
 from sparsedis._module import to_device
-from sparsedis._progress import STEPS_PER_EPOCH
+from sparsedis._steps import SteppedNet
 from sparsedis.meta_learning._augment import crop_and_flip
 from sparsedis.meta_learning._heads import active_features
 
 UNSOUND = "NaN, infinite or huge features"
 
-# What is known of every step.
-RECORDED = ("loss", "accuracy", "active")
+# What is known of every step, and its name in skorch's history.
+RECORDED = {"loss": "train_loss", "accuracy": "accuracy", "active": "active"}
 
 
 class EpisodicModel(nn.Module):
@@ -35,7 +33,7 @@ class EpisodicModel(nn.Module):
         self.head = head
 
 
-class EpisodicNet(Interruptible, NeuralNet):
+class EpisodicNet(SteppedNet):
     """One step encodes the images of a few episodes, fits their heads, descends.
 
     Parameters
@@ -46,9 +44,6 @@ class EpisodicNet(Interruptible, NeuralNet):
         Inputs; only the rows of a step are ever copied.
 
     sampler : EpisodeSampler
-
-    max_iter : int
-        Steps of training.
 
     episodes_per_batch : int
 
@@ -61,11 +56,9 @@ class EpisodicNet(Interruptible, NeuralNet):
 
     horizontal_flip : bool
 
-    randomness : TorchRandomness
-        What the encoder and the augmentation draw in training.
-
     **kwargs : dict
-        Passed to :class:`skorch.NeuralNet`.
+        Passed to :class:`~sparsedis._steps.SteppedNet`. What the encoder and the
+        augmentation draw is drawn from `randomness`.
     """
 
     def __init__(
@@ -74,59 +67,38 @@ class EpisodicNet(Interruptible, NeuralNet):
         *,
         X,
         sampler,
-        max_iter,
         episodes_per_batch,
         l1_warmup,
         label_smoothing,
         crop_padding,
         horizontal_flip,
-        randomness,
         **kwargs,
     ):
         self.X = X
         self.sampler = sampler
-        self.max_iter = max_iter
         self.episodes_per_batch = episodes_per_batch
         self.l1_warmup = l1_warmup
         self.label_smoothing = label_smoothing
         self.crop_padding = crop_padding
         self.horizontal_flip = horizontal_flip
-        self.randomness = randomness
         # The loss is that of the queries; skorch asks for a criterion all the same.
-        super().__init__(module, criterion=nn.Identity, train_split=None, **kwargs)
+        super().__init__(module, criterion=nn.Identity, **kwargs)
 
     def fit_episodes(self):
         """Train for ``max_iter`` steps, or until a callback ends it."""
-        self.initialize()
-        self.n_steps_ = 0
-        self.steps_ = []
         self.good_ = None
-        self.partial_fit(self.X, epochs=-(-self.max_iter // STEPS_PER_EPOCH))
-        if not all(bool(torch.isfinite(v).all()) for v in self._state().values()):
+        self.fit_batches(self._episodes())
+        if not self.is_sound():
             self.fail("NaN or infinite weights")
         return self
 
-    def get_split_datasets(self, X, y=None, **fit_params):
-        return X, None
+    def _episodes(self):
+        while True:
+            yield self.sampler.sample(self.episodes_per_batch)
 
-    def get_iterator(self, dataset, training=False):
-        return _Steps(self)
-
-    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
-        if iterator is None:
-            return
-        n_steps = 0
-        for batch in iterator:
-            self.notify("on_batch_begin", batch=batch, training=training)
-            step = step_fn(batch, **fit_params)
-            record = {name: float(step[name]) for name in RECORDED}
-            self.steps_.append(record)
-            self.history.record_batch("train_loss", record["loss"])
-            self.history.record_batch("train_batch_size", batch.n_episodes)
-            self.n_steps_ += 1
-            n_steps += 1
-            self.notify("on_batch_end", batch=batch, training=training, **step)
-        self.history.record("train_batch_count", n_steps)
+    def is_sound(self):
+        """Whether weights and statistics are finite."""
+        return all(bool(torch.isfinite(v).all()) for v in self._state().values())
 
     def train_step_single(self, batch, **fit_params):
         """Encode, fit the heads of Eq. 6, differentiate the loss of Eq. 5."""
@@ -151,19 +123,20 @@ class EpisodicNet(Interruptible, NeuralNet):
         )
         if not bool(torch.isfinite(loss.detach())):
             self.fail("a NaN or infinite loss")
-        self._remember()
+        self.note_good()
         loss.backward()
-        return {
-            "loss": loss.detach(),
-            "y_pred": None,
-            "accuracy": (logits.detach().argmax(-1) == answers).double().mean(),
-            "active": active_features(W).double().mean(),
+        right = logits.detach().argmax(-1) == answers
+        record = {
+            "accuracy": float(right.double().mean()),
+            "active": float(active_features(W).double().mean()),
         }
+        step = {"loss": loss.detach(), "y_pred": None, "record": record}
+        return step | {"size": batch.n_episodes}
 
     def _state(self):
         return self.module_.state_dict()
 
-    def _remember(self):
+    def note_good(self):
         """Keep the weights at hand: they have given a finite loss."""
         if self.good_ is None:
             self.good_ = copy_state(self.module_)
@@ -183,18 +156,6 @@ class EpisodicNet(Interruptible, NeuralNet):
         )
 
 
-class _Steps:
-    """The batches of an epoch, drawn anew each time it is gone through."""
-
-    def __init__(self, net):
-        self.net = net
-
-    def __iter__(self):
-        net = self.net
-        for _ in range(min(STEPS_PER_EPOCH, net.max_iter - net.n_steps_)):
-            yield net.sampler.sample(net.episodes_per_batch)
-
-
 class KeepBest(Callback):
     """Validate every so often; end with the weights that did best.
 
@@ -210,6 +171,9 @@ class KeepBest(Callback):
     ----------
     step_, accuracy_ : list
         When it validated, and what it found.
+
+    best_ : dict of tensor
+        The weights that did best.
 
     best_step_ : int
         The step whose weights stand, once training has ended well.
@@ -230,7 +194,7 @@ class KeepBest(Callback):
         if net.n_steps_ and (not self.step_ or self.step_[-1] != net.n_steps_):
             self._validate(net)
         if self.step_:
-            net.module_.load_state_dict(self._best)
+            net.module_.load_state_dict(self.best_)
             self.best_step_ = self.step_[int(np.argmax(self.accuracy_))]
 
     def _validate(self, net):
@@ -239,7 +203,7 @@ class KeepBest(Callback):
         except ValueError:
             net.fail(UNSOUND)
         if not self.step_ or accuracy > max(self.accuracy_):
-            self._best = copy_state(net.module_)
+            self.best_ = copy_state(net.module_)
         self.step_.append(net.n_steps_)
         self.accuracy_.append(accuracy)
 

@@ -7,6 +7,9 @@ from sparsedis.tasks._batch import TaskBatch
 from sparsedis.tasks._labels import DenseLabels, is_dense, store_labels
 from sparsedis.tasks._rows import LazyRows, blocks_of, distinct_rows
 
+# Rows of inputs on disk that stand for all in a comparison.
+_COMPARED = 256
+
 # A task with fewer labels among the rows of a step says little about its head.
 _MIN_LABELS = 10
 
@@ -36,6 +39,21 @@ class TaskTable:
         self.at = at
         self.labels = labels
         self.n_classes = n_classes
+
+    def contents(self):
+        """Arrays that tell this table from others: inputs, positions, labels.
+
+        Of inputs on disk a few rows are read, and stand for all.
+
+        Returns
+        -------
+        tuple
+        """
+        X = self.X
+        if isinstance(X, LazyRows):
+            X = X[np.unique(np.linspace(0, len(X) - 1, _COMPARED).astype(int))]
+        labels = vars(self.labels).values()
+        return self.X.shape, X, self.at, *labels, self.n_classes
 
     @classmethod
     def build(cls, X, targets, weight=None, *, n_samples, n_classes=None):

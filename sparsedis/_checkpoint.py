@@ -1,0 +1,275 @@
+"""The state of a training in a file, to take it up again as if it had not stopped."""
+
+import io
+import json
+import os
+from dataclasses import is_dataclass
+from functools import partial
+from hashlib import sha256
+
+import joblib
+import numpy as np
+import torch
+from skorch.callbacks import LoadInitState
+from skorch.history import History
+
+from sparsedis._file_io import read_file, write_file
+
+_MAGIC = b"sparsedis training 1\n"
+
+# Parameters that do not decide what is learned.
+_IDLE = ("callbacks", "checkpoint", "device", "verbose", "warm_start")
+
+
+class TrainingFile:
+    """Keeps the state of one training in a file, after each epoch.
+
+    The file belongs to a training of these parameters on these data from these initial
+    weights: any other has another name, so that the candidates of a search, too, can
+    share a folder.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        Made where it is missing.
+
+    prefix : str
+        Begins the name of the file.
+
+    key : str
+        Identifies the training, see :func:`identify`.
+    """
+
+    def __init__(self, folder, prefix, key):
+        os.makedirs(folder, exist_ok=True)
+        self.path = os.path.join(folder, f"{prefix}{key[:20]}.training")
+        self.key = key
+        self._written = False
+
+    def save(self, net, *, ended=False):
+        """Write the state of a net, in place of an earlier one.
+
+        Weights that are not finite are not worth going on with: then nothing changes.
+
+        Raises
+        ------
+        ValueError
+            When something that the encoder or the optimiser keeps is neither tensors
+            nor numbers, text and containers of these.
+        """
+        if not net.is_sound():
+            return
+        buffer = io.BytesIO()
+        torch.save(_state_of(net) | {"key": self.key, "ended": ended}, buffer)
+        content = buffer.getvalue()
+        if not self._written:
+            self._check_readable(content)
+        write_file(self.path, _MAGIC + _digest(content) + b"\n" + content)
+        self._written = True
+
+    def restore(self, net):
+        """Give a net the state in the file, where there is one.
+
+        Returns
+        -------
+        ended : bool
+            Whether that training had come to its end.
+
+        Raises
+        ------
+        ValueError
+            When the file is damaged or belongs to another training.
+        """
+        if not os.path.exists(self.path):
+            return False
+        whole, _ = read_file(self.path)
+        digest, _, content = whole[len(_MAGIC) :].partition(b"\n")
+        if not whole.startswith(_MAGIC) or _digest(content) != digest:
+            raise ValueError(
+                f"checkpoint: {self.path} is damaged, or of another version, and "
+                "training cannot be taken up: delete it to begin anew."
+            )
+        state = torch.load(io.BytesIO(content), "cpu", weights_only=True)
+        if state["key"] != self.key:
+            raise ValueError(
+                f"checkpoint: {self.path} belongs to a training with other parameters "
+                "or data: move it away to begin anew."
+            )
+        _give_back(net, state)
+        return state["ended"]
+
+    def _check_readable(self, content):
+        try:
+            torch.load(io.BytesIO(content), "cpu", weights_only=True)
+        except Exception as error:
+            raise ValueError(
+                "checkpoint: the encoder or the optimizer has state that is neither "
+                f"tensors nor numbers and text, and cannot be kept in a file: {error}"
+            ) from error
+
+
+def _digest(content):
+    return sha256(content).hexdigest().encode()
+
+
+def checkpoint_of(estimator, module, *contents):
+    """The file of a training, if it is to have one; and the callbacks to call.
+
+    A LoadInitState of skorch stands for the folder of its Checkpoint: what skorch
+    writes there is not all that a training needs.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+
+    module : torch.nn.Module
+        As training begins.
+
+    *contents : object
+        What it is trained on.
+
+    Returns
+    -------
+    checkpoint : TrainingFile or None
+
+    callbacks : list
+        Those of the estimator, without LoadInitState.
+
+    Raises
+    ------
+    ValueError
+        When two folders are asked for, or `random_state` is no number.
+    """
+    callbacks, folder, prefix = [], estimator.checkpoint, ""
+    for callback in estimator.callbacks or []:
+        plain = callback[1] if isinstance(callback, tuple) else callback
+        if not isinstance(plain, LoadInitState):
+            callbacks.append(callback)
+            continue
+        if folder is not None:
+            raise ValueError(
+                f"Training is taken up from one folder: got {folder!r}, and another "
+                "one by LoadInitState in callbacks."
+            )
+        folder = plain.checkpoint.dirname or os.curdir
+        prefix = plain.checkpoint.fn_prefix
+    if folder is None:
+        return None, callbacks
+    if not isinstance(estimator.random_state, int | np.integer):
+        raise ValueError(
+            "A training is taken up with the same random numbers: random_state must be "
+            f"an int with checkpoint or LoadInitState, got {estimator.random_state!r}."
+        )
+    key = identify(estimator, module, *contents)
+    return TrainingFile(folder, prefix, key), callbacks
+
+
+def identify(estimator, module, *contents):
+    """What tells trainings apart: class, parameters, initial weights and data.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+
+    module : torch.nn.Module
+
+    *contents : object
+        Arrays, and containers of these.
+
+    Returns
+    -------
+    str
+        Hexadecimal digits.
+    """
+    kind = type(estimator)
+    parameters = {
+        name: _plain_of(value)
+        for name, value in estimator.get_params(deep=False).items()
+        if name not in _IDLE
+    }
+    weights = {name: _plain_of(value) for name, value in module.state_dict().items()}
+    whole = (
+        f"{kind.__module__}.{kind.__qualname__}",
+        parameters,
+        repr(module),
+        weights,
+        [_plain_of(value) for value in contents],
+    )
+    return joblib.hash(whole, hash_name="sha1", coerce_mmap=True)
+
+
+def _plain_of(value):
+    """Something that always has the same hash, as far as it says what a value is."""
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu().contiguous()
+        return str(value.dtype), value.shape, value.flatten().view(torch.uint8).numpy()
+    if value is None or isinstance(value, str | int | float | np.generic | np.ndarray):
+        return value
+    if isinstance(value, dict):
+        return {name: _plain_of(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain_of(item) for item in value]
+    if is_dataclass(value):
+        return _plain_of(vars(value))
+    if isinstance(value, partial):
+        return _plain_of([value.func, value.args, value.keywords])
+    kind = value if hasattr(value, "__qualname__") else type(value)
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _state_of(net):
+    return {
+        "n_steps": net.n_steps_,
+        "module": net.module_.state_dict(),
+        "criterion": net.criterion_.state_dict(),
+        "optimizer": net.optimizer_.state_dict(),
+        # Rows of thousands of numbers: text is read faster than pickled lists.
+        "history": json.dumps(net.history.to_list(), default=np.generic.item),
+        "randomness": net.randomness.state,
+        "callbacks": {name: _fitted(callback) for name, callback in net.callbacks_},
+    }
+
+
+def _give_back(net, state):
+    net.module_.load_state_dict(state["module"])
+    net.criterion_.load_state_dict(state["criterion"])
+    net.optimizer_.load_state_dict(state["optimizer"])
+    net.history = History(json.loads(state["history"]))
+    net.randomness.state = state["randomness"]
+    net.n_steps_ = state["n_steps"]
+    net.note_good()
+    callbacks = dict(net.callbacks_)
+    for name, found in state["callbacks"].items():
+        for key, value in found.items():
+            there = vars(callbacks[name]).get(key)
+            if hasattr(there, "load_state_dict"):
+                there.load_state_dict(value)
+            else:
+                setattr(callbacks[name], key, value)
+
+
+def _fitted(callback):
+    """What a callback has noted in training, by skorch's convention of names."""
+    found = {}
+    for key, value in vars(callback).items():
+        if not key.endswith("_") or key.startswith("_"):
+            continue
+        has_state = hasattr(value, "state_dict") and not isinstance(value, type)
+        try:
+            found[key] = _storable(value.state_dict() if has_state else value)
+        except TypeError:
+            continue  # a bar or a file, made anew as training begins
+    return found
+
+
+def _storable(value):
+    """Numbers, text, tensors and containers of these, or a TypeError."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, bool | int | float | str | torch.Tensor):
+        return value
+    if isinstance(value, dict):
+        return {_storable(key): _storable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_storable(item) for item in value)
+    raise TypeError

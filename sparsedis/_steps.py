@@ -1,0 +1,180 @@
+"""Training step by step, that can be stopped, interrupted and taken up again."""
+
+from itertools import islice
+
+from skorch import NeuralNet
+
+from sparsedis._interruption import StopTraining, watched_sigint
+from sparsedis._progress import STEPS_PER_EPOCH
+
+
+class SteppedNet(NeuralNet):
+    """A net that takes one step with each batch it is handed.
+
+    A subclass has `train_step_single`, and `validation_step` where there is something
+    to validate on. These return "loss", "size" (how much a batch counts in the mean of
+    an epoch) and "record", numbers of the step for the history.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+
+    max_iter : int
+        Steps of training.
+
+    randomness : TorchRandomness
+        What the module draws in training.
+
+    checkpoint : TrainingFile or None
+        Keeps the state of the training after each epoch.
+
+    **kwargs : dict
+        Passed to :class:`skorch.NeuralNet`.
+
+    Attributes
+    ----------
+    n_steps_ : int
+        Steps done.
+
+    ran_out_ : bool
+        Whether the batches ended before ``max_iter`` steps.
+    """
+
+    _sigint = None
+
+    def __init__(self, module, *, max_iter, randomness, checkpoint, **kwargs):
+        self.max_iter = max_iter
+        self.randomness = randomness
+        self.checkpoint = checkpoint
+        self.n_steps_ = 0
+        super().__init__(module, train_split=None, batch_size=1, **kwargs)
+
+    def fit_batches(self, batches, valid=None):
+        """Train for ``max_iter`` steps, or until a callback ends it.
+
+        Parameters
+        ----------
+        batches : iterable
+            One for each step. Where training is taken up again, those of the steps
+            before are drawn and passed over.
+
+        valid : object, default=None
+            What to validate on after every epoch, for "valid_loss".
+
+        Raises
+        ------
+        KeyboardInterrupt
+            When the process was interrupted, or anything but a callback raised it.
+        """
+        self.initialize()
+        self.n_steps_, self.ran_out_ = 0, False
+        self._batches = iter(batches)
+        self._valid = valid
+        self.partial_fit(batches, epochs=-(-self.max_iter // STEPS_PER_EPOCH))
+
+    def partial_fit(self, X, y=None, classes=None, **fit_params):
+        """Train until the last epoch, a callback's wish, or a signal.
+
+        Callbacks of skorch, such as EarlyStopping, stop the training by a
+        KeyboardInterrupt of their own, which ends it without an error.
+
+        Parameters
+        ----------
+        X, y, classes : object
+            As in skorch; `classes` is not used.
+
+        **fit_params : dict
+            Passed to `fit_loop`.
+
+        Returns
+        -------
+        self : object
+        """
+        self.notify("on_train_begin", X=X, y=y)
+        ended = self.checkpoint is not None and self._take_up()
+        if not ended:
+            with watched_sigint() as self._sigint:
+                try:
+                    self.fit_loop(X, y, **fit_params)
+                except StopTraining:
+                    pass
+                finally:
+                    self._sigint = None
+        self.notify("on_train_end", X=X, y=y)
+        if self.checkpoint is not None and not ended:
+            self.checkpoint.save(self, ended=True)
+        return self
+
+    def notify(self, method_name, **kwargs):
+        """Call a method of all callbacks, and end the training if one wishes so."""
+        try:
+            super().notify(method_name, **kwargs)
+        except KeyboardInterrupt:
+            if self._sigint is None or self._sigint.seen:
+                raise
+            raise StopTraining from None
+        if method_name == "on_epoch_end" and self.checkpoint is not None:
+            self.checkpoint.save(self)
+
+    def _take_up(self):
+        """Go on where an earlier training stood; whether it had ended."""
+        ended = self.checkpoint.restore(self)
+        for batch in islice(self._batches, self.n_steps_):
+            self.pass_over(batch)
+        return ended
+
+    def pass_over(self, batch):
+        """Draw what a step with this batch has drawn from `random_state`."""
+
+    def get_split_datasets(self, X, y=None, **fit_params):
+        return _Epoch(self), None if self._valid is None else [self._valid]
+
+    def get_iterator(self, dataset, training=False):
+        return dataset
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        if iterator is None:
+            return
+        n_batches = 0
+        for batch in iterator:
+            self.notify("on_batch_begin", batch=batch, training=training)
+            step = step_fn(batch, **fit_params)
+            for name, value in step["record"].items():
+                self.history.record_batch(name, value)
+            self.history.record_batch(prefix + "_loss", step["loss"].item())
+            self.history.record_batch(prefix + "_batch_size", step["size"])
+            self.n_steps_ += training
+            self.notify("on_batch_end", batch=batch, training=training, **step)
+            n_batches += 1
+        if n_batches == 0:
+            # A stream has ended, or what was taken up had all the steps.
+            del self.history[-1]
+            raise StopTraining
+        self.history.record(prefix + "_batch_count", n_batches)
+
+    @property
+    def steps_(self):
+        """What was recorded of each step of training."""
+        return [
+            step
+            for epoch in self.history
+            for step in epoch["batches"]
+            if "train_loss" in step
+        ]
+
+
+class _Epoch:
+    """The batches of one epoch: as many steps as are left of it."""
+
+    def __init__(self, net):
+        self.net = net
+
+    def __len__(self):
+        return min(STEPS_PER_EPOCH, self.net.max_iter - self.net.n_steps_)
+
+    def __iter__(self):
+        left = len(self)
+        for batch in islice(self.net._batches, left):
+            left -= 1
+            yield batch
+        self.net.ran_out_ = left > 0
