@@ -32,8 +32,10 @@ def unchanged_unless_trained(fit):
     @wraps(fit)
     def fit_or_restore(self, *args, **kwargs):
         before = vars(self).copy()
-        vars(self).pop("_shaped", None)
+        shaped = vars(self).pop("_shaped", {})
         try:
+            if vars(self).get("warm_start"):
+                _check_shape(self, shaped)
             fit(self, *args, **kwargs)
         except BaseException:
             if vars(self).get("module_") is before.get("module_"):
@@ -46,6 +48,17 @@ def unchanged_unless_trained(fit):
         return self
 
     return fit_or_restore
+
+
+def _check_shape(estimator, shaped):
+    """Refuse parameters that weights to go on with are not for."""
+    for name, value in shaped.items():
+        if getattr(estimator, name) != value:
+            raise ValueError(
+                f"warm_start=True goes on with the weights of a fit with {name}="
+                f"{value!r}, got {name}={getattr(estimator, name)!r}: set "
+                "warm_start=False to begin anew."
+            )
 
 
 class ModuleMixin:

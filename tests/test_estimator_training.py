@@ -224,6 +224,20 @@ def test_a_warm_start_goes_on(data, rotation):
         est.fit(data.data[:, :3], data.target)
 
 
+@pytest.mark.parametrize(
+    "change", [{"n_components": 2}, {"normalization": None}, {"rotation": None}]
+)
+def test_a_warm_start_keeps_what_the_weights_are_for(data, change):
+    est = quick(rotation="sparsest", warm_start=True).fit(data.data, data.target)
+    before = est.transform(data.data)
+    [(name, value)] = change.items()
+    with pytest.raises(ValueError, match=rf"{name}=.*, got {name}={value}: set warm"):
+        est.set_params(**change).fit(data.data, data.target)
+    np.testing.assert_array_equal(est.transform(data.data), before)
+    est.set_params(warm_start=False).fit(data.data, data.target)
+    assert getattr(est, name) == value
+
+
 # Gradients and numbers
 
 
