@@ -38,10 +38,11 @@ from sparsedis._module import (
 )
 from sparsedis._parameters import RepresentationParameters
 from sparsedis._persistence import Saved
+from sparsedis._randomness import TorchRandomness
 from sparsedis._scores import head_scores, task_numbers
 from sparsedis._table_moments import select_supports
 from sparsedis._training import train
-from sparsedis.encoders import RotatedRepresentation
+from sparsedis.encoders import RotatedRepresentation, take_over
 from sparsedis.identifiability import check_identifiability
 from sparsedis.metrics._validation import check_plain
 from sparsedis.rotation import FactorCount, RotationResult
@@ -58,6 +59,10 @@ _REMEMBERED_STEPS = 50
 # Decay of the weights per step and unit of the learning rate, before a rotation: more
 # where a table could be learned by heart.
 _WEIGHT_DECAY = {"table": 3.0, "stream": 1.0}
+
+# Steps, of all, and learning rate with which classes are learned on with no features
+# beyond the factors.
+_NARROW_SHARE, _NARROW_LR = 0.3, 0.5
 
 # Rows to hold out from which early stopping is worth them.
 _HELD_OUT = 5
@@ -147,7 +152,13 @@ channels), torch Dataset or array on disk
             width = self._count(scaled, width, random_state, data)
         parts = self._train_table(scaled, width, self._problem(), random_state, data)
         if self.rotation is not None:
-            self._rotate(self._factors(table, self.n_components, random_state))
+            factors = self._factors(table, self.n_components, random_state)
+            if self._narrows(factors):
+                parts = self._train_narrow(factors, scaled, random_state, data)
+                k = self.n_components_
+                again = self._factors(table, k, random_state)
+                factors = replace(again, count=factors.count)
+            self._rotate(factors, width)
         self._fit_heads(table, scale, targets)
         self._warn_if_unused()
         if self.rotation is not None:
@@ -212,7 +223,8 @@ channels), torch Dataset or array on disk
                     n_components=self.n_components,
                     rng=_generator(random_state),
                     device=self._device(),
-                )
+                ),
+                self._n_trained,
             )
             warn_of(doubts_about_features(self.stability_, len(self.rotation_.heads)))
         last = steps[-_REMEMBERED_STEPS:]
@@ -493,7 +505,52 @@ channels), torch Dataset or array on disk
         self.tasks_ = targets.names
         self._layout = targets.layout
 
-    def _train_table(self, table, width, problem, random_state, data):
+    def _narrows(self, factors):
+        """Whether to train on with the features that were counted, and no others.
+
+        Labels that are nearly without noise say on which side of a boundary a row lies,
+        and hardly how far from it. Features beyond the factors serve the encoder to
+        bend them.
+        """
+        return (
+            self._likelihood == "categorical"
+            and self.n_components == "auto"
+            and not self._module_alone
+            and 0 < factors.count.n_factors < self._n_trained
+            and self.n_iter_ > 0
+        )
+
+    def _train_narrow(self, factors, table, random_state, data):
+        """Train on from the factors found; the history goes on."""
+        wide, device = self.module_, self._device()
+        history = self.history_
+        rows = to_device(next(iter(table.blocks())), device)
+        components, mean = (
+            torch.tensor(array, dtype=torch.float32, device=device)
+            for array in (factors.components, factors.mean)
+        )
+        seed = random_state.randint(np.iinfo(np.int32).max)
+        with TorchRandomness(seed, device).lent():
+            narrow = self._new_module(self.input_shape_, len(components)).to(device)
+        same = take_over(narrow, wide, components, mean, rows)
+        parts = self._train_table(
+            table,
+            len(components),
+            self._problem(),
+            random_state,
+            data,
+            make_module=lambda: narrow,
+            # Where it begins from new weights, it takes all the steps.
+            share=_NARROW_SHARE if same else 1.0,
+        )
+        self.history_ = {
+            name: np.concatenate([history[name], values])
+            for name, values in self.history_.items()
+        }
+        self.n_iter_ = len(self.history_["loss"])
+        return parts
+
+    def _train_table(self, table, width, problem, random_state, data, **options):
         """Train on a table, rows being held out where that pays."""
         trained, valid, parts = table, None, None
         early = self.early_stopping
@@ -520,6 +577,7 @@ channels), torch Dataset or array on disk
             valid=valid,
             kind="table",
             contents=table.contents(),
+            **options,
         )
         return parts
 
@@ -540,10 +598,13 @@ channels), torch Dataset or array on disk
         rng = _generator(random_state)
         return factors_of_table(Z, table, n_components=n_components, rng=rng)
 
-    def _rotate(self, factors):
-        """Put the rotation behind the module, and note how it was found."""
+    def _rotate(self, factors, width):
+        """Put the rotation behind the module, and note how it was found.
+
+        The factors were counted among as many features as `width` says.
+        """
         if self.n_components == "auto":
-            warn_of_count(factors, None if self._module_alone else self._n_trained)
+            warn_of_count(factors, None if self._module_alone else width)
         self.module_ = rotated(self.module_, factors)
         self.n_components_ = self.module_.n_components
         self.count_, self.rotation_ = factors.count, factors.rotation
@@ -562,6 +623,8 @@ channels), torch Dataset or array on disk
         kind,
         contents,
         valid=None,
+        make_module=None,
+        share=1.0,
     ):
         """Train the encoder on "table" or "stream", and give it statistics of rows."""
         weight_decay = self.weight_decay
@@ -570,7 +633,7 @@ channels), torch Dataset or array on disk
         return train(
             self,
             source,
-            lambda: self._make_module(width),
+            make_module or (lambda: self._make_module(width)),
             problem,
             random_state,
             device=self._device(),
@@ -579,6 +642,8 @@ channels), torch Dataset or array on disk
             data=data,
             contents=contents,
             weight_decay=weight_decay,
+            max_iter=max(1, round(share * self.max_iter)),
+            lr=self.lr if share == 1.0 else _NARROW_LR * self.lr,
         )
 
     def _set_statistics(self, rows):

@@ -29,6 +29,8 @@ def train(
     data,
     contents,
     weight_decay,
+    max_iter,
+    lr,
 ):
     """Train the representation of an estimator; sets what it learns on the way.
 
@@ -65,13 +67,19 @@ def train(
         What "auto" stands for, which goes for AdamW alone: elsewhere a decay is a
         penalty on the weights, or not known.
 
+    max_iter : int
+        Steps of this training.
+
+    lr : float
+        Learning rate of this training.
+
     Returns
     -------
     list of dict
         What was recorded at each step.
     """
     seed = random_state.randint(np.iinfo(np.int32).max)
-    n_epochs = -(-estimator.max_iter // STEPS_PER_EPOCH)
+    n_epochs = -(-max_iter // STEPS_PER_EPOCH)
     context = estimator._init_callback_context(max_subtasks=n_epochs)
     context.call_on_fit_task_begin(estimator=estimator, **data)
     epochs = []
@@ -92,6 +100,8 @@ def train(
             callbacks,
             stops_early=valid is not None,
             weight_decay=weight_decay,
+            max_iter=max_iter,
+            lr=lr,
         )
         try:
             net.fit_source(source, valid)
@@ -111,13 +121,13 @@ def train(
                     goes_on = f"The same fit goes on from {checkpoint.path}."
                 error.add_note(
                     f"{type(estimator).__name__} keeps the weights after step "
-                    f"{estimator.n_iter_} of {estimator.max_iter}, without heads. "
+                    f"{estimator.n_iter_} of {max_iter}, without heads. "
                     f"{goes_on}"
                 )
             raise
         if net.ran_out_:
             warnings.warn(
-                f"source ended after {net.n_steps_} of max_iter={estimator.max_iter} "
+                f"source ended after {net.n_steps_} of max_iter={max_iter} "
                 "steps: what can be gone through once only, as a generator, must be "
                 "as long; a list is repeated.",
                 UserWarning,
@@ -170,6 +180,8 @@ def _make_net(
     *,
     stops_early,
     weight_decay,
+    max_iter,
+    lr,
 ):
     callbacks = [("progress", Progress(estimator, context))]
     if stops_early:
@@ -182,7 +194,7 @@ def _make_net(
     net = BilevelNet(
         module,
         criterion=BilevelLoss(problem, estimator._alpha, estimator.learn_alpha),
-        max_iter=estimator.max_iter,
+        max_iter=max_iter,
         # A penalty that is learned moves by itself.
         alpha_warmup=0.0 if estimator.learn_alpha else estimator.alpha_warmup,
         inner_fraction=estimator.inner_fraction,
@@ -190,7 +202,7 @@ def _make_net(
         random_state=random_state,
         randomness=randomness,
         checkpoint=checkpoint,
-        lr=estimator.lr,
+        lr=lr,
         optimizer=estimator.optimizer,
         device=device,
         callbacks=callbacks,

@@ -21,8 +21,9 @@ class SparseMultiTaskClassifier(ClassifierMixin, BaseRepresentation):
     One encoder f serves all the tasks; each has its own head, a logistic regression on
     the features, and the encoder is trained through the solutions by implicit
     differentiation. By default heads have a squared l2 penalty in training; afterwards
-    the factors that they show are counted, the features are rotated to where the heads
-    are sparsest, and each head gets the features that its task needs.
+    the factors that they show are counted, the encoder is trained on with as many
+    features and no others, these are rotated to where the heads are sparsest, and each
+    head gets the features that its task needs.
 
     With ``rotation=None`` the heads are sparse in training (Eq. 4 of [1]_ with the
     categorical likelihood):
@@ -104,7 +105,8 @@ class SparseMultiTaskClassifier(ClassifierMixin, BaseRepresentation):
         sample weights; the others are solved by "batched" whatever is asked for.
 
     max_iter : int, default=400
-        Steps of training.
+        Steps of training. With ``n_components="auto"``, `fit` adds 0.3 times as many,
+        at half of `lr`, with the features that were counted.
 
     batch_size : int, default=100
         Samples per task in a step of `fit`.

@@ -117,6 +117,34 @@ def test_classes(data):
 
 
 @UNSURE
+def test_classes_are_learned_on_with_the_factors_alone(data, tmp_path):
+    y = data.target > 0
+    est = make(SparseMultiTaskClassifier, max_iter=100, early_stopping=False)
+    codes = est.fit_transform(data.data, y)
+    assert_found(data, codes, mcc=0.9)
+    # The encoder was trained wide, and then with as many features as were counted.
+    assert len(est.count_.strength) == 32
+    assert est.module_.representation.n_components == 4
+    assert est.n_iter_ == 130
+    assert all(len(values) == 130 for values in est.history_.values())
+    est.save_params(tmp_path / "model")
+    copy = clone(est).load_params(tmp_path / "model")
+    np.testing.assert_array_equal(copy.transform(data.data), codes)
+    np.testing.assert_array_equal(copy.predict(data.data), est.predict(data.data))
+
+
+@UNSURE
+def test_classes_are_learned_anew_where_no_layer_can_be_cut(data):
+    def rounded(input_shape, n_components):
+        return nn.Sequential(nn.Linear(*input_shape, n_components), nn.Hardtanh(-3, 3))
+
+    params = {"encoder": rounded, "max_iter": 60, "early_stopping": False}
+    est = make(SparseMultiTaskClassifier, lr=0.04, **params)
+    assert_found(data, est.fit_transform(data.factors, data.target > 0), mcc=0.9)
+    assert est.n_iter_ == 120
+
+
+@UNSURE
 def test_vector_targets(data):
     rng = np.random.RandomState(0)
     support = rng.uniform(size=(40, 1, 4)) < 0.5

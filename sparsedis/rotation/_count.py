@@ -12,6 +12,10 @@ _FEW_LABELS = 4
 # Strength of a direction, in units of the median one, below which it is no factor.
 _TRACE = 0.1
 
+# The same among those of classes, against the stronger ones alone. Classes say little
+# about distances: encoders bend what they cannot tell, and heads use the bends.
+_BEND = 0.3
+
 # Tasks whose posterior takes an inverse of their own, at most.
 _MAX_EXACT = 200
 
@@ -164,7 +168,8 @@ def _count(moments, noise, n_iter):
     r = np.arange(m + 1)
     cost = 0.5 * (r * m - r * (r - 1) / 2) * np.log(max(2.0, n_rows))
     evidence = likelihood - cost
-    k = _without_traces(strength, int(np.argmax(evidence)), n_rows)
+    found = _without_bends if moments.noise is not None else _without_traces
+    k = found(strength, int(np.argmax(evidence)), n_rows)
     return FactorCount(k, evidence, strength, V)
 
 
@@ -183,6 +188,16 @@ def _without_traces(strength, k, n_heads):
         if kept == k:
             break
         k = kept
+    return k
+
+
+def _without_bends(strength, k, n_heads):
+    """Leave out directions behind a gap, which may be more than those before it."""
+    for j in range(2, k):
+        least = _BEND * np.median(strength[1:j])
+        least *= (1 - min(1.0, (j / n_heads) ** 0.5)) ** 2
+        if strength[j] < least:
+            return j
     return k
 
 
