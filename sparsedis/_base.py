@@ -60,8 +60,8 @@ _REMEMBERED_STEPS = 50
 # where a table could be learned by heart.
 _WEIGHT_DECAY = {"table": 3.0, "stream": 1.0}
 
-# Steps, of all, and learning rate with which classes are learned on with no features
-# beyond the factors.
+# Steps, of all, and share of the learning rate with which classes are trained on with
+# no features beyond the factors.
 _NARROW_SHARE, _NARROW_LR = 0.3, 0.5
 
 # Rows to hold out from which early stopping is worth them.
@@ -508,9 +508,9 @@ channels), torch Dataset or array on disk
     def _narrows(self, factors):
         """Whether to train on with the features that were counted, and no others.
 
-        Labels that are nearly without noise say on which side of a boundary a row lies,
-        and hardly how far from it. Features beyond the factors serve the encoder to
-        bend them.
+        Classes that are nearly without noise say on which side of a boundary a row
+        lies, and hardly how far from it: features to spare serve the encoder to bend
+        the factors. Numbers gain nothing.
         """
         return (
             self._likelihood == "categorical"

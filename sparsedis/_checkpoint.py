@@ -238,14 +238,13 @@ def _give_back(net, state):
     net.randomness.state = state["randomness"]
     net.n_steps_ = state["n_steps"]
     net.note_good()
-    callbacks = dict(net.callbacks_)
-    for name, found in state["callbacks"].items():
-        for key, value in found.items():
-            there = vars(callbacks[name]).get(key)
+    for name, callback in net.callbacks_:
+        for key, value in state["callbacks"].get(name, {}).items():
+            there = vars(callback).get(key)
             if hasattr(there, "load_state_dict"):
                 there.load_state_dict(value)
             else:
-                setattr(callbacks[name], key, value)
+                setattr(callback, key, value)
 
 
 def _fitted(callback):

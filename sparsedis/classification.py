@@ -105,8 +105,8 @@ class SparseMultiTaskClassifier(ClassifierMixin, BaseRepresentation):
         sample weights; the others are solved by "batched" whatever is asked for.
 
     max_iter : int, default=400
-        Steps of training. With ``n_components="auto"``, `fit` adds 0.3 times as many,
-        at half of `lr`, with the features that were counted.
+        Steps of training. With ``n_components="auto"`` and a rotation `fit` adds .3
+        times as many, at half of `lr`, with the features that were counted.
 
     batch_size : int, default=100
         Samples per task in a step of `fit`.

@@ -319,6 +319,15 @@ def test_what_does_not_matter_goes_on(tmp_path):
     assert counted.n_steps == 0
 
 
+def test_callbacks_may_change(tmp_path):
+    make, data = FORMS["plateau"]
+    with pytest.raises(PowerFailure):
+        fit(make, data, checkpoint=tmp_path, callbacks=[Kill(33)])
+    counted = Count()
+    make(checkpoint=tmp_path, callbacks=[counted]).fit(X, Y)
+    assert counted.n_steps == 30
+
+
 def test_candidates_of_a_search_have_their_own_files(tmp_path):
     def search(**params):
         grid = {"lr": [1e-4, 4e-3], "n_components": [2, 3]}
