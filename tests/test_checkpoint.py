@@ -465,7 +465,7 @@ def test_the_best_penalty_is_that_of_the_best_weights():
     est = make(callbacks=[watch], n_iter_no_change=2, max_iter=400)
     est.fit(*data())
     best = min(range(len(watch.found)), key=watch.found.__getitem__)
-    assert best == len(watch.found) - 3
+    assert best < len(watch.found) - 1
     assert est.learned_alpha_ == watch.found[best][1] != watch.found[-1][1]
 
 
