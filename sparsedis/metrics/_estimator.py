@@ -178,7 +178,7 @@ class DisentanglementScorer(TransformerMixin, BaseEstimator):
         names = getattr(y, "columns", None)
         X, y = self._validate(X, y, reset=True)
         if names is None:
-            names = [f"factor{i}" for i in range(y.shape[1])]
+            names = _numbered(y.shape[1])
         self.factor_names_ = np.asarray(names, dtype=object)
         details = mean_correlation_coefficient(
             y,
@@ -225,16 +225,22 @@ class DisentanglementScorer(TransformerMixin, BaseEstimator):
             Codes.
 
         y : array-like of shape (n_samples, n_factors) or (n_samples,)
-            Ground-truth factors.
+            Ground-truth factors; columns with names may come in another order than in
+            `fit`.
 
         Returns
         -------
         float
             The metric; see Notes on which use the learned alignment.
+
+        Raises
+        ------
+        ValueError
+            When y has other factors than in `fit`.
         """
         check_is_fitted(self)
         metric = self._check_metric()
-        X, y = self._validate(X, y, reset=False)
+        X, y = self._validate(X, self._in_order(y), reset=False)
         if y.shape[1] != len(self.coef_):
             raise ValueError(
                 f"y must have the factors of the fit, {len(self.coef_)}; got "
@@ -276,6 +282,18 @@ class DisentanglementScorer(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         return self.factor_names_
+
+    def _in_order(self, y):
+        """Factors in the order of the fit, by the names of their columns."""
+        columns, names = list(getattr(y, "columns", ())), self.factor_names_.tolist()
+        if not columns or columns == names or names == _numbered(len(names)):
+            return y
+        if len(columns) != len(names) or set(columns) != set(names):
+            raise ValueError(
+                f"y must have the factors of the fit, {names}, in any order; got "
+                f"columns {columns}."
+            )
+        return y[names]
 
     def _check_metric(self):
         """The function to score with; None for the MCC of the learned alignment."""
@@ -402,3 +420,8 @@ class DisentanglementScorer(TransformerMixin, BaseEstimator):
         tags.target_tags.required = True
         tags.target_tags.multi_output = True
         return tags
+
+
+def _numbered(n_factors):
+    """Names of factors that come without."""
+    return [f"factor{i}" for i in range(n_factors)]

@@ -276,8 +276,9 @@ n_tasks, n_outputs)
 
         y : array-like, DataFrame or sparse matrix of shape (n_samples,), \
 (n_samples, n_tasks) or (n_samples, n_tasks, n_outputs)
-            Targets or labels, as in `fit`. Tasks with fewer than two labels here (one,
-            for classes), or none in `fit`, do not count.
+            Targets or labels, as in `fit`; columns with names may come in another
+            order, or be some of those of `fit`. Tasks with fewer than two labels here
+            (one, for classes), or none in `fit`, do not count.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples.
@@ -290,11 +291,25 @@ n_tasks, n_outputs)
         Raises
         ------
         ValueError
-            When y has other tasks than in `fit`, or no task can be scored.
+            When y has none of the tasks of `fit` or, without names, fewer or more, or
+            no task can be scored.
+
+        Warns
+        -----
+        UserWarning
+            When y names tasks that were not seen in `fit`: they do not count.
         """
         y_pred = self.predict(X)
         counted = ~np.isnan(self.heads_.reshape(len(self.tasks_), -1)).any(1)
-        return mean_score(y, y_pred, sample_weight, self._classifies, counted)
+        return mean_score(
+            y,
+            y_pred,
+            sample_weight,
+            self._classifies,
+            counted,
+            self.tasks_,
+            self._layout,
+        )
 
     def _factors(self, X):
         """Factors as an array, whatever `set_output` asks for."""

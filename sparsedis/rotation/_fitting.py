@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from sparsedis._judged import known_tasks
 from sparsedis._scores import r2_of_tasks
 from sparsedis.rotation._logistic import classification_moments, logistic_heads
 from sparsedis.rotation._reduce import MAX_DIRECTIONS, no_factor, reduce_features
@@ -207,13 +208,13 @@ def _logistic_heads(F, tasks, weight, spike):
     return coef, intercept, support
 
 
-def mean_score(y, y_pred, sample_weight, classes, counted):
+def mean_score(y, y_pred, sample_weight, classes, counted, names, layout):
     """Mean over the tasks of the R2 or, for classes, of the accuracy.
 
     Parameters
     ----------
     y : array-like, DataFrame or sparse matrix
-        As in `fit`.
+        As in `fit`; columns of a frame are judged by their names, in any order.
 
     y_pred : ndarray of shape (n,), (n, n_tasks) or (n, n_tasks, n_outputs)
 
@@ -225,6 +226,12 @@ def mean_score(y, y_pred, sample_weight, classes, counted):
     counted : ndarray of shape (n_tasks,) of bool
         Tasks that have a head.
 
+    names : ndarray of shape (n_tasks,)
+        Tasks of the fit.
+
+    layout : str
+        Of the labels of the fit.
+
     Returns
     -------
     float
@@ -232,12 +239,10 @@ def mean_score(y, y_pred, sample_weight, classes, counted):
     n, n_tasks = len(y_pred), len(counted)
     weight = check_weights(sample_weight, n)
     targets = read_targets(y, n, real=not classes, estimator="score")
-    if targets.n_tasks != n_tasks:
-        raise ValueError(
-            f"y must have the {n_tasks} tasks of fit, got {targets.n_tasks}."
-        )
+    number = known_tasks(targets, y, n, names, layout)
     rows, tasks, y = targets.listed()
-    kept = counted[tasks]
+    tasks = number[tasks]
+    kept = (tasks >= 0) & counted[tasks]
     if weight is not None:
         kept &= weight[rows] > 0
     rows, tasks, y = rows[kept], tasks[kept], y[kept]

@@ -101,6 +101,20 @@ def test_mcc_on_other_samples_keeps_the_alignment(data, rng):
     assert_allclose(cross_val_score(scorer, noise, factors), 0, atol=0.1)
 
 
+def test_named_factors_are_scored_by_their_names(data):
+    codes, factors = data
+    y = pd.DataFrame(factors, columns=["hue", "size", "angle"])
+    scorer = DisentanglementScorer().fit(codes, y)
+    expected = scorer.score(codes, factors)
+    assert expected > 0.9
+    assert scorer.score(codes, y[["angle", "hue", "size"]]) == expected
+    for other in (y.rename(columns={"hue": "shape"}), y[["hue", "size"]]):
+        with pytest.raises(ValueError, match=r"'size', 'angle'\], in any order"):
+            scorer.score(codes, other)
+    # A fit without names takes columns as they come.
+    assert DisentanglementScorer().fit(codes, factors).score(codes, y) == expected
+
+
 def test_spearman_matching(rng):
     factors = rng.standard_normal((100, 2))
     codes = np.exp(3 * factors[:, [1, 0]]) * [1.0, -1.0]

@@ -99,6 +99,30 @@ def test_frames_name_tasks_and_features(fitted):
     assert_allclose(other.predict(X), est.predict(Z))
 
 
+@pytest.mark.parametrize("task_type", ["regression", "classification"])
+def test_named_targets_are_judged_by_their_names(task_type):
+    Z, Y, _, _ = make_tasks(n=600, noise=0.02, rho=0.3)
+    Y = pd.DataFrame(Y if task_type == "regression" else Y > 0).add_prefix("task ")
+    est = SparseRotation(4, task_type=task_type, random_state=0).fit(Z, Y)
+    expected = est.score(Z, Y.to_numpy())
+    assert expected > 0.8
+    assert est.score(Z, Y) == expected
+    order = np.random.default_rng(0).permutation(120)
+    assert_allclose(est.score(Z, Y.iloc[:, order]), expected)
+    # Each task by itself, and together with one that was not there.
+    alone = [est.score(Z, Y.iloc[:, [t]]) for t in range(120)]
+    assert_allclose(np.mean(alone), expected)
+    other = Y[["task 7"]].assign(new=Y["task 7"])
+    with pytest.warns(UserWarning, match=r"1 tasks of y, such as \['new'\]") as caught:
+        assert est.score(Z, other) == alone[7]
+    assert caught[0].filename == __file__
+    with pytest.raises(ValueError, match=r"such as \['new'\], none of which was seen"):
+        est.score(Z, other[["new"]])
+    # A fit without names takes columns as they come.
+    unnamed = SparseRotation(4, task_type=task_type, random_state=0)
+    assert unnamed.fit(Z, Y.to_numpy()).score(Z, Y) == expected
+
+
 def test_classes_of_any_kind():
     Z, Y, F, _ = make_tasks(n=600, noise=0.02, rho=0.3)
     labels = np.where(Y > 0, "high", "low").astype(object)
@@ -232,7 +256,7 @@ def test_bad_targets(fitted):
         SparseRotation().fit(Z, np.full((300, 2), "a"))
     with pytest.raises(ValueError, match="one class alone, 1"):
         SparseRotation(task_type="classification").fit(Z, np.ones((300, 2), int))
-    with pytest.raises(ValueError, match="the 120 tasks of fit, got 3"):
+    with pytest.raises(ValueError, match=r"shape \(300, 120\), .* got 3 columns"):
         est.score(Z, Y[:, :3])
     with pytest.raises(ValueError, match="at least two samples"):
         est.score(Z[:1], Y[:1])
