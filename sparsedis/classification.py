@@ -8,7 +8,7 @@ from sklearn.base import ClassifierMixin
 
 from sparsedis._base import BaseRepresentation
 from sparsedis._scores import task_numbers
-from sparsedis.tasks._classes import encode_classes
+from sparsedis.tasks._classes import decode_classes, encode_classes
 from sparsedis.tasks._forms import read_targets
 from sparsedis.tasks._ids import read_task_ids
 
@@ -431,13 +431,7 @@ channels), torch Dataset or array on disk
             codes = (scores > 0).astype(int)
         else:
             codes = np.where(np.isnan(scores), -np.inf, scores).argmax(-1)
-        counts = np.array([len(classes) for classes in self._classes])
-        dtype, missing = _common_dtype(self._classes)
-        flat = [classes.astype(dtype) for classes in self._classes]
-        flat.append(np.array([missing], dtype=dtype))
-        first = np.concatenate([[0], np.cumsum(counts)])[:-1]
-        first[counts == 0] = counts.sum()
-        return np.concatenate(flat)[first[tasks] + codes]
+        return decode_classes(codes, tasks, self._classes)
 
     def _find_new_classes(self, y, tasks, new):
         """Note a label, by the name of its task, that the task did not have."""
@@ -447,40 +441,3 @@ channels), torch Dataset or array on disk
                 known[t] = set(self._classes[t].tolist())
             if label not in known[t]:
                 new.setdefault(self.tasks_[t], label)
-
-
-def _common_dtype(classes):
-    """A dtype that holds the classes of all tasks as they are, and what is missing.
-
-    Parameters
-    ----------
-    classes : list of ndarray
-        Of each task; empty for tasks without any label.
-
-    Returns
-    -------
-    dtype, missing
-        What stands for a label of a task that had none is used only if there is one.
-    """
-    known = [own for own in classes if len(own)]
-    kinds = {_KINDS.get(own.dtype.kind, own.dtype.kind) for own in known}
-    if len(kinds) > 1 or "O" in kinds:
-        return np.dtype(object), None
-    (kind,) = kinds
-    lacking = len(known) < len(classes)
-    dtype = np.result_type(*(own.dtype for own in known))
-    if kind == "M":
-        return dtype, np.datetime64("NaT")
-    if kind == "m":
-        return dtype, np.timedelta64("NaT")
-    if kind != "number":
-        return (np.dtype(object), None) if lacking else (dtype, "")
-    if lacking:
-        dtype = np.result_type(dtype, float)
-    if all((own.astype(dtype).astype(own.dtype) == own).all() for own in known):
-        return dtype, np.nan if dtype.kind == "f" else 0
-    return np.dtype(object), None
-
-
-# Kinds of numpy's dtypes that one dtype can hold.
-_KINDS = dict.fromkeys("biuf", "number")

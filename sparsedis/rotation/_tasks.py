@@ -7,7 +7,7 @@ import scipy.sparse as sp
 
 from sparsedis.rotation._logistic import classification_moments
 from sparsedis.rotation._moments import regression_moments
-from sparsedis.tasks._classes import encode_classes
+from sparsedis.tasks._classes import decode_classes, encode_classes
 from sparsedis.tasks._forms import read_targets
 
 
@@ -150,19 +150,10 @@ def labels_of(scores, classes):
     Returns
     -------
     ndarray of shape (n, n_tasks)
-        In the dtype of all the labels together; NaN or None for tasks without any.
+        See :func:`~sparsedis.tasks._classes.decode_classes`.
     """
     if scores.ndim == 2:
         codes = (scores > 0).astype(int)
     else:
         codes = np.where(np.isnan(scores), -np.inf, scores).argmax(-1)
-    known = [own for own in classes if len(own)]
-    text = {own.dtype.kind in "USO" for own in known}
-    dtype = object if len(text) > 1 else np.result_type(*(own.dtype for own in known))
-    if len(known) < len(classes):
-        dtype = np.result_type(dtype, float) if text == {False} else object
-    labels = np.empty(codes.shape, dtype=dtype)
-    missing = None if np.dtype(dtype).kind == "O" else np.nan
-    for t, own in enumerate(classes):
-        labels[:, t] = own[codes[:, t]] if len(own) else missing
-    return labels
+    return decode_classes(codes, np.arange(len(classes)), classes)

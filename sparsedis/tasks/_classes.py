@@ -85,3 +85,80 @@ def _number(values):
             np.array(classes.tolist()) if classes.dtype == object else classes
         )
     return classes, codes
+
+
+def decode_classes(codes, tasks, classes):
+    """Labels by their numbers.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (..., n) of int
+        Numbers of classes.
+
+    tasks : ndarray of shape (n,) of int
+        The task of each.
+
+    classes : list of ndarray
+        Labels of each task; none where it has no label.
+
+    Returns
+    -------
+    ndarray of shape (..., n)
+        In a dtype that holds the labels of all the tasks as they are; NaN, NaT or None
+        for tasks without any.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis.tasks._classes import decode_classes
+    >>> classes = [np.array([3, 2**60 + 1]), np.array([0.5]), np.array([], dtype=int)]
+    >>> decode_classes(np.array([1, 0, 0]), np.arange(3), classes)
+    array([1152921504606846977, 0.5, None], dtype=object)
+    >>> classes[0] = np.array([3, 4])
+    >>> decode_classes(np.array([1, 0, 0]), np.arange(3), classes)
+    array([4. , 0.5, nan])
+    """
+    counts = np.array([len(own) for own in classes])
+    dtype, missing = _common_dtype(classes)
+    flat = [own.astype(dtype) for own in classes]
+    flat.append(np.array([missing], dtype=dtype))
+    first = np.concatenate([[0], np.cumsum(counts)])[:-1]
+    first[counts == 0] = counts.sum()
+    return np.concatenate(flat)[first[tasks] + codes]
+
+
+def _common_dtype(classes):
+    """A dtype that holds the classes of all tasks as they are, and what is missing.
+
+    Parameters
+    ----------
+    classes : list of ndarray
+        Of each task; empty for tasks without any label.
+
+    Returns
+    -------
+    dtype, missing
+        What stands for a label of a task that had none is used only if there is one.
+    """
+    known = [own for own in classes if len(own)]
+    kinds = {_KINDS.get(own.dtype.kind, own.dtype.kind) for own in known}
+    if len(kinds) > 1 or "O" in kinds:
+        return np.dtype(object), None
+    (kind,) = kinds
+    lacking = len(known) < len(classes)
+    dtype = np.result_type(*(own.dtype for own in known))
+    if kind == "M":
+        return dtype, np.datetime64("NaT")
+    if kind == "m":
+        return dtype, np.timedelta64("NaT")
+    if kind != "number":
+        return (np.dtype(object), None) if lacking else (dtype, "")
+    if lacking:
+        dtype = np.result_type(dtype, float)
+    if all(own.astype(dtype).tolist() == own.tolist() for own in known):
+        return dtype, np.nan if dtype.kind == "f" else 0
+    return np.dtype(object), None
+
+
+# Kinds of numpy's dtypes that one dtype can hold.
+_KINDS = dict.fromkeys("biuf", "number")

@@ -6,6 +6,9 @@ from sklearn.utils import assert_all_finite, check_array
 # Cells of a table that are looked at together.
 BLOCK = 2**22
 
+# From here on floats do not tell all integers apart.
+_WHOLE = 2.0**53
+
 
 def read_values(y, *, real):
     """Read labels as an array.
@@ -99,6 +102,12 @@ def _read_classes(y):
         missing = is_missing(values) | masked
     if values.dtype.kind == "f" and np.isinf(values[~missing]).any():
         raise ValueError("Input y contains infinity, which is no class.")
+    if values.dtype == np.float64 and (np.abs(values) >= _WHOLE).any():
+        # Beside floats, integers have become floats, and several of them the same.
+        if hasattr(y, "isna"):
+            values = y.to_numpy(dtype=object)
+        elif isinstance(y, list | tuple):
+            values = np.asarray(y, dtype=object)
     return values, missing
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from sparsedis.tasks._classes import encode_classes
+from sparsedis.tasks._classes import decode_classes, encode_classes
 from sparsedis.tasks._forms import check_weights, read_targets
 from sparsedis.tasks._values import is_missing, read_values, unboxed
 
@@ -96,6 +96,64 @@ def test_objects_become_numbers_where_that_changes_none(values, dtype):
     array = np.array(values, dtype=object)
     assert unboxed(array).dtype == dtype
     assert unboxed(array).tolist() == values
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        [[2**60, 0.0], [2**60 + 1, 1.0]],
+        ([2**60, NAN], [2**60 + 1, 1]),
+        [[2**63, -1], [2**63 + 1, -2]],
+        pd.DataFrame({"a": [2**60, 2**60 + 1], "b": [1.0, 2.0]}),
+        pd.DataFrame({"a": np.array([0, 1], np.uint64) + 2**63, "b": [-1, -2]}),
+    ],
+)
+def test_integers_beside_floats_stay_apart(y):
+    first = encode_classes(read(y, 2, real=False))[1][0]
+    assert first.dtype.kind in "iu"
+    assert first[1] - first[0] == 1
+    assert first[0] in (2**60, 2**63)
+
+
+@pytest.mark.parametrize("values", [[0.5, 2**60], [2**60, NAN, 1], [1e300, 2.0]])
+def test_large_floats_are_no_other_classes_in_an_array(values):
+    y = np.array(values)
+    values, missing = read_values(y, real=False)
+    assert values.dtype == float
+    np.testing.assert_array_equal(values, y)
+    np.testing.assert_array_equal(missing, np.isnan(y))
+
+
+@pytest.mark.parametrize(
+    ("classes", "dtype", "labels"),
+    [
+        ([np.array([3, 4]), np.array([5, 6])], int, [4, 5]),
+        ([np.array([3, 2**63 - 1]), np.array([0.5])], object, [2**63 - 1, 0.5]),
+        ([np.array([3, 2**63 - 1]), np.array([])], object, [2**63 - 1, None]),
+        (
+            [np.array([0, 2**63 + 1], np.uint64), np.array([-1])],
+            object,
+            [2**63 + 1, -1],
+        ),
+        ([np.array([0, 2**53]), np.array([0.5])], float, [2**53, 0.5]),
+        ([np.array([False, True]), np.array([7])], int, [1, 7]),
+        ([np.array(["a", "b"]), np.array([7])], object, ["b", 7]),
+        ([np.array(["a", "b"]), np.array([])], object, ["b", None]),
+    ],
+)
+def test_labels_of_all_tasks_come_back_as_they_are(classes, dtype, labels):
+    decoded = decode_classes(np.array([[1, 0]]), np.arange(2), classes)
+    assert decoded.dtype == dtype
+    assert decoded.tolist() == [labels]
+
+
+@pytest.mark.parametrize("unit", ["M8[D]", "m8[s]"])
+def test_dates_of_tasks_without_labels_are_not_a_time(unit):
+    classes = [np.array([3, 4], dtype=unit), np.array([])]
+    decoded = decode_classes(np.array([[1, 0], [0, 0]]), np.arange(2), classes)
+    assert decoded.dtype == unit
+    assert decoded[:, 0].tolist() == classes[0][::-1].tolist()
+    assert np.isnat(decoded[:, 1]).all()
 
 
 @pytest.mark.parametrize("form", ["wide", "long", "sparse"])
