@@ -263,7 +263,8 @@ n_tasks, n_outputs)
             single class, that class; NaN or None for tasks without labels.
         """
         scores = head_scores(self._factors(X), self.heads_, self.intercept_)
-        y = labels_of(scores, self._classes) if self._classifies else scores
+        classes = self._classes is not None
+        y = labels_of(scores, self._classes) if classes else scores
         return y[:, 0] if self._single else y
 
     def score(self, X, y, sample_weight=None):
@@ -305,7 +306,7 @@ n_tasks, n_outputs)
             y,
             y_pred,
             sample_weight,
-            self._classifies,
+            self._classes is not None,
             counted,
             self.tasks_,
             self._layout,

@@ -155,6 +155,19 @@ def test_labels_that_floats_cannot_tell_apart():
     assert est.score(Z, labels) == small.score(Z, Y > 0) > 0.85
 
 
+def test_parameters_count_from_the_next_fit():
+    Z, Y, _, _ = make_tasks(n=600, noise=0.02, rho=0.3)
+    for y, other in ((Y, "classification"), (Y > 0, "regression")):
+        task_type = "regression" if y is Y else "classification"
+        est = SparseRotation(task_type=task_type, random_state=0).fit(Z, y)
+        before = est.transform(Z), est.predict(Z), est.score(Z, y)
+        est.set_params(task_type=other, n_components=1, selection="cv")
+        after = est.transform(Z), est.predict(Z), est.score(Z, y)
+        for was, now in zip(before, after, strict=True):
+            assert_array_equal(now, was)
+        assert is_classifier(est) == (other == "classification")
+
+
 def test_gaps_and_vectors():
     Z, Y, F, _ = make_tasks()
     Y[np.random.default_rng(0).random(Y.shape) < 0.5] = np.nan
