@@ -218,6 +218,21 @@ def test_l1_max(n_classes, fit_intercept, solver):
     assert_allclose(absolute.coef_, relative.coef_, atol=1e-9)
 
 
+@pytest.mark.parametrize("l1", [0.0, 0.2])
+def test_an_intercept_takes_over_what_all_samples_share(l1, solver):
+    X, y = make_data()
+    # Sums with the offset are exact.
+    X, offset = np.round(32 * X) / 32, 2.0**33
+    near = GroupLassoSVC(l1=l1).fit(X, y)
+    far = GroupLassoSVC(l1=l1).fit(X + offset, y)
+    assert far.dual_gap_ <= far.tol
+    assert_allclose(far.l1_max_, near.l1_max_)
+    assert_allclose(far.coef_, near.coef_, atol=1e-8)
+    # What intercepts of that size are rounded to.
+    scores = far.decision_function(X + offset)
+    assert_allclose(scores, near.decision_function(X), atol=1e-4)
+
+
 def test_fewer_features_the_larger_l1():
     X, y = make_data(200, 30)
     counts = [

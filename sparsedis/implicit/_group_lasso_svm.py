@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from sparsedis.implicit._inputs import read_labels, read_tasks
+from sparsedis.implicit._inputs import centre_features, read_labels, read_tasks
 from sparsedis.implicit._once import once_differentiable
 from sparsedis.implicit._squared import check_limits, pack
 from sparsedis.implicit._svm_adjoint import svm_adjoint
@@ -187,9 +187,11 @@ def group_lasso_svm(
     # Below rounding errors of what it is compared with, l1 does nothing.
     l1, least = units.alpha, _LEAST_L1 * units.size * tasks.total
     l1 = l1 - torch.where(l1 < least, l1, 0.0).detach()
-    W, intercept, *certificate = _GroupLassoSVM.apply(
-        units.tasks.Z, l1, units.l2, solve
-    )
+    features, mean = centre_features(units.tasks, fit_intercept)
+    W, intercept, *certificate = _GroupLassoSVM.apply(features, l1, units.l2, solve)
+    if fit_intercept:
+        shift = mean.unsqueeze(-2).to(intercept) @ W.to(intercept)
+        intercept = intercept - shift.squeeze(-2)
     info = SolverInfo(*certificate)
     warn_if_not_converged(info, tol, "group_lasso_svm")
     return pack(
@@ -249,8 +251,9 @@ def group_lasso_svm_l1_max(
     tasks, labels, weight, n_classes = _read(Z, y, n_classes, mask, sample_weight)
     zero = torch.zeros_like(tasks.total)
     units = choose_units(tasks, zero, zero, check=False, scale_y=False)
+    features, _ = centre_features(units.tasks, fit_intercept)
     bound = group_lasso_svm_bound(
-        units.tasks.Z, labels, weight, n_classes, fit_intercept=fit_intercept
+        features, labels, weight, n_classes, fit_intercept=fit_intercept
     )
     bound = units.correlations(bound.to(tasks.total))
     if tasks.unit is not None:

@@ -1,7 +1,7 @@
 """What every layer does to its arguments before the inner problem."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 
 import numpy as np
@@ -341,7 +341,7 @@ def centre(tasks):
         Z_mean, y_mean = Z.mean(1), y.mean(1)
         present = None
     else:
-        share = tasks.weight / tasks.total.unsqueeze(-1)
+        share = (tasks.weight / tasks.total.unsqueeze(-1)).to(Z)
         Z_mean = (share.unsqueeze(-2) @ Z).squeeze(-2)
         y_mean = (share.unsqueeze(-2) @ y.reshape(*y.shape[:2], -1)).squeeze(-2)
         y_mean = y_mean.reshape(len(y), *y.shape[2:])
@@ -356,6 +356,32 @@ def centre(tasks):
         Z_mean,
         y_mean,
     )
+
+
+def centre_features(tasks, fit_intercept):
+    """Features, and the means that an intercept takes over from them.
+
+    Without them a constant feature is zero, and the others tell more of the labels.
+
+    Parameters
+    ----------
+    tasks : Tasks
+        With labels of classes.
+
+    fit_intercept : bool
+
+    Returns
+    -------
+    Z : tensor
+        The features, centred where there is an intercept.
+
+    mean : tensor of shape (n_tasks, k) or (1, k), or None
+    """
+    if not fit_intercept:
+        return tasks.Z, None
+    no_target = torch.zeros_like(tasks.y, dtype=tasks.Z.dtype)
+    Z, _, mean, _ = centre(replace(tasks, y=no_target))
+    return Z, mean
 
 
 def _zero_out_noise(centred, raw):

@@ -1,11 +1,10 @@
 """Sparse logistic regression as a differentiable layer."""
 
 import math
-from dataclasses import replace
 
 import torch
 
-from sparsedis.implicit._inputs import centre, read_labels, read_tasks
+from sparsedis.implicit._inputs import centre_features, read_labels, read_tasks
 from sparsedis.implicit._once import once_differentiable
 from sparsedis.implicit._squared import (
     check_limits,
@@ -192,7 +191,7 @@ def logistic(
 
     units = choose_units(tasks, alpha, l2, scale_y=False)
     share = _share(tasks)
-    features, mean = _features(units.tasks, fit_intercept)
+    features, mean = centre_features(units.tasks, fit_intercept)
     W, b, *certificate = _Logistic.apply(
         features, units.alpha, units.l2, labels, share, n_classes, fit_intercept, solve
     )
@@ -259,7 +258,7 @@ def logistic_alpha_max(
     tasks, labels, n_classes = _read(Z, y, n_classes, mask, sample_weight)
     zero = torch.zeros_like(tasks.total)
     units = choose_units(tasks, zero, zero, check=False, scale_y=False)
-    features, _ = _features(units.tasks, fit_intercept)
+    features, _ = centre_features(units.tasks, fit_intercept)
     problem = Logistic(
         features, labels, _share(tasks), zero, zero, n_classes, fit_intercept
     )
@@ -334,18 +333,6 @@ def _read(Z, y, n_classes, mask, sample_weight):
     tasks = read_tasks(Z, y, mask=mask, sample_weight=sample_weight)
     labels, n_classes = read_labels(tasks, n_classes)
     return tasks, labels, n_classes
-
-
-def _features(tasks, fit_intercept):
-    """Features, and the means that an intercept takes over from them.
-
-    Without them a constant feature is zero, and the others tell more of the labels.
-    """
-    if not fit_intercept:
-        return tasks.Z, None
-    no_target = torch.zeros_like(tasks.y, dtype=tasks.Z.dtype)
-    Z, _, mean, _ = centre(replace(tasks, y=no_target))
-    return Z, mean
 
 
 def _share(tasks):

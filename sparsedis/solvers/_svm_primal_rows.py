@@ -25,24 +25,29 @@ class Features:
     """
 
     def __init__(self, X, mean=None):
-        self.X = X.tocsc() if sp.issparse(X) else X
-        self.mean = mean
-        self.shape = X.shape
+        self.mean, self.shape = mean, X.shape
+        # A dense matrix is centred at once: products of what is far from zero cancel.
+        # A sparse one would no longer be sparse.
+        self.shift = mean if sp.issparse(X) else None
+        if sp.issparse(X):
+            self.X = X.tocsc()
+        else:
+            self.X = X if mean is None else X - mean
 
     def pull(self, D):
         """``X'D`` of an (n_samples, m) tensor, (m, p)."""
         D = D.numpy()
         V = np.asarray((self.X.T @ D).T)
-        if self.mean is not None:
-            V = V - D.sum(0)[:, None] * self.mean
+        if self.shift is not None:
+            V = V - D.sum(0)[:, None] * self.shift
         return torch.from_numpy(np.ascontiguousarray(V))
 
     def columns(self, index=slice(None)):
         """Some columns, (n_samples, q)."""
         part = self.X[:, index]
         part = part.toarray() if sp.issparse(part) else np.array(part)
-        if self.mean is not None:
-            part -= self.mean[index]
+        if self.shift is not None:
+            part -= self.shift[index]
         return torch.from_numpy(np.ascontiguousarray(part))
 
 

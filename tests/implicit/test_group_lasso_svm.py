@@ -177,6 +177,40 @@ def test_gradient_of_intercepts():
     assert torch.autograd.gradcheck(layer, arguments, eps=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["plain", "shared", "weights", "mask"])
+@pytest.mark.parametrize(
+    ("dtype", "offset", "atol"),
+    [(torch.float64, 2.0**33, 1e-9), (torch.float32, 2.0**14, 1e-5)],
+)
+@pytest.mark.parametrize("share", [0.0, 0.25])
+def test_an_intercept_takes_over_what_all_samples_share(
+    share, dtype, offset, atol, kind
+):
+    Z, y = make_tasks(3, 40, 6)
+    # Sums with the offset are exact.
+    Z = (32 * Z).round() / 32
+    Z = Z[0] if kind == "shared" else Z
+    how = {"fit_intercept": True}
+    if kind == "weights":
+        how["sample_weight"] = torch.linspace(0.1, 2, 40).double()
+    elif kind == "mask":
+        how["mask"] = torch.arange(40) % 5 > 0
+    found = []
+    for by in (0.0, offset):
+        moved = (Z + by).to(dtype).requires_grad_()
+        l1 = share * group_lasso_svm_l1_max(moved, y, **how)
+        W, b, info = group_lasso_svm(moved, y, l1, 0.5, return_info=True, **how)
+        assert float(info.gap.max()) <= 1e-9
+        W.square().sum().backward()
+        b = b.detach().double() + by * W.detach().double().sum(-2)
+        found.append([a.detach() for a in (W, l1, moved.grad, b)])
+    near, far = found
+    for was, now in zip(near[:3], far[:3], strict=True):
+        assert_allclose(now, was, atol=atol * float(was.abs().max()))
+    # What intercepts of that size are rounded to.
+    assert_allclose(far[3], near[3], atol=offset * torch.finfo(dtype).eps * 10)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.25])
 def test_gradient_in_float32(share):
     Z, y = make_tasks(n=12, p=300)
