@@ -5,6 +5,9 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 
+# The versions to install; without any, the newest.
+CONSTRAINTS := constraints.txt
+
 # A Python 3.11 to 3.13. `make test PYTHON=/path/to/python` chooses one; otherwise the
 # first of these that fits is taken.
 PYTHON ?=
@@ -13,21 +16,39 @@ PYTHONS = $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format doc clean
+.PHONY: help demo test coverage oldest newest lint format doc clean
 
 help:
-	@echo "make demo    learn the factors of rendered images, beside the baselines"
-	@echo "make test    run the test suite (make test ARGS='-k lasso -x')"
-	@echo "make lint    ruff, the format and the spelling, as pre-commit does"
-	@echo "make format  let ruff format the code and mend what it can"
-	@echo "make doc     build the documentation (make doc GALLERY=1 runs the examples)"
-	@echo "make clean   remove what these commands made, except .venv"
+	@echo "make demo      learn the factors of rendered images, beside the baselines"
+	@echo "make test      run the test suite (make test ARGS='-k lasso -x')"
+	@echo "make coverage  run it, and fail where it leaves more than 5 % of lines out"
+	@echo "make oldest    run it on the oldest versions that setup.cfg admits"
+	@echo "make newest    run it on the newest versions there are"
+	@echo "make lint      ruff, the format and the spelling, as pre-commit does"
+	@echo "make format    let ruff format the code and mend what it can"
+	@echo "make doc       build the documentation (make doc GALLERY=1 runs the examples)"
+	@echo "make clean     remove what these commands made, except .venv"
 
 demo: $(VENV)/.installed-demo
 	$(BIN)/python examples/plot_shapes3d.py $(ARGS)
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest $(ARGS)
+
+coverage: $(VENV)/.installed-coverage
+	$(BIN)/python -m coverage run -m pytest $(ARGS)
+	$(BIN)/python -m coverage report
+
+# Each has an environment of its own. The oldest versions have wheels for Python 3.11
+# alone, and what is newest may have changed since the last time.
+oldest:
+	$(MAKE) test VENV=$(VENV)/oldest CONSTRAINTS=.ci/oldest.txt \
+	    PYTHON="$(or $(PYTHON),python3.11)"
+
+newest:
+	rm -rf $(VENV)/newest
+	$(MAKE) test VENV=$(VENV)/newest CONSTRAINTS= \
+	    PYTHON="$(or $(PYTHON),python3.13 python3.12 python3.11)"
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
@@ -45,16 +66,17 @@ doc: $(VENV)/.installed-doc
 
 clean:
 	rm -rf build dist *.egg-info demo doc/_build doc/generated doc/auto_examples
-	rm -rf .pytest_cache .ruff_cache .hypothesis
+	rm -rf .pytest_cache .ruff_cache .hypothesis .coverage
 	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
 # One file a set of extras marks what is installed; it ages with the requirements.
 $(VENV)/.installed-demo: EXTRAS = plot,progress
 $(VENV)/.installed-test: EXTRAS = test
+$(VENV)/.installed-coverage: EXTRAS = test,coverage
 $(VENV)/.installed-doc: EXTRAS = doc
-$(VENV)/.installed-%: setup.cfg pyproject.toml constraints.txt | $(BIN)/pip
+$(VENV)/.installed-%: setup.cfg pyproject.toml $(CONSTRAINTS) | $(BIN)/pip
 	$(BIN)/python -m pip install --no-input --disable-pip-version-check \
-	    -c constraints.txt -e ".[$(EXTRAS)]"
+	    $(addprefix -c ,$(CONSTRAINTS)) -e ".[$(EXTRAS)]"
 	@touch $@
 
 $(BIN)/pip:
