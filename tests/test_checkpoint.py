@@ -467,13 +467,3 @@ def test_the_best_penalty_is_that_of_the_best_weights():
     best = min(range(len(watch.found)), key=watch.found.__getitem__)
     assert best < len(watch.found) - 1
     assert est.learned_alpha_ == watch.found[best][1] != watch.found[-1][1]
-
-
-def test_a_stream_that_ends_is_told():
-    def short():
-        for batch, _ in zip(pairs(), range(33), strict=False):
-            yield batch
-
-    with pytest.warns(UserWarning, match="source ended after 33 of max_iter=50 steps"):
-        est = representation().fit_stream(short())
-    assert est.n_iter_ == 33

@@ -360,7 +360,13 @@ def test_separate_rows_train_as_shared_ones_do(data):
 
 def test_a_stream_that_ends_ends_the_training(data):
     batch = TaskBatch(data.data, data.target.T)
-    assert quick(max_iter=9).fit_stream(iter([batch] * 4)).n_iter_ == 4
+    with pytest.warns(UserWarning, match="source ended after 4 of max_iter=9 steps"):
+        est = quick(max_iter=9).fit_stream(iter([batch] * 4))
+    assert est.n_iter_ == 4
+    # In the second epoch, too; a list is gone through again.
+    with pytest.warns(UserWarning, match="source ended after 33 of max_iter=50 steps"):
+        quick(max_iter=50).fit_stream(iter([batch] * 33))
+    assert quick(max_iter=9).fit_stream([batch] * 4).n_iter_ == 9
 
 
 @pytest.mark.parametrize(
