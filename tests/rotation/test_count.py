@@ -123,6 +123,20 @@ def test_directions_span_the_factors():
     assert_allclose(count.directions.T @ count.directions, np.eye(10), atol=1e-10)
 
 
+def test_many_tasks_of_few_labels_are_counted_by_some(monkeypatch):
+    rng = np.random.default_rng(0)
+    Z, Y = make_tasks(2, 4, 40, 60, 12, 0.3, rng)
+    moments, _ = regression_moments(Whitening(Z)(Z), np.tile(Y, 5)[..., None])
+    noise = np.full(300, 0.3)
+    found = []
+    for size in (300, 60):
+        monkeypatch.setattr("sparsedis.rotation._count._MAX_EXACT", size)
+        found.append(estimate_count(moments, noise))
+    # Of copies, one says what all do.
+    assert_allclose(found[1].evidence, found[0].evidence)
+    assert_allclose(found[1].strength, found[0].strength)
+
+
 def test_tasks_without_labels_do_not_count():
     rng = np.random.default_rng(0)
     Z, Y = make_tasks(3, 6, 200, 40, 200, 0.2, rng)
