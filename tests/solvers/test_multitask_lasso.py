@@ -7,6 +7,7 @@ from numpy.testing import assert_allclose
 
 from sparsedis.solvers import _composite
 from sparsedis.solvers._celer import solve_multitask_lasso_celer
+from sparsedis.solvers._data_gap import data_gap
 from sparsedis.solvers._quadratic import Quadratic
 from sparsedis.solvers.lasso import lasso_gap
 from sparsedis.solvers.multitask_lasso import (
@@ -49,6 +50,18 @@ def test_gap_bounds_the_suboptimality_from_above(problem):
         assert (multitask_lasso_gap(off, *gram_form) >= excess).all()
     assert (info.gap <= 1e-12).all()
     assert info.converged.all()
+
+
+def test_gap_from_the_data_is_that_of_the_gram_matrix(problem):
+    Z, Y, gram_form = problem
+    W, _ = solve_multitask_lasso(*gram_form)
+    half, penalties = gram_form[2] / 2, gram_form[3:]
+    assert (data_gap(W, Z, Y, *penalties) <= 1e-12 * half).all()
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(W.shape, dtype=W.dtype, generator=generator)
+    off = W + 0.1 * W.abs().amax((1, 2), keepdim=True) * noise
+    expected = multitask_lasso_gap(off, *gram_form)
+    assert_allclose(data_gap(off, Z, Y, *penalties) / half, expected, rtol=1e-9)
 
 
 def test_gap_of_one_output_is_that_of_the_lasso(problem):
