@@ -317,7 +317,8 @@ def test_samples_that_nearly_coincide():
 
 
 @pytest.mark.parametrize(
-    "sizes", [(5, 5, 5), (9, 6, 3), (10, 6, 4), (12, 3, 2), (9, 6, 0), (7, 0, 0)]
+    "sizes",
+    [(5, 5, 5), (8, 7, 5), (8, 6, 4), (9, 6, 3), (12, 3, 2), (9, 6, 0), (7, 0, 0)],
 )
 def test_null_solution_with_intercepts(sizes):
     y = torch.tensor(np.repeat(np.arange(3), sizes))[None]
