@@ -102,6 +102,25 @@ def test_informativeness_on_a_test_set(rng, data, importance, regressor):
     assert_allclose(details.informativeness, r2.mean())
 
 
+@pytest.mark.parametrize("importance", ["linear", LinearRegression()])
+def test_informativeness_in_the_units_of_the_data(data, importance):
+    factors, codes = data[0] + 5, data[1] - 3
+    details = dci(
+        factors[:80],
+        codes[:80],
+        importance=importance,
+        standardize=False,
+        test_factors=factors[80:],
+        test_codes=codes[80:],
+        return_details=True,
+    )
+    fit = LinearRegression().fit(codes[:80], factors[:80])
+    assert_allclose(details.importance, np.abs(fit.coef_.T))
+    prediction = fit.predict(codes[80:])
+    r2 = r2_score(factors[80:], prediction, multioutput="raw_values")
+    assert_allclose(details.r2, r2)
+
+
 @pytest.mark.parametrize(
     ("importance", "regressor"),
     [
