@@ -91,6 +91,17 @@ def test_units_of_features_and_targets_do_not_matter(name, s, v, fit_intercept):
     assert torch.isfinite(inputs[0].grad).all()
 
 
+@pytest.mark.parametrize("name", LAYERS)
+def test_tasks_of_zeros_beside_large_ones(name):
+    Z, y = make_data()
+    Z[0], y[1] = 0.0, 0.0
+    l1, l2 = penalties(name)
+    expected = LAYERS[name](Z, y, l1, l2)
+    found = LAYERS[name](Z * 2.0**300, y, l1 * 2.0**300, l2 * 2.0**600)
+    assert_allclose(found * 2.0**300, expected, rtol=1e-9, atol=1e-12)
+    assert not found[0].any()
+
+
 @pytest.mark.parametrize("factor", [1e30, 1e155, 1e307, 1e-300])
 @pytest.mark.parametrize("name", LAYERS)
 def test_equal_weights_are_none(name, factor):
