@@ -96,6 +96,22 @@ def test_one_penalty_per_task_and_shared_features(tasks):
         assert_allclose(w[t].cpu(), ridge(Z[0], y[t], alpha[t]).cpu(), atol=1e-12)
 
 
+def test_shared_features_of_which_columns_nearly_agree(tasks):
+    Z, y = tasks[0][0], tasks[1]
+    Z = torch.cat([Z, Z[:, :1] + 1e-6 * Z[:, 1:2] * Z[:, 2:3]], -1)
+    alpha = torch.tensor([0.0, 1e-12, 0.0, 1e-11, 1e-12]).to(Z)
+    inputs = [v.clone().requires_grad_() for v in (Z, y, alpha)]
+    w, info = ridge(*inputs, return_info=True)
+    assert info.converged.all()
+    found = torch.autograd.grad(w[:, 0].sum(), inputs)
+    single = [ridge(inputs[0], inputs[1][t], inputs[2][t]) for t in range(5)]
+    expected = torch.autograd.grad(sum(w[0] for w in single), inputs)
+    pairs = (w, torch.stack(single)), *zip(found, expected, strict=True)
+    for one, other in pairs:
+        size = float(other.detach().abs().max())
+        assert_allclose(one.detach().cpu(), other.detach().cpu(), atol=1e-6 * size)
+
+
 def test_alpha_max_is_the_mean_squared_norm(tasks):
     Z, y = tasks
     expected = (Z**2).sum((1, 2)) / 12
