@@ -94,6 +94,17 @@ def test_vector_targets_share_their_zeros():
     assert permuted(mix @ found.rotation, 0.05)
 
 
+def test_zeros_at_the_end_are_no_outputs():
+    heads = sparse(n_outputs=2) @ mixing(3)
+    heads[::2, 1] = 0
+    padded = np.concatenate([heads, np.zeros((40, 2, 3))], axis=1)
+    one, two = (
+        sparsest_rotation(h, np.full(40, 1e-3), random_state=0) for h in (heads, padded)
+    )
+    np.testing.assert_allclose(two.rotation, one.rotation, atol=1e-9)
+    np.testing.assert_allclose(two.spike, one.spike)
+
+
 def test_errors_are_borne():
     rng = np.random.default_rng(5)
     true, mix = sparse(n_tasks=100), np.linalg.qr(mixing(3))[0]
