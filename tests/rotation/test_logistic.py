@@ -25,6 +25,17 @@ def test_heads_minimise_the_penalised_loss():
     assert_allclose(left.sum(0), 0, atol=1e-4)
 
 
+def test_weights_over_decades():
+    # With outlying features too: full Newton steps go too far.
+    rng = np.random.default_rng(0)
+    Z = rng.standard_normal((20, 3)) ** 3
+    target = (rng.random((20, 50)) < expit(Z @ rng.standard_normal((3, 50)))) * 1.0
+    share = 10.0 ** rng.uniform(-2, 3, target.shape)
+    W, intercept, _ = logistic_heads(Z, target, share)
+    left = share * (expit(Z @ W.T + intercept) - target)
+    assert_allclose(Z.T @ left + W.T, 0, atol=1e-3)
+
+
 def test_information_is_the_curvature_without_the_intercept():
     Z, target, share = make_labels()
     W, _, information = logistic_heads(Z, target, share)
