@@ -195,6 +195,16 @@ def test_columns_that_nearly_agree(apart, alpha, device):
     assert_allclose(inputs[1].grad.cpu(), inverse, atol=1e-6 * size)
 
 
+def test_columns_that_nearly_agree_in_one_task_of_several(tasks):
+    Z, y = tasks[0].clone(), tasks[1]
+    Z[3, :, 1] = Z[3, :, 0] + 1e-7 * Z[3, :, 1]
+    w, info = ridge(Z, y, 0.0, return_info=True)
+    assert info.converged.all()
+    for t in range(5):
+        expected = reference_solution(Z[t].cpu().numpy(), y[t].cpu().numpy(), 0.0)
+        assert_allclose(w[t].cpu(), expected, rtol=1e-6)
+
+
 def test_a_gap_counts_what_rounding_leaves_open(device):
     rng = np.random.default_rng(0)
     Z = rng.standard_normal((30, 3))
