@@ -1,9 +1,12 @@
 """Numbers whose squares are none, weights beyond any sum, and narrow dtypes."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
+from sklearn.exceptions import ConvergenceWarning
 
 from sparsedis.implicit import (
     group_lasso_svm,
@@ -183,8 +186,14 @@ def test_an_l2_that_vanishes_is_refused():
     Z, y = make_data()
     with pytest.raises(
         ValueError, match=r"l2 must not vanish .* got 1e-100 for task 0"
-    ):
+    ) as error:
         LAYERS["svm"](Z, y, 0.5, 1e-100)
+    (least,) = re.findall("at least (.*) is needed", str(error.value))
+    with pytest.raises(ValueError, match=f"at least {least} is needed"):
+        LAYERS["svm"](Z, y, 0.5, 0.9 * float(least))
+    # Nearly all features take part: few iterations show that it is taken.
+    with pytest.warns(ConvergenceWarning):
+        LAYERS["svm"](Z, y, 0.5, 1.1 * float(least), max_iter=1)
 
 
 # The smallest are beyond what rounding allows, which the solver says.
