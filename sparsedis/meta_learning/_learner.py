@@ -139,7 +139,8 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
         A folder for the state of training, written after every epoch. The same fit,
         interrupted and called again, goes on from there, and learns the same bit for
         bit; a finished one is not trained again. Other parameters, data or seeds have
-        files of their own in it, so that a search can share it.
+        files of their own in it, so that a search can share it. `random_state` must be
+        an int.
 
     device : str or torch.device, default="auto"
         Where to train and encode. "auto": a CUDA device where there is one, else the

@@ -142,12 +142,13 @@ def test_classes_of_any_kind():
     assert is_regressor(SparseRotation())
 
 
-@pytest.mark.filterwarnings("ignore:1 of 121 tasks .* no label:UserWarning")
 def test_labels_that_floats_cannot_tell_apart():
     Z, Y, _, _ = make_tasks(n=600, noise=0.02, rho=0.3)
     labels = np.full((600, 121), None, dtype=object)
     labels[:, :-1] = (Y > 0) + 2**60
-    est = SparseRotation(task_type="classification", random_state=0).fit(Z, labels)
+    est = SparseRotation(task_type="classification", random_state=0)
+    with pytest.warns(UserWarning, match=r"1 of 121 tasks .* no label"):
+        est.fit(Z, labels)
     small = SparseRotation(task_type="classification", random_state=0).fit(Z, Y > 0)
     predicted = est.predict(Z)
     assert_array_equal(predicted[:, :-1] - 2**60, small.predict(Z))
