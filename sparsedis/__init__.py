@@ -9,8 +9,8 @@ __version__ = "0.1.0.dev0"
 _HOMES = {
     "DisentanglementScorer": "sparsedis.metrics",
     "GroupLassoSVMMetaLearner": "sparsedis.meta_learning",
-    "SparseMultiTaskClassifier": "sparsedis.classification",
-    "SparseMultiTaskRepresentation": "sparsedis.representation",
+    "SparseMultiTaskClassifier": "sparsedis.multitask",
+    "SparseMultiTaskRepresentation": "sparsedis.multitask",
     "show_versions": "sparsedis._show_versions",
 }
 

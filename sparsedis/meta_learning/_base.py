@@ -17,11 +17,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skorch.callbacks import LRScheduler
 from torch.optim.lr_scheduler import LambdaLR
 
-from sparsedis._checkpoint import checkpoint_of
-from sparsedis._module import ModuleMixin, encode_blocks, stacked, to_device
-from sparsedis._persistence import Saved
-from sparsedis._progress import STEPS_PER_EPOCH, Progress
-from sparsedis._randomness import TorchRandomness
+from sparsedis.bilevel._checkpoint import checkpoint_of
+from sparsedis.bilevel._module import ModuleMixin, encode_blocks, stacked, to_device
+from sparsedis.bilevel._persistence import Saved
+from sparsedis.bilevel._progress import STEPS_PER_EPOCH, Progress
+from sparsedis.bilevel._randomness import TorchRandomness
+from sparsedis.bilevel._schedules import OPTIMIZERS, SCHEDULES
 from sparsedis.encoders import (
     Representation,
     build_encoder,
@@ -37,7 +38,6 @@ from sparsedis.meta_learning._net import (
     EpisodicNet,
     KeepBest,
 )
-from sparsedis.meta_learning._optim import OPTIMIZERS, SCHEDULES
 from sparsedis.metrics._validation import check_plain
 from sparsedis.tasks._images import as_inputs
 

@@ -11,7 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sparsedis._module import unchanged_unless_trained
+from sparsedis.bilevel._module import unchanged_unless_trained
 from sparsedis.meta_learning._base import BaseMetaLearner
 from sparsedis.meta_learning._classifier import FewShotClassifier
 from sparsedis.meta_learning._heads import HEADS

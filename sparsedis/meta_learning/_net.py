@@ -5,8 +5,8 @@ import torch
 from skorch.callbacks import Callback
 from torch import nn
 
-from sparsedis._module import to_device
-from sparsedis._steps import SteppedNet
+from sparsedis.bilevel._module import to_device
+from sparsedis.bilevel._steps import SteppedNet
 from sparsedis.meta_learning._augment import crop_and_flip
 from sparsedis.meta_learning._heads import active_features
 
@@ -57,8 +57,8 @@ class EpisodicNet(SteppedNet):
     horizontal_flip : bool
 
     **kwargs : dict
-        Passed to :class:`~sparsedis._steps.SteppedNet`. What the encoder and the
-        augmentation draw is drawn from `randomness`.
+        Passed to :class:`~sparsedis.bilevel._steps.SteppedNet`. What the encoder and
+        the augmentation draw is drawn from `randomness`.
     """
 
     def __init__(

@@ -12,7 +12,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from sparsedis import SparseMultiTaskClassifier, SparseMultiTaskRepresentation
-from sparsedis._interruption import watched_sigint
+from sparsedis.bilevel._interruption import watched_sigint
 from sparsedis.datasets import make_sparse_tasks
 from sparsedis.meta_learning import GroupLassoSVMMetaLearner
 

@@ -4,11 +4,9 @@ import numpy as np
 import torch
 from sklearn.base import RegressorMixin
 
-from sparsedis._base import BaseRepresentation
 from sparsedis._scores import TaskR2
+from sparsedis.multitask._base import BaseRepresentation
 from sparsedis.tasks._forms import read_targets
-
-__all__ = ["SparseMultiTaskRepresentation"]
 
 
 class SparseMultiTaskRepresentation(RegressorMixin, BaseRepresentation):

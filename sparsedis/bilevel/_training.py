@@ -10,10 +10,10 @@ from skorch.utils import noop
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
-from sparsedis._checkpoint import checkpoint_of
-from sparsedis._net import BilevelLoss, BilevelNet, NonFiniteError
-from sparsedis._progress import STEPS_PER_EPOCH, Progress
-from sparsedis._randomness import TorchRandomness
+from sparsedis.bilevel._checkpoint import checkpoint_of
+from sparsedis.bilevel._net import BilevelLoss, BilevelNet, NonFiniteError
+from sparsedis.bilevel._progress import STEPS_PER_EPOCH, Progress
+from sparsedis.bilevel._randomness import TorchRandomness
 
 
 def train(
@@ -52,7 +52,7 @@ def train(
     device : torch.device
 
     valid : tuple (TaskBatch, TaskBatch) or None
-        See :meth:`~sparsedis._net.BilevelNet.fit_source`.
+        See :meth:`~sparsedis.bilevel._net.BilevelNet.fit_source`.
 
     rows : callable
         Returns blocks of rows, for the statistics of the normalisation.

@@ -6,13 +6,11 @@ import numpy as np
 from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin
 
-from sparsedis._base import BaseRepresentation
 from sparsedis._scores import task_numbers
+from sparsedis.multitask._base import BaseRepresentation
 from sparsedis.tasks._classes import decode_classes, encode_classes
 from sparsedis.tasks._forms import read_targets
 from sparsedis.tasks._ids import read_task_ids
-
-__all__ = ["SparseMultiTaskClassifier"]
 
 
 class SparseMultiTaskClassifier(ClassifierMixin, BaseRepresentation):

@@ -5,9 +5,9 @@ import warnings
 import numpy as np
 import torch
 
-from sparsedis._module import to_device
-from sparsedis._table_moments import chunks, moments_of
+from sparsedis.bilevel._module import to_device
 from sparsedis.encoders import RotatedRepresentation
+from sparsedis.multitask._table_moments import chunks, moments_of
 from sparsedis.rotation._moments import concatenate
 from sparsedis.rotation._stages import MAX_TASKS, Whitening, find_factors
 

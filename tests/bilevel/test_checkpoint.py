@@ -252,7 +252,7 @@ t.representation(checkpoint=sys.argv[1], callbacks=[Die()]).fit(t.X, t.Y)
 
 def test_training_goes_on_after_a_killed_process(tmp_path):
     killed = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(tmp_path)], cwd=Path(__file__).parents[1]
+        [sys.executable, "-c", SCRIPT, str(tmp_path)], cwd=Path(__file__).parents[2]
     )
     assert killed.returncode == -9
     counted = Count()

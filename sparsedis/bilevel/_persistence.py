@@ -11,10 +11,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch.nn.parameter import is_lazy
 
-from sparsedis._file_io import read_file, write_file
-from sparsedis._randomness import TorchRandomness
-from sparsedis._saved_records import join_records, split_records
-from sparsedis._saved_state import (
+from sparsedis.bilevel._file_io import read_file, write_file
+from sparsedis.bilevel._randomness import TorchRandomness
+from sparsedis.bilevel._saved_records import join_records, split_records
+from sparsedis.bilevel._saved_state import (
     Malformed,
     check_fitted,
     check_keys,
@@ -110,7 +110,7 @@ def save_fitted(estimator, file):
         Fitted.
 
     file : str, path-like or file object
-        See :func:`~sparsedis._file_io.write_file`.
+        See :func:`~sparsedis.bilevel._file_io.write_file`.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def load_fitted(estimator, file):
         With the parameters of the estimator that was saved.
 
     file : str, path-like or file object
-        See :func:`~sparsedis._file_io.read_file`.
+        See :func:`~sparsedis.bilevel._file_io.read_file`.
 
     Raises
     ------

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
-from sparsedis._persistence import load_fitted, save_fitted
+from sparsedis.bilevel._persistence import load_fitted, save_fitted
 
 
 def unchanged_unless_trained(fit):
@@ -65,7 +65,7 @@ class ModuleMixin:
     """An estimator whose `module_` maps inputs to features.
 
     It has a parameter `device`, and for files `_saved` and `_new_modules`, see
-    :mod:`sparsedis._persistence`.
+    :mod:`sparsedis.bilevel._persistence`.
     """
 
     def save_params(self, path):

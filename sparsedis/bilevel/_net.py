@@ -5,9 +5,9 @@ import copy
 import numpy as np
 import torch
 
-from sparsedis._module import to_device
-from sparsedis._progress import STEPS_PER_EPOCH
-from sparsedis._steps import SteppedNet
+from sparsedis.bilevel._module import to_device
+from sparsedis.bilevel._progress import STEPS_PER_EPOCH
+from sparsedis.bilevel._steps import SteppedNet
 
 
 class NonFiniteError(ValueError):
@@ -159,7 +159,7 @@ class BilevelNet(SteppedNet):
         Splits the samples.
 
     **kwargs : dict
-        Passed to :class:`~sparsedis._steps.SteppedNet`.
+        Passed to :class:`~sparsedis.bilevel._steps.SteppedNet`.
     """
 
     def __init__(

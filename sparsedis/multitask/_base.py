@@ -16,35 +16,35 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sparsedis._diagnosis import (
-    doubts_about_features,
-    doubts_about_rows,
-    warn_of,
-)
-from sparsedis._factors import (
-    factors_of_batches,
-    factors_of_table,
-    rotated,
-    warn_of_count,
-)
 from sparsedis._heads import fit_heads
 from sparsedis._judged import judged_labels, known_tasks
-from sparsedis._module import (
+from sparsedis._scores import head_scores, task_numbers
+from sparsedis.bilevel._module import (
     ModuleMixin,
     encode_blocks,
     stacked,
     to_device,
     unchanged_unless_trained,
 )
-from sparsedis._parameters import RepresentationParameters
-from sparsedis._persistence import Saved
-from sparsedis._randomness import TorchRandomness
-from sparsedis._scores import head_scores, task_numbers
-from sparsedis._table_moments import select_supports
-from sparsedis._training import train
+from sparsedis.bilevel._persistence import Saved
+from sparsedis.bilevel._randomness import TorchRandomness
+from sparsedis.bilevel._training import train
 from sparsedis.encoders import RotatedRepresentation, take_over
 from sparsedis.identifiability import check_identifiability
 from sparsedis.metrics._validation import check_plain
+from sparsedis.multitask._diagnosis import (
+    doubts_about_features,
+    doubts_about_rows,
+    warn_of,
+)
+from sparsedis.multitask._factors import (
+    factors_of_batches,
+    factors_of_table,
+    rotated,
+    warn_of_count,
+)
+from sparsedis.multitask._parameters import RepresentationParameters
+from sparsedis.multitask._table_moments import select_supports
 from sparsedis.rotation import FactorCount, RotationResult
 from sparsedis.tasks._forms import check_weights, read_targets
 from sparsedis.tasks._ids import distinct_ids, read_task_ids

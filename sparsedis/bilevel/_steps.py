@@ -4,8 +4,8 @@ from itertools import islice
 
 from skorch import NeuralNet
 
-from sparsedis._interruption import StopTraining, watched_sigint
-from sparsedis._progress import STEPS_PER_EPOCH
+from sparsedis.bilevel._interruption import StopTraining, watched_sigint
+from sparsedis.bilevel._progress import STEPS_PER_EPOCH
 
 
 class SteppedNet(NeuralNet):

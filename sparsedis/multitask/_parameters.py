@@ -30,7 +30,7 @@ _RIDGE_ALPHA = {"gaussian": 0.01, "categorical": 1e-4}
 class RepresentationParameters(BaseEstimator):
     """Parameters, whether they fit together, and what is made of them.
 
-    See :class:`~sparsedis.representation.SparseMultiTaskRepresentation`.
+    See :class:`~sparsedis.SparseMultiTaskRepresentation`.
     """
 
     _parameter_constraints = {  # noqa: RUF012 - scikit-learn's protocol
