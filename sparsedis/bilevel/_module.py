@@ -1,53 +1,43 @@
-"""What estimators around a torch module share: its device, its features, its files."""
+"""Estimators around a torch module: fits, device, features and files."""
 
 import copy
-from functools import wraps
+import math
+from functools import partial
 
 import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
 from sparsedis.bilevel._persistence import load_fitted, save_fitted
+from sparsedis.encoders import Representation, build_encoder, n_features_of
+from sparsedis.metrics._whole import drop_learned, whole_or_not
+
+# Numbers in the inputs that are encoded at a time: computations on images take many
+# times the memory of the images.
+_NUMBERS = 2**21
 
 
-def unchanged_unless_trained(fit):
-    """Let a `fit` that raises before it has learned anything change nothing.
+def _begin(estimator):
+    """Drop what an earlier fit has learned, but what a warm start goes on with."""
+    fitted, kept = vars(estimator), {}
+    if fitted.get("warm_start") and "module_" in fitted:
+        _check_shape(estimator, fitted.get("_shaped", {}))
+        inputs = "n_features_in_", "feature_names_in_", "input_shape_"
+        kept = {k: fitted[k] for k in ("module_", *inputs) if k in fitted}
+    saved = estimator._saved
+    drop_learned(estimator, *saved.plain, *saved.names)
+    fitted.update(kept)
 
-    What inputs look like is noted while they are checked; beside the module of an
-    earlier fit, the notes of one that failed would be wrong. Once `fit` has set
-    `module_`, what it has set stays.
 
-    Parameters
-    ----------
-    fit : callable
-        Method of an estimator with a `module_`. The decorator goes outside of
-        scikit-learn's, which keep notes of their own meanwhile.
+def _has_trained(estimator, before):
+    """Whether the module was trained, if only for some steps."""
+    module = vars(estimator).get("module_")
+    return module is not None and module is not before.get("module_")
 
-    Returns
-    -------
-    callable
-        The method.
-    """
 
-    @wraps(fit)
-    def fit_or_restore(self, *args, **kwargs):
-        before = vars(self).copy()
-        shaped = vars(self).pop("_shaped", {})
-        try:
-            if vars(self).get("warm_start"):
-                _check_shape(self, shaped)
-            fit(self, *args, **kwargs)
-        except BaseException:
-            if vars(self).get("module_") is before.get("module_"):
-                vars(self).clear()
-                vars(self).update(before)
-            raise
-        finally:
-            if "_shaped" not in vars(self) and "module_" in vars(self):
-                self._note_shape()
-        return self
-
-    return fit_or_restore
+# A `fit` of an estimator with a `module_`: where training ends with an error, the
+# weights so far stand.
+whole_unless_trained = partial(whole_or_not, begin=_begin, stands=_has_trained)
 
 
 def _check_shape(estimator, shaped):
@@ -152,6 +142,61 @@ class ModuleMixin:
         return state
 
 
+def new_representation(encoder, input_shape, n_components, normalization):
+    """Make the module that is trained.
+
+    Parameters
+    ----------
+    encoder : str, torch module, or callable
+        See :func:`~sparsedis.encoders.build_encoder`.
+
+    input_shape : tuple of int
+        Shape of one input, as the encoder receives it.
+
+    n_components : int or None
+        Number of features; None: as many as the encoder has.
+
+    normalization : {"batch", "layer", None}
+
+    Returns
+    -------
+    Representation
+    """
+    encoder = build_encoder(encoder, input_shape, n_components)
+    if n_components is None:
+        n_components = n_features_of(encoder, input_shape)
+    # Whatever torch's default dtype, or that of a module: inputs come as float32.
+    module = Representation(encoder, n_components, normalization).to_float32()
+    if len(input_shape) == 3:
+        # Twice as fast on a CPU, and free: images are stored that way.
+        module = module.to(memory_format=torch.channels_last)
+    return module
+
+
+def device_blocks(blocks, device, *, wide=False):
+    """Move blocks of inputs to a device, large images in smaller blocks.
+
+    Parameters
+    ----------
+    blocks : iterable of ndarray of shape (n, ...)
+
+    device : torch.device
+
+    wide : bool, default=False
+        See :func:`to_device`.
+
+    Yields
+    ------
+    tensor of shape (n_rows, ...)
+    """
+    for block in blocks:
+        size = len(block)
+        if block.ndim == 4:
+            size = max(1, _NUMBERS // math.prod(block.shape[1:]))
+        for first in range(0, len(block), size):
+            yield to_device(block[first : first + size], device, wide=wide)
+
+
 def encode_blocks(module, blocks, device, *, wide):
     """Encode inputs block by block.
 
@@ -176,8 +221,8 @@ def encode_blocks(module, blocks, device, *, wide):
     module = module.to(device)
     if wide:
         module = copy.deepcopy(module).double()
-    for block in blocks:
-        yield module(to_device(block, device, wide=wide))
+    for rows in device_blocks(blocks, device, wide=wide):
+        yield module(rows)
 
 
 def stacked(blocks, n, dtype=None):

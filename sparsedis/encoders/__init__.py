@@ -16,6 +16,5 @@ from ._representation import Representation as Representation
 from ._representation import RotatedRepresentation as RotatedRepresentation
 from ._representation import input_shape_of as input_shape_of
 from ._representation import prepare_rows as prepare_rows
-from ._representation import take_over as take_over
 
 __all__ = ["MLP", "Conv4", "ConvEncoder", "ResNet12"]

@@ -1,9 +1,10 @@
-"""What surrounds an encoder: inputs as it wants them, features of a fixed scale."""
-
-import copy
+"""Encoders with inputs as they want them and features of a fixed scale."""
 
 import torch
 from torch import nn
+
+# Numbers in the features that statistics are computed of at a time.
+_HELD = 2**24
 
 
 class Representation(nn.Module):
@@ -100,12 +101,32 @@ class Representation(nn.Module):
             return
         training = self.training
         self.eval()
-        raw = torch.cat([self.encode(rows).double() for rows in blocks])
-        self.train(training)
-        if len(raw) > 1:
+        n, mean, spread = 0, 0.0, 0.0
+        for raw in _gathered(self.encode(rows) for rows in blocks):
             # float64 sums: features with a large mean must not lose their variance.
-            self.normalization.running_mean.copy_(raw.mean(0))
-            self.normalization.running_var.copy_(raw.var(0, correction=0))
+            step = raw.mean(0) - mean
+            share = len(raw) / (n + len(raw))
+            spread = spread * (1 - share) + raw.var(0, correction=0) * share
+            spread = spread + step**2 * (share * (1 - share))
+            mean = mean + step * share
+            n += len(raw)
+        self.train(training)
+        if n > 1:
+            self.normalization.running_mean.copy_(mean)
+            self.normalization.running_var.copy_(spread)
+
+
+def _gathered(blocks):
+    """Features as float64, joined in blocks of a bounded size."""
+    held, size = [], 0
+    for raw in blocks:
+        held.append(raw.double())
+        size += raw.numel()
+        if size >= _HELD:
+            yield torch.cat(held)
+            held, size = [], 0
+    if held:
+        yield torch.cat(held)
 
 
 class RotatedRepresentation(nn.Module):
@@ -151,74 +172,6 @@ class RotatedRepresentation(nn.Module):
     def forward(self, rows):
         """Factors of rows of shape (n, ...), as (n, n_components)."""
         return (self.representation(rows) - self.mean) @ self.components.T
-
-
-@torch.no_grad()
-def take_over(narrow, wide, components, mean, rows):
-    """Give a representation the weights of one with more features.
-
-    Parameters
-    ----------
-    narrow : Representation
-        With an encoder of the same architecture.
-
-    wide : Representation
-        As it was trained.
-
-    components : tensor of shape (n_components, n_features)
-        The features of `narrow`, in terms of those of `wide`.
-
-    mean : tensor of shape (n_features,)
-        What is taken from the features of `wide` before.
-
-    rows : tensor of shape (n, ...)
-        Inputs to see the result on.
-
-    Returns
-    -------
-    bool
-        Whether the encoders give the same. Where they do not, since their last layer
-        is not linear, `narrow` stays as it was.
-    """
-    before = copy.deepcopy(narrow.encoder.state_dict())
-    state, there = copy.deepcopy(before), wide.encoder.state_dict()
-    if state.keys() != there.keys():
-        return False
-    changed = {
-        name for name, value in state.items() if value.shape != there[name].shape
-    }
-    last = [
-        name
-        for name, layer in wide.encoder.named_modules(prefix="last")
-        if isinstance(layer, nn.Linear) and layer.out_features == wide.n_components
-    ]
-    if not last:
-        return False
-    weight, bias = (f"{last[-1]}.{part}"[len("last.") :] for part in ("weight", "bias"))
-    if not {weight} <= changed <= {weight, bias}:
-        return False
-    scale, shift = torch.ones_like(mean), -mean
-    if isinstance(wide.normalization, nn.BatchNorm1d):
-        norm = wide.normalization
-        scale = (norm.running_var + norm.eps).rsqrt()
-        shift = shift - norm.running_mean * scale
-    elif not isinstance(wide.normalization, nn.Identity):
-        return False
-    state = {name: there[name] for name in state.keys() - changed} | {
-        weight: (components * scale) @ there[weight]
-    }
-    if bias in changed:
-        state[bias] = components @ (scale * there[bias] + shift)
-    narrow.encoder.load_state_dict(state)
-    training = narrow.training
-    found, due = narrow.eval().encode(rows), (wide.eval()(rows) - mean) @ components.T
-    if bias not in changed:
-        found, due = found - found.mean(0), due - due.mean(0)
-    narrow.train(training)
-    if torch.allclose(found, due, rtol=1e-3, atol=1e-3):
-        return True
-    narrow.encoder.load_state_dict(before)
-    return False
 
 
 def prepare_rows(rows):

@@ -1,4 +1,4 @@
-"""Training, encoding and scoring behind the meta-learner."""
+"""Training on episodes, and scoring on them, behind the meta-learner."""
 
 import copy
 import warnings
@@ -6,66 +6,42 @@ from functools import partial
 
 import numpy as np
 import torch
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-)
-from sklearn.callback import CallbackSupportMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
-from skorch.callbacks import LRScheduler
-from torch.optim.lr_scheduler import LambdaLR
 
-from sparsedis.bilevel._checkpoint import checkpoint_of
-from sparsedis.bilevel._module import ModuleMixin, encode_blocks, stacked, to_device
+from sparsedis.bilevel._estimator import BilevelEstimator
+from sparsedis.bilevel._module import new_representation
 from sparsedis.bilevel._persistence import Saved
-from sparsedis.bilevel._progress import STEPS_PER_EPOCH, Progress
-from sparsedis.bilevel._randomness import TorchRandomness
-from sparsedis.bilevel._schedules import OPTIMIZERS, SCHEDULES
-from sparsedis.encoders import (
-    Representation,
-    build_encoder,
-    input_shape_of,
-    n_features_of,
-)
+from sparsedis.bilevel._schedules import OPTIMIZERS
+from sparsedis.bilevel._stopping import KeepBest
+from sparsedis.encoders import input_shape_of
 from sparsedis.episodes import EpisodeSampler
 from sparsedis.meta_learning._evaluation import evaluate_episodes
 from sparsedis.meta_learning._heads import Head
-from sparsedis.meta_learning._net import (
-    RECORDED,
-    EpisodicModel,
-    EpisodicNet,
-    KeepBest,
-)
-from sparsedis.metrics._validation import check_plain
-from sparsedis.tasks._images import as_inputs
+from sparsedis.meta_learning._objective import EpisodeObjective
+from sparsedis.tasks._rows import blocks_of
 
-# Rows that are encoded at a time outside of training.
-_BLOCK = 128
+# Numbers in the features that statistics are computed from, and rows, at least.
+_STATISTICS, _LEAST_ROWS = 2**26, 128
 
-# Numbers in the features that statistics are computed from, at most.
-_STATISTICS = 2**26
-
-# Features of an MLP, which has no size of its own.
+# Features of an MLP, which does not set their number itself.
 _MLP_FEATURES = 64
 
 # Last steps of training over which a representation without use shows.
 _LAST_STEPS = 50
 
 
-class BaseMetaLearner(
-    CallbackSupportMixin,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    ModuleMixin,
-    BaseEstimator,
-):
-    """Training of an encoder through the heads of episodes, and encoding.
+class BaseMetaLearner(BilevelEstimator):
+    """Training of an encoder through the heads of episodes.
 
     The parameters are those of
     :class:`~sparsedis.meta_learning.GroupLassoSVMMetaLearner`.
     """
+
+    _columns = {  # noqa: RUF012
+        "loss": "train_loss",
+        "accuracy": "accuracy",
+        "active": "active",
+    }
 
     _saved = Saved(
         modules=("module_", "head_"),
@@ -102,53 +78,8 @@ class BaseMetaLearner(
         ),
     )
 
-    def transform(self, X):
-        """Features of X.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, height, width, \
-channels)
-            Inputs, as in `fit`.
-
-        Returns
-        -------
-        Z : ndarray of shape (n_samples, `n_components_`)
-            Features; float64 when X is a table of float64, else float32.
-        """
-        check_is_fitted(self, "module_")
-        X = self._validate(X, reset=False)
-        blocks = self._encoded(self.module_, X, np.arange(len(X)))
-        return stacked((block.cpu().numpy() for block in blocks), len(X))
-
-    def _validate(self, X, y="no_validation", *, reset=True):
-        check_plain(X, "X")
-        if not isinstance(y, str):
-            check_plain(y, "y")
-        X = as_inputs(X)
-        # 8-bit images stay as they are; an 8-bit table is a table of numbers.
-        dtypes = [np.float64, np.float32]
-        if getattr(X, "ndim", 2) == 4:
-            dtypes.append(np.uint8)
-        checked = validate_data(
-            self,
-            X,
-            y,
-            reset=reset,
-            dtype=dtypes,
-            allow_nd=True,
-            ensure_min_samples=2 if reset else 1,
-        )
-        X, y = checked if isinstance(checked, tuple) else (checked, None)
-        if reset:
-            self.input_shape_ = X.shape[1:]
-        elif X.shape[1:] != self.input_shape_:
-            raise ValueError(
-                f"X must hold inputs of shape {self.input_shape_}, as in fit; got "
-                f"{X.shape[1:]}."
-            )
-        if y is None:
-            return X
+    def _validate(self, X, y, *, reset=True):
+        X, y = self._validate_X(X, y, reset=reset)
         check_classification_targets(y)
         return X, y
 
@@ -194,65 +125,54 @@ channels)
                 size[name] = getattr(self, name)
         return EpisodeSampler(y, classes=classes, random_state=random_state, **size)
 
-    def _train(self, X, y, base, held_out, random_state):
-        context = self._init_callback_context(
-            max_subtasks=-(-self.max_iter // STEPS_PER_EPOCH)
-        )
-        context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        device = self._device()
-        randomness = TorchRandomness(
-            random_state.randint(np.iinfo(np.int32).max), device
-        )
-        with randomness.lent():
-            model = EpisodicModel(
-                self._new_representation(input_shape_of(X)),
-                self._new_head(self.l1, self.l2),
-            ).to(device)
+    def _learn(self, X, y, base, held_out, random_state):
+        """Train the encoder on episodes of the classes `base`."""
+        seed = random_state.randint(np.iinfo(np.int32).max)
         rows = random_state.permutation(np.flatnonzero(np.isin(y, base)))
-        keep = partial(self._keep, model, X, rows, base, held_out)
-        learned = [
-            *model.representation.parameters(),
-            *model.head.log_penalty.values(),
-        ]
-        if any(p.requires_grad for p in learned):
-            checkpoint, callbacks = checkpoint_of(self, model, X, y, base)
-            callbacks.insert(0, ("progress", Progress(self, context)))
-            keep_best = self._make_validation(X, y, held_out, random_state)
-            if keep_best is not None:
-                callbacks.insert(1, ("keep_best", keep_best))
-            sampler = self._sampler(
-                y, random_state, classes=base, n_shots=self.train_shots
-            )
-            net = self._make_net(model, X, sampler, callbacks, randomness, checkpoint)
-            try:
-                net.fit_episodes()
-            finally:
-                # Where training fails, what was good remains.
-                if net.good_ is not None:
-                    keep(net.steps_, keep_best)
-        else:
-            keep([], None)
-        context.call_on_fit_task_end(estimator=self, X=X, y=y)
+        stopping = self._make_validation(X, y, held_out, random_state)
+        sampler = self._sampler(y, random_state, classes=base, n_shots=self.train_shots)
+        self.classes_, self.validation_classes_ = base, held_out
+        objective = EpisodeObjective(
+            self._new_head(self.l1, self.l2),
+            X,
+            label_smoothing=self.label_smoothing,
+            crop_padding=self.crop_padding,
+            horizontal_flip=self.horizontal_flip,
+        )
+        optimizer = self.optimizer
+        if isinstance(optimizer, str):
+            optimizer = partial(OPTIMIZERS[optimizer], weight_decay=self.weight_decay)
+
+        def statistics():
+            n = max(_LEAST_ROWS, _STATISTICS // self.n_components_)
+            return blocks_of(X, np.sort(rows[:n]))
+
+        self._train(
+            lambda: self._new_representation(input_shape_of(X)),
+            objective,
+            iter(partial(sampler.sample, self.episodes_per_batch), None),
+            seed=seed,
+            rows=statistics,
+            data={"X": X, "y": y},
+            contents=(X, y, base),
+            stopping=stopping,
+            warmup=self.l1_warmup,
+            optimizer=optimizer,
+            # Scale and penalties have a meaning at any size.
+            optimizer__param_groups=[("head.*", {"weight_decay": 0.0})],
+        )
 
     def _new_representation(self, input_shape):
         n_components = self.n_components
         if n_components is None and self.encoder == "mlp":
             n_components = _MLP_FEATURES
-        encoder = build_encoder(self.encoder, input_shape, n_components)
-        if n_components is None:
-            n_components = n_features_of(encoder, input_shape)
         normalization = self.normalization
         if normalization == "auto":
             published = self.encoder in ("conv4", "resnet12")
             normalization = None if published else "batch"
-        # Whatever torch's default dtype, or that of a module: inputs come as float32.
-        representation = Representation(
-            encoder, n_components, normalization
-        ).to_float32()
-        if len(input_shape) == 3:
-            # Twice as fast on a CPU, and free: images are stored that way.
-            representation = representation.to(memory_format=torch.channels_last)
-        return representation
+        return new_representation(
+            self.encoder, input_shape, n_components, normalization
+        )
 
     def _new_head(self, l1, l2):
         return Head(
@@ -276,84 +196,30 @@ channels)
         sampler = self._sampler(y, random_state, classes=held_out)
         episodes = sampler.sample(self.validation_episodes)
 
-        def accuracy(model):
-            representation = model.representation.eval()
-            return self._evaluate(representation, model.head, X, episodes).accuracy
+        def accuracy(net):
+            module, head = net.module_.eval(), net.criterion_.head
+            return self._evaluate(module, head, X, episodes).accuracy
 
         return KeepBest(accuracy, self.validation_every)
 
-    def _make_net(self, model, X, sampler, callbacks, randomness, checkpoint):
-        schedule = LRScheduler(
-            LambdaLR,
-            lr_lambda=partial(SCHEDULES[self.lr_schedule], max_iter=self.max_iter),
-            step_every="batch",
-        )
-        optimizer = self.optimizer
-        if isinstance(optimizer, str):
-            optimizer = partial(OPTIMIZERS[optimizer], weight_decay=self.weight_decay)
-        return EpisodicNet(
-            model,
-            X=X,
-            sampler=sampler,
-            max_iter=self.max_iter,
-            episodes_per_batch=self.episodes_per_batch,
-            l1_warmup=self.l1_warmup,
-            label_smoothing=self.label_smoothing,
-            crop_padding=self.crop_padding,
-            horizontal_flip=self.horizontal_flip,
-            randomness=randomness,
-            checkpoint=checkpoint,
-            lr=self.lr,
-            optimizer=optimizer,
-            # Scale and penalties have a meaning at any size.
-            optimizer__param_groups=[("head.*", {"weight_decay": 0.0})],
-            device=self._device(),
-            callbacks=[("lr_schedule", schedule), *callbacks],
-            verbose=self.verbose,
-        )
-
-    def _keep(self, model, X, rows, base, held_out, steps, keep_best):
-        """Take over what training has left."""
-        self.module_ = model.representation.eval()
-        self.head_ = copy.deepcopy(model.head).cpu().requires_grad_(False)
-        self.n_components_ = self.module_.n_components
+    def _keep_objective(self, objective):
+        self.head_ = copy.deepcopy(objective.head).cpu().requires_grad_(False)
         self.l1_, self.l2_ = (float(self.head_.penalty(name)) for name in ("l1", "l2"))
-        self.classes_, self.validation_classes_ = base, held_out
-        self.n_iter_ = len(steps)
-        self.history_ = {
-            name: np.array([step[key] for step in steps])
-            for name, key in RECORDED.items()
-        }
-        self.best_iter_ = getattr(keep_best, "best_step_", self.n_iter_)
+
+    def _record(self, history, valid, stopping):
+        super()._record(history, valid, stopping)
+        self.best_iter_ = getattr(stopping, "best_step_", self.n_iter_)
         self.validation_history_ = {
-            name: np.array(getattr(keep_best, f"{name}_", []))
+            name: np.array(getattr(stopping, f"{name}_", []))
             for name in ("step", "accuracy")
         }
-        n_rows = max(_BLOCK, _STATISTICS // self.n_components_)
-        device, blocks = self._device(), self._blocks(X, np.sort(rows[:n_rows]))
-        self.module_.set_statistics(to_device(block, device) for block in blocks)
-
-    def _blocks(self, X, rows):
-        for first in range(0, len(rows), _BLOCK):
-            yield X[rows[first : first + _BLOCK]]
-
-    def _encode(self, module, X, rows):
-        """Features of some rows of X, as a tensor."""
-        return torch.cat([*self._encoded(module, X, rows)])
-
-    @torch.no_grad()
-    def _encoded(self, module, X, rows):
-        wide = X.dtype == np.float64 and X.ndim == 2
-        blocks = self._blocks(X, rows)
-        yield from encode_blocks(module, blocks, self._device(), wide=wide)
 
     def _evaluate(self, module, head, X, episodes):
-        return evaluate_episodes(
-            partial(self._encode, module, X),
-            copy.deepcopy(head).to(self._device()),
-            episodes,
-            module.n_components,
-        )
+        def encode(rows):
+            return torch.cat([*self._codes(blocks_of(X, rows), module)])
+
+        head = copy.deepcopy(head).to(self._device())
+        return evaluate_episodes(encode, head, episodes, module.n_components)
 
     def _warn_if_dead(self):
         active = self.history_["active"][-_LAST_STEPS:]
@@ -368,9 +234,4 @@ channels)
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-    @property
-    def _n_features_out(self):
-        return self.n_components_

@@ -5,8 +5,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from sparsedis.bilevel._net import UNSOUND, NonFiniteError
+from sparsedis.bilevel._objective import squares_are_finite
 from sparsedis.meta_learning._heads import active_features
-from sparsedis.meta_learning._net import UNSOUND, episode_tensors, is_sound
+from sparsedis.meta_learning._objective import episode_tensors
 
 # Numbers in the features that are held, and in those of the episodes that are solved,
 # at a time.
@@ -93,8 +95,8 @@ def evaluate_episodes(encode, head, batch, n_components):
 
     Raises
     ------
-    ValueError
-        When features are not finite.
+    NonFiniteError
+        When features, or their squares, are not finite.
     """
     per_episode = batch.support.shape[1] + batch.query.shape[1]
     n_together = batch.n_episodes
@@ -104,8 +106,8 @@ def evaluate_episodes(encode, head, batch, n_components):
     accuracies, used = [], 0
     for group in _split(batch, n_together):
         Z = encode(group.rows)
-        if not is_sound(Z):
-            raise ValueError(f"The encoder returns {UNSOUND}.")
+        if not squares_are_finite(Z, torch.float32):
+            raise NonFiniteError(f"{UNSOUND}.")
         support, query, labels, answers = episode_tensors(group, Z.device)
         for first in range(0, group.n_episodes, n_solved):
             at = slice(first, first + n_solved)

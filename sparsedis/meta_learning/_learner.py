@@ -11,7 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sparsedis.bilevel._module import unchanged_unless_trained
+from sparsedis.bilevel._module import whole_unless_trained
 from sparsedis.meta_learning._base import BaseMetaLearner
 from sparsedis.meta_learning._classifier import FewShotClassifier
 from sparsedis.meta_learning._heads import HEADS
@@ -340,7 +340,7 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
         self.random_state = random_state
         self.verbose = verbose
 
-    @unchanged_unless_trained
+    @whole_unless_trained
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y):
@@ -373,7 +373,7 @@ channels)
         X, y = self._validate(X, y)
         random_state = check_random_state(self.random_state)
         base, held_out = self._split_classes(y, random_state)
-        self._train(X, y, base, held_out, random_state)
+        self._learn(X, y, base, held_out, random_state)
         self._warn_if_dead()
         return self
 

@@ -3,17 +3,40 @@
 from functools import wraps
 
 
-def whole_or_not(fit):
+def drop_learned(estimator, *private):
+    """Drop what an earlier fit has learned, attributes that end in "_".
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+
+    *private : str
+        Names of further attributes.
+    """
+    for name in list(vars(estimator)):
+        learned = name.endswith("_") and not name.startswith("_")
+        if learned or name in private:
+            del vars(estimator)[name]
+
+
+def whole_or_not(fit, *, begin=drop_learned, stands=None):
     """Let a `fit` start afresh, and one that raises leave the earlier one as it was.
 
-    What an earlier fit has learned, attributes that end in "_", is gone when the new
-    one begins, so that none of it stands beside what is new.
+    What an earlier fit has learned is gone when the new one begins, so that none of it
+    stands beside what is new.
 
     Parameters
     ----------
     fit : callable
         Method of an estimator. The decorator goes outside of scikit-learn's, which
         keep notes of their own meanwhile.
+
+    begin : callable, default=drop_learned
+        Called with the estimator before `fit`.
+
+    stands : callable, default=None
+        Called with the estimator and its earlier attributes, a dict, after an error:
+        whether what `fit` has learned so far stands nevertheless. None: it never does.
 
     Returns
     -------
@@ -40,14 +63,13 @@ def whole_or_not(fit):
     @wraps(fit)
     def fit_or_restore(self, *args, **kwargs):
         before = vars(self).copy()
-        for name in before:
-            if name.endswith("_") and not name.startswith("_"):
-                del vars(self)[name]
         try:
+            begin(self)
             return fit(self, *args, **kwargs)
         except BaseException:
-            vars(self).clear()
-            vars(self).update(before)
+            if stands is None or not stands(self, before):
+                vars(self).clear()
+                vars(self).update(before)
             raise
 
     return fit_or_restore

@@ -101,6 +101,26 @@ def warn_of(doubts):
         warnings.warn(" ".join(doubts), UserWarning, stacklevel=4)
 
 
+def warn_of_unused(unused, n_components, remedy):
+    """Warn of features that no head uses.
+
+    Parameters
+    ----------
+    unused : ndarray of int
+
+    n_components : int
+        Number of features.
+
+    remedy : str
+        What to do about it.
+    """
+    warnings.warn(
+        f"No head uses features {unused.tolist()} of {n_components}: {remedy}.",
+        UserWarning,
+        stacklevel=4,
+    )
+
+
 def _labels(table, tasks):
     """Labels of tasks: rows, targets of shape (n, n_outputs) and weights of each."""
     found = {}

@@ -5,16 +5,11 @@ from os import PathLike
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from sparsedis._inner import InnerProblem
-from sparsedis.encoders import (
-    Representation,
-    build_encoder,
-    input_shape_of,
-    n_features_of,
-)
+from sparsedis.bilevel._estimator import BilevelEstimator
+from sparsedis.encoders import build_encoder, input_shape_of, n_features_of
 
 # Features to train where their number is found afterwards.
 _WIDE = 32
@@ -27,7 +22,7 @@ _LASSO_ALPHA, _OUTER_ALPHA = 0.4, 0.05
 _RIDGE_ALPHA = {"gaussian": 0.01, "categorical": 1e-4}
 
 
-class RepresentationParameters(BaseEstimator):
+class RepresentationParameters(BilevelEstimator):
     """Parameters, whether they fit together, and what is made of them.
 
     See :class:`~sparsedis.SparseMultiTaskRepresentation`.
@@ -249,13 +244,3 @@ class RepresentationParameters(BaseEstimator):
             fit_intercept=self.fit_intercept,
             solver=self.solver,
         )
-
-    def _new_module(self, input_shape, width):
-        input_shape = input_shape_of(np.empty((0, *input_shape)))
-        encoder = build_encoder(self.encoder, input_shape, width)
-        # Whatever torch's default dtype, or that of a module: inputs come as float32.
-        module = Representation(encoder, width, self.normalization).to_float32()
-        if len(input_shape) == 3:
-            # Twice as fast on a CPU, and free: images are stored that way.
-            module = module.to(memory_format=torch.channels_last)
-        return module

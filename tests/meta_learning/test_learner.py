@@ -17,10 +17,10 @@ from sklearn.svm import LinearSVC
 from torch import nn
 
 from sparsedis import GroupLassoSVMMetaLearner
+from sparsedis.bilevel._stopping import KeepBest
 from sparsedis.episodes import EpisodeSampler
 from sparsedis.meta_learning import FewShotClassifier, _evaluation
 from sparsedis.meta_learning._heads import Head
-from sparsedis.meta_learning._net import KeepBest
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 HEADS = ["group_lasso_svm", "logistic", "ridge", "prototypes"]

@@ -1,11 +1,9 @@
-"""Factors in the features of a trained representation."""
-
-import warnings
+"""Rotation of the features of a trained representation to the factors in them."""
 
 import numpy as np
 import torch
 
-from sparsedis.bilevel._module import to_device
+from sparsedis.bilevel._module import device_blocks
 from sparsedis.encoders import RotatedRepresentation
 from sparsedis.multitask._table_moments import chunks, moments_of
 from sparsedis.rotation._moments import concatenate
@@ -84,7 +82,12 @@ def factors_of_batches(module, batches, categorical, *, n_components, rng, devic
     while len(batches) > 1 and n_tasks - batches[0].n_tasks >= MAX_TASKS:
         n_tasks -= batches.pop(0).n_tasks
     features = [
-        module(to_device(batch.rows, device)).double().cpu().numpy()
+        np.concatenate(
+            [
+                module(rows).double().cpu().numpy()
+                for rows in device_blocks([batch.rows], device)
+            ]
+        )
         for batch in batches
     ]
     whitening = Whitening(np.concatenate(features))
@@ -143,30 +146,3 @@ def rotated(module, factors):
         for array in (factors.components, factors.mean)
     )
     return RotatedRepresentation(module, components, mean).eval()
-
-
-def warn_of_count(factors, width):
-    """Warn where no factors were counted, or where there could be more.
-
-    Parameters
-    ----------
-    factors : Factors
-
-    width : int or None
-        Features that were trained; None where the encoder alone decides it.
-    """
-    found, n_tasks = factors.count.n_factors, len(factors.rotation.heads)
-    if found == 0:
-        warnings.warn(
-            "The heads of the tasks use no direction of the features beyond their "
-            "errors: one feature is kept. Give tasks more labels, or raise max_iter.",
-            UserWarning,
-            stacklevel=4,
-        )
-    elif found == width and found < n_tasks:
-        warnings.warn(
-            f"The tasks use all the {width} features that were trained: there may be "
-            f"more factors. Set n_components, to {2 * width} say.",
-            UserWarning,
-            stacklevel=4,
-        )

@@ -1,0 +1,281 @@
+"""Base class of the estimators that train an encoder through the heads of tasks."""
+
+import warnings
+from functools import partial
+
+import numpy as np
+import torch
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+)
+from sklearn.callback import CallbackSupportMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+from skorch.callbacks import LRScheduler
+from torch.optim.lr_scheduler import LambdaLR
+
+from sparsedis.bilevel._checkpoint import checkpoint_of
+from sparsedis.bilevel._module import (
+    ModuleMixin,
+    device_blocks,
+    encode_blocks,
+    stacked,
+)
+from sparsedis.bilevel._net import BilevelNet, NonFiniteError, learns
+from sparsedis.bilevel._progress import STEPS_PER_EPOCH, Progress
+from sparsedis.bilevel._randomness import TorchRandomness
+from sparsedis.bilevel._schedules import SCHEDULES
+from sparsedis.metrics._validation import check_plain
+from sparsedis.tasks._images import as_inputs
+from sparsedis.tasks._rows import blocks_of
+
+
+class BilevelEstimator(
+    CallbackSupportMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    ModuleMixin,
+    BaseEstimator,
+):
+    """Training of an encoder through an outer loss, and encoding.
+
+    A subclass has the parameters `max_iter`, `lr`, `lr_schedule`, `callbacks`,
+    `checkpoint`, `device` and `verbose`, and the method `_keep_objective`.
+    """
+
+    # Columns of `history_`, and what the net calls them.
+    _columns = {"loss": "train_loss", "active": "active"}  # noqa: RUF012
+
+    # What the estimator lacks after a training that was interrupted.
+    _without = ""
+
+    def transform(self, X):
+        """Features of X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, height, width, \
+channels)
+            Inputs, in any form that `fit` takes.
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, `n_components_`)
+            Features; float64 when X is a table of float64, else float32.
+        """
+        check_is_fitted(self, "module_")
+        X = self._validate_X(X, reset=False)
+        wide = X.dtype == np.float64 and X.ndim == 2
+        return stacked(self._encoded(X), len(X), np.float64 if wide else np.float32)
+
+    def _validate_X(self, X, y="no_validation", *, reset):
+        """Check inputs, and with them labels where they are given."""
+        check_plain(X, "X")
+        if not isinstance(y, str):
+            check_plain(y, "y")
+        X = as_inputs(X)
+        # 8-bit images stay as they are; an 8-bit table is a table of numbers.
+        dtypes = [np.float64, np.float32]
+        if getattr(X, "ndim", 2) == 4:
+            dtypes.append(np.uint8)
+        checked = validate_data(
+            self,
+            X,
+            y,
+            reset=reset,
+            dtype=dtypes,
+            allow_nd=True,
+            ensure_min_samples=2 if reset else 1,
+        )
+        X = checked[0] if isinstance(checked, tuple) else checked
+        self._check_shape_of(X, reset)
+        return checked
+
+    def _check_shape_of(self, X, reset):
+        if reset:
+            self.input_shape_ = X.shape[1:]
+        elif X.shape[1:] != self.input_shape_:
+            raise ValueError(
+                f"X must hold inputs of shape {self.input_shape_}, as in fit; got "
+                f"{X.shape[1:]}."
+            )
+
+    def _encoded(self, X):
+        """Features of X that was validated, block by block, as arrays."""
+        for codes in self._codes(blocks_of(X, np.arange(len(X)))):
+            yield codes.cpu().numpy()
+
+    @torch.no_grad()
+    def _codes(self, blocks, module=None):
+        """Features of blocks of inputs, as tensors on the device."""
+        device = self._device()
+        # Of a table in float32, too: what is far from zero would lose its features.
+        wide = len(self.input_shape_) == 1 and device.type != "mps"
+        module = self.module_ if module is None else module
+        yield from encode_blocks(module, blocks, device, wide=wide)
+
+    def _train(
+        self,
+        make_module,
+        objective,
+        batches,
+        *,
+        seed,
+        rows,
+        data,
+        contents,
+        valid=None,
+        stopping=None,
+        **options,
+    ):
+        """Train an encoder; sets what was learned, also what is left after an error.
+
+        Parameters
+        ----------
+        make_module : callable
+            Makes the module, drawing weights from torch's generator.
+
+        objective : Objective
+            Heads and outer loss.
+
+        batches : iterable
+            A batch for each step.
+
+        seed : int
+            Decides what torch draws.
+
+        rows : callable
+            Returns blocks of rows, for the statistics of the normalisation.
+
+        data : dict
+            X and y, for callbacks.
+
+        contents : tuple
+            What tells this training from others, for the name of its checkpoint.
+
+        valid : tuple (TaskBatch, TaskBatch), default=None
+            Where to fit and to judge heads after every epoch, for "valid_loss".
+
+        stopping : Callback, default=None
+            Judges the weights, and ends with the best ones.
+
+        **options : dict
+            Passed to :class:`~sparsedis.bilevel._net.BilevelNet`, in place of `lr` and
+            `max_iter` where they are among them.
+
+        Returns
+        -------
+        steps : list of dict
+            What was recorded at each step. Empty where there is nothing to learn.
+        """
+        options = {"max_iter": self.max_iter, "lr": self.lr} | options
+        max_iter = options["max_iter"]
+        n_epochs = -(-max_iter // STEPS_PER_EPOCH)
+        context = self._init_callback_context(max_subtasks=n_epochs)
+        context.call_on_fit_task_begin(estimator=self, **data)
+        device = self._device()
+        randomness = TorchRandomness(seed, device)
+        with randomness.lent():
+            module = make_module()
+        if learns(module) or any(p.requires_grad for p in objective.penalties()):
+            checkpoint, callbacks = checkpoint_of(self, module, *contents)
+            own = [("progress", Progress(self, context))]
+            if stopping is not None:
+                own.append(("stopping", stopping))
+            net = BilevelNet(
+                module,
+                criterion=objective,
+                randomness=randomness,
+                checkpoint=checkpoint,
+                device=device,
+                callbacks=[*own, *callbacks, *self._schedule(max_iter)],
+                verbose=self.verbose,
+                **options,
+            )
+            self._run(net, batches, valid, rows, stopping)
+            steps = net.steps_
+        else:
+            steps = []
+            self._keep(module, objective, rows)
+            self._record(steps, valid, stopping)
+        context.call_on_fit_task_end(estimator=self, **data)
+        return steps
+
+    def _schedule(self, max_iter):
+        if self.lr_schedule == "constant":
+            return []
+        factor = partial(SCHEDULES[self.lr_schedule], max_iter=max_iter)
+        schedule = LRScheduler(LambdaLR, lr_lambda=factor, step_every="batch")
+        return [("lr_schedule", schedule)]
+
+    def _run(self, net, batches, valid, rows, stopping):
+        try:
+            net.fit_batches(batches, valid)
+            self._keep(net.module_, net.criterion_, rows)
+            net.check_sound()
+        except BaseException as error:
+            # Weights that went to NaN, Ctrl-C, a full disk, a stream that breaks: what
+            # was learned so far stands.
+            if net.n_steps_:
+                net.leave_sound()
+                self._keep(net.module_, net.criterion_, rows)
+                self._record(net.history, valid, stopping)
+                if not isinstance(error, NonFiniteError):
+                    error.add_note(self._note_of(net))
+            raise
+        self._record(net.history, valid, stopping)
+        if net.ran_out_:
+            warnings.warn(
+                f"source ended after {net.n_steps_} of max_iter={net.max_iter} "
+                "steps: what can be gone through once only, as a generator, must be "
+                "as long; a list is repeated.",
+                UserWarning,
+                stacklevel=5,
+            )
+
+    def _note_of(self, net):
+        note = (
+            f"{type(self).__name__} keeps the weights after step {net.n_steps_} of "
+            f"{net.max_iter}{self._without}."
+        )
+        if net.checkpoint is not None:
+            return f"{note} The same fit goes on from {net.checkpoint.path}."
+        if hasattr(self, "warm_start"):
+            return f"{note} With warm_start=True, fit starts from them."
+        return note
+
+    def _keep(self, module, objective, rows):
+        """Take over a module and what was learned beside it."""
+        device = self._device()
+        self.module_ = module.to(device).eval()
+        self.n_components_ = module.n_components
+        self._note_shape()
+        self._keep_objective(objective)
+        self.module_.set_statistics(device_blocks(rows(), device))
+
+    def _record(self, history, valid, stopping):
+        """Note what happened in training, from the history of a net."""
+        steps, valid_loss = [], []
+        for epoch in history:
+            mine = [step for step in epoch["batches"] if "train_loss" in step]
+            if mine:
+                steps += mine
+                end = epoch.get("valid_loss", np.nan)
+                valid_loss += [np.nan] * (len(mine) - 1) + [end]
+        self.n_iter_ = len(steps)
+        self.history_ = {
+            name: np.array([step[key] for step in steps])
+            for name, key in self._columns.items()
+        }
+        if valid is not None:
+            self.history_["valid_loss"] = np.array(valid_loss)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    @property
+    def _n_features_out(self):
+        return self.n_components_

@@ -1,0 +1,116 @@
+"""The outer loss that an encoder is trained with, as a family of estimators sees it."""
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+
+class Step(NamedTuple):
+    """Outcome of one step.
+
+    Parameters
+    ----------
+    loss : tensor
+        Scalar, with a gradient.
+
+    size : int
+        Tasks in the batch, the weight of the step in the mean of an epoch.
+
+    record : dict
+        Numbers for the history.
+    """
+
+    loss: torch.Tensor
+    size: int
+    record: dict
+
+
+class Objective(nn.Module):
+    """Base class of outer losses through the heads of a batch of tasks.
+
+    It is the criterion of :class:`~sparsedis.bilevel._net.BilevelNet`: what is learned
+    beside the encoder are its parameters. A subclass has `forward`.
+
+    Attributes
+    ----------
+    dtype : torch.dtype
+        In which the heads are computed. The squares of features must not overflow it.
+    """
+
+    dtype = torch.float64
+
+    def inputs(self, batch):
+        """Inputs of a batch, as an array of shape (n_rows, ...)."""
+        return batch.rows
+
+    def augment(self, rows):
+        """Inputs as a step sees them, changed at random or not."""
+        return rows
+
+    def forward(self, Z, batch, warmth, step):
+        """Solve the heads of a batch, and take their loss.
+
+        Parameters
+        ----------
+        Z : tensor of shape (n_rows, k)
+            Features of the inputs of the batch.
+
+        batch : TaskBatch or EpisodeBatch
+
+        warmth : float
+            Fraction of the penalty that applies at this step.
+
+        step : int
+            Number of the step, for error messages.
+
+        Returns
+        -------
+        Step
+        """
+        raise NotImplementedError
+
+    def pass_over(self, batch):
+        """Draw the random numbers that `forward` draws for a batch."""
+
+    def penalties(self):
+        """Parameters that are penalties.
+
+        Returns
+        -------
+        list of torch.nn.Parameter
+        """
+        return []
+
+    def bears(self, Z):
+        """Whether features are finite, and their squares too.
+
+        Parameters
+        ----------
+        Z : tensor of shape (n, k)
+
+        Returns
+        -------
+        bool
+        """
+        return squares_are_finite(Z, self._dtype(Z))
+
+    def _dtype(self, Z):
+        # MPS has no float64.
+        return torch.float32 if Z.device.type == "mps" else self.dtype
+
+
+def squares_are_finite(Z, dtype):
+    """Whether numbers, and the sum of their squares in a dtype, are finite.
+
+    Parameters
+    ----------
+    Z : tensor
+
+    dtype : torch.dtype
+
+    Returns
+    -------
+    bool
+    """
+    return bool(torch.isfinite(Z.detach().to(dtype).square().sum()))

@@ -1,0 +1,87 @@
+"""Callbacks that judge the weights in training, and end it with the best ones."""
+
+import numpy as np
+from skorch.callbacks import Callback, EarlyStopping
+from skorch.utils import noop
+
+from sparsedis.bilevel._net import UNSOUND, NonFiniteError, copy_state, load_state
+
+
+class StopEarly(EarlyStopping):
+    """Stop when "valid_loss" gets no better, and end with the best weights.
+
+    Learned penalties are among them, which skorch leaves out.
+
+    Parameters
+    ----------
+    patience : int
+        Epochs without improvement.
+    """
+
+    def __init__(self, patience):
+        super().__init__(patience=patience, sink=noop)
+
+    def on_train_begin(self, net, **kwargs):
+        super().on_train_begin(net, **kwargs)
+        self.best_ = None
+
+    def on_epoch_end(self, net, **kwargs):
+        super().on_epoch_end(net, **kwargs)
+        if self.misses_ == 0:
+            self.best_ = copy_state(net)
+
+    def on_train_end(self, net, **kwargs):
+        if self.best_ is not None:
+            load_state(net, self.best_)
+
+
+class KeepBest(Callback):
+    """Validate every so often; end with the weights that did best.
+
+    Parameters
+    ----------
+    validate : callable
+        From a net to an accuracy.
+
+    every : int
+        Steps between validations. The last step is always followed by one.
+
+    Attributes
+    ----------
+    step_, accuracy_ : list
+        When it validated, and what it found.
+
+    best_ : list of dict of tensor
+        The weights that did best.
+
+    best_step_ : int
+        The step whose weights stand, once training has ended well.
+    """
+
+    def __init__(self, validate, every):
+        self.validate = validate
+        self.every = every
+
+    def on_train_begin(self, net, **kwargs):
+        self.step_, self.accuracy_ = [], []
+
+    def on_batch_end(self, net, **kwargs):
+        if net.n_steps_ % self.every == 0:
+            self._validate(net)
+
+    def on_train_end(self, net, **kwargs):
+        if net.n_steps_ and (not self.step_ or self.step_[-1] != net.n_steps_):
+            self._validate(net)
+        if self.step_:
+            load_state(net, self.best_)
+            self.best_step_ = self.step_[int(np.argmax(self.accuracy_))]
+
+    def _validate(self, net):
+        try:
+            accuracy = self.validate(net)
+        except NonFiniteError:
+            net.fail(UNSOUND)
+        if not self.step_ or accuracy > max(self.accuracy_):
+            self.best_ = copy_state(net)
+        self.step_.append(net.n_steps_)
+        self.accuracy_.append(accuracy)

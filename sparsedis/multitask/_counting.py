@@ -1,0 +1,62 @@
+"""Number of factors, counted by the heads of a training of its own."""
+
+import warnings
+from dataclasses import replace
+
+
+def counting_problem(problem):
+    """Heads to count with: Ridge heads, in which the span of the factors shows.
+
+    Parameters
+    ----------
+    problem : InnerProblem
+
+    Returns
+    -------
+    InnerProblem
+    """
+    return replace(problem, penalty="l2", penalty_at="inner", alpha_mode="relative")
+
+
+def n_outputs(table):
+    """Outputs of all the tasks of a table: at most so many directions serve them.
+
+    Parameters
+    ----------
+    table : TaskTable
+
+    Returns
+    -------
+    int
+    """
+    if table.n_classes is not None:
+        return int((table.n_classes - 1).clip(1).sum())
+    labels = table.labels
+    return labels.n_tasks * (1 if labels.is_scalar else labels.of(0)[1].shape[1])
+
+
+def warn_of_count(factors, width):
+    """Warn where no factors were counted, or where there could be more.
+
+    Parameters
+    ----------
+    factors : Factors
+
+    width : int or None
+        Features that were trained; None where the encoder alone decides it.
+    """
+    found, n_tasks = factors.count.n_factors, len(factors.rotation.heads)
+    if found == 0:
+        warnings.warn(
+            "The heads of the tasks use no direction of the features beyond their "
+            "errors: one feature is kept. Give tasks more labels, or raise max_iter.",
+            UserWarning,
+            stacklevel=4,
+        )
+    elif found == width and found < n_tasks:
+        warnings.warn(
+            f"The tasks use all the {width} features that were trained: there may be "
+            f"more factors. Set n_components, to {2 * width} say.",
+            UserWarning,
+            stacklevel=4,
+        )

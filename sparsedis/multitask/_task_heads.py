@@ -1,0 +1,135 @@
+"""Heads of tasks on a representation: fitted, applied and judged."""
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from sparsedis._judged import judged_labels, known_tasks
+from sparsedis._scores import head_scores, task_numbers
+from sparsedis.bilevel._module import stacked
+from sparsedis.identifiability import check_identifiability
+from sparsedis.multitask._final_heads import final_heads, warn_of_missing
+from sparsedis.multitask._training import TaskTraining
+from sparsedis.tasks._forms import check_weights, read_targets
+from sparsedis.tasks._ids import distinct_ids, read_task_ids
+from sparsedis.tasks._table import TaskTable
+
+# What belongs to the tasks of a fit, and not to the representation.
+HEADS = ("coef_", "intercept_", "alpha_", "support_", "tasks_", "classes_")
+
+
+class TaskHeads(TaskTraining):
+    """Heads of the tasks of a table, and what they say of inputs.
+
+    A subclass has a `_likelihood`.
+    """
+
+    def _table(self, X, targets, weight):
+        n_classes = None
+        if self._likelihood == "categorical":
+            n_classes = np.array([len(classes) for classes in self._classes])
+        table = TaskTable.build(
+            X, targets, weight, n_samples=self.batch_size, n_classes=n_classes
+        )
+        scale = np.ones(targets.n_tasks)
+        if getattr(self, "normalize_y", False):
+            scale = table.labels.scale()
+        return table, scale
+
+    def _fit_heads(self, table, scale, targets):
+        warn_of_missing(targets.names, table.labels.counts(), stacklevel=3)
+        rule = None
+        if vars(self).get("_shaped", vars(self))["rotation"] is not None:
+            rule = self.selection
+        found = final_heads(
+            self._features_of(table),
+            table,
+            scale,
+            self._problem(),
+            getattr(self, "learned_alpha_", self._alpha),
+            refit=self.refit,
+            rule=rule,
+            # None after a training that failed.
+            spike=vars(self).get("spike_"),
+        )
+        vars(self).update(found, tasks_=targets.names, _layout=targets.layout)
+
+    def _scores(self, X, task):
+        """Scores of the heads, for every task or for the named one of each row."""
+        check_is_fitted(self, "module_")
+        coef, intercept = self.coef_, self.intercept_
+        X = self._validate_X(X, reset=False)
+        if task is None:
+            scores = (head_scores(Z, coef, intercept) for Z in self._encoded(X))
+            return stacked(scores, len(X))
+        names = read_task_ids(task, len(X))
+        tasks = task_numbers(names, self.tasks_)
+        if (tasks < 0).any():
+            unknown = distinct_ids(names[tasks < 0])[0][:5].tolist()
+            raise ValueError(
+                f"task must hold the ids of tasks seen in fit; {unknown} are not among "
+                f"them. Known ids begin with {self.tasks_[:5].tolist()}."
+            )
+        Z = stacked(self._encoded(X), len(X))
+        return head_scores(Z, coef, intercept, tasks)
+
+    def _judged(self, X, y, task, sample_weight):
+        """Labels of known tasks with what their heads say, a part at a time."""
+        check_is_fitted(self, "module_")
+        coef, intercept = self.coef_, self.intercept_
+        X = self._validate_X(X, reset=False)
+        real = self._likelihood == "gaussian"
+        name = type(self).__name__
+        targets = read_targets(y, len(X), task, real=real, estimator=name)
+        weight = check_weights(sample_weight, len(X))
+        shape = coef.shape[1:-1] if real else ()
+        found = targets.values.shape[2 if targets.is_table else 1 :]
+        if found != shape:
+            raise ValueError(
+                f"y must hold labels of shape {shape} for each task, as in fit; got "
+                f"{found}."
+            )
+        number = known_tasks(targets, y, len(X), self.tasks_, self._layout)
+        number = np.where(np.isnan(self.alpha_)[number], -1, number)
+        return judged_labels(self._encoded(X), targets, weight, number, coef, intercept)
+
+    def identifiability(self, **kwargs):
+        """Say of each feature whether it is a factor, as far as the tasks tell.
+
+        Parameters
+        ----------
+        **kwargs : dict
+            Passed to :func:`sparsedis.identifiability.check_identifiability`.
+
+        Returns
+        -------
+        IdentifiabilityReport
+            The assumptions of the theory, checked on the learned heads; with
+            ``rotation="sparsest"`` also the stability of each feature over halves of
+            the tasks, and which features are trusted.
+
+        Raises
+        ------
+        AttributeError
+            After `fit_stream` with ``rotation=None``, which leaves no heads.
+        """
+        check_is_fitted(self, "module_")
+        stability = vars(self).get("stability_")
+        if "coef_" in vars(self) or stability is None:
+            support = self.support_
+            if self.coef_.ndim == 3:
+                support = support[:, None, :]
+            coef = np.where(support, self.coef_, 0.0)
+            coef[np.isnan(self.coef_)] = np.nan
+        else:
+            heads = self.rotation_.heads
+            coef = np.where(self._used_features(), heads, 0.0)
+        return check_identifiability(coef, stability=stability, **kwargs)
+
+    def __getattr__(self, name):
+        if name in HEADS and "module_" in self.__dict__:
+            raise AttributeError(
+                f"There is no {name}: the tasks of fit_stream are used for one step "
+                "each and gone, and a fit that failed leaves none. transform works; "
+                "adapt on labelled data, or call fit, to get heads."
+            )
+        raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}.")

@@ -1,0 +1,229 @@
+"""Training on tables and streams of tasks, and what may follow: a rotation."""
+
+import copy
+
+import numpy as np
+import torch
+from torch.optim import AdamW
+
+from sparsedis.bilevel._module import new_representation, to_device
+from sparsedis.bilevel._randomness import TorchRandomness
+from sparsedis.bilevel._stopping import StopEarly
+from sparsedis.encoders import RotatedRepresentation, input_shape_of
+from sparsedis.multitask._counting import counting_problem, warn_of_count
+from sparsedis.multitask._narrowing import LR, SHARE, take_over
+from sparsedis.multitask._objective import TaskObjective
+from sparsedis.multitask._parameters import RepresentationParameters
+from sparsedis.multitask._rotation import factors_of_table, rotated
+from sparsedis.multitask._table_training import split_table
+from sparsedis.tasks._table import TableSource
+
+# Decay of the weights per step and unit of the learning rate, before a rotation: more
+# where a table could be learned by heart.
+_WEIGHT_DECAY = {"table": 3.0, "stream": 1.0}
+
+
+class TaskTraining(RepresentationParameters):
+    """Training of an encoder through the heads of tasks.
+
+    The parameters are those of :class:`~sparsedis.SparseMultiTaskRepresentation`.
+    """
+
+    _columns = {"loss": "train_loss", "alpha": "alpha", "active": "active"}  # noqa: RUF012
+    _without = ", without heads"
+
+    def _train_on(
+        self,
+        kind,
+        batches,
+        width,
+        random_state,
+        *,
+        contents,
+        problem=None,
+        make=None,
+        valid=None,
+        **options,
+    ):
+        """Train the encoder on batches of a "table" or a "stream"."""
+        problem = self._problem() if problem is None else problem
+        weight_decay, auto = self.weight_decay, self.weight_decay == "auto"
+        if auto:
+            weight_decay = 0.0 if self.rotation is None else _WEIGHT_DECAY[kind]
+        # "auto" is for AdamW: elsewhere a decay is a penalty, or not known.
+        if not auto or self.optimizer is AdamW:
+            options["optimizer__weight_decay"] = weight_decay
+        objective = TaskObjective(
+            problem,
+            self._alpha,
+            self.learn_alpha,
+            inner_fraction=self.inner_fraction,
+            random_state=random_state,
+        )
+        stopping = None
+        if valid is not None:
+            stopping = StopEarly(self.n_iter_no_change)
+        return self._train(
+            make or (lambda: self._make_module(width)),
+            objective,
+            _repeat(batches),
+            seed=random_state.randint(np.iinfo(np.int32).max),
+            contents=(problem, *contents),
+            valid=valid,
+            stopping=stopping,
+            optimizer=self.optimizer,
+            precision=self.precision,
+            # A penalty that is learned has no schedule.
+            warmup=0.0 if self.learn_alpha else self.alpha_warmup,
+            **options,
+        )
+
+    def _train_table(self, table, width, random_state, data, **options):
+        """Train on a table; returns it, split if rows were held out."""
+        early = self.early_stopping
+        if early == "auto" and self.rotation is None:
+            early = False
+        split = split_table(
+            table,
+            early,
+            self.validation_fraction,
+            n_tasks=self.task_batch_size,
+            n_samples=self.batch_size,
+            random_state=random_state,
+        )
+        source = TableSource(
+            split.trained,
+            n_samples=self.batch_size,
+            n_tasks=self.task_batch_size,
+            random_state=random_state,
+            min_labels=1 if self.inner_fraction is None else 2,
+        )
+        self._train_on(
+            "table",
+            source,
+            width,
+            random_state,
+            rows=table.blocks,
+            data=data,
+            contents=table.contents(),
+            valid=split.valid,
+            **options,
+        )
+        return split
+
+    def _count(self, table, width, random_state, data):
+        """Number of factors, by a training with Ridge heads."""
+        problem = counting_problem(self._problem())
+        self._train_table(table, width, random_state, data, problem=problem)
+        count = self._factors(table, "auto", random_state).count
+        return max(1, count.n_factors)
+
+    def _factors(self, table, n_components, random_state):
+        Z = self._features_of(table)
+        rng = np.random.default_rng(random_state.randint(2**31))
+        return factors_of_table(Z, table, n_components=n_components, rng=rng)
+
+    def _narrows(self, factors):
+        """Whether to train on with the features that were counted, and no others.
+
+        Classes that are nearly without noise say on which side of a boundary a row
+        lies, and hardly how far from it: features to spare serve the encoder to bend
+        the factors. Numbers gain nothing.
+        """
+        return (
+            self._likelihood == "categorical"
+            and self.n_components == "auto"
+            and not self._module_alone
+            and 0 < factors.count.n_factors < self._n_trained
+            and self.n_iter_ > 0
+        )
+
+    def _train_narrow(self, factors, table, random_state, data):
+        """Train on from the factors found; the history goes on."""
+        wide, history, device = self.module_, self.history_, self._device()
+        rows = to_device(next(iter(table.blocks())), device)
+        components, mean = (
+            torch.tensor(array, dtype=torch.float32, device=device)
+            for array in (factors.components, factors.mean)
+        )
+        seed = random_state.randint(np.iinfo(np.int32).max)
+        with TorchRandomness(seed, device).lent():
+            narrow = self._new_module(self.input_shape_, len(components)).to(device)
+        options = {}
+        # Where it begins from new weights, it takes all the steps.
+        if take_over(narrow, wide, components, mean, rows):
+            steps = max(1, round(SHARE * self.max_iter))
+            options = {"max_iter": steps, "lr": LR * self.lr}
+        split = self._train_table(
+            table,
+            len(components),
+            random_state,
+            data,
+            make=lambda: narrow,
+            **options,
+        )
+        self.history_ = {
+            name: np.concatenate([history[name], values])
+            for name, values in self.history_.items()
+        }
+        self.n_iter_ = len(self.history_["loss"])
+        return split
+
+    def _rotate(self, factors, width):
+        """Put the rotation behind the module, and note how it was found.
+
+        The factors were counted among as many features as `width` says.
+        """
+        if self.n_components == "auto":
+            warn_of_count(factors, None if self._module_alone else width)
+        self.module_ = rotated(self.module_, factors)
+        self.n_components_ = self.module_.n_components
+        self.count_, self.rotation_ = factors.count, factors.rotation
+        self.stability_, self.spike_ = factors.stability, factors.rotation.spike
+        self.feature_usage_ = self._used_features().mean((0, 1))
+
+    def _used_features(self):
+        """Which features the heads that were rotated use."""
+        size = np.linalg.norm(self.rotation_.heads, axis=1, keepdims=True)
+        return size > 3 * np.maximum(self.spike_, 0.02)
+
+    def _keep_objective(self, objective):
+        self._n_trained = self.n_components_
+        if self.learn_alpha:
+            self.learned_alpha_ = objective.penalty()
+
+    def _features_of(self, table):
+        """Features of the rows of a table, as float64."""
+        codes = [codes.cpu().numpy() for codes in self._codes(table.blocks())]
+        return np.concatenate(codes).astype(np.float64)
+
+    def _make_module(self, width):
+        if self._goes_on():
+            module = copy.deepcopy(self.module_)
+            return getattr(module, "representation", module)
+        return self._new_module(self.input_shape_, width)
+
+    def _goes_on(self):
+        return self.warm_start and "module_" in vars(self)
+
+    def _new_module(self, input_shape, width):
+        shape = input_shape_of(np.empty((0, *input_shape)))
+        return new_representation(self.encoder, shape, width, self.normalization)
+
+    def _new_modules(self, fitted):
+        width, k = fitted["_n_trained"], fitted["n_components_"]
+        module = self._new_module(fitted["input_shape_"], width)
+        if "rotation_" in fitted:
+            components, mean = torch.zeros(k, width), torch.zeros(width)
+            module = RotatedRepresentation(module, components, mean)
+        return {"module_": module}
+
+
+def _repeat(source):
+    """Go through ``source`` again and again."""
+    while True:
+        batch = None
+        for batch in source:
+            yield batch
+        if batch is None:
+            return
