@@ -37,6 +37,8 @@ nitpick_ignore_regex = [
 ]
 
 autosummary_generate = True
+# Docstrings say more of types than annotations do.
+autodoc_typehints = "none"
 # The API reference spells out every name, so that a test can compare it with the code.
 suppress_warnings = ["autosummary.import_cycle"]
 # The class template lists the members itself.

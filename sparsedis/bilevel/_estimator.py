@@ -40,8 +40,40 @@ class BilevelEstimator(
 ):
     """Training of an encoder through an outer loss, and encoding.
 
-    A subclass has the parameters `max_iter`, `lr`, `lr_schedule`, `callbacks`,
-    `checkpoint`, `device` and `verbose`, and the method `_keep_objective`.
+    A subclass has these parameters, and `encoder`, `normalization`, `max_iter`, `lr`
+    and `lr_schedule`; and the method `_keep_objective`.
+
+    Parameters
+    ----------
+    callbacks : list of skorch callbacks, default=None
+        Called during training; an epoch is 20 steps. GradientNormClipping and
+        ProgressBar are among them, or for a bar of scikit-learn's
+        ``set_callbacks(sklearn.callback.ProgressBar())``.
+
+    checkpoint : str or path-like, default=None
+        A folder for the state of training, written after every epoch. The same fit,
+        interrupted and called again, goes on from there, and learns the same bit for
+        bit; a finished one is not trained again. Other parameters, data or seeds have
+        files of their own in it, so that a search can share it. `random_state` must be
+        an int.
+
+    device : str or torch.device, default="auto"
+        Where to train and encode. "auto": a CUDA device where there is one, else the
+        CPU.
+
+    verbose : int, default=0
+        Whether to print skorch's log of the epochs.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+        Number of features of the input; for images, their height.
+
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the input features, where X has names.
+
+    input_shape_ : tuple of int
+        Shape of one input.
     """
 
     # Columns of `history_`, and what the net calls them.

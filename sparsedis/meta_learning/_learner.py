@@ -1,8 +1,11 @@
 """Meta-learning with group Lasso SVM heads as a scikit-learn estimator."""
 
+from collections.abc import Callable
+from dataclasses import KW_ONLY
 from numbers import Integral, Real
 from os import PathLike
 
+import numpy as np
 import torch
 from sklearn.base import _fit_context
 from sklearn.callback import with_callbacks
@@ -11,12 +14,14 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from sparsedis.bilevel._declaration import declared
 from sparsedis.bilevel._module import whole_unless_trained
 from sparsedis.meta_learning._base import BaseMetaLearner
 from sparsedis.meta_learning._classifier import FewShotClassifier
 from sparsedis.meta_learning._heads import HEADS
 
 
+@declared
 class GroupLassoSVMMetaLearner(BaseMetaLearner):
     r"""Representation meta-learned for sparse few-shot classifiers.
 
@@ -67,8 +72,9 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
         Whether `l1` is a fraction or the penalty itself.
 
     l1_warmup : float, default=0.5
-        Share of the training steps over which `l1` rises linearly to its value. Heads
-        that use few features teach the others nothing; all of them learn at first.
+        Share of the training steps over which `l1` rises linearly to its value. A
+        feature that no head uses receives no gradient: starting from zero trains all
+        of them first.
 
     learn_l1, learn_l2 : bool, default=False
         Whether to learn a penalty with the encoder, from the given value on, by its
@@ -110,10 +116,11 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
         and ``lr``.
 
     weight_decay : float, default=5e-4
-        Of "sgd" and "adam". The scale of the logits and the penalties have none.
+        Decay of the weights with "sgd" and "adam". The scale of the logits and the
+        penalties have none.
 
     label_smoothing : float, default=0.0
-        Of the cross-entropy, in [0, 1).
+        Label smoothing of the cross-entropy loss, in [0, 1).
 
     crop_padding : int, default=0
         Training images are shifted at random by up to this many pixels.
@@ -123,7 +130,8 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
 
     validation_classes : float or array-like, default=None
         Classes to hold out, as a share of those in y or by their labels. The weights
-        that do best on episodes of theirs are kept. None: those of the last step.
+        with the best accuracy on episodes of these classes are kept. None: the weights
+        of the last step are.
 
     validation_every : int, default=100
         Steps between validations.
@@ -135,23 +143,9 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
         Called during training; an epoch is 20 steps. For a progress bar use
         ``set_callbacks(sklearn.callback.ProgressBar())``.
 
-    checkpoint : str or path-like, default=None
-        A folder for the state of training, written after every epoch. The same fit,
-        interrupted and called again, goes on from there, and learns the same bit for
-        bit; a finished one is not trained again. Other parameters, data or seeds have
-        files of their own in it, so that a search can share it. `random_state` must be
-        an int.
-
-    device : str or torch.device, default="auto"
-        Where to train and encode. "auto": a CUDA device where there is one, else the
-        CPU.
-
     random_state : int, RandomState instance or None, default=None
         Decides initial weights, episodes and augmentation. With an int, every
         evaluation draws the same episodes.
-
-    verbose : int, default=0
-        Whether to print skorch's log of the epochs.
 
     Attributes
     ----------
@@ -186,9 +180,6 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
 
     validation_history_ : dict of ndarray
         "step" and "accuracy" of each validation.
-
-    n_features_in_ : int
-        Second axis of the X of `fit`.
 
     See Also
     --------
@@ -273,72 +264,38 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
         "verbose": ["verbose"],
     }
 
-    def __init__(
-        self,
-        encoder="conv4",
-        *,
-        n_components=None,
-        head="group_lasso_svm",
-        l1=0.1,
-        l2=1.0,
-        l1_mode="relative",
-        l1_warmup=0.5,
-        learn_l1=False,
-        learn_l2=False,
-        normalization="auto",
-        n_ways=5,
-        n_shots=5,
-        n_queries=15,
-        train_shots=None,
-        episodes_per_batch=4,
-        max_iter=2000,
-        lr=0.1,
-        lr_schedule="step",
-        optimizer="sgd",
-        weight_decay=5e-4,
-        label_smoothing=0.0,
-        crop_padding=0,
-        horizontal_flip=False,
-        validation_classes=None,
-        validation_every=100,
-        validation_episodes=200,
-        callbacks=None,
-        checkpoint=None,
-        device="auto",
-        random_state=None,
-        verbose=0,
-    ):
-        self.encoder = encoder
-        self.n_components = n_components
-        self.head = head
-        self.l1 = l1
-        self.l2 = l2
-        self.l1_mode = l1_mode
-        self.l1_warmup = l1_warmup
-        self.learn_l1 = learn_l1
-        self.learn_l2 = learn_l2
-        self.normalization = normalization
-        self.n_ways = n_ways
-        self.n_shots = n_shots
-        self.n_queries = n_queries
-        self.train_shots = train_shots
-        self.episodes_per_batch = episodes_per_batch
-        self.max_iter = max_iter
-        self.lr = lr
-        self.lr_schedule = lr_schedule
-        self.optimizer = optimizer
-        self.weight_decay = weight_decay
-        self.label_smoothing = label_smoothing
-        self.crop_padding = crop_padding
-        self.horizontal_flip = horizontal_flip
-        self.validation_classes = validation_classes
-        self.validation_every = validation_every
-        self.validation_episodes = validation_episodes
-        self.callbacks = callbacks
-        self.checkpoint = checkpoint
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
+    encoder: str | torch.nn.Module | Callable = "conv4"
+    _: KW_ONLY
+    n_components: int | None = None
+    head: str = "group_lasso_svm"
+    l1: float = 0.1
+    l2: float = 1.0
+    l1_mode: str = "relative"
+    l1_warmup: float = 0.5
+    learn_l1: bool = False
+    learn_l2: bool = False
+    normalization: str | None = "auto"
+    n_ways: int = 5
+    n_shots: int = 5
+    n_queries: int = 15
+    train_shots: int | None = None
+    episodes_per_batch: int = 4
+    max_iter: int = 2000
+    lr: float = 0.1
+    lr_schedule: str = "step"
+    optimizer: str | Callable = "sgd"
+    weight_decay: float = 5e-4
+    label_smoothing: float = 0.0
+    crop_padding: int = 0
+    horizontal_flip: bool = False
+    validation_classes: float | np.ndarray | None = None
+    validation_every: int = 100
+    validation_episodes: int = 200
+    callbacks: list | None = None
+    checkpoint: str | PathLike | None = None
+    device: str | torch.device = "auto"
+    random_state: int | np.random.RandomState | None = None
+    verbose: int = 0
 
     @whole_unless_trained
     @with_callbacks

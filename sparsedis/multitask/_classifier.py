@@ -7,12 +7,14 @@ from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin
 
 from sparsedis._scores import task_numbers
+from sparsedis.bilevel._declaration import declared
 from sparsedis.multitask._base import BaseRepresentation
 from sparsedis.tasks._classes import decode_classes, encode_classes
 from sparsedis.tasks._forms import read_targets
 from sparsedis.tasks._ids import read_task_ids
 
 
+@declared
 class SparseMultiTaskClassifier(ClassifierMixin, BaseRepresentation):
     r"""Representation shared by many classification tasks with sparse linear heads.
 
@@ -36,58 +38,9 @@ class SparseMultiTaskClassifier(ClassifierMixin, BaseRepresentation):
 
     Parameters
     ----------
-    n_components : int or "auto", default="auto"
-        Number of features. "auto" counts the factors that the heads of the tasks show.
-        With ``rotation=None``, `fit` counts by a first training, and `fit_stream` needs
-        a number.
-
-    rotation : {"sparsest"} or None, default="sparsest"
-        "sparsest": features are the linear map of what was trained in which the heads
-        of the tasks are sparsest. None: what was trained.
-
     selection : {"bic", "cv", "1se"}, default="bic"
         How each head gets its features after a rotation. Heads of classes are chosen
         by the Bayesian information criterion, whatever is asked for.
-
-    alpha : float, array-like of shape (n_tasks,) or "auto", default="auto"
-        Strength of the penalty in training, of all tasks or of each. With
-        ``alpha_mode="relative"`` a fraction, in (0, 1], of the smallest penalty that
-        makes a task's head zero, or for "l2" of the mean curvature. "auto": 0.0001 for
-        "l2", else 0.4, or 0.05 where ``penalty_at="outer"``.
-
-    penalty : {"auto", "l1", "elasticnet", "l2"}, default="auto"
-        Of the heads in training. "auto": "l2" where a rotation follows, else, and for
-        ``penalty_at="outer"``, "l1". "l1": a feature serves all the classes of a task
-        or none. "elasticnet": with a squared l2 term besides. "l2": dense heads, which
-        do not disentangle by themselves.
-
-    alpha_mode : {"relative", "absolute"}, default="relative"
-        Whether `alpha` is a fraction or the penalty :math:`\lambda` itself.
-
-    alpha_warmup : float in [0, 1], default=0.4
-        Fraction of the steps over which `alpha` rises linearly to its value.
-
-    learn_alpha : bool, default=False
-        Whether to learn `alpha`, which is then where to start, by its hypergradient.
-        Needs `inner_fraction`.
-
-    l2 : float, default=0.01
-        Squared l2 term of "elasticnet", absolute.
-
-    penalty_at : {"inner", "outer"}, default="inner"
-        Where the l1 penalty stands. "outer": in the loss of the encoder, the heads
-        having a tiny ridge term alone (Eq. 60, Appendix B.3).
-
-    inner_fraction : float in (0, 1), default=None
-        Share of a task's samples in a step that its head is fitted on; the loss of the
-        encoder is that of the others. None: both use all of them.
-
-    encoder : str, torch module or callable, default="auto"
-        "auto", "mlp", "conv", "conv4", "resnet12" or "identity", a torch module, or a
-        class or function that makes one from ``(input_shape, n_components)``.
-
-    normalization : {"batch", "layer", None}, default="batch"
-        Normalisation, without learned scale and shift, appended to any encoder.
 
     refit : {"relaxed", "lasso"}, default="relaxed"
         Final heads with ``rotation=None``: logistic regression on the features that
@@ -95,82 +48,16 @@ class SparseMultiTaskClassifier(ClassifierMixin, BaseRepresentation):
         (``C=1``), or the penalised solution itself. After a rotation they always are
         "relaxed", on the features of `selection`.
 
-    fit_intercept : bool, default=True
-        Whether heads have intercepts, which are not penalised.
-
     solver : {"auto", "batched", "celer"}, default="auto"
-        Of the sparse heads. celer has those with two classes, without intercept and
-        sample weights; the others are solved by "batched" whatever is asked for.
+        Solver of the sparse heads. celer fits those with two classes, without an
+        intercept or sample weights; "batched" fits all others, whatever is asked for.
 
     max_iter : int, default=400
         Steps of training. With ``n_components="auto"`` and a rotation `fit` adds .3
         times as many, at half of `lr`, with the features that were counted.
 
-    batch_size : int, default=100
-        Samples per task in a step of `fit`.
-
-    task_batch_size : int, default=100
-        Tasks in a step of `fit`.
-
-    lr : float, default=4e-3
-        Learning rate.
-
-    lr_schedule : {"cosine", "constant"}, default="cosine"
-        Decay of the learning rate to zero over `max_iter` steps, or none.
-
-    optimizer : type, default=torch.optim.AdamW
-        Optimiser class, or a function that makes one from parameters and ``lr``.
-
-    weight_decay : float or "auto", default="auto"
-        Decay of the weights, per step and unit of the learning rate. "auto": with a
-        rotation and AdamW 3 in `fit` and 1 in `fit_stream`, else 0; other optimisers
-        keep what they have.
-
-    precision : {"float32", "bfloat16"}, default="float32"
-        Arithmetic of the encoder in training.
-
-    early_stopping : bool or "auto", default="auto"
-        Whether `fit` sets rows aside, judges the heads of the others there after every
-        epoch of 20 steps, keeps the best weights, and stops when they get no better.
-        "auto": with a rotation, where that leaves at least 5 rows to set aside.
-
-    validation_fraction : float in (0, 1), default=0.1
-        Share of the rows set aside for early stopping.
-
-    n_iter_no_change : int, default=5
-        Epochs without improvement after which early stopping stops.
-
-    warm_start : bool, default=False
-        Whether a further `fit` or `fit_stream` starts from the present weights.
-
-    callbacks : list of skorch callbacks, default=None
-        Called during training; an epoch is 20 steps.
-
-    checkpoint : str or path-like, default=None
-        A folder for the state of training, written after every epoch. The same fit,
-        interrupted and called again, goes on from there, and learns the same bit for
-        bit; a finished one is not trained again. Other parameters, data or seeds have
-        files of their own in it, so that a search can share it. `random_state` must be
-        an int.
-
-    device : str or torch.device, default="auto"
-        Where to train and encode. "auto": a CUDA device where there is one, else the
-        CPU.
-
-    random_state : int, RandomState instance or None, default=None
-        Decides initial weights and batches.
-
-    verbose : int, default=0
-        Whether to print skorch's log of the epochs.
-
     Attributes
     ----------
-    module_ : torch.nn.Module
-        Encoder and normalisation, and behind them the rotation.
-
-    n_components_ : int
-        Number of features.
-
     classes_ : ndarray, or list of n_tasks ndarray
         Classes of each task; not in a list when the y of `fit` had one dimension and
         no `task`.
@@ -181,57 +68,11 @@ class SparseMultiTaskClassifier(ClassifierMixin, BaseRepresentation):
         two classes.
 
     intercept_ : ndarray of shape (n_tasks,) or (n_tasks, n_classes)
-        Intercepts; -inf for classes that other tasks have alone.
-
-    tasks_ : ndarray of shape (n_tasks,)
-        Names of the tasks: columns of a DataFrame, ids of the long form, or 0, 1, ...
-
-    alpha_ : ndarray of shape (n_tasks,)
-        Absolute penalty of each head; 0 after a rotation.
-
-    support_ : ndarray of shape (n_tasks, n_components) of bool
-        Features that each head uses.
-
-    feature_usage_ : ndarray of shape (n_components,)
-        Number of heads that use each feature; after `fit_stream`, the share of the
-        heads of the last steps.
-
-    stability_ : ndarray of shape (n_components,)
-        Correlation of each feature with that which halves of the tasks lead to; below
-        0.95 it may be no factor. Only with a rotation, as the next three.
-
-    spike_ : ndarray of shape (n_components,)
-        Standard deviation of the coefficients of the rotated heads that count as zero.
-
-    count_ : object
-        Evidence of each number of factors, and their number, ``count_.n_factors``.
-
-    rotation_ : object
-        The rotation of the heads, and how it was found.
-
-    learned_alpha_ : float
-        The fraction that ``learn_alpha=True`` has learned.
-
-    history_ : dict of ndarray
-        Per step: "loss", "alpha" and "active" (mean share of features that a head
-        uses); with early stopping "valid_loss", NaN but at the end of an epoch.
-
-    n_iter_ : int
-        Steps done.
-
-    n_features_in_ : int
-        Number of features of the input; for images, their height.
-
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the input features, where X has names.
-
-    input_shape_ : tuple of int
-        Shape of one input.
+        Intercepts; -inf for classes that a task does not have.
 
     See Also
     --------
-    sparsedis.SparseMultiTaskRepresentation : The same for tasks of regression, which
-        says more of the parameters.
+    sparsedis.SparseMultiTaskRepresentation : The same for tasks of regression.
     sparsedis.implicit.logistic : The inner problem as a layer for other models.
 
     References

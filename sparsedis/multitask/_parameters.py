@@ -1,5 +1,7 @@
-"""The parameters of the estimators of a shared representation."""
+"""Parameters of the estimators of a shared representation."""
 
+from collections.abc import Callable
+from dataclasses import KW_ONLY
 from numbers import Integral, Real
 from os import PathLike
 
@@ -8,6 +10,7 @@ import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from sparsedis._inner import InnerProblem
+from sparsedis.bilevel._declaration import declared
 from sparsedis.bilevel._estimator import BilevelEstimator
 from sparsedis.encoders import build_encoder, input_shape_of, n_features_of
 
@@ -22,10 +25,167 @@ _LASSO_ALPHA, _OUTER_ALPHA = 0.4, 0.05
 _RIDGE_ALPHA = {"gaussian": 0.01, "categorical": 1e-4}
 
 
+@declared
 class RepresentationParameters(BilevelEstimator):
-    """Parameters, whether they fit together, and what is made of them.
+    """Parameters of the estimators of a shared representation.
 
-    See :class:`~sparsedis.SparseMultiTaskRepresentation`.
+    Parameters
+    ----------
+    n_components : int or "auto", default="auto"
+        Number of features. "auto" counts the factors that the heads of the tasks show:
+        32 features are trained, or as many as the tasks have outputs; those of a torch
+        module or of "identity" are as many as these give. With ``rotation=None``, `fit`
+        counts by a first training, and `fit_stream` needs a number.
+
+    rotation : {"sparsest"} or None, default="sparsest"
+        "sparsest": features are the linear map of what was trained in which the heads
+        of the tasks are sparsest. None: what was trained, where the penalty of the
+        heads is to separate the factors.
+
+    alpha : float, array-like of shape (n_tasks,) or "auto", default="auto"
+        Strength of the penalty, of all tasks or of each. With
+        ``alpha_mode="relative"`` a fraction, in (0, 1], of the smallest penalty that
+        makes a task's head zero, or for "l2" of the mean curvature, computed for every
+        task at every step; no gradient flows through it. "auto": for "l2" 0.01, or
+        0.0001 where labels are classes; else 0.4, or 0.05 where ``penalty_at="outer"``.
+        After a rotation it shapes the training alone. With ``rotation=None`` small
+        values leave correlated factors mixed: the shrinkage of the heads then costs
+        less with mixed features.
+
+    penalty : {"auto", "l1", "elasticnet", "l2"}, default="auto"
+        Penalty of the heads in training. "auto": "l2" where a rotation follows, else,
+        and for ``penalty_at="outer"``, "l1". "l1": sparse heads ("inner-Lasso"), by
+        rows where targets are vectors or several classes, so that a feature serves all
+        the outputs of a task or none. "elasticnet": with a squared l2 term besides.
+        "l2": dense heads ("inner-Ridge"), which do not disentangle by themselves.
+
+    alpha_warmup : float in [0, 1], default=0.4
+        Fraction of the steps over which `alpha` rises linearly to its value. A large
+        penalty from the first step can switch a feature off for good.
+
+    learn_alpha : bool, default=False
+        Whether to learn `alpha`, which is then where to start, by its hypergradient:
+        one number for all tasks, a fraction through a sigmoid. Needs
+        `inner_fraction`; `alpha_warmup` is not used.
+
+    l2 : float, default=0.01
+        Squared l2 term of "elasticnet", absolute. Normalised features have variance 1:
+        0.01 adds one percent to it.
+
+    penalty_at : {"inner", "outer"}, default="inner"
+        Where the l1 penalty stands. "outer": in the loss of the encoder, the heads
+        having a tiny ridge term alone (Eq. 60, Appendix B.3).
+
+    inner_fraction : float in (0, 1), default=None
+        Share of a task's samples in a step that its head is fitted on; the loss of the
+        encoder is that of the others (Eq. 5). None: both use all of them (Eq. 4).
+
+    encoder : str, torch module or callable, default="auto"
+        "auto", "mlp", "conv", "conv4", "resnet12" or "identity", where "auto" is "conv"
+        for images ``(n, height, width, channels)``, else "mlp" (see
+        :mod:`sparsedis.encoders`). A module is copied; a class or function is called
+        with ``(input_shape, n_components)``. Images reach it as
+        ``(n, channels, height, width)``. Its weights become float32, whatever they
+        were.
+
+    normalization : {"batch", "layer", None}, default="batch"
+        Normalisation, without learned scale and shift, appended to any encoder. It
+        keeps the norm of the features, and so the meaning of the penalty, fixed. With
+        "layer" the features of a row sum to zero, so that they depend on each other.
+
+    fit_intercept : bool, default=True
+        Whether heads have an intercept, which is not penalised.
+
+    max_iter : int, default=400
+        Steps of training.
+
+    batch_size : int, default=100
+        Samples per task in a step of `fit`. Where labels are dense these rows are
+        shared by all the tasks of the step.
+
+    task_batch_size : int, default=100
+        Tasks in a step of `fit`.
+
+    lr : float, default=4e-3
+        Learning rate.
+
+    lr_schedule : {"cosine", "constant"}, default="cosine"
+        Decay of the learning rate to zero over `max_iter` steps, or none.
+
+    optimizer : type, default=torch.optim.AdamW
+        Optimiser class, or a function that makes one from parameters and ``lr``.
+
+    weight_decay : float or "auto", default="auto"
+        Decay of the weights, per step and unit of the learning rate, which keeps the
+        encoder from learning rows by heart. "auto": with a rotation and AdamW 3 in
+        `fit` and 1 in `fit_stream`, else 0; other optimisers keep what they have.
+
+    precision : {"float32", "bfloat16"}, default="float32"
+        Arithmetic of the encoder in training. Its weights, the normalisation and
+        `transform` stay in float32, the inner problems in float64.
+
+    early_stopping : bool or "auto", default="auto"
+        Whether `fit` sets rows aside, fits heads on the others after every epoch of 20
+        steps and judges them there ("valid_loss"), keeps the best weights, and stops
+        when they get no better. "auto": with a rotation, where that leaves at least 5
+        rows to set aside. The final heads use all rows.
+
+    validation_fraction : float in (0, 1), default=0.1
+        Share of the rows set aside for early stopping.
+
+    n_iter_no_change : int, default=5
+        Epochs without improvement after which early stopping stops.
+
+    warm_start : bool, default=False
+        Whether a further `fit` or `fit_stream` starts from the present weights.
+
+    random_state : int, RandomState instance or None, default=None
+        Decides initial weights and batches.
+
+    Attributes
+    ----------
+    module_ : torch.nn.Module
+        Encoder and normalisation, and behind them the rotation.
+
+    n_components_ : int
+        Number of features.
+
+    tasks_ : ndarray of shape (n_tasks,)
+        Names of the tasks: columns of a DataFrame, ids of the long form, or 0, 1, ...
+
+    alpha_ : ndarray of shape (n_tasks,)
+        Absolute penalty of each head; 0 after a rotation.
+
+    support_ : ndarray of shape (n_tasks, n_components) of bool
+        Features that each head uses.
+
+    feature_usage_ : ndarray of shape (n_components,)
+        Number of heads that use each feature; after `fit_stream`, the share of the
+        heads of the last steps.
+
+    stability_ : ndarray of shape (n_components,)
+        Correlation of each feature with that which halves of the tasks lead to; below
+        0.95 it may be no factor. Only with a rotation, as the next three.
+
+    spike_ : ndarray of shape (n_components,)
+        Standard deviation of the coefficients of the rotated heads that count as zero.
+
+    count_ : object
+        Evidence of each number of factors, and their number, ``count_.n_factors``.
+
+    rotation_ : object
+        The rotation of the heads, and how it was found.
+
+    learned_alpha_ : float
+        The fraction that ``learn_alpha=True`` has learned.
+
+    history_ : dict of ndarray
+        Per step: "loss" (outer loss), "alpha" and "active" (mean share of features
+        that a head uses); with early stopping "valid_loss", NaN but at the end of an
+        epoch. ``pandas.DataFrame(est.history_)`` is a table of it.
+
+    n_iter_ : int
+        Steps done.
     """
 
     _parameter_constraints = {  # noqa: RUF012 - scikit-learn's protocol
@@ -78,76 +238,40 @@ class RepresentationParameters(BilevelEstimator):
         "verbose": ["verbose"],
     }
 
-    def __init__(
-        self,
-        n_components="auto",
-        *,
-        rotation="sparsest",
-        selection="bic",
-        alpha="auto",
-        penalty="auto",
-        alpha_mode="relative",
-        alpha_warmup=0.4,
-        learn_alpha=False,
-        l2=0.01,
-        penalty_at="inner",
-        inner_fraction=None,
-        encoder="auto",
-        normalization="batch",
-        refit="relaxed",
-        fit_intercept=True,
-        solver="auto",
-        max_iter=400,
-        batch_size=100,
-        task_batch_size=100,
-        lr=4e-3,
-        lr_schedule="cosine",
-        optimizer=torch.optim.AdamW,
-        weight_decay="auto",
-        precision="float32",
-        early_stopping="auto",
-        validation_fraction=0.1,
-        n_iter_no_change=5,
-        warm_start=False,
-        callbacks=None,
-        checkpoint=None,
-        device="auto",
-        random_state=None,
-        verbose=0,
-    ):
-        self.n_components = n_components
-        self.rotation = rotation
-        self.selection = selection
-        self.alpha = alpha
-        self.penalty = penalty
-        self.alpha_mode = alpha_mode
-        self.alpha_warmup = alpha_warmup
-        self.learn_alpha = learn_alpha
-        self.l2 = l2
-        self.penalty_at = penalty_at
-        self.inner_fraction = inner_fraction
-        self.encoder = encoder
-        self.normalization = normalization
-        self.refit = refit
-        self.fit_intercept = fit_intercept
-        self.solver = solver
-        self.max_iter = max_iter
-        self.batch_size = batch_size
-        self.task_batch_size = task_batch_size
-        self.lr = lr
-        self.lr_schedule = lr_schedule
-        self.optimizer = optimizer
-        self.weight_decay = weight_decay
-        self.precision = precision
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.warm_start = warm_start
-        self.callbacks = callbacks
-        self.checkpoint = checkpoint
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
+    n_components: int | str = "auto"
+    _: KW_ONLY
+    rotation: str | None = "sparsest"
+    selection: str = "bic"
+    alpha: float | np.ndarray | str = "auto"
+    penalty: str = "auto"
+    alpha_mode: str = "relative"
+    alpha_warmup: float = 0.4
+    learn_alpha: bool = False
+    l2: float = 0.01
+    penalty_at: str = "inner"
+    inner_fraction: float | None = None
+    encoder: str | torch.nn.Module | Callable = "auto"
+    normalization: str | None = "batch"
+    refit: str = "relaxed"
+    fit_intercept: bool = True
+    solver: str = "auto"
+    max_iter: int = 400
+    batch_size: int = 100
+    task_batch_size: int = 100
+    lr: float = 4e-3
+    lr_schedule: str = "cosine"
+    optimizer: Callable = torch.optim.AdamW
+    weight_decay: float | str = "auto"
+    precision: str = "float32"
+    early_stopping: bool | str = "auto"
+    validation_fraction: float = 0.1
+    n_iter_no_change: int = 5
+    warm_start: bool = False
+    callbacks: list | None = None
+    checkpoint: str | PathLike | None = None
+    device: str | torch.device = "auto"
+    random_state: int | np.random.RandomState | None = None
+    verbose: int = 0
 
     @property
     def _penalty(self):

@@ -53,6 +53,9 @@ class TaskTraining(RepresentationParameters):
         # "auto" is for AdamW: elsewhere a decay is a penalty, or not known.
         if not auto or self.optimizer is AdamW:
             options["optimizer__weight_decay"] = weight_decay
+        if self.learn_alpha:
+            # A penalty has a meaning at any size.
+            options["optimizer__param_groups"] = [("logit", {"weight_decay": 0.0})]
         objective = TaskObjective(
             problem,
             self._alpha,

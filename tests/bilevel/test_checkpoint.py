@@ -239,7 +239,7 @@ SCRIPT = """
 import os, signal, sys
 import torch
 torch.set_num_threads(1)
-from tests import test_checkpoint as t
+from tests.bilevel import test_checkpoint as t
 
 class Die(t.Callback):
     def on_batch_begin(self, net, **kwargs):

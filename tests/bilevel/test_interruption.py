@@ -137,23 +137,76 @@ def test_searches_stop(data):
     assert len(fits) == 1
 
 
-@pytest.mark.parametrize("do", [send_sigint, raise_full])
-def test_meta_learner_keeps_its_weights(do):
+def episodes():
     rng = np.random.default_rng(0)
-    X, y = rng.standard_normal((80, 5)).astype(np.float32), np.arange(80) % 8
-    est = GroupLassoSVMMetaLearner(
-        n_ways=3,
-        n_shots=2,
-        n_queries=3,
-        encoder="mlp",
-        max_iter=6,
-        random_state=0,
-        callbacks=[At(4, do)],
-    )
-    with pytest.raises((KeyboardInterrupt, OSError)):
+    return rng.standard_normal((80, 5)).astype(np.float32), np.arange(80) % 8
+
+
+def make_learner(**params):
+    size = {"n_ways": 3, "n_shots": 2, "n_queries": 3, "max_iter": 6}
+    return GroupLassoSVMMetaLearner("mlp", random_state=0, **size | params)
+
+
+@pytest.mark.parametrize("do", [send_sigint, raise_full])
+def test_meta_learner_keeps_its_weights(do, tmp_path):
+    X, y = episodes()
+    est = make_learner(callbacks=[At(4, do)], learn_l2=True)
+    with pytest.raises((KeyboardInterrupt, OSError)) as caught:
         est.fit(X, y)
+    name = "GroupLassoSVMMetaLearner"
+    assert caught.value.__notes__ == [f"{name} keeps the weights after step 4 of 6."]
     assert est.n_iter_ == 4
     assert np.isfinite(est.transform(X)).all()
+    assert float(est.head_.penalty("l2")) == est.l2_ != 1.0
+    est.set_params(checkpoint=tmp_path)
+    with pytest.raises((KeyboardInterrupt, OSError)) as caught:
+        est.fit(X, y)
+    assert "The same fit goes on from" in caught.value.__notes__[0]
+
+
+def test_last_step_of_a_meta_learner_may_not_leave_nan():
+    X, y = episodes()
+    est = make_learner(max_iter=1, lr=1e38)
+    with pytest.raises(ValueError, match="features are NaN or infinite at step 1"):
+        est.fit(X, y)
+    assert np.isfinite(est.transform(X)).all()
+    assert est.n_iter_ == len(est.history_["loss"]) == 1
+
+
+class Broken(nn.Module):
+    """An encoder that fails where it is not trained."""
+
+    def __init__(self, n_in):
+        super().__init__()
+        self.layer = nn.Linear(n_in, 3)
+
+    def forward(self, x):
+        if not self.training:
+            raise ValueError("no evaluation today")
+        return self.layer(x)
+
+
+def test_errors_of_an_encoder_in_validation_are_not_taken_for_nan():
+    X, y = episodes()
+    est = make_learner(validation_classes=0.5, validation_every=2)
+    est.set_params(encoder=Broken(5), n_components=3)
+    with pytest.raises(ValueError, match="no evaluation today"):
+        est.fit(X, y)
+
+
+def test_learned_penalties_are_those_of_the_weights_that_stand(data):
+    X, Y = data
+    found = []
+
+    class Watch(Callback):
+        def on_batch_begin(self, net, **kwargs):
+            found.append(net.criterion_.penalty())
+
+    params = {"rotation": None, "learn_alpha": True, "inner_fraction": 0.5}
+    est = make(alpha=0.2, callbacks=[Watch(), At(4, raise_full)], **params)
+    with pytest.raises(OSError, match="No space"):
+        est.fit(X, Y)
+    assert est.learned_alpha_ == found[4] != found[0]
 
 
 @pytest.mark.filterwarnings("ignore:.* may not be factors:UserWarning")

@@ -7,6 +7,7 @@ from torch import nn
 
 from sparsedis.encoders import (
     Representation,
+    _representation,
     input_shape_of,
     prepare_rows,
 )
@@ -79,3 +80,17 @@ def test_8_bit_images_are_scaled_to_one():
 def test_input_shape():
     assert input_shape_of(np.zeros((9, 4))) == (4,)
     assert input_shape_of(np.zeros((9, 8, 7, 3))) == (3, 8, 7)
+
+
+@pytest.mark.parametrize("held", [1, 100, 2**24])
+def test_statistics_are_those_of_all_the_rows(monkeypatch, held):
+    monkeypatch.setattr(_representation, "_HELD", held)
+    rng = np.random.default_rng(0)
+    rows = torch.from_numpy(1e4 + rng.standard_normal((103, 5))).float()
+    module = Representation(nn.Identity(), 5, "batch")
+    module.set_statistics(rows.split(10))
+    assert module.training
+    exact = rows.double().numpy()
+    norm = module.normalization
+    np.testing.assert_allclose(norm.running_mean, exact.mean(0), rtol=1e-7)
+    np.testing.assert_allclose(norm.running_var, exact.var(0), rtol=1e-6)

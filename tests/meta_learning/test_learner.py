@@ -17,7 +17,6 @@ from sklearn.svm import LinearSVC
 from torch import nn
 
 from sparsedis import GroupLassoSVMMetaLearner
-from sparsedis.bilevel._stopping import KeepBest
 from sparsedis.episodes import EpisodeSampler
 from sparsedis.meta_learning import FewShotClassifier, _evaluation
 from sparsedis.meta_learning._heads import Head
@@ -350,31 +349,6 @@ def test_validation_classes_are_held_out(data, validation_classes):
     np.testing.assert_array_equal(again.history_["loss"], est.history_["loss"])
 
 
-def test_the_best_weights_are_kept():
-    weights = [0.0, 3.0, 5.0, 2.0, 5.0]
-
-    class Net:
-        module_ = nn.Linear(1, 1, bias=False)
-
-    net, callback = Net(), KeepBest(lambda module: float(module.weight.detach()), 2)
-    callback.on_train_begin(net)
-    for net.n_steps_, weight in enumerate(weights, 1):
-        nn.init.constant_(net.module_.weight, weight)
-        callback.on_batch_end(net)
-    callback.on_train_end(net)
-    assert callback.step_ == [2, 4, 5]
-    assert callback.accuracy_ == [3.0, 2.0, 5.0]
-    assert callback.best_step_ == 5
-    nn.init.constant_(net.module_.weight, 1.0)
-    callback.on_train_begin(net)
-    for net.n_steps_, weight in enumerate([9.0, 8.0, 1.0, 7.0], 1):
-        nn.init.constant_(net.module_.weight, weight)
-        callback.on_batch_end(net)
-    callback.on_train_end(net)
-    assert (callback.step_, callback.best_step_) == ([2, 4], 2)
-    assert float(net.module_.weight.detach()) == 8.0
-
-
 @pytest.mark.parametrize("validation_classes", [None, 0.25])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_training_that_fails_keeps_the_last_good_weights(
@@ -541,7 +515,7 @@ def test_bad_parameters(data, params, message):
 
 def test_bad_data(data, fitted):
     X, y = data
-    with pytest.raises(ValueError, match="returns NaN, infinite or huge features"):
+    with pytest.raises(ValueError, match="returned NaN, infinite or huge features"):
         identity().fit(X, y).evaluate(1e30 * X, y)
     bad = X.copy()
     bad[3, 1] = np.nan

@@ -138,6 +138,27 @@ class Fixed(nn.Module):
         return rows + 0.0 * self.scale
 
 
+def test_a_penalty_is_learned_on_fixed_features(data):
+    params = {"alpha": 0.2, "learn_alpha": True, "inner_fraction": 0.5, "lr": 0.05}
+    params |= {"n_components": 4, "normalization": None, "max_iter": 20}
+    fixed = quick(encoder="identity", **params).fit(data.data, data.target)
+    hardly = quick(encoder=Fixed(), **params).fit(data.data, data.target)
+    assert fixed.n_iter_ == 20
+    assert fixed.learned_alpha_ == pytest.approx(hardly.learned_alpha_, rel=1e-3)
+    np.testing.assert_allclose(fixed.transform(data.data), data.data)
+
+
+def test_weight_decay_spares_a_penalty_that_is_learned(data):
+    params = {"alpha": 0.2, "learn_alpha": True, "inner_fraction": 0.5, "max_iter": 1}
+    decayed, free = (
+        quick(weight_decay=decay, **params).fit(data.data, data.target)
+        for decay in (10.0, 0.0)
+    )
+    assert decayed.learned_alpha_ == free.learned_alpha_
+    weights = (next(est.module_.parameters()) for est in (decayed, free))
+    assert not torch.equal(*weights)
+
+
 @pytest.mark.parametrize(
     "params",
     [
@@ -310,8 +331,8 @@ def test_after_a_loss_that_is_not_finite_the_last_good_weights_stand(
         getattr(est, method)(*arguments)
     codes = est.transform(X)
     assert np.isfinite(codes).all()
-    # They are those of the beginning of the epoch.
-    before = clone(est).set_params(max_iter=20)
+    # They gave the last finite loss, that of the 30th step.
+    before = clone(est).set_params(max_iter=29)
     getattr(before, method)(*arguments)
     # There is no rotation by weights that did not see the end.
     trained = before.module_ if rotation is None else before.module_.representation

@@ -470,7 +470,7 @@ def test_the_users_module_is_left_alone(data, rotation):
         ({"encoder": "resnet"}, "'encoder' parameter.*'resnet'"),
         ({"encoder": nn.Linear(4, 7)}, r"encoder must return .* got \(100, 7\)"),
         ({"n_components": 0}, "'n_components' parameter"),
-        ({"lr": 1e30, "max_iter": 20}, "NaN or infinite features .* lower lr"),
+        ({"lr": 1e30, "max_iter": 20}, "NaN, infinite or huge features .* lower lr"),
     ],
 )
 def test_bad_parameters(data, params, message):
