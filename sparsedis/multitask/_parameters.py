@@ -27,7 +27,7 @@ _RIDGE_ALPHA = {"gaussian": 0.01, "categorical": 1e-4}
 
 @declared
 class RepresentationParameters(BilevelEstimator):
-    """Parameters of the estimators of a shared representation.
+    r"""Parameters of the estimators of a shared representation.
 
     Parameters
     ----------
@@ -58,6 +58,9 @@ class RepresentationParameters(BilevelEstimator):
         rows where targets are vectors or several classes, so that a feature serves all
         the outputs of a task or none. "elasticnet": with a squared l2 term besides.
         "l2": dense heads ("inner-Ridge"), which do not disentangle by themselves.
+
+    alpha_mode : {"relative", "absolute"}, default="relative"
+        Whether `alpha` is a fraction or the penalty :math:`\lambda` itself.
 
     alpha_warmup : float in [0, 1], default=0.4
         Fraction of the steps over which `alpha` rises linearly to its value. A large
