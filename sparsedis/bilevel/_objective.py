@@ -30,7 +30,8 @@ class Objective(nn.Module):
     """Base class of outer losses through the heads of a batch of tasks.
 
     It is the criterion of :class:`~sparsedis.bilevel._net.BilevelNet`: what is learned
-    beside the encoder are its parameters. A subclass has `forward`.
+    beside the encoder are its parameters. A subclass has `forward`, and `judge` where
+    weights are judged by a "valid_loss".
 
     Attributes
     ----------
@@ -67,6 +68,23 @@ class Objective(nn.Module):
         Returns
         -------
         Step
+        """
+        raise NotImplementedError
+
+    def judge(self, Z, inner, Z_outer, outer):
+        """Loss of heads fitted on one batch, on another.
+
+        Parameters
+        ----------
+        Z, Z_outer : tensor of shape (n_rows, k)
+            Features of the rows of the batches.
+
+        inner, outer : TaskBatch
+            Of the same tasks.
+
+        Returns
+        -------
+        tensor
         """
         raise NotImplementedError
 

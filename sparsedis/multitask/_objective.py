@@ -74,20 +74,6 @@ class TaskObjective(Objective):
         return Step(loss, inner.n_tasks, record)
 
     def judge(self, Z, inner, Z_outer, outer):
-        """Loss of heads fitted on one batch, on another.
-
-        Parameters
-        ----------
-        Z, Z_outer : tensor of shape (n_rows, k)
-            Features of the rows of the batches.
-
-        inner, outer : TaskBatch
-            Of the same tasks.
-
-        Returns
-        -------
-        tensor
-        """
         return self._loss(Z, inner, Z_outer, outer, 1.0)[0]
 
     def _split(self, batch):

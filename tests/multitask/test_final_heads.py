@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from celer import ElasticNet as CelerElasticNet
 from celer import Lasso as CelerLasso
 from sklearn.linear_model import (
@@ -14,7 +13,6 @@ from sklearn.linear_model import (
 
 from sparsedis import SparseMultiTaskClassifier, SparseMultiTaskRepresentation
 from sparsedis.datasets import make_sparse_tasks
-from sparsedis.implicit import lasso, lasso_alpha_max
 
 # After a few steps features are not to be trusted.
 UNSURE = pytest.mark.filterwarnings(
@@ -259,74 +257,3 @@ def test_classifiers_adapt_to_other_classes(data, rotation):
     assert set(head.predict(X)) <= {"a", "b", "c"}
     assert head.predict_proba(X).shape == (90, 3)
     assert len(est.classes_) == 12
-
-
-# What flows to the encoder
-
-
-def hypergradient(est, Z, Y, alpha):
-    """The gradient that one step gives to features that are parameters."""
-
-    class Table(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.Z = torch.nn.Parameter(torch.from_numpy(Z).float())
-
-        def forward(self, rows):
-            return self.Z[rows[:, 0].long()]
-
-    rates = []
-
-    def optimizer(parameters, lr):
-        rates.append(lr)
-        return torch.optim.SGD(parameters, lr=lr)
-
-    est.set_params(
-        encoder=Table(),
-        optimizer=optimizer,
-        lr=1.0,
-        max_iter=1,
-        lr_schedule="constant",
-        alpha=alpha,
-        alpha_warmup=0.0,
-        normalization=None,
-    )
-    est.fit(np.arange(len(Z))[:, None] * 1.0, Y)
-    return Z - est.module_.encoder.Z.detach().numpy().astype(float)
-
-
-@pytest.mark.parametrize("penalty_at", ["inner", "outer"])
-def test_a_step_descends_the_bilevel_objective(data, penalty_at):
-    Z = data.data[:, :4].astype(np.float32).astype(float)
-    Y = data.target[:, :5]
-    est = SparseMultiTaskRepresentation(
-        4,
-        rotation=None,
-        penalty_at=penalty_at,
-        normalize_y=False,
-        fit_intercept=False,
-        random_state=0,
-    )
-    found = hypergradient(est, Z, Y, 0.3)
-
-    def objective(Z):
-        Z, Y_ = torch.from_numpy(Z), torch.from_numpy(Y.T.copy())
-        alpha = 0.3 * lasso_alpha_max(torch.from_numpy(data.data[:, :4]), Y_)
-        if penalty_at == "inner":
-            W = lasso(Z, Y_, alpha)
-            penalty = 0.0
-        else:
-            tiny = 1e-6 * (data.data[:, :4] ** 2).sum()
-            gram = Z.T @ Z + tiny * torch.eye(4)
-            W = torch.linalg.solve(gram, Z.T @ Y_.T).T
-            penalty = alpha * W.abs().sum(1)
-        residual = Y_ - W @ Z.T
-        return float((0.5 * residual.square().mean(1) + penalty).mean())
-
-    eps = 1e-5
-    for i, j in [(0, 0), (17, 1), (40, 3), (88, 2)]:
-        up, down = Z.copy(), Z.copy()
-        up[i, j] += eps
-        down[i, j] -= eps
-        expected = (objective(up) - objective(down)) / (2 * eps)
-        assert found[i, j] == pytest.approx(expected, rel=1e-2, abs=1e-6)
