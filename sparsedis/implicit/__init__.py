@@ -4,6 +4,7 @@ Each layer solves a batch of small problems exactly and differentiates the solut
 implicitly: the backward pass is one linear system per task on the support.
 """
 
+from sparsedis.implicit._glm import glm, glm_alpha_max
 from sparsedis.implicit._group_lasso_svm import (
     group_lasso_svm,
     group_lasso_svm_l1_max,
@@ -17,6 +18,8 @@ from sparsedis.implicit._multitask_lasso import (
 from sparsedis.implicit._ridge import ridge, ridge_alpha_max
 
 __all__ = [
+    "glm",
+    "glm_alpha_max",
     "group_lasso_svm",
     "group_lasso_svm_l1_max",
     "lasso",

@@ -79,6 +79,13 @@ class Tasks:
             )
         return value
 
+    def share(self):
+        """Weights that sum to 1, of shape (n_tasks, n_samples)."""
+        if self.weight is None:
+            n_samples = self.y.shape[1]
+            return self.total.new_full((len(self.y), n_samples), 1 / n_samples)
+        return self.weight / self.total.unsqueeze(-1)
+
     def unflatten(self, value, name="The solution"):
         """Give a result its leading axes and the dtype of the features."""
         rounded = value.to(self.dtype)

@@ -190,7 +190,7 @@ def logistic(
         )
 
     units = choose_units(tasks, alpha, l2, scale_y=False)
-    share = _share(tasks)
+    share = tasks.share()
     features, mean = centre_features(units.tasks, fit_intercept)
     W, b, *certificate = _Logistic.apply(
         features, units.alpha, units.l2, labels, share, n_classes, fit_intercept, solve
@@ -260,7 +260,7 @@ def logistic_alpha_max(
     units = choose_units(tasks, zero, zero, check=False, scale_y=False)
     features, _ = centre_features(units.tasks, fit_intercept)
     problem = Logistic(
-        features, labels, _share(tasks), zero, zero, n_classes, fit_intercept
+        features, labels, tasks.share(), zero, zero, n_classes, fit_intercept
     )
     return tasks.unflatten_bound(units.correlations(problem.alpha_max()))
 
@@ -320,7 +320,7 @@ def _solve_adjoint(problem, W, grad, support):
     scale = problem.scale.unsqueeze(-1)
     V, rhs = W / scale, grad * scale
     hessian = problem.hessian(V, rows)
-    blocks = penalty_hessian(rows.gather(V), rows.gather(problem.penalty))
+    blocks = penalty_hessian(rows.gather(V), rows.gather(problem.penalty.threshold))
     size = rows.index.shape[1] * W.shape[-1]
     hessian = add_blocks(hessian, blocks).reshape(len(W), size, size)
     valid = rows.valid.repeat_interleave(W.shape[-1], 1)
@@ -333,13 +333,6 @@ def _read(Z, y, n_classes, mask, sample_weight):
     tasks = read_tasks(Z, y, mask=mask, sample_weight=sample_weight)
     labels, n_classes = read_labels(tasks, n_classes)
     return tasks, labels, n_classes
-
-
-def _share(tasks):
-    """Weights that sum to 1, of shape (n_tasks, n_samples)."""
-    if tasks.weight is None:
-        return torch.full_like(tasks.y, 1 / tasks.y.shape[1], dtype=tasks.Z.dtype)
-    return tasks.weight / tasks.total.unsqueeze(-1)
 
 
 def _choose_celer(solver, lacks, tasks):

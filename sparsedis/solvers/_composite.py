@@ -1,24 +1,20 @@
-"""Smooth convex functions plus a penalty on the norms of rows, many at a time.
+"""Smooth functions plus a penalty on rows, many at a time.
 
 The problem of one task, in units of its own,
 
-    min_V  f(V) + sum_j t_j ||V_j||,
+    min_V  f(V) + sum_j p_j(V_j),
 
-knows ``f``; the stages here know the penalty. A semismooth Newton iteration solves most
-problems in a handful of steps, exactly. Large ones get their starts from proximal
-gradient steps, which are cheap and find the support. Where Newton's method cycles all
-the same, the norms are rounded off, less and less, and its starts come from there.
+knows ``f``, and has the penalty as one of :mod:`~sparsedis.solvers._terms`. A
+semismooth Newton iteration solves most problems in a handful of steps, exactly. Large
+ones, and penalties that are not norms, get their starts from proximal gradient steps,
+which are cheap and find the support. Where Newton's method cycles all the same, norms
+are rounded off, less and less, and its starts come from there; for other penalties
+they come from more gradient steps.
 """
 
 import torch
 
-from sparsedis.solvers._groups import (
-    Rows,
-    add_blocks,
-    curvature,
-    directions,
-    smoothed_curvature,
-)
+from sparsedis.solvers._groups import Rows, add_blocks
 from sparsedis.solvers._info import SolverInfo
 
 # From a good start Newton converges in fewer steps; it cycles, or diverges, where it
@@ -32,11 +28,17 @@ _MAX_POLISH = 3
 # and how many of them go before each attempt of Newton's.
 _LARGE = 100
 _DESCENTS = (50, 200)
+# Plain steps of a round, where there are no norms to round off.
+_ROUND = 200
+# Rounds without progress after which to give up.
+_STALLS = 5
 # Rounds without progress after which rounding must be what is in the way.
 _MAX_STALLED = 30
 # A proximal term, in the units of the problem: with it a step is finite whatever the
 # rank, and it vanishes at the solution.
 _PROXIMAL = 1e-12
+# Rise of an objective that rounding may bring.
+_RISE = 1e-10
 
 
 class Problem:
@@ -46,8 +48,7 @@ class Problem:
     ----------
     names : tuple of str
         Attributes with one entry per task, or a single one for all.
-    penalty : tensor of shape (n_tasks, k)
-        Thresholds ``t_j``; rows with 0 are never left out.
+    penalty : Norms or Scaled
 
     Methods
     -------
@@ -61,7 +62,10 @@ class Problem:
     along(V, step, lengths)
         ``f(V + t step)``, up to a constant, for lengths t of shape (n_tasks, m).
     gap(V)
-        Relative duality gap, of shape (n_tasks,); infinite or NaN for hopeless points.
+        Relative duality gap, or squared violation of the optimality conditions, of
+        shape (n_tasks,); infinite or NaN for hopeless points.
+    objective(V)
+        Of shape (n_tasks,); asked for where the penalty is not convex.
     take(at)
         The same for some of the tasks.
     """
@@ -72,7 +76,11 @@ class Problem:
         part = object.__new__(type(self))
         for name in self.names:
             value = getattr(self, name)
-            setattr(part, name, value if len(value) == 1 else value[at])
+            if name == "penalty":
+                value = value.take(at)
+            elif len(value) > 1:
+                value = value[at]
+            setattr(part, name, value)
         return part
 
 
@@ -104,13 +112,16 @@ def solve(problem, start, *, tol, max_iter, warm=False, n_newton=_MAX_NEWTON):
     info : SolverInfo
     """
     best = _Best(start, tol)
-    large = start[0].numel() >= _LARGE
-    if warm or not large:
+    slow = start[0].numel() >= _LARGE or not problem.penalty.smooths
+    if warm or not slow:
         best.improve(problem, ~best.good, n_newton)
-    for n_steps in _DESCENTS if large else ():
+    for n_steps in _DESCENTS if slow else ():
         _descend(problem, best, start, n_steps)
         best.improve(problem, ~best.good, _MAX_NEWTON)
-    _smooth(problem, best, start, max_iter)
+    if problem.penalty.smooths:
+        _smooth(problem, best, start, max_iter)
+    else:
+        _descend_on(problem, best, start, max_iter)
     best.improve(problem, best.good & ~best.settled, _MAX_POLISH)
     V, gap = best.V, best.gap
     if bool((gap == torch.inf).any()):
@@ -132,10 +143,12 @@ class _Best:
     def good(self):
         return self.gap <= self.tol
 
-    def offer(self, at, X, gap, last):
+    def offer(self, problem, at, X, gap, last):
         """Take the points X where they are better; ``last`` came a step before."""
+        uphill = self._uphill(problem, at, X)
         # Below tol rounding hides which of two gaps is less; the later point is better.
         better = (gap < self.gap[at]) | (gap <= self.tol)
+        better &= ~uphill
         self.V[at] = torch.where(better[:, None, None], X, self.V[at])
         progress = gap < 0.9 * self.gap[at]
         self.stalled[at] = torch.where(progress, 0, self.stalled[at] + 1)
@@ -143,6 +156,13 @@ class _Best:
         self.n_iter[at] += 1
         change, size = (torch.linalg.vector_norm(D, dim=(1, 2)) for D in (X - last, X))
         self.settled[at] = change <= 1e-2 * self.tol**0.5 * size
+
+    def _uphill(self, problem, at, X):
+        """Where X is stationary, perhaps, but no better than what there is."""
+        if problem.penalty.convex:
+            return torch.zeros_like(self.good[at])
+        new, old = problem.objective(X), problem.objective(self.V[at])
+        return ~(new <= old + _RISE * old.abs()) & (self.gap[at] < torch.inf)
 
     def improve(self, problem, which, n_steps):
         """Take Newton steps from the best points of some tasks."""
@@ -153,7 +173,7 @@ class _Best:
             if len(at) == 0:
                 break
             last, X = X, _newton_step(problem, X)
-            self.offer(at, X, problem.gap(X), last)
+            self.offer(problem, at, X, problem.gap(X), last)
             hopeful = self.stalled[at] < _MAX_NEWTON_STALLED
             left = hopeful & ~(self.good[at] & self.settled[at])
             left = left.nonzero().flatten()
@@ -163,24 +183,13 @@ class _Best:
 
 def _newton_step(problem, V):
     """Semismooth Newton step on ``V = prox(V - f'(V))``."""
-    reach, active = _reaches(problem, V)
-    rows = Rows(active)
+    reach = V - problem.gradient(V)
+    rows = Rows(problem.penalty.active(V, reach))
     if rows.index.shape[-1] == 0:
         return torch.zeros_like(V)
-    towards = directions(rows.gather(reach))
-    threshold = rows.gather(problem.penalty)
-    beyond = torch.linalg.vector_norm(rows.gather(reach), dim=-1) - threshold
-    blocks = curvature(towards, torch.where(threshold > 0, threshold / beyond, 0.0))
-    rhs = rows.gather(problem.linear_term(V)) - threshold.unsqueeze(-1) * towards
-    rhs = rhs + _PROXIMAL * rows.gather(V)
+    slope, blocks = problem.penalty.linearise(V, reach, rows)
+    rhs = rows.gather(problem.linear_term(V)) - slope + _PROXIMAL * rows.gather(V)
     return rows.scatter(_solve_blocks(problem.hessian(V, rows), blocks, rhs, rows))
-
-
-def _reaches(problem, V):
-    """Where a gradient step leads, and which rows it keeps from shrinking to zero."""
-    reach = V - problem.gradient(V)
-    norm = torch.linalg.vector_norm(reach, dim=-1)
-    return reach, (norm > problem.penalty) | (problem.penalty == 0)
 
 
 def _descend(problem, best, start, n_steps):
@@ -195,7 +204,7 @@ def _descend(problem, best, start, n_steps):
     ends = X.new_tensor([0.0, 1.0]).expand(len(at), 2)
     for _ in range(n_steps):
         gradient = problem.gradient(ahead)
-        new = _shrink(ahead - gradient / lipschitz, problem.penalty / lipschitz[..., 0])
+        new = problem.penalty.prox(ahead - gradient / lipschitz, 1 / lipschitz[..., 0])
         step = new - ahead
         begin, end = problem.along(ahead, step, ends).unbind(-1)
         bound = (step * (gradient + 0.5 * lipschitz * step)).sum((1, 2))
@@ -208,14 +217,21 @@ def _descend(problem, best, start, n_steps):
         grown = 0.5 + (0.25 + momentum * momentum).sqrt()
         ahead = new + (momentum - 1) / grown * (new - X)
         X, momentum = new, grown
-    best.offer(at, X, problem.gap(X), X)
+    best.offer(problem, at, X, problem.gap(X), X)
 
 
-def _shrink(V, threshold):
-    """Block soft thresholding of rows, the proximal operator of the penalty."""
-    norm = torch.linalg.vector_norm(V, dim=-1)
-    kept = torch.where(norm > threshold, 1 - threshold / norm, 0.0)
-    return kept.unsqueeze(-1) * V
+def _descend_on(problem, best, start, max_iter):
+    """Take rounds of plain steps, and Newton's steps after each."""
+    n_stalled = 0
+    for _ in range(max_iter):
+        left = ~best.good
+        if n_stalled == _STALLS or not bool(left.any()):
+            break
+        before = best.gap[left]
+        _descend(problem, best, start, _ROUND)
+        best.improve(problem, ~best.good, _MAX_NEWTON)
+        progress = bool((best.gap[left] < 0.9 * before).any())
+        n_stalled = 0 if progress else n_stalled + 1
 
 
 def _smooth(problem, best, V, max_iter):
@@ -239,11 +255,12 @@ def _smooth(problem, best, V, max_iter):
         X = _newton_step(problem, last)
         gap = problem.gap(X)
         # The smoothed point itself, without the rows that are only about to vanish.
-        rounded = V * _reaches(problem, V)[1].unsqueeze(-1)
+        kept = problem.penalty.active(V, V - problem.gradient(V))
+        rounded = V * kept.unsqueeze(-1)
         rounded_gap = problem.gap(rounded)
         worse = ~(gap <= rounded_gap)
         X = torch.where(worse[:, None, None], rounded, X)
-        best.offer(at, X, torch.where(worse, rounded_gap, gap), last)
+        best.offer(problem, at, X, torch.where(worse, rounded_gap, gap), last)
         left = ~best.good[at] & (best.stalled[at] < _MAX_STALLED)
         left = left.nonzero().flatten()
         if len(left) < len(at):
@@ -254,9 +271,10 @@ def _smooth(problem, best, V, max_iter):
 def _smoothing_step(problem, V, u, width):
     norm = ((V * V).sum(-1) + width * width).sqrt()
     towards = V / norm.unsqueeze(-1)
-    slope = problem.gradient(V) + problem.penalty.unsqueeze(-1) * towards
+    threshold = problem.penalty.threshold
+    slope = problem.gradient(V) + threshold.unsqueeze(-1) * towards
     every = Rows(torch.ones_like(norm, dtype=torch.bool))
-    blocks = smoothed_curvature(u, towards, problem.penalty / norm)
+    blocks = problem.penalty.smoothed(u, towards, norm)
     step = _solve_blocks(problem.hessian(V, every), blocks, -slope, every)
     step = torch.where(torch.isfinite(step).all(2).all(1)[:, None, None], step, 0.0)
     # The directions that belong to the full step, back in the unit ball.
@@ -279,7 +297,8 @@ def _line_search(problem, V, step, width):
     t = lengths.unsqueeze(-1)
     norm = (norm_sq + t * (2 * cross + t * step_sq)).clamp_min(0).sqrt()
     objective = problem.along(V, step, lengths)
-    objective = objective + (problem.penalty.unsqueeze(1) * norm).sum(-1)
+    threshold = problem.penalty.threshold
+    objective = objective + (threshold.unsqueeze(1) * norm).sum(-1)
     objective = torch.where(torch.isnan(objective), torch.inf, objective)
     return lengths.gather(-1, objective.argmin(-1, keepdim=True))
 
@@ -295,7 +314,7 @@ def _solve_blocks(hessian, blocks, rhs, rows):
     return torch.linalg.solve_ex(hessian, rhs.reshape(n_tasks, -1))[0].reshape_as(rhs)
 
 
-def relative_gap(V, *, value, dual, descent, penalty, ridge, at_zero):
+def relative_gap(V, *, value, dual, descent, penalty, ridge, at_zero, polar=None):
     """Duality gap of ``loss(V) + sum_j (t_j ||V_j|| + r_j/2 ||V_j||^2)``.
 
     Two dual points are tried and the better kept: the loss's own at V, scaled into the
@@ -317,6 +336,8 @@ def relative_gap(V, *, value, dual, descent, penalty, ridge, at_zero):
         descent, but for rounding errors, which count as ``1 + ||V_j||`` of them.
     at_zero : tensor of shape (n_tasks,)
         The loss at zero, the unit of the gap.
+    polar : callable, default=None
+        Part of a point of the dual that the penalty bounds; all of it by default.
 
     Returns
     -------
@@ -325,12 +346,14 @@ def relative_gap(V, *, value, dual, descent, penalty, ridge, at_zero):
     norm = torch.linalg.vector_norm(V, dim=-1)
     ridge_sq = (ridge * norm * norm).sum(-1)
     primal = value + (penalty * norm).sum(-1) + 0.5 * ridge_sq
-    size = torch.linalg.vector_norm(descent, dim=-1)
+    polar = polar or (lambda point, free: point)
     free = (penalty == 0) & (ridge == 0)
+    size = torch.linalg.vector_norm(polar(descent, free), dim=-1)
     slack = (1 + norm) * size
     slack = torch.where(free, slack, 0.0).sum(-1)
 
-    inner = torch.linalg.vector_norm(descent - ridge.unsqueeze(-1) * V, dim=-1)
+    inner = polar(descent - ridge.unsqueeze(-1) * V, free)
+    inner = torch.linalg.vector_norm(inner, dim=-1)
     share = torch.where((inner > penalty) & ~free, penalty / inner, 1.0).amin(-1)
     scaled = dual(share) - share * (0.5 * share * ridge_sq + slack)
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
+# What the two kinds of certificates are called.
+_NAMES = {"gap": "relative gap", "violation": "squared violation"}
+
 
 @dataclass(frozen=True, eq=False)
 class SolverInfo:
@@ -17,7 +20,11 @@ class SolverInfo:
         Duality gap of each problem, relative to its objective at zero: an upper bound
         on the relative suboptimality, up to rounding errors. Where nothing is
         penalised, and there is no dual point but the solution, it is what is left in
-        the range of the features, whose rank is judged to rounding errors.
+        the range of the features, whose rank is judged to rounding errors. The part of
+        an intercept that no penalty bounds counts as if it were within
+        ``1 + |intercept|`` of the solution. With ``certificate="violation"`` it is the
+        square of the largest violation of the optimality conditions, relative to that
+        at zero, which near a solution is of the order of a relative gap.
 
     n_iter : tensor of shape (...) of int
         Iterations spent on each problem.
@@ -27,12 +34,17 @@ class SolverInfo:
 
     support : tensor of shape (..., n_features) of bool
         Features that the solution uses.
+
+    certificate : {"gap", "violation"}
+        What `gap` is. A problem that is not convex, or whose dual is not known, has
+        the violation only: it proves a stationary point, not a minimum.
     """
 
     gap: torch.Tensor
     n_iter: torch.Tensor
     converged: torch.Tensor
     support: torch.Tensor
+    certificate: str = "gap"
 
     def reshape(self, batch_shape):
         """Unflatten the tasks to ``batch_shape``."""
@@ -41,14 +53,16 @@ class SolverInfo:
             self.n_iter.reshape(batch_shape),
             self.converged.reshape(batch_shape),
             self.support.reshape((*batch_shape, -1)),
+            self.certificate,
         )
 
     def __repr__(self):
         gap = float(self.gap.max()) if self.gap.numel() else 0.0
         return (
             f"SolverInfo({self.gap.numel()} problems, "
-            f"{int(self.converged.sum())} converged, largest relative gap {gap:.1e}, "
-            f"active share {float(self.support.double().mean()):.2f})"
+            f"{int(self.converged.sum())} converged, largest "
+            f"{_NAMES[self.certificate]} {gap:.1e}, active share "
+            f"{float(self.support.double().mean()):.2f})"
         )
 
 
@@ -60,7 +74,7 @@ def warn_if_not_converged(info, tol, solver):
         warnings.warn(
             f"{solver}: {len(missed)} of {info.converged.numel()} problems (task "
             f"{some}{', ...' if len(missed) > 5 else ''}) stopped above tol={tol:g}; "
-            f"the largest relative duality gap is {float(info.gap.max()):.1e}. "
+            f"the largest {_NAMES[info.certificate]} is {float(info.gap.max()):.1e}. "
             "Increase max_iter, alpha or l2, or relax tol.",
             ConvergenceWarning,
             stacklevel=4,

@@ -3,6 +3,7 @@
 import torch
 
 from sparsedis.solvers._composite import Problem, relative_gap
+from sparsedis.solvers._terms import Norms
 
 
 class Quadratic(Problem):
@@ -33,7 +34,7 @@ class Quadratic(Problem):
         self.gram.diagonal(dim1=-2, dim2=-1).fill_(1.0)
         self.corr = corr * scale.unsqueeze(-1)
         self.y_sq, self.scale = y_sq, scale
-        self.penalty = alpha.unsqueeze(-1) * scale
+        self.penalty = Norms(alpha.unsqueeze(-1) * scale)
         self.ridge = l2.unsqueeze(-1) * scale * scale
 
     def gradient(self, V):
@@ -62,7 +63,7 @@ class Quadratic(Problem):
             value=0.5 * residual_sq,
             dual=lambda share: share * (residual_y - 0.5 * share * residual_sq),
             descent=descent,
-            penalty=self.penalty,
+            penalty=self.penalty.threshold,
             ridge=self.ridge,
             at_zero=0.5 * self.y_sq,
         )
@@ -70,6 +71,7 @@ class Quadratic(Problem):
         fitted_sq = explained - (V * descent).sum((1, 2))
         norm = torch.linalg.vector_norm(V, dim=-1)
         sane = (fitted_sq <= 5 * self.y_sq) & (
-            (self.penalty * norm + 0.5 * self.ridge * norm * norm).sum(-1) <= self.y_sq
+            (self.penalty.threshold * norm + 0.5 * self.ridge * norm * norm).sum(-1)
+            <= self.y_sq
         )
         return torch.where(sane, gap, torch.inf)

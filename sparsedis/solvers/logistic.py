@@ -20,6 +20,8 @@ from sparsedis.solvers._groups import Rows
 from sparsedis.solvers._info import SolverInfo
 from sparsedis.solvers._linalg import SupportSystem
 from sparsedis.solvers._logistic_newton import smooth_newton
+from sparsedis.solvers._terms import Norms
+from sparsedis.solvers.losses import contrasts
 
 # What counts as zero in the product of residuals with rows, in units in which
 # curvatures are about one.
@@ -30,11 +32,7 @@ def class_basis(n_classes, like):
     """Basis B of the logits, of shape (n_classes, d)."""
     if n_classes == 2:
         return torch.tensor([[0.0], [1.0]], dtype=like.dtype, device=like.device)
-    # Helmert's: column i contrasts class i + 1 with those before it.
-    i = torch.arange(1, n_classes, dtype=like.dtype, device=like.device)
-    basis = torch.ones(n_classes, n_classes - 1, dtype=like.dtype, device=like.device)
-    basis = basis.triu() - torch.diag_embed(i, offset=-1)[:, :-1]
-    return basis / (i * (i + 1)).sqrt()
+    return contrasts(n_classes, like)
 
 
 def solve_logistic(
@@ -159,7 +157,8 @@ class Logistic(_composite.Problem):
             penalty, ridge = pad(penalty, (0, 1)), pad(ridge, (0, 1))
             self.absent = self.frequency() == 0
             self.gauge = _gauge(self.absent, B)
-        self.Z, self.scale, self.penalty, self.ridge = Z, scale, penalty, ridge
+        self.Z, self.scale, self.ridge = Z, scale, ridge
+        self.penalty = Norms(penalty)
 
     def take(self, at):
         part = super().take(at)
@@ -267,7 +266,7 @@ class Logistic(_composite.Problem):
             value=-(self.weight * picked).sum((1, 2)),
             dual=dual,
             descent=self.pull(self.onehot - point),
-            penalty=self.penalty,
+            penalty=self.penalty.threshold,
             ridge=self.ridge,
             at_zero=torch.full_like(V[:, 0, 0], math.log(len(self.basis))),
         )
@@ -280,7 +279,7 @@ class Logistic(_composite.Problem):
         point = probability
         if self.fit_intercept:
             point = _match(point, self.weight, self.frequency())
-        bare = ((self.penalty == 0) & (self.ridge == 0)).all(-1)
+        bare = ((self.penalty.threshold == 0) & (self.ridge == 0)).all(-1)
         if not bool(bare.any()):
             return point
         # Newton's step, to first order in the probabilities, is orthogonal to all rows.

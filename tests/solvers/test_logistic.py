@@ -110,7 +110,7 @@ def test_gap_bounds_the_suboptimality_from_above(problem):
 
     def objective(V):
         norm = torch.linalg.vector_norm(V, dim=-1)
-        return loss(logistic, V) + (logistic.penalty * norm).sum(-1)
+        return loss(logistic, V) + (logistic.penalty.threshold * norm).sum(-1)
 
     best = objective(V)
     assert info.converged.all()

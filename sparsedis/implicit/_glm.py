@@ -1,0 +1,310 @@
+"""Any loss with any penalty as a differentiable layer."""
+
+import torch
+
+from sparsedis.implicit._inputs import centre_features, read_tasks
+from sparsedis.implicit._once import once_differentiable
+from sparsedis.implicit._squared import check_limits, pack, warn_of_dependence
+from sparsedis.solvers._composite import add_blocks
+from sparsedis.solvers._groups import Rows
+from sparsedis.solvers._info import SolverInfo, warn_if_not_converged
+from sparsedis.solvers._linalg import solve_on_support
+from sparsedis.solvers._linear import Linear, solve_linear
+
+# Sizes of features whose squares have all their digits.
+_RANGE = 1e-60, 1e60
+
+
+def glm(
+    Z,
+    y,
+    alpha,
+    *,
+    loss,
+    penalty,
+    l2=0.0,
+    mask=None,
+    sample_weight=None,
+    fit_intercept=False,
+    multi_output=False,
+    tol=1e-12,
+    max_iter=1000,
+    return_info=False,
+):
+    r"""Generalized linear model of any loss and penalty, as a differentiable layer.
+
+    Solves, for each task,
+
+    .. math::
+
+        \min_{W, b} \frac{1}{n} \sum_i l\big((ZW)_i + b, y_i\big)
+        + \sum_j p(W_j; \alpha) + \frac{l_2}{2} \|W\|_F^2
+
+    for the losses of :mod:`sparsedis.solvers.losses` and the penalties of
+    :mod:`sparsedis.solvers.penalties`, or one's own. The solution is differentiated
+    implicitly on its support, where the gradients of loss and penalty cancel [1]_; what
+    these depend on is left to autograd. :func:`lasso`, :func:`multitask_lasso`,
+    :func:`ridge` and :func:`logistic` are faster where they apply.
+
+    Parameters
+    ----------
+    Z : tensor of shape (..., n_samples, k)
+        Features. Leading axes are tasks and broadcast against those of ``y``.
+
+    y : tensor of shape (..., n_samples), or (..., n_samples, n_outputs)
+        Targets, of the kind that the loss is for.
+
+    alpha : float or tensor of shape (...)
+        Strength of the penalty, non-negative.
+
+    loss : Loss
+        Loss of a sample, such as ``Huber()``.
+
+    penalty : Penalty
+        Penalty of a feature, such as ``MCP()``.
+
+    l2 : float or tensor of shape (...), default=0.0
+        Strength of the squared l2 penalty, in addition to one that `penalty` has.
+
+    mask : tensor of shape (..., n_samples) of bool, default=None
+        Samples that exist, for tasks of unequal size. Values elsewhere are ignored.
+
+    sample_weight : tensor of shape (..., n_samples), default=None
+        Non-negative weights; the loss is then a weighted mean. No gradient flows to
+        them.
+
+    fit_intercept : bool, default=False
+        Add an intercept for each score, not penalised.
+
+    multi_output : bool, default=False
+        Whether `y` holds vectors, along its last axis.
+
+    tol : float, default=1e-12
+        Largest duality gap relative to the objective at zero or, where there is none,
+        square of the largest violation of the optimality conditions.
+
+    max_iter : int, default=1000
+        Largest number of rounds of the solver.
+
+    return_info : bool, default=False
+        Return the certificate too.
+
+    Returns
+    -------
+    W : tensor of shape (..., k), or (..., k, n_scores) with several scores
+        Solutions, in the dtype of ``Z``. A penalty that is not convex has several;
+        this one is found from zero.
+
+    intercept : tensor of shape (...) or (..., n_scores)
+        Only when ``fit_intercept=True``.
+
+    info : SolverInfo
+        Only when ``return_info=True``: ``gap``, ``n_iter``, ``converged``,
+        ``support`` and ``certificate``, which says what ``gap`` is.
+
+    Raises
+    ------
+    ValueError
+        For non-finite values, targets that the loss is not for, scores that the
+        penalty is not for, negative penalties, shapes that do not fit, or a task left
+        empty by ``mask``.
+
+    Warns
+    -----
+    ConvergenceWarning
+        When a task misses ``tol``.
+    RuntimeWarning
+        In the backward pass, when the second derivative on a support is singular: the
+        minimum-norm gradient is then used.
+
+    References
+    ----------
+    .. [1] Q. Bertrand et al., "Implicit Differentiation for Fast Hyperparameter
+       Selection in Non-Smooth Convex Learning", JMLR 2022.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sparsedis.implicit import glm, glm_alpha_max
+    >>> from sparsedis.solvers.losses import Huber
+    >>> from sparsedis.solvers.penalties import MCP
+    >>> _ = torch.manual_seed(0)
+    >>> Z = torch.randn(3, 50, 6, requires_grad=True)
+    >>> y = Z[..., 0].detach() - 2 * Z[..., 4].detach()
+    >>> y[:, 0] = 100.0  # an outlier
+    >>> how = {"loss": Huber(0.5), "penalty": MCP()}
+    >>> w, info = glm(Z, y, 0.3 * glm_alpha_max(Z, y, **how), return_info=True, **how)
+    >>> info.support.int()
+    tensor([[1, 0, 0, 0, 1, 0],
+            [1, 0, 0, 0, 1, 0],
+            [1, 0, 0, 0, 1, 0]], dtype=torch.int32)
+    >>> w.sum().backward()
+    >>> Z.grad.shape
+    torch.Size([3, 50, 6])
+    """
+    check_limits(tol, max_iter)
+    tasks = _read(Z, y, loss, mask, sample_weight, multi_output)
+    alpha, l2 = tasks.parameter(alpha, "alpha"), tasks.parameter(l2, "l2")
+    features, mean = centre_features(tasks, fit_intercept)
+    weight = tasks.share()
+
+    def make(Z, y, alpha, l2):
+        return Linear(loss, penalty, Z, y, weight, alpha, l2, fit_intercept)
+
+    y = tasks.y.to(features.dtype)
+    solution = _Glm.apply(features, y, alpha, l2, make, tol, max_iter)
+    W, *certificate = solution
+    k, kind = features.shape[-1], make(features, y, alpha, l2).certificate()
+    info = SolverInfo(*certificate, certificate=kind)
+    warn_if_not_converged(info, tol, "glm")
+    W, b = W[:, :k], W[:, k:].sum(1)
+    if fit_intercept:
+        b = b - (mean.unsqueeze(-2) @ W).squeeze(-2)
+    W, b = loss.expand(W), loss.expand(b)
+    if W.shape[-1] == 1 and not multi_output:
+        W, b = W.squeeze(-1), b.squeeze(-1)
+    return pack(
+        tasks.unflatten(W),
+        tasks.unflatten(b),
+        info.reshape(tasks.batch_shape),
+        fit_intercept,
+        return_info,
+    )
+
+
+@torch.no_grad()
+def glm_alpha_max(
+    Z,
+    y,
+    *,
+    loss,
+    penalty,
+    mask=None,
+    sample_weight=None,
+    fit_intercept=False,
+    multi_output=False,
+):
+    """Smallest ``alpha`` at which no feature is used that the penalty can leave out.
+
+    Parameters
+    ----------
+    Z : tensor of shape (..., n_samples, k)
+        Features.
+
+    y : tensor of shape (..., n_samples), or (..., n_samples, n_outputs)
+        Targets.
+
+    loss : Loss
+        Loss of a sample.
+
+    penalty : Penalty
+        Penalty of a feature.
+
+    mask : tensor of shape (..., n_samples) of bool, default=None
+        Samples that exist.
+
+    sample_weight : tensor of shape (..., n_samples), default=None
+        Weights of the samples.
+
+    fit_intercept : bool, default=False
+        Whether the problem has an intercept.
+
+    multi_output : bool, default=False
+        Whether `y` holds vectors, along its last axis.
+
+    Returns
+    -------
+    tensor of shape (...)
+        One value per task, without a gradient; infinite where no penalty, as the
+        squared one, leaves a feature out.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sparsedis.implicit import glm_alpha_max
+    >>> from sparsedis.solvers.losses import Squared
+    >>> from sparsedis.solvers.penalties import L1
+    >>> y = torch.tensor([3.0, 1.0])
+    >>> glm_alpha_max(torch.eye(2), y, loss=Squared(), penalty=L1())
+    tensor(1.5000)
+    """
+    tasks = _read(Z, y, loss, mask, sample_weight, multi_output)
+    features, _ = centre_features(tasks, fit_intercept)
+    zero = torch.zeros_like(tasks.total)
+    y = tasks.y.to(features.dtype)
+    problem = Linear(
+        loss, penalty, features, y, tasks.share(), zero, zero, fit_intercept
+    )
+    bound = problem.alpha_max(problem.least(1e-12, 1000))
+    if bool(torch.isinf(bound).any()):
+        return bound.to(tasks.dtype).reshape(tasks.batch_shape)
+    return tasks.unflatten_bound(bound)
+
+
+class _Glm(torch.autograd.Function):
+    """Solutions for every task, an intercept in the last row.
+
+    The gradient of the objective is zero on the support of a solution and stays so:
+    one linear system per task with the second derivative gives the adjoint, and
+    autograd what the gradient depends on.
+    """
+
+    @staticmethod
+    def forward(ctx, Z, y, alpha, l2, make, tol, max_iter):
+        problem = make(Z, y, alpha, l2)
+        W, info = solve_linear(problem, alpha, tol=tol, max_iter=max_iter)
+        support = info.support[:, : Z.shape[-1]]
+        ctx.make = make
+        ctx.save_for_backward(Z, y, alpha, l2, W)
+        ctx.mark_non_differentiable(info.gap, info.n_iter, info.converged, support)
+        return W, info.gap, info.n_iter, info.converged, support
+
+    @staticmethod
+    @once_differentiable("glm")
+    def backward(ctx, grad, *_):
+        *theta, W = ctx.saved_tensors
+        problem = ctx.make(*theta)
+        u, singular = _solve_adjoint(problem, W, grad)
+        if bool(singular.any()):
+            warn_of_dependence()
+        needed = ctx.needs_input_grad[:4]
+        with torch.enable_grad():
+            own = [
+                t.detach().requires_grad_(wanted)
+                for t, wanted in zip(theta, needed, strict=True)
+            ]
+            wanted = [t for t in own if t.requires_grad]
+            slope = ctx.make(*own).stationarity(W, own[2])
+            found = torch.autograd.grad(slope, wanted, -u, allow_unused=True)
+        found = iter(found)
+        gradients = [next(found) if t.requires_grad else None for t in own]
+        return (*gradients, None, None, None)
+
+
+def _solve_adjoint(problem, W, grad):
+    """Solve the derivative of the optimality condition for the cotangent."""
+    scale = problem.scale.unsqueeze(-1)
+    V = W / scale
+    used = (W != 0).any(-1)
+    used[:, problem.n_features :] = True
+    rows, c = Rows(used), W.shape[-1]
+    size = rows.index.shape[1] * c
+    hessian = add_blocks(problem.hessian(V, rows), problem.penalty.curvature(V, rows))
+    valid = rows.valid.repeat_interleave(c, 1)
+    rhs = rows.gather(grad * scale).flatten(1)
+    u, singular = solve_on_support(hessian.reshape(len(W), size, size), rhs, valid)
+    return scale * rows.scatter(u.reshape(*rows.index.shape, c)), singular
+
+
+def _read(Z, y, loss, mask, sample_weight, multi_output):
+    tasks = read_tasks(
+        Z, y, mask=mask, sample_weight=sample_weight, target_ndim=int(multi_output)
+    )
+    loss.check_targets(tasks.y)
+    size = tasks.Z.detach().abs().amax()
+    if not (size == 0 or _RANGE[0] <= size <= _RANGE[1]):
+        raise ValueError(
+            f"Z must hold numbers of a size from {_RANGE[0]:g} to {_RANGE[1]:g}, got "
+            f"{float(size):.2g}: rescale the features."
+        )
+    return tasks

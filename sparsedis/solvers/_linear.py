@@ -1,0 +1,281 @@
+"""Any loss of linear scores with any penalty, as a problem for the solver."""
+
+from dataclasses import replace
+
+import torch
+
+from sparsedis.solvers import _composite
+from sparsedis.solvers._groups import add_blocks
+from sparsedis.solvers._terms import Norms, Scaled
+from sparsedis.solvers.penalties import L2, GroupL1, NonNegativeL1
+
+# Least curvature to choose units by, where a loss has little of it at the start.
+_FLAT = 1e-3
+
+
+class Linear(_composite.Problem):
+    """``sum_i s_i l((ZW + b)_i, y_i) + sum_j p(W_j; alpha) + l2/2 ||W||^2``.
+
+    In units in which the curvature of each row is about 1 at the start.
+
+    Parameters
+    ----------
+    loss : Loss
+
+    penalty : Penalty
+
+    Z : tensor of shape (n_tasks, n_samples, k) or (1, n_samples, k)
+
+    y : tensor of shape (n_tasks, n_samples) or (n_tasks, n_samples, n_outputs)
+
+    weight : tensor of shape (n_tasks, n_samples)
+        Non-negative; sum to 1 in every task.
+
+    alpha : tensor of shape (n_tasks,)
+
+    l2 : tensor of shape (n_tasks,)
+        In addition to that of the penalty.
+
+    fit_intercept : bool
+        Whether a last feature is added that is constant and not penalised.
+
+    Attributes
+    ----------
+    scale : tensor of shape (n_tasks, k)
+        ``W = scale * V`` for the V of this problem. With an intercept, here and
+        everywhere below, k counts it.
+    """
+
+    names = ("Z", "y", "weight", "penalty", "ridge", "scale", "l2")
+
+    def __init__(self, loss, penalty, Z, y, weight, alpha, l2, fit_intercept):
+        self.loss, self.own = loss, penalty
+        self.n_scores = c = loss.n_scores(y)
+        penalty.check_scores(c)
+        k = Z.shape[-1]
+        self.n_features, self.fit_intercept = k, fit_intercept
+        self.l2 = l2
+        ridge = (l2 + penalty.l2).unsqueeze(-1)
+        if isinstance(penalty, L2):
+            ridge = ridge + alpha.unsqueeze(-1)
+        bend = loss.curvature
+        if bend is None:
+            scores = Z.new_zeros(*y.shape[:2], c)
+            bend = loss.hessian(scores, y).diagonal(dim1=-2, dim2=-1).mean(-1)
+            bend = (weight * bend).sum(-1, keepdim=True).clamp_min(_FLAT)
+        moment = (weight.unsqueeze(-2) @ (Z * Z)).squeeze(-2)
+        lipschitz = bend * moment + ridge
+        # A dead feature has no gradient and so never becomes active.
+        scale = torch.where(lipschitz > 0, lipschitz.rsqrt(), 1.0)
+        ridge = ridge * scale * scale
+        if fit_intercept:
+            pad = torch.nn.functional.pad
+            Z, ridge = pad(Z, (0, 1), value=1.0), pad(ridge, (0, 1))
+            one = torch.as_tensor(bend, dtype=Z.dtype, device=Z.device).rsqrt()
+            scale = torch.cat([scale, one.expand(len(scale), 1)], -1)
+        self.Z, self.y, self.weight = Z, y, weight.unsqueeze(-1)
+        self.scale, self.ridge = scale, ridge
+        if isinstance(penalty, GroupL1 | L2):
+            threshold = torch.zeros_like(scale)
+            if isinstance(penalty, GroupL1):
+                threshold[:, :k] = penalty.strengths(alpha.unsqueeze(-1), k)
+            positive = isinstance(penalty, NonNegativeL1)
+            self.penalty = Norms(threshold * scale, positive)
+        else:
+            self.penalty = Scaled(penalty, alpha, scale, k)
+
+    def take(self, at):
+        part = super().take(at)
+        for name in ("loss", "own", "n_scores", "n_features", "fit_intercept"):
+            setattr(part, name, getattr(self, name))
+        return part
+
+    def least(self, tol, max_iter):
+        """Where all that `alpha` penalises is zero, of shape (n_tasks, k, c)."""
+        V = self.Z.new_zeros(*self.scale.shape, self.n_scores)
+        weights = getattr(self.own, "weights", None) or ()
+        free = [j for j, weight in enumerate(weights) if weight == 0]
+        if free or self.fit_intercept:
+            zero = torch.zeros_like(self.scale[:, 0])
+            rest = Linear(
+                self.loss,
+                L2(),
+                self.Z[..., free],
+                self.y,
+                self.weight.squeeze(-1),
+                zero,
+                zero + self.own.l2,
+                self.fit_intercept,
+            )
+            start = V.new_zeros(*rest.scale.shape, self.n_scores)
+            best, _ = _composite.solve(rest, start, tol=tol, max_iter=max_iter)
+            at = free + [self.n_features] * self.fit_intercept
+            V[:, at] = best * (rest.scale / self.scale[:, at]).unsqueeze(-1)
+        return V
+
+    def alpha_max(self, least):
+        """Smallest alpha at which nothing else is used, of shape (n_tasks,)."""
+        slope = self.slope(least) / self.scale.unsqueeze(-1)
+        return self.own.alpha_max(slope[:, : self.n_features])
+
+    def scores(self, V):
+        """Of shape (n_tasks, n_samples, c)."""
+        return self.Z @ (self.scale.unsqueeze(-1) * V)
+
+    def pull(self, X):
+        """Gradient with respect to V of ``sum_i s_i <X_i, scores_i>``."""
+        return self.scale.unsqueeze(-1) * (self.Z.mT @ (self.weight * X))
+
+    def slope(self, V):
+        """Gradient of the loss alone."""
+        return self.pull(self.loss.gradient(self.scores(V), self.y))
+
+    def gradient(self, V):
+        return self.slope(V) + self.ridge.unsqueeze(-1) * V
+
+    def linear_term(self, V):
+        scores = self.scores(V)
+        bend = self.loss.hessian(scores, self.y)
+        moved = (bend @ scores.unsqueeze(-1)).squeeze(-1)
+        return self.pull(moved - self.loss.gradient(scores, self.y))
+
+    def hessian(self, V, rows):
+        bend = self.weight.unsqueeze(-1) * self.loss.hessian(self.scores(V), self.y)
+        n_tasks, n, c = bend.shape[:3]
+        s = rows.index.shape[1]
+        if len(self.Z) == 1:
+            columns = self.Z[0][:, rows.index].movedim(0, 1)
+        else:
+            columns = self.Z.gather(2, rows.index.unsqueeze(1).expand(-1, n, -1))
+        columns = columns * rows.gather(self.scale).unsqueeze(1)
+        parts = [
+            columns.mT @ (columns.unsqueeze(-1) * bend[:, :, None, a]).flatten(2)
+            for a in range(c)
+        ]
+        hessian = torch.stack(parts, 2).reshape(n_tasks, s, c, s, c)
+        eye = torch.eye(c, dtype=V.dtype, device=V.device)
+        return add_blocks(hessian, rows.gather(self.ridge)[..., None, None] * eye)
+
+    def along(self, V, step, lengths):
+        scores, change = self.scores(V).unsqueeze(1), self.scores(step).unsqueeze(1)
+        scores = scores + lengths[..., None, None] * change
+        moved = V.unsqueeze(1) + lengths[..., None, None] * step.unsqueeze(1)
+        squares = 0.5 * (self.ridge.unsqueeze(1) * moved.square().sum(-1)).sum(-1)
+        return self._total(self.loss.value(scores, self.y.unsqueeze(1))) + squares
+
+    def stationarity(self, W, alpha):
+        """Gradient of the objective in the features' units, for autograd.
+
+        Parameters
+        ----------
+        W : tensor of shape (n_tasks, k, c)
+
+        alpha : tensor of shape (n_tasks,)
+
+        Returns
+        -------
+        tensor of shape (n_tasks, k, c)
+            Of rows in use; without meaning elsewhere.
+        """
+        k = self.n_features
+        slope = self.loss.gradient(self.Z @ W, self.y)
+        slope = self.Z.mT @ (self.weight * slope)
+        squares = (self.l2 + self.own.l2)[:, None, None] * W[:, :k]
+        penalty = self.own.gradient(W[:, :k], alpha.unsqueeze(-1)) + squares
+        return slope + torch.nn.functional.pad(penalty, (0, 0, 0, len(W[0]) - k))
+
+    def objective(self, V):
+        """Loss and penalties of every task."""
+        squares = 0.5 * (self.ridge * V.square().sum(-1)).sum(-1)
+        loss = self._total(self.loss.value(self.scores(V), self.y))
+        return loss + squares + self.penalty.value(V)
+
+    def certificate(self):
+        """What `gap` says of a solution: "gap" or "violation"."""
+        known = self.loss.conjugate is not None and isinstance(self.penalty, Norms)
+        return "gap" if known else "violation"
+
+    def null(self):
+        """Zero, of the shape of V."""
+        return self.Z.new_zeros(*self.scale.shape, self.n_scores)
+
+    def gap(self, V):
+        scores = self.scores(V)
+        theta = -self.loss.gradient(scores, self.y)
+        if self.certificate() == "gap":
+            return self._gap(V, scores, theta)
+        return self._violation(V, theta)
+
+    def _gap(self, V, scores, theta):
+        def dual(share):
+            point = -share[:, None, None] * theta
+            return -self._total(self.loss.conjugate(point, self.y))
+
+        def polar(U, free):
+            return torch.where(free.unsqueeze(-1), U, self.own.polar(U))
+
+        nothing = torch.zeros_like(scores)
+        return _composite.relative_gap(
+            V,
+            value=self._total(self.loss.value(scores, self.y)),
+            dual=dual,
+            descent=self.pull(theta),
+            penalty=self.penalty.threshold,
+            ridge=self.ridge,
+            at_zero=self._total(self.loss.value(nothing, self.y)),
+            polar=polar if isinstance(self.own, GroupL1) else None,
+        )
+
+    def _violation(self, V, theta):
+        """Squared largest violation of the conditions, relative to that at zero."""
+        slope = self.ridge.unsqueeze(-1) * V - self.pull(theta)
+        if isinstance(self.penalty, Norms):
+            moved = V - self.penalty.prox(V - slope, 1.0)
+            found = torch.linalg.vector_norm(moved, dim=-1)
+        else:
+            found = self.penalty.violation(V, slope)
+        unit = torch.linalg.vector_norm(self.slope(self.null()), dim=-1).amax(-1)
+        found = found.amax(-1) / torch.where(unit > 0, unit, 1.0)
+        return found * found
+
+    def _total(self, each):
+        """Weighted sum over the samples, the last axis."""
+        weight = self.weight.squeeze(-1)
+        weight = weight if each.ndim == 2 else weight.unsqueeze(1)
+        # A sample without a weight may have an infinite loss.
+        return torch.where(weight > 0, weight * each, 0.0).sum(-1)
+
+
+@torch.no_grad()
+def solve_linear(problem, alpha, *, tol=1e-12, max_iter=1000):
+    """Solve a batch of problems.
+
+    Parameters
+    ----------
+    problem : Linear
+
+    alpha : tensor of shape (n_tasks,)
+        That of the problem.
+
+    tol : float, default=1e-12
+        Relative duality gap, or squared relative violation.
+
+    max_iter : int, default=1000
+        Largest number of rounds of smoothing, or of descent.
+
+    Returns
+    -------
+    W : tensor of shape (n_tasks, k, c)
+        In the units of the features, an intercept in its last row.
+
+    info : SolverInfo
+    """
+    start = problem.least(tol, max_iter)
+    V, info = _composite.solve(problem, start, tol=tol, max_iter=max_iter)
+    # Rounding in the problem's units must not move the boundary.
+    zero = alpha >= problem.alpha_max(start)
+    V = torch.where(zero[:, None, None], start, V)
+    gap = torch.where(zero, 0.0, info.gap)
+    info = replace(info, gap=gap, certificate=problem.certificate())
+    info = replace(info, converged=gap <= tol, support=(V != 0).any(-1))
+    return V * problem.scale.unsqueeze(-1), info

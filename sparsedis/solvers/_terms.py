@@ -1,0 +1,168 @@
+"""The penalty of a batch of problems, in the units in which they are solved."""
+
+import torch
+
+from sparsedis.solvers._groups import (
+    curvature,
+    directions,
+    penalty_hessian,
+    smoothed_curvature,
+)
+from sparsedis.solvers.penalties import shrink
+
+
+class Norms:
+    """Norms of rows, ``sum_j t_j ||V_j||``, which can be rounded off.
+
+    Parameters
+    ----------
+    threshold : tensor of shape (n_tasks, k)
+        The ``t_j``; rows with 0 are never left out.
+
+    positive : bool, default=False
+        Whether single coefficients may not be negative.
+    """
+
+    convex = smooths = True
+
+    def __init__(self, threshold, positive=False):
+        self.threshold = threshold
+        self.positive = positive
+        # What is rounded off has a value on both sides of zero.
+        self.smooths = not positive
+
+    def take(self, at):
+        """The same for some of the tasks."""
+        part = self.threshold
+        return Norms(part if len(part) == 1 else part[at], self.positive)
+
+    def prox(self, V, length):
+        """Proximal operator for steps of some length (n_tasks, 1)."""
+        threshold = self.threshold * length
+        if not self.positive:
+            return shrink(V, threshold)
+        # A row without a penalty, as an intercept, has no sign.
+        free = (self.threshold == 0).unsqueeze(-1)
+        return shrink(torch.where(free, V, V.clamp_min(0)), threshold)
+
+    def active(self, V, reach):
+        """Rows that a gradient step from V, to ``reach``, leaves in use."""
+        size = reach.clamp_min(0) if self.positive else reach
+        norm = torch.linalg.vector_norm(size, dim=-1)
+        return (norm > self.threshold) | (self.threshold == 0)
+
+    def linearise(self, V, reach, rows):
+        """Slope at zero and blocks of curvature of the penalty seen from a point.
+
+        Parameters
+        ----------
+        V, reach : tensor of shape (n_tasks, k, c)
+            The point, and where a gradient step leads.
+
+        rows : Rows
+            Those in use.
+
+        Returns
+        -------
+        slope : tensor of shape (n_tasks, s, c)
+
+        blocks : tensor of shape (n_tasks, s, c, c)
+        """
+        towards = directions(rows.gather(reach))
+        threshold = rows.gather(self.threshold)
+        beyond = torch.linalg.vector_norm(rows.gather(reach), dim=-1) - threshold
+        strength = torch.where(threshold > 0, threshold / beyond, 0.0)
+        return threshold.unsqueeze(-1) * towards, curvature(towards, strength)
+
+    def curvature(self, V, rows):
+        """Second derivatives in rows that are in use, of shape (n_tasks, s, c, c)."""
+        return penalty_hessian(rows.gather(V), rows.gather(self.threshold))
+
+    def smoothed(self, u, towards, norm):
+        """Blocks of curvature of the norms rounded off; see ``smoothed_curvature``."""
+        return smoothed_curvature(u, towards, self.threshold / norm)
+
+
+class Scaled:
+    """A penalty of coefficients ``W = scale * V``, as one of V.
+
+    Parameters
+    ----------
+    penalty : Penalty
+
+    alpha : tensor of shape (n_tasks,)
+
+    scale : tensor of shape (n_tasks, k)
+        Rows beyond those of the penalty, as an intercept's, have none.
+
+    n_penalised : int
+        Rows that have one.
+    """
+
+    smooths = False
+
+    def __init__(self, penalty, alpha, scale, n_penalised):
+        self.own, self.alpha, self.scale = penalty, alpha.unsqueeze(-1), scale
+        self.n_penalised, self.convex = n_penalised, penalty.convex
+
+    def take(self, at):
+        """The same for some of the tasks."""
+        part = object.__new__(Scaled)
+        vars(part).update(vars(self))
+        part.alpha, part.scale = (
+            value if len(value) == 1 else value[at]
+            for value in (self.alpha, self.scale)
+        )
+        return part
+
+    def _split(self, V):
+        k = self.n_penalised
+        scale = self.scale.unsqueeze(-1)
+        return (V * scale)[:, :k], V[:, k:], scale[:, :k]
+
+    def value(self, V):
+        """Penalty of every task, of shape (n_tasks,)."""
+        W, _, _ = self._split(V)
+        return self.own.value(W, self.alpha).sum(-1)
+
+    def prox(self, V, length):
+        """Proximal operator for steps of some length (n_tasks, 1)."""
+        W, free, scale = self._split(V)
+        W = self.own.prox(W, self.alpha, length * scale.squeeze(-1) ** 2)
+        return torch.cat([W / scale, free], 1)
+
+    def active(self, V, reach):
+        """Rows that are in use: plain steps, not Newton's, find them."""
+        active = (V != 0).any(-1)
+        active[:, self.n_penalised :] = True
+        return active
+
+    def linearise(self, V, reach, rows):
+        """Slope at zero and blocks of curvature, see :meth:`Norms.linearise`."""
+        blocks = self._hessian(V)
+        slope = self.gradient(V) - (blocks @ V.unsqueeze(-1)).squeeze(-1)
+        return rows.gather(slope), rows.gather(blocks)
+
+    def gradient(self, V):
+        """Derivative in rows that are in use, of the shape of V."""
+        W, free, scale = self._split(V)
+        slope = scale * self.own.gradient(W, self.alpha)
+        return torch.cat([slope, torch.zeros_like(free)], 1)
+
+    def curvature(self, V, rows):
+        """Second derivatives in rows that are in use, of shape (n_tasks, s, c, c)."""
+        return rows.gather(self._hessian(V))
+
+    def _hessian(self, V):
+        W, _, scale = self._split(V)
+        blocks = scale.unsqueeze(-1) ** 2 * self.own.hessian(W, self.alpha)
+        free = V.shape[1] - self.n_penalised
+        return torch.nn.functional.pad(blocks, (0, 0, 0, 0, 0, free))
+
+    def violation(self, V, gradient):
+        """How far from optimal every row is, of shape (n_tasks, k)."""
+        W, _, scale = self._split(V)
+        k = self.n_penalised
+        own = self.own.violation(W, gradient[:, :k] / scale, self.alpha)
+        free = torch.linalg.vector_norm(gradient[:, k:], dim=-1)
+        return torch.cat([scale.squeeze(-1) * own, free], 1)

@@ -1,0 +1,377 @@
+"""Losses of linear predictors, one sample at a time, for a batch of tasks.
+
+A loss is a function ``l(s, y)`` of the scores ``s`` of a sample and its target ``y``.
+One of your own subclasses :class:`Loss` and writes `value`; derivatives come from
+autograd unless it writes them too. :func:`sparsedis.heads.check_loss` tests it.
+"""
+
+import math
+
+import torch
+
+__all__ = ["Huber", "Logistic", "Loss", "Multinomial", "Poisson", "Squared"]
+
+
+class Loss:
+    """Base class of losses.
+
+    A subclass defines `value`, twice differentiable in the scores but for single
+    points. Where it is convex, `conjugate` gives solutions a duality gap; without it
+    their certificate is the violation of the optimality conditions.
+
+    Attributes
+    ----------
+    curvature : float or None
+        Largest second derivative in the scores. None: unbounded, or not known.
+
+    conjugate : callable or None
+        Method ``conjugate(dual, y)``, the Fenchel conjugate ``sup_s u's - l(s, y)`` of
+        every sample, of shape (..., n_samples), at points u of shape (..., n_samples,
+        n_scores) that are shares of derivatives of the loss. None where the loss is
+        not convex, or its conjugate not known.
+    """
+
+    curvature = conjugate = None
+
+    def value(self, scores, y):
+        """Loss of every sample.
+
+        Parameters
+        ----------
+        scores : tensor of shape (..., n_samples, n_scores)
+
+        y : tensor of shape (..., n_samples) or (..., n_samples, n_scores)
+            Leading axes broadcast against those of `scores`.
+
+        Returns
+        -------
+        tensor of shape (..., n_samples)
+        """
+        raise NotImplementedError
+
+    def gradient(self, scores, y):
+        """Derivative of `value` in the scores, of the shape of `scores`.
+
+        It must be differentiable by autograd, as it is unless a subclass writes it.
+        """
+        with torch.enable_grad():
+            scores = scores if scores.requires_grad else scores.detach().clone()
+            scores = scores.requires_grad_()
+            total = self.value(scores, y).sum()
+            (gradient,) = torch.autograd.grad(total, scores, create_graph=True)
+        return gradient if torch.is_grad_enabled() else gradient.detach()
+
+    def hessian(self, scores, y):
+        """Second derivative in the scores, of shape (..., n_samples, c, c)."""
+        with torch.enable_grad():
+            scores = scores.detach().clone().requires_grad_()
+            gradient = self.gradient(scores, y)
+            parts = []
+            for one in gradient.unbind(-1):
+                if one.requires_grad:
+                    part = torch.autograd.grad(
+                        one.sum(), scores, retain_graph=True, allow_unused=True
+                    )[0]
+                else:
+                    part = None
+                parts.append(torch.zeros_like(scores) if part is None else part)
+        return torch.stack(parts, -2).detach()
+
+    def n_scores(self, y):
+        """Scores of a sample: as many as a target has numbers."""
+        return 1 if y.ndim == 2 else y.shape[-1]
+
+    def check_targets(self, y, name="y"):
+        """Raise ValueError for targets that the loss is not for.
+
+        Parameters
+        ----------
+        y : tensor of shape (n_tasks, n_samples) or (n_tasks, n_samples, n_outputs)
+
+        name : str, default="y"
+            What messages call them.
+        """
+        if not y.is_floating_point():
+            raise ValueError(f"{name} must be of a floating dtype, got {y.dtype}.")
+
+    def predict(self, scores):
+        """Prediction of the target from the scores: the scores themselves."""
+        return scores
+
+    def expand(self, coef):
+        """Coefficients to return, from those of the scores along the last axis."""
+        return coef
+
+    def __repr__(self):
+        shown = ", ".join(f"{k}={v!r}" for k, v in sorted(vars(self).items()))
+        return f"{type(self).__name__}({shown})"
+
+    def __eq__(self, other):
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    def __hash__(self):
+        return hash((type(self), tuple(sorted(vars(self).items()))))
+
+
+def _as_scores(y, scores):
+    """Targets with the axis of the scores."""
+    return y if y.ndim == scores.ndim else y.unsqueeze(-1)
+
+
+class Squared(Loss):
+    """Squared error, ``1/2 ||s - y||^2``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sparsedis.solvers.losses import Squared
+    >>> Squared().value(torch.tensor([[1.0], [3.0]]), torch.tensor([1.0, 1.0]))
+    tensor([0., 2.])
+    """
+
+    curvature = 1.0
+
+    def value(self, scores, y):
+        return 0.5 * (scores - _as_scores(y, scores)).square().sum(-1)
+
+    def gradient(self, scores, y):
+        return scores - _as_scores(y, scores)
+
+    def hessian(self, scores, y):
+        eye = torch.eye(scores.shape[-1], dtype=scores.dtype, device=scores.device)
+        return eye.expand(*scores.shape, -1)
+
+    def conjugate(self, dual, y):
+        return (dual * (_as_scores(y, dual) + 0.5 * dual)).sum(-1)
+
+
+class Huber(Loss):
+    r"""Huber's loss: squared up to a residual of `delta`, linear from there on.
+
+    .. math::
+
+        l(s, y) = \begin{cases} (s - y)^2 / 2 & |s - y| \le \delta \\
+        \delta |s - y| - \delta^2 / 2 & \text{otherwise} \end{cases}
+
+    Parameters
+    ----------
+    delta : float, default=1.35
+        Residual, in the units of the targets, beyond which a sample counts as an
+        outlier. For Gaussian noise of unit variance, 1.35 is 95 % efficient.
+
+    Raises
+    ------
+    ValueError
+        When `delta` is not positive and finite.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sparsedis.solvers.losses import Huber
+    >>> Huber(1.0).value(torch.tensor([[0.5], [3.0]]), torch.tensor([0.0, 0.0]))
+    tensor([0.1250, 2.5000])
+    """
+
+    curvature = 1.0
+
+    def __init__(self, delta=1.35):
+        if not 0 < delta < math.inf:
+            raise ValueError(f"delta must be positive and finite, got {delta!r}.")
+        self.delta = delta
+
+    def value(self, scores, y):
+        size = (scores - _as_scores(y, scores)).abs()
+        near = size.clamp(max=self.delta)
+        return (near * (size - 0.5 * near)).sum(-1)
+
+    def gradient(self, scores, y):
+        return (scores - _as_scores(y, scores)).clamp(-self.delta, self.delta)
+
+    def hessian(self, scores, y):
+        near = (scores - _as_scores(y, scores)).abs() <= self.delta
+        return torch.diag_embed(near.to(scores.dtype))
+
+    def conjugate(self, dual, y):
+        return (dual * (_as_scores(y, dual) + 0.5 * dual)).sum(-1)
+
+
+class Logistic(Loss):
+    """Log loss of two classes, ``log(1 + exp(s)) - y s`` for ``y`` in {0, 1}.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sparsedis.solvers.losses import Logistic
+    >>> Logistic().value(torch.tensor([[0.0], [2.0]]), torch.tensor([1.0, 1.0]))
+    tensor([0.6931, 0.1269])
+    """
+
+    curvature = 0.25
+
+    def value(self, scores, y):
+        s = scores[..., 0]
+        return torch.nn.functional.softplus(s) - y * s
+
+    def gradient(self, scores, y):
+        return torch.sigmoid(scores) - y.unsqueeze(-1)
+
+    def hessian(self, scores, y):
+        p = torch.sigmoid(scores)
+        return torch.diag_embed(p * (1 - p))
+
+    def conjugate(self, dual, y):
+        p = (dual[..., 0] + y).clamp(0, 1)
+        return -torch.special.entr(p) - torch.special.entr(1 - p)
+
+    def n_scores(self, y):
+        return 1
+
+    def check_targets(self, y, name="y"):
+        wrong = (y != 0) & (y != 1)
+        if y.ndim != 2 or bool(wrong.any()):
+            got = f"shape {tuple(y.shape)}" if y.ndim != 2 else f"{y[wrong][0]:g}"
+            raise ValueError(
+                f"{name} must hold one label, 0 or 1, a sample; got {got}."
+            )
+
+    def predict(self, scores):
+        """Probability of class 1."""
+        return torch.sigmoid(scores)
+
+
+class Multinomial(Loss):
+    r"""Log loss of several classes, :math:`\log \sum_c e^{\eta_c} - \eta_y`.
+
+    The logits :math:`\eta` sum to zero. There are `n_classes` - 1 scores, their
+    coordinates in an orthonormal basis, so that nothing is left undetermined and norms
+    over scores are norms over classes.
+
+    Parameters
+    ----------
+    n_classes : int
+        Number of classes, at least 2. Labels are 0 to ``n_classes - 1``.
+
+    Raises
+    ------
+    ValueError
+        When `n_classes` is below 2.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sparsedis.solvers.losses import Multinomial
+    >>> Multinomial(3).value(torch.zeros(1, 2), torch.tensor([2.0]))
+    tensor([1.0986])
+    """
+
+    curvature = 0.5
+
+    def __init__(self, n_classes):
+        if n_classes < 2:
+            raise ValueError(f"n_classes must be at least 2, got {n_classes!r}.")
+        self.n_classes = n_classes
+
+    def _basis(self, like):
+        return contrasts(self.n_classes, like)
+
+    def _onehot(self, y, like):
+        return torch.nn.functional.one_hot(y.long(), self.n_classes).to(like.dtype)
+
+    def value(self, scores, y):
+        eta = self.expand(scores)
+        picked = (eta * self._onehot(y, eta)).sum(-1)
+        return eta.logsumexp(-1) - picked
+
+    def gradient(self, scores, y):
+        eta = self.expand(scores)
+        return (eta.softmax(-1) - self._onehot(y, eta)) @ self._basis(scores)
+
+    def hessian(self, scores, y):
+        p = self.expand(scores).softmax(-1)
+        basis = self._basis(scores)
+        mean = p @ basis
+        outer = mean.unsqueeze(-1) * mean.unsqueeze(-2)
+        return basis.T @ (p.unsqueeze(-1) * basis) - outer
+
+    def conjugate(self, dual, y):
+        p = dual @ self._basis(dual).T + self._onehot(y, dual)
+        return -torch.special.entr(p.clamp_min(0)).sum(-1)
+
+    def n_scores(self, y):
+        return self.n_classes - 1
+
+    def check_targets(self, y, name="y"):
+        wrong = (y < 0) | (y >= self.n_classes) | (y != y.long())
+        if y.ndim != 2 or bool(wrong.any()):
+            got = f"shape {tuple(y.shape)}" if y.ndim != 2 else f"{y[wrong][0]:g}"
+            raise ValueError(
+                f"{name} must hold one label a sample, a whole number from 0 to "
+                f"{self.n_classes - 1}; got {got}."
+            )
+
+    def predict(self, scores):
+        """Probability of each class."""
+        return self.expand(scores).softmax(-1)
+
+    def expand(self, coef):
+        return coef @ self._basis(coef).T
+
+
+class Poisson(Loss):
+    """Half of the Poisson deviance of counts with mean ``exp(s)``.
+
+    ``exp(s) - y s``, less its smallest value ``y - y log y``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sparsedis.solvers.losses import Poisson
+    >>> Poisson().value(torch.tensor([[0.0], [0.0]]), torch.tensor([1.0, 3.0]))
+    tensor([0.0000, 1.2958])
+    """
+
+    def value(self, scores, y):
+        y = _as_scores(y, scores)
+        return (scores.exp() - y * scores - y + torch.xlogy(y, y)).sum(-1)
+
+    def gradient(self, scores, y):
+        return scores.exp() - _as_scores(y, scores)
+
+    def hessian(self, scores, y):
+        return torch.diag_embed(scores.exp())
+
+    def conjugate(self, dual, y):
+        y = _as_scores(y, dual)
+        mean = (dual + y).clamp_min(0)
+        return (torch.xlogy(mean, mean) - mean - torch.xlogy(y, y) + y).sum(-1)
+
+    def check_targets(self, y, name="y"):
+        super().check_targets(y, name)
+        if bool((y < 0).any()):
+            raise ValueError(f"{name} must not be negative, got {float(y.min()):g}.")
+
+    def predict(self, scores):
+        """Mean of the counts."""
+        return scores.exp()
+
+
+def contrasts(n_classes, like):
+    """Orthonormal basis of the vectors of `n_classes` numbers that sum to zero.
+
+    Helmert's: column i contrasts class i + 1 with those before it.
+
+    Parameters
+    ----------
+    n_classes : int
+
+    like : tensor
+        Gives dtype and device.
+
+    Returns
+    -------
+    tensor of shape (n_classes, n_classes - 1)
+    """
+    i = torch.arange(1, n_classes, dtype=like.dtype, device=like.device)
+    basis = torch.ones(n_classes, n_classes - 1, dtype=like.dtype, device=like.device)
+    basis = basis.triu() - torch.diag_embed(i, offset=-1)[:, :-1]
+    return basis / (i * (i + 1)).sqrt()

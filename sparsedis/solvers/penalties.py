@@ -1,0 +1,432 @@
+"""Penalties of the coefficients of a task, feature by feature.
+
+A penalty is a sum ``sum_j p(W_j; alpha)`` over the features, where ``W_j`` holds the
+coefficients of feature j, one for each score. One of your own subclasses
+:class:`Penalty` and writes `value` and `prox`; the rest has defaults.
+:func:`sparsedis.heads.check_penalty` tests it.
+"""
+
+import math
+
+import torch
+
+__all__ = ["L1", "L2", "MCP", "ElasticNet", "GroupL1", "NonNegativeL1", "Penalty"]
+
+
+class Penalty:
+    """Base class of penalties.
+
+    A subclass defines `value`, twice differentiable where it is not zero, and `prox`.
+    In all methods ``W`` has shape (n_tasks, k, n_scores), and `alpha` shape
+    (n_tasks, 1), for broadcasting over the features.
+
+    Attributes
+    ----------
+    convex : bool
+        Whether the penalty is convex. Where it is not, a solution is a stationary
+        point, found from zero.
+
+    l2 : float
+        Strength of a term ``l2 / 2 ||W||^2`` in addition, which `value` and `prox`
+        leave out.
+
+    single : bool
+        Whether the penalty is for one score only.
+    """
+
+    convex = True
+    l2 = 0.0
+    single = False
+
+    def value(self, W, alpha):
+        """Penalty of every feature, of shape (n_tasks, k)."""
+        raise NotImplementedError
+
+    def prox(self, W, alpha, step):
+        r"""Proximal operator :math:`\arg\min_V \|V - W\|^2 / 2 + step \, p(V)`.
+
+        Parameters
+        ----------
+        W : tensor of shape (n_tasks, k, n_scores)
+
+        alpha : tensor of shape (n_tasks, 1)
+
+        step : tensor of shape (n_tasks, k)
+            Positive.
+
+        Returns
+        -------
+        tensor of shape (n_tasks, k, n_scores)
+        """
+        raise NotImplementedError
+
+    def gradient(self, W, alpha):
+        """Derivative of `value`, zero for features that are not used."""
+        with torch.enable_grad():
+            W = W if W.requires_grad else W.detach().clone().requires_grad_()
+            gradient = self._derivative(W, alpha)
+        return gradient if torch.is_grad_enabled() else gradient.detach()
+
+    def _derivative(self, W, alpha):
+        used = (W.detach() != 0).any(-1, keepdim=True)
+        # Away from zero, where the derivative may be NaN, for features without use.
+        safe = torch.where(used, W, 1.0)
+        total = self.value(safe, alpha)
+        (gradient,) = torch.autograd.grad(
+            total.sum(), safe, create_graph=True, allow_unused=True
+        )
+        if gradient is None:
+            return torch.zeros_like(W)
+        return torch.where(used, gradient, 0.0)
+
+    def hessian(self, W, alpha):
+        """Blocks (n_tasks, k, c, c) of second derivatives, zero where not used."""
+        with torch.enable_grad():
+            W = W.detach().clone().requires_grad_()
+            gradient = self._derivative(W, alpha.detach())
+            parts = []
+            for one in gradient.unbind(-1):
+                part = None
+                if one.requires_grad:
+                    part = torch.autograd.grad(
+                        one.sum(), W, retain_graph=True, allow_unused=True
+                    )[0]
+                parts.append(torch.zeros_like(W) if part is None else part)
+        return torch.stack(parts, -2).detach()
+
+    def violation(self, W, gradient, alpha):
+        """How far from optimal every feature is, of shape (n_tasks, k).
+
+        Parameters
+        ----------
+        W : tensor of shape (n_tasks, k, n_scores)
+
+        gradient : tensor of shape (n_tasks, k, n_scores)
+            That of the loss.
+
+        alpha : tensor of shape (n_tasks, 1)
+
+        Returns
+        -------
+        tensor of shape (n_tasks, k)
+            Zero for a stationary point: the norm of the gradient of loss and penalty
+            for features in use, and for the others of what a step leads to.
+        """
+        used = (W != 0).any(-1)
+        slope = gradient + self.gradient(W, alpha)
+        one = torch.ones_like(W[..., 0])
+        there = self.prox(-gradient, alpha, one)
+        slope = torch.where(used.unsqueeze(-1), slope, there)
+        return torch.linalg.vector_norm(slope, dim=-1)
+
+    def alpha_max(self, gradient):
+        """Smallest `alpha` at which zero is stationary, of shape (n_tasks,).
+
+        Parameters
+        ----------
+        gradient : tensor of shape (n_tasks, k, n_scores)
+            That of the loss where all coefficients are zero.
+
+        Returns
+        -------
+        tensor of shape (n_tasks,)
+            Found by bisection. Infinite where no finite one will do.
+        """
+        zero, one = torch.zeros_like(gradient), torch.ones_like(gradient[..., 0])
+
+        def stays(alpha):
+            alpha = alpha.unsqueeze(-1)
+            moved = self.prox(zero - gradient, alpha, one)
+            return ~(moved != 0).flatten(1).any(-1)
+
+        size = torch.linalg.vector_norm(gradient, dim=-1).amax(-1)
+        low, high = torch.zeros_like(size), torch.where(size > 0, size, 1.0)
+        for _ in range(_DOUBLINGS):
+            high = torch.where(stays(high), high, 2 * high)
+        for _ in range(_HALVINGS):
+            middle = 0.5 * (low + high)
+            at = stays(middle)
+            low, high = torch.where(at, low, middle), torch.where(at, middle, high)
+        high = torch.where(stays(high), high, torch.inf)
+        return torch.where(stays(torch.zeros_like(size)), 0.0, high)
+
+    def check_scores(self, n_scores):
+        """Raise ValueError where the penalty is not for so many scores.
+
+        Parameters
+        ----------
+        n_scores : int
+        """
+        if self.single and n_scores > 1:
+            raise ValueError(
+                f"penalty={self!r} is for one score, got {n_scores}: penalise the "
+                "norms of rows, with GroupL1 or MCP."
+            )
+
+    def __repr__(self):
+        shown = ", ".join(f"{k}={v!r}" for k, v in sorted(vars(self).items()))
+        return f"{type(self).__name__}({shown})"
+
+    def __eq__(self, other):
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    def __hash__(self):
+        return hash((type(self), tuple(sorted(vars(self).items()))))
+
+
+# How far the bisection of alpha_max goes beyond the norm of the gradient, and how
+# close, to the rounding of float64.
+_DOUBLINGS, _HALVINGS = 20, 80
+
+
+class GroupL1(Penalty):
+    r"""Norms of the rows, :math:`\alpha \sum_j m_j \|W_j\|_2`.
+
+    A feature serves all the scores of a task or none.
+
+    Parameters
+    ----------
+    weights : sequence of float of shape (k,), default=None
+        The factors :math:`m_j`, finite and not negative; 0 leaves a feature without a
+        penalty. None: all 1.
+
+    Raises
+    ------
+    ValueError
+        When weights are negative or not finite.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sparsedis.solvers.penalties import GroupL1
+    >>> W = torch.tensor([[[3.0, 4.0], [0.0, 0.0]]])
+    >>> GroupL1().value(W, torch.tensor([[0.5]]))
+    tensor([[2.5000, 0.0000]])
+    >>> GroupL1().prox(W, torch.tensor([[1.0]]), torch.ones(1, 2))[0, 0]
+    tensor([2.4000, 3.2000])
+    """
+
+    def __init__(self, weights=None):
+        if weights is not None:
+            weights = tuple(float(weight) for weight in weights)
+            if not all(0 <= weight < math.inf for weight in weights):
+                raise ValueError(
+                    f"weights must be finite and not negative, got {weights}."
+                )
+        self.weights = weights
+
+    def strengths(self, alpha, n_features):
+        """Strength of each feature's norm, of shape (n_tasks, k).
+
+        Parameters
+        ----------
+        alpha : tensor of shape (n_tasks, 1)
+
+        n_features : int
+        """
+        if self.weights is None:
+            return alpha.expand(-1, n_features)
+        if len(self.weights) != n_features:
+            raise ValueError(
+                f"weights must hold one number for each of the {n_features} features, "
+                f"got {len(self.weights)}."
+            )
+        weights = torch.tensor(self.weights, dtype=alpha.dtype, device=alpha.device)
+        return alpha * weights
+
+    def polar(self, U):
+        """Part of a dual point that the penalty bounds: all of it."""
+        return U
+
+    def value(self, W, alpha):
+        norm = torch.linalg.vector_norm(W, dim=-1)
+        return self.strengths(alpha, W.shape[1]) * norm
+
+    def prox(self, W, alpha, step):
+        return shrink(W, step * self.strengths(alpha, W.shape[1]))
+
+    def alpha_max(self, gradient):
+        size = torch.linalg.vector_norm(self.polar(-gradient), dim=-1)
+        weights = self.strengths(torch.ones_like(size[:, :1]), size.shape[1])
+        # A feature without a penalty is no matter of alpha.
+        return torch.where(weights > 0, size / weights, 0.0).amax(-1)
+
+
+class L1(GroupL1):
+    r"""Absolute values, :math:`\alpha \sum_j m_j |w_j|`, for one score.
+
+    Parameters
+    ----------
+    weights : sequence of float of shape (k,), default=None
+        The factors :math:`m_j`, as in :class:`GroupL1`: the weighted, or adaptive,
+        Lasso.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sparsedis.solvers.penalties import L1
+    >>> W = torch.tensor([[[3.0], [-0.5]]])
+    >>> L1().prox(W, torch.tensor([[1.0]]), torch.ones(1, 2)).flatten()
+    tensor([2., -0.])
+    """
+
+    single = True
+
+
+class ElasticNet(GroupL1):
+    r"""Norms of the rows and their squares, :math:`\alpha \sum_j m_j \|W_j\| + l_2 / 2
+    \|W\|^2`.
+
+    Parameters
+    ----------
+    l2 : float, default=0.01
+        Strength of the squares, which `alpha` does not scale.
+
+    weights : sequence of float of shape (k,), default=None
+        The factors :math:`m_j`, as in :class:`GroupL1`.
+
+    Raises
+    ------
+    ValueError
+        When `l2` is negative or not finite.
+    """
+
+    def __init__(self, l2=0.01, weights=None):
+        super().__init__(weights)
+        if not 0 <= l2 < math.inf:
+            raise ValueError(f"l2 must be finite and not negative, got {l2!r}.")
+        self.l2 = l2
+
+
+class NonNegativeL1(GroupL1):
+    r"""The L1 penalty on coefficients that may not be negative, for one score.
+
+    Parameters
+    ----------
+    weights : sequence of float of shape (k,), default=None
+        The factors :math:`m_j`, as in :class:`GroupL1`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sparsedis.solvers.penalties import NonNegativeL1
+    >>> W = torch.tensor([[[3.0], [-5.0]]])
+    >>> NonNegativeL1().prox(W, torch.tensor([[1.0]]), torch.ones(1, 2))
+    tensor([[[2.],
+             [0.]]])
+    """
+
+    single = True
+
+    def polar(self, U):
+        """Part of a dual point that the penalty bounds: what is positive."""
+        return U.clamp_min(0)
+
+    def value(self, W, alpha):
+        return torch.where((W < 0).any(-1), torch.inf, super().value(W, alpha))
+
+    def prox(self, W, alpha, step):
+        return super().prox(W.clamp_min(0), alpha, step)
+
+
+class L2(Penalty):
+    r"""Squares, :math:`\alpha / 2 \|W\|_F^2`; every feature is used.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sparsedis.solvers.penalties import L2
+    >>> L2().prox(torch.tensor([[[3.0]]]), torch.tensor([[0.5]]), torch.ones(1, 1))
+    tensor([[[2.]]])
+    """
+
+    def value(self, W, alpha):
+        return 0.5 * alpha * W.square().sum(-1)
+
+    def prox(self, W, alpha, step):
+        return W / (1 + alpha * step).unsqueeze(-1)
+
+    def alpha_max(self, gradient):
+        """Infinite, but where zero is the solution whatever the penalty."""
+        zero = ~(gradient != 0).flatten(1).any(-1)
+        return torch.where(zero, 0.0, torch.inf).to(gradient.dtype)
+
+
+class MCP(Penalty):
+    r"""Minimax concave penalty of the norms of rows.
+
+    .. math::
+
+        p(W_j) = \begin{cases} \alpha r - r^2 / (2 \gamma) & r = \|W_j\| \le \gamma
+        \alpha \\ \gamma \alpha^2 / 2 & \text{otherwise} \end{cases}
+
+    Small coefficients are penalised as by the Lasso, large ones not shrunk at all
+    (Zhang, 2010). It is not convex: what is found is a stationary point.
+
+    Parameters
+    ----------
+    gamma : float, default=3.0
+        Above 1. As it grows the penalty becomes that of the Lasso.
+
+    Raises
+    ------
+    ValueError
+        When `gamma` is not above 1 and finite.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sparsedis.solvers.penalties import MCP
+    >>> W = torch.tensor([[[9.0], [2.0], [0.5]]])
+    >>> MCP().prox(W, torch.tensor([[1.0]]), torch.ones(1, 3)).flatten()
+    tensor([9.0000, 1.5000, 0.0000])
+    """
+
+    convex = False
+
+    def __init__(self, gamma=3.0):
+        if not 1 < gamma < math.inf:
+            raise ValueError(f"gamma must be above 1 and finite, got {gamma!r}.")
+        self.gamma = gamma
+
+    def value(self, W, alpha):
+        norm = torch.linalg.vector_norm(W, dim=-1)
+        near = torch.minimum(norm, self.gamma * alpha)
+        return near * (alpha - near / (2 * self.gamma))
+
+    def prox(self, W, alpha, step):
+        norm = torch.linalg.vector_norm(W, dim=-1, keepdim=True)
+        alpha, step = alpha.unsqueeze(-1), step.unsqueeze(-1)
+        # A step beyond gamma makes all of the curve concave: nothing, or all of it.
+        soft = shrink(W, (alpha * step).squeeze(-1)) / (1 - step / self.gamma)
+        firm = torch.where(norm <= self.gamma * alpha, soft, W)
+        hard = torch.where(norm <= alpha * (self.gamma * step).sqrt(), 0.0, W)
+        return torch.where(step < self.gamma, firm, hard)
+
+    def violation(self, W, gradient, alpha):
+        used = (W != 0).any(-1)
+        slope = gradient + self.gradient(W, alpha)
+        slope = torch.linalg.vector_norm(slope, dim=-1)
+        excess = torch.linalg.vector_norm(gradient, dim=-1) - alpha
+        return torch.where(used, slope, excess.clamp_min(0))
+
+    def alpha_max(self, gradient):
+        return torch.linalg.vector_norm(gradient, dim=-1).amax(-1)
+
+
+def shrink(W, threshold):
+    """Shorten rows by a threshold: the proximal operator of their norms.
+
+    Parameters
+    ----------
+    W : tensor of shape (n_tasks, k, c)
+
+    threshold : tensor of shape (n_tasks, k)
+
+    Returns
+    -------
+    tensor of shape (n_tasks, k, c)
+    """
+    norm = torch.linalg.vector_norm(W, dim=-1)
+    kept = torch.where(norm > threshold, 1 - threshold / norm, 0.0)
+    return kept.unsqueeze(-1) * W
