@@ -15,8 +15,9 @@ from sparsedis.bilevel._schedules import OPTIMIZERS
 from sparsedis.bilevel._stopping import KeepBest
 from sparsedis.encoders import input_shape_of
 from sparsedis.episodes import EpisodeSampler
+from sparsedis.heads._few_shot import HEADS
 from sparsedis.meta_learning._evaluation import evaluate_episodes
-from sparsedis.meta_learning._heads import Head
+from sparsedis.meta_learning._learned_head import LearnedHead
 from sparsedis.meta_learning._objective import EpisodeObjective
 from sparsedis.tasks._rows import blocks_of
 
@@ -89,11 +90,11 @@ class BaseMetaLearner(BilevelEstimator):
                 "l1 must lie in [0, 1] when l1_mode='relative', got "
                 f"{self.l1!r}. For a raw penalty set l1_mode='absolute'."
             )
-        if self.learn_l1 and self.head not in ("group_lasso_svm", "logistic"):
+        if self.learn_l1 and "l1" not in self._head.penalties:
             raise ValueError(f"learn_l1=True, but head={self.head!r} has no l1.")
         if self.learn_l1 and self.l1 == 0:
             raise ValueError("learn_l1=True starts from l1, which must be positive.")
-        if self.learn_l2 and self.head == "prototypes":
+        if self.learn_l2 and "l2" not in self._head.penalties:
             raise ValueError(f"learn_l2=True, but head={self.head!r} has no l2.")
 
     def _split_classes(self, y, random_state):
@@ -174,9 +175,13 @@ class BaseMetaLearner(BilevelEstimator):
             self.encoder, input_shape, n_components, normalization
         )
 
+    @property
+    def _head(self):
+        return HEADS[self.head] if isinstance(self.head, str) else self.head
+
     def _new_head(self, l1, l2):
-        return Head(
-            self.head,
+        return LearnedHead(
+            self._head,
             l1,
             l2,
             relative=self.l1_mode == "relative",

@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
+from sparsedis.heads import GroupLassoSVMHead
 from sparsedis.metrics._validation import check_plain
 from sparsedis.metrics._whole import whole_or_not
 from sparsedis.svm import GroupLassoSVC
@@ -198,7 +199,7 @@ channels)
     def _fit_head(self, Z, code):
         """Coefficients (n_classes, k) and intercepts (n_classes,) in the dtype of Z."""
         head, n_classes = self._learner.head_, len(self.classes_)
-        if head.kind == "group_lasso_svm":
+        if isinstance(head.kind, GroupLassoSVMHead):
             # Unlike the layer, it knows what to do about many samples or classes.
             svm = GroupLassoSVC(
                 l1=self._learner.l1_,

@@ -7,7 +7,7 @@ import torch
 
 from sparsedis.bilevel._net import UNSOUND, NonFiniteError
 from sparsedis.bilevel._objective import squares_are_finite
-from sparsedis.meta_learning._heads import active_features
+from sparsedis.meta_learning._learned_head import active_features
 from sparsedis.meta_learning._objective import episode_tensors
 
 # Numbers in the features that are held, and in those of the episodes that are solved,
@@ -82,7 +82,7 @@ def evaluate_episodes(encode, head, batch, n_components):
     encode : callable
         From positions of rows, an array of int, to a tensor of features.
 
-    head : Head
+    head : LearnedHead
 
     batch : EpisodeBatch
 

@@ -16,9 +16,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from sparsedis.bilevel._declaration import declared
 from sparsedis.bilevel._module import whole_unless_trained
+from sparsedis.heads import Head
+from sparsedis.heads._few_shot import HEADS
 from sparsedis.meta_learning._base import BaseMetaLearner
 from sparsedis.meta_learning._classifier import FewShotClassifier
-from sparsedis.meta_learning._heads import HEADS
 
 
 @declared
@@ -229,7 +230,7 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
             callable,
         ],
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
-        "head": [StrOptions(set(HEADS))],
+        "head": [StrOptions(set(HEADS)), Head],
         "l1": [Interval(Real, 0, None, closed="left")],
         "l2": [Interval(Real, 0, None, closed="neither")],
         "l1_mode": [StrOptions({"relative", "absolute"})],

@@ -5,7 +5,7 @@ from torch import nn
 
 from sparsedis.bilevel._objective import Objective, Step
 from sparsedis.meta_learning._augment import crop_and_flip
-from sparsedis.meta_learning._heads import active_features
+from sparsedis.meta_learning._learned_head import active_features
 
 
 class EpisodeObjective(Objective):
@@ -13,7 +13,7 @@ class EpisodeObjective(Objective):
 
     Parameters
     ----------
-    head : Head
+    head : LearnedHead
 
     X : ndarray of shape (n_samples, ...)
         Inputs; only the rows of a step are ever copied.

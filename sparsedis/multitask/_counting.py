@@ -3,6 +3,9 @@
 import warnings
 from dataclasses import replace
 
+from sparsedis.heads import LinearHead
+from sparsedis.solvers.penalties import L2
+
 
 def counting_problem(problem):
     """Heads to count with: Ridge heads, in which the span of the factors shows.
@@ -15,7 +18,8 @@ def counting_problem(problem):
     -------
     InnerProblem
     """
-    return replace(problem, penalty="l2", penalty_at="inner", alpha_mode="relative")
+    head = LinearHead(problem.head.loss, L2())
+    return replace(problem, head=head, penalty_at="inner", alpha_mode="relative")
 
 
 def n_outputs(table):

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 
-from sparsedis._heads import fit_heads
+from sparsedis.multitask._table_heads import fit_heads
 from sparsedis.multitask._table_moments import select_supports
 
 
@@ -27,7 +27,7 @@ def final_heads(Z, table, scale, problem, alpha, *, refit, rule=None, spike=None
         Penalty.
 
     refit : {"relaxed", "lasso"}
-        See :func:`~sparsedis._heads.fit_heads`.
+        See :func:`~sparsedis.multitask._table_heads.fit_heads`.
 
     rule : {"bic", "cv", "1se"}, default=None
         How each head gets its features after a rotation. None: by the penalty.

@@ -9,10 +9,13 @@ import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from sparsedis._inner import InnerProblem
 from sparsedis.bilevel._declaration import declared
 from sparsedis.bilevel._estimator import BilevelEstimator
 from sparsedis.encoders import build_encoder, input_shape_of, n_features_of
+from sparsedis.heads import LinearHead
+from sparsedis.heads._problem import InnerProblem
+from sparsedis.solvers.losses import Squared, log_loss
+from sparsedis.solvers.penalties import L2, ElasticNet, GroupL1
 
 # Features to train where their number is found afterwards.
 _WIDE = 32
@@ -361,13 +364,18 @@ class RepresentationParameters(BilevelEstimator):
         if alpha == 1:
             raise ValueError("alpha must be below 1 to be learned, got 1.")
 
+    @property
+    def _head(self):
+        loss = log_loss if self._likelihood == "categorical" else Squared()
+        if self._penalty == "elasticnet":
+            return LinearHead(loss, ElasticNet(self.l2))
+        return LinearHead(loss, L2() if self._penalty == "l2" else GroupL1())
+
     def _problem(self):
         return InnerProblem(
-            likelihood=self._likelihood,
-            penalty=self._penalty,
+            head=self._head,
             penalty_at=self.penalty_at,
             alpha_mode=self.alpha_mode,
-            l2=self.l2,
             fit_intercept=self.fit_intercept,
             solver=self.solver,
         )

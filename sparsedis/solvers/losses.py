@@ -9,7 +9,15 @@ import math
 
 import torch
 
-__all__ = ["Huber", "Logistic", "Loss", "Multinomial", "Poisson", "Squared"]
+__all__ = [
+    "Huber",
+    "Logistic",
+    "Loss",
+    "Multinomial",
+    "Poisson",
+    "Squared",
+    "log_loss",
+]
 
 
 class Loss:
@@ -103,8 +111,8 @@ class Loss:
         return coef
 
     def __repr__(self):
-        shown = ", ".join(f"{k}={v!r}" for k, v in sorted(vars(self).items()))
-        return f"{type(self).__name__}({shown})"
+        shown = (f"{k}={v!r}" for k, v in sorted(vars(self).items()) if v is not None)
+        return f"{type(self).__name__}({', '.join(shown)})"
 
     def __eq__(self, other):
         return type(self) is type(other) and vars(self) == vars(other)
@@ -375,3 +383,23 @@ def contrasts(n_classes, like):
     basis = torch.ones(n_classes, n_classes - 1, dtype=like.dtype, device=like.device)
     basis = basis.triu() - torch.diag_embed(i, offset=-1)[:, :-1]
     return basis / (i * (i + 1)).sqrt()
+
+
+def log_loss(n_classes):
+    """Log loss of so many classes, with one score for two of them.
+
+    Parameters
+    ----------
+    n_classes : int
+
+    Returns
+    -------
+    Logistic or Multinomial
+
+    Examples
+    --------
+    >>> from sparsedis.solvers.losses import log_loss
+    >>> log_loss(2), log_loss(4)
+    (Logistic(), Multinomial(n_classes=4))
+    """
+    return Logistic() if n_classes == 2 else Multinomial(n_classes)

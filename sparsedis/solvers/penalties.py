@@ -164,8 +164,8 @@ class Penalty:
             )
 
     def __repr__(self):
-        shown = ", ".join(f"{k}={v!r}" for k, v in sorted(vars(self).items()))
-        return f"{type(self).__name__}({shown})"
+        shown = (f"{k}={v!r}" for k, v in sorted(vars(self).items()) if v is not None)
+        return f"{type(self).__name__}({', '.join(shown)})"
 
     def __eq__(self, other):
         return type(self) is type(other) and vars(self) == vars(other)

@@ -8,7 +8,8 @@ from sklearn.neighbors import NearestCentroid
 from sklearn.svm import LinearSVC
 from torch import nn
 
-from sparsedis.meta_learning._heads import HEADS, Head, active_features
+from sparsedis.heads._few_shot import HEADS
+from sparsedis.meta_learning._learned_head import LearnedHead, active_features
 
 N_CLASSES = 3
 SPARSE = ("group_lasso_svm", "logistic")
@@ -25,7 +26,7 @@ def episode(n_shots=6, k=8, n_tasks=1, seed=0, dtype=torch.float64):
 
 
 def fit(kind, Z, y, l1=0.0, l2=1.0, relative=True):
-    head = Head(kind, l1, l2, relative=relative)
+    head = LearnedHead(HEADS[kind], l1, l2, relative=relative)
     W, b = head.fit(Z, y, N_CLASSES)
     return head, W, b
 
@@ -55,7 +56,9 @@ def test_the_dense_logistic_head_is_that_of_scikit_learn():
 def test_two_logistic_classes_share_one_logit():
     Z, y = episode()
     two = y[0] < 2
-    W, _ = Head("logistic", 0.0, 0.5, relative=True).fit(Z[:, two], y[:, two], 2)
+    W, _ = LearnedHead(HEADS["logistic"], 0.0, 0.5, relative=True).fit(
+        Z[:, two], y[:, two], 2
+    )
     reference = LogisticRegression(C=2.0, fit_intercept=False, tol=1e-10)
     reference.fit(Z[0, two], y[0, two])
     np.testing.assert_allclose(W[0, :, 1] - W[0, :, 0], reference.coef_[0], atol=1e-5)
@@ -127,8 +130,8 @@ def test_the_outer_loss_has_the_gradient_of_finite_differences(kind):
     Z, y = episode(n_shots=5, k=6, n_tasks=2)
     queries, answers = episode(n_shots=4, k=6, n_tasks=2, seed=1)
     sparse, penalised = kind in SPARSE, kind != "prototypes"
-    head = Head(
-        kind, 0.3, 0.7, relative=False, learn_l1=sparse, learn_l2=penalised
+    head = LearnedHead(
+        HEADS[kind], 0.3, 0.7, relative=False, learn_l1=sparse, learn_l2=penalised
     ).double()
 
     fitted = _Fit(head)

@@ -18,8 +18,9 @@ from torch import nn
 
 from sparsedis import GroupLassoSVMMetaLearner
 from sparsedis.episodes import EpisodeSampler
+from sparsedis.heads import GroupLassoSVMHead
 from sparsedis.meta_learning import FewShotClassifier, _evaluation
-from sparsedis.meta_learning._heads import Head
+from sparsedis.meta_learning._learned_head import LearnedHead
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 HEADS = ["group_lasso_svm", "logistic", "ridge", "prototypes"]
@@ -304,13 +305,13 @@ def test_train_shots_are_used_in_training_only(data, monkeypatch):
 
 def test_l1_warms_up(data, monkeypatch):
     ramps = []
-    fit = Head.fit
+    fit = LearnedHead.fit
 
     def spy(self, Z, y, n_classes, ramp=1.0):
         ramps.append(ramp)
         return fit(self, Z, y, n_classes, ramp)
 
-    monkeypatch.setattr(Head, "fit", spy)
+    monkeypatch.setattr(LearnedHead, "fit", spy)
     quick(max_iter=10, l1_warmup=0.5).fit(*data)
     quick(max_iter=2, l1_warmup=0.0).fit(*data).evaluate(*data, n_episodes=2)
     np.testing.assert_allclose(ramps, [0.2, 0.4, 0.6, 0.8, *[1.0] * 9])
@@ -320,8 +321,10 @@ def test_l1_warms_up(data, monkeypatch):
 def test_the_ramp_is_a_factor_of_l1(data, ramp):
     Z = torch.from_numpy(data[0][:36])[None]
     y = torch.arange(3).repeat_interleave(12)[None]
-    W, _ = Head("group_lasso_svm", 0.4, 1.0, relative=True).fit(Z, y, 3, ramp)
-    same, _ = Head("group_lasso_svm", 0.4 * ramp, 1.0, relative=True).fit(Z, y, 3)
+    W, _ = LearnedHead(GroupLassoSVMHead(), 0.4, 1.0, relative=True).fit(Z, y, 3, ramp)
+    same, _ = LearnedHead(GroupLassoSVMHead(), 0.4 * ramp, 1.0, relative=True).fit(
+        Z, y, 3
+    )
     torch.testing.assert_close(W, same)
 
 

@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from sparsedis.implicit import logistic
-from sparsedis.implicit._inputs import centre, read_tasks, scale_rows
-from sparsedis.solvers._linalg import solve_on_support
+from sparsedis.heads._relaxed import relaxed_heads
+from sparsedis.solvers.penalties import L2
 from sparsedis.tasks._table import gather
 
 # Numbers in the features of the tasks that are solved at a time.
@@ -56,7 +55,7 @@ def fit_heads(Z, table, alpha, problem, *, refit, support=None):
     table : TaskTable
 
     alpha : ndarray of shape (n_tasks,)
-        See :class:`~sparsedis._inner.InnerProblem`.
+        See :class:`~sparsedis.heads._problem.InnerProblem`.
 
     problem : InnerProblem
 
@@ -88,34 +87,29 @@ def fit_heads(Z, table, alpha, problem, *, refit, support=None):
     if problem.solver == "auto":
         fast = n_tasks > _MANY_TASKS
         problem = replace(problem, solver="batched" if fast else "celer")
-    relaxed = refit == "relaxed" and problem.penalty != "l2"
+    relaxed = refit == "relaxed" and not isinstance(problem.head.penalty, L2)
     relaxed &= problem.penalty_at == "inner"
     for tasks, features, y, options in _chunks(Z, table):
         n_classes = 2 if table.n_classes is None else int(table.n_classes[tasks[0]])
-        relax = _relax_squared if table.n_classes is None else _relax_logistic
-        if support is not None:
-            chosen = torch.from_numpy(support[tasks])
-            W, intercept = relax(features, y, chosen, problem, n_classes, **options)
-            coef, intercept = _pad(W.mT.numpy(), intercept.numpy(), n_outputs)
-            heads.coef[tasks], heads.intercept[tasks] = coef, intercept
-            heads.alpha[tasks], heads.support[tasks] = 0.0, support[tasks]
-            continue
-        part = problem.solve(
-            features,
-            y,
-            torch.from_numpy(alpha[tasks]),
-            n_classes=n_classes,
-            **options,
-        )
-        W, intercept = part.W, part.intercept
-        if relaxed:
-            W, intercept = relax(
-                features, y, part.info.support, problem, n_classes, **options
+        if support is None:
+            part = problem.solve(
+                features,
+                y,
+                torch.from_numpy(alpha[tasks]),
+                n_classes=n_classes,
+                **options,
+            )
+            W, intercept, chosen = part.W, part.intercept, part.info.support
+            heads.alpha[tasks] = part.alpha.numpy()
+        else:
+            chosen, heads.alpha[tasks] = torch.from_numpy(support[tasks]), 0.0
+        if relaxed or support is not None:
+            W, intercept = relaxed_heads(
+                problem, features, y, chosen, n_classes=n_classes, **options
             )
         coef, intercept = _pad(W.mT.numpy(), intercept.numpy(), n_outputs)
         heads.coef[tasks], heads.intercept[tasks] = coef, intercept
-        heads.alpha[tasks] = part.alpha.numpy()
-        heads.support[tasks] = part.info.support.numpy()
+        heads.support[tasks] = chosen.numpy()
     return heads
 
 
@@ -176,50 +170,3 @@ def _options(mask=None, weight=None):
         "mask": None if mask is None else torch.from_numpy(mask),
         "weight": None if weight is None else torch.tensor(weight),
     }
-
-
-def _relax_squared(Z, y, support, problem, _, *, mask, weight):
-    """Least squares, or Ridge for the elastic net, on the support."""
-    vector = y.ndim == 3
-    tasks = read_tasks(Z, y, mask=mask, sample_weight=weight, target_ndim=int(vector))
-    Z, y = tasks.Z, tasks.y
-    if problem.fit_intercept:
-        Z, y, Z_mean, y_mean = centre(tasks)
-    Z, y = scale_rows(tasks, Z, y)
-    y = y if vector else y.unsqueeze(-1)
-    gram, corr = Z.mT @ Z, Z.mT @ y
-    if problem.penalty == "elasticnet":
-        gram = gram + problem.l2 * torch.eye(gram.shape[-1], dtype=gram.dtype)
-    W = torch.stack(
-        [solve_on_support(gram, part, support)[0] for part in corr.unbind(-1)], -1
-    )
-    if not problem.fit_intercept:
-        return W, torch.zeros_like(W[:, 0])
-    y_mean = y_mean if vector else y_mean.unsqueeze(-1)
-    return W, y_mean - (Z_mean.unsqueeze(1) @ W).squeeze(1)
-
-
-def _relax_logistic(Z, y, support, problem, n_classes, *, mask, weight):
-    """Logistic regression on the support, with scikit-learn's default penalty.
-
-    Without one there is no solution where the classes can be separated.
-    """
-    total = torch.ones_like(y) if weight is None else weight
-    if mask is not None:
-        total = torch.where(mask, total, 0.0)
-    W, *rest = logistic(
-        Z * support.unsqueeze(1),
-        y,
-        0.0,
-        l2=1 / total.sum(-1),
-        n_classes=n_classes,
-        mask=mask,
-        sample_weight=weight,
-        fit_intercept=problem.fit_intercept,
-        tol=1e-10,
-        solver="batched",
-        return_info=True,
-    )
-    W = W.unsqueeze(-1) if W.ndim == 2 else W
-    intercept = rest[0] if problem.fit_intercept else torch.zeros_like(W[:, 0])
-    return W, intercept.reshape(len(W), -1)

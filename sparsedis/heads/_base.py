@@ -1,0 +1,60 @@
+"""What a head of few-shot learning is."""
+
+
+class Head:
+    """Base class of heads that are fitted to the classes of an episode.
+
+    A subclass defines `fit_classes`, differentiable in features and penalties.
+
+    Attributes
+    ----------
+    penalties : tuple of str
+        Which of "l1" and "l2" the head has.
+
+    logit_scale : float
+        Factor of the scores at which training starts. A support that is told apart has
+        scores that differ by about 1; the cross-entropy wants larger ones.
+    """
+
+    penalties = ()
+    logit_scale = 10.0
+
+    def fit_classes(self, Z, y, n_classes, l1, l2, *, relative):
+        """Fit the head of every task.
+
+        Parameters
+        ----------
+        Z : tensor of shape (n_tasks, n_samples, k)
+            Features.
+
+        y : tensor of shape (n_tasks, n_samples) of int64
+            Labels from 0 to ``n_classes - 1``.
+
+        n_classes : int
+            Number of classes.
+
+        l1, l2 : float or scalar tensor
+            Penalties, beside a loss that is a sum over the samples.
+
+        relative : bool
+            Whether ``l1`` is a fraction of the smallest penalty that makes a task's
+            head zero.
+
+        Returns
+        -------
+        W : tensor of shape (n_tasks, k, n_classes)
+            Coefficients.
+
+        b : tensor of shape (n_tasks, n_classes) or None
+            Intercepts.
+        """
+        raise NotImplementedError
+
+    def __repr__(self):
+        return f"{type(self).__name__}()"
+
+    def __eq__(self, other):
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    def __hash__(self):
+        return hash((type(self), *vars(self).values()))

@@ -1,0 +1,300 @@
+"""Checks of losses, penalties and heads, for those of one's own."""
+
+import numpy as np
+import torch
+
+from sparsedis.implicit import glm, glm_alpha_max
+from sparsedis.solvers.losses import Squared
+from sparsedis.solvers.penalties import L2
+
+# Relative errors that derivatives, by differences and in float64, may have.
+_CLOSE = 1e-4
+
+
+def check_loss(loss, *, targets=None, n_outputs=None, random_state=0):
+    """Check that a loss is what the solvers and layers take it for.
+
+    Derivatives are compared to finite differences, the conjugate to the inequality of
+    Fenchel and Young and its case of equality, and the gradient of a Ridge problem with
+    the loss, in features and penalty, to finite differences.
+
+    Parameters
+    ----------
+    loss : Loss
+        The loss.
+
+    targets : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+        Targets that it is for, 10 or more; real numbers by default.
+
+    n_outputs : int, default=None
+        Numbers in a target, where `targets` are not given; None for scalars.
+
+    random_state : int, default=0
+        Seed of scores, features and targets.
+
+    Raises
+    ------
+    AssertionError
+        When a check fails; the message says which, and how.
+
+    Examples
+    --------
+    >>> from sparsedis.heads import check_loss
+    >>> from sparsedis.solvers.losses import Huber, Poisson
+    >>> check_loss(Huber())
+    >>> check_loss(Poisson(), targets=[0, 1, 2, 3, 5, 0, 1, 4, 2, 1, 0, 3])
+    """
+    rng = np.random.default_rng(random_state)
+    if targets is None:
+        shape = (20,) if n_outputs is None else (20, n_outputs)
+        targets = 2 * rng.standard_normal(shape)
+    y = torch.as_tensor(np.asarray(targets, dtype=float))[None]
+    loss.check_targets(y)
+    c = loss.n_scores(y)
+    scores = torch.as_tensor(rng.standard_normal((1, y.shape[1], c)))
+    value = loss.value(scores, y)
+    _same(value.shape, y.shape[:2], "value must have one number a sample")
+    _finite(value, "value")
+    gradient, hessian = loss.gradient(scores, y), loss.hessian(scores, y)
+    _same(gradient.shape, scores.shape, "gradient must have the shape of the scores")
+    shape = (*scores.shape, c)
+    _same(hessian.shape, shape, "hessian must have a block for each sample")
+    for a in range(c):
+        unit = torch.zeros(c, dtype=scores.dtype)
+        unit[a] = 1e-6
+        up, down = scores + unit, scores - unit
+        slope = (loss.value(up, y) - loss.value(down, y)) / 2e-6
+        _close(gradient[..., a], slope, "gradient is not the derivative of value")
+        bend = (loss.gradient(up, y) - loss.gradient(down, y)) / 2e-6
+        _close(hessian[..., a, :], bend, "hessian is not the derivative of gradient")
+    if loss.curvature is not None:
+        largest = float(torch.linalg.eigvalsh(hessian).max())
+        _true(
+            largest <= loss.curvature * (1 + 1e-9),
+            f"curvature={loss.curvature} is not a bound: a second derivative is "
+            f"{largest:.3g}",
+        )
+    if loss.conjugate is not None:
+        other = torch.as_tensor(rng.standard_normal(scores.shape))
+        dual = loss.conjugate(gradient, y)
+        _close(
+            dual + value,
+            (gradient * scores).sum(-1),
+            "conjugate is not that of value: at the gradient they must add up to u's",
+        )
+        least = (gradient * other).sum(-1) - loss.value(other, y)
+        _true(
+            bool((dual >= least - 1e-9).all()),
+            "conjugate is below u's - l(s) somewhere",
+        )
+    _check_gradient(loss, L2(), y, rng)
+
+
+def check_penalty(penalty, *, n_scores=1, random_state=0):
+    """Check that a penalty is what the solvers and layers take it for.
+
+    `prox` is compared to nearby points and its definition, derivatives to finite
+    differences, `alpha_max` to solutions just above and below it, solutions to the
+    conditions of optimality, and the gradient of a problem with a squared loss to
+    finite differences.
+
+    Parameters
+    ----------
+    penalty : Penalty
+        The penalty.
+
+    n_scores : int, default=1
+        Coefficients of a feature.
+
+    random_state : int, default=0
+        Seed of coefficients, features and targets.
+
+    Raises
+    ------
+    AssertionError
+        When a check fails; the message says which, and how.
+
+    Examples
+    --------
+    >>> from sparsedis.heads import check_penalty
+    >>> from sparsedis.solvers.penalties import GroupL1, MCP
+    >>> check_penalty(MCP())
+    >>> check_penalty(GroupL1(), n_scores=3)
+    """
+    rng = np.random.default_rng(random_state)
+    k = len(penalty.weights) if getattr(penalty, "weights", None) else 4
+    penalty.check_scores(n_scores)
+    alpha = torch.tensor([[0.7], [0.2]], dtype=torch.float64)
+    step = torch.as_tensor(rng.uniform(0.3, 1.0, (2, k)))
+    X = torch.as_tensor(2 * rng.standard_normal((2, k, n_scores)))
+    X[:, 0] *= 0.01
+    P = penalty.prox(X, alpha, step)
+    _same(P.shape, X.shape, "prox must have the shape of the coefficients")
+
+    def objective(V):
+        return 0.5 * (V - X).square().sum(-1) + step * penalty.value(V, alpha)
+
+    least = objective(P)
+    _same(least.shape, (2, k), "value must have one number a feature")
+    _finite(least, "value at what prox returns")
+    for size in (1e-3, 0.1, 1.0):
+        for _ in range(20):
+            near = P + size * torch.as_tensor(rng.standard_normal(P.shape))
+            better = objective(near) < least - 1e-9
+            _true(not bool(better.any()), "prox is not the minimum of its definition")
+    _true(
+        not bool((objective(torch.zeros_like(P)) < least - 1e-9).any()),
+        "prox is not the minimum of its definition: zero is better",
+    )
+    used = (P != 0).any(-1)
+    gradient, hessian = penalty.gradient(P, alpha), penalty.hessian(P, alpha)
+    _true(not bool(gradient[~used].any()), "gradient must be zero where W is")
+    for a in range(n_scores):
+        unit = torch.zeros(n_scores, dtype=P.dtype)
+        unit[a] = 1e-6
+        up, down = (P + sign * unit * used.unsqueeze(-1) for sign in (1, -1))
+        slope = (penalty.value(up, alpha) - penalty.value(down, alpha)) / 2e-6
+        _close(
+            gradient[..., a][used],
+            slope[used],
+            "gradient is not the derivative of value",
+        )
+        bend = (penalty.gradient(up, alpha) - penalty.gradient(down, alpha)) / 2e-6
+        _close(
+            hessian[..., a, :][used],
+            bend[used],
+            "hessian is not the derivative of gradient",
+        )
+    shape = (1, 30) if n_scores == 1 else (1, 30, n_scores)
+    y = torch.as_tensor(rng.standard_normal(shape))
+    _check_boundary(penalty, y, k, rng)
+    _check_gradient(Squared(), penalty, y, rng, k)
+
+
+def check_head(head, *, n_classes=3, random_state=0):
+    """Check that a head of few-shot learning is what the meta-learner takes it for.
+
+    Its gradient in features and penalties is compared to finite differences, and the
+    head must tell apart, on its own support, classes that are far from each other.
+
+    Parameters
+    ----------
+    head : Head
+        The head.
+
+    n_classes : int, default=3
+        Number of classes.
+
+    random_state : int, default=0
+        Seed of the features.
+
+    Raises
+    ------
+    AssertionError
+        When a check fails; the message says which, and how.
+
+    Examples
+    --------
+    >>> from sparsedis.heads import GroupLassoSVMHead, check_head
+    >>> check_head(GroupLassoSVMHead())
+    """
+    rng = np.random.default_rng(random_state)
+    unknown = set(head.penalties) - {"l1", "l2"}
+    _true(not unknown, f"penalties must be of 'l1' and 'l2', got {sorted(unknown)}")
+    y = torch.as_tensor(np.tile(np.repeat(np.arange(n_classes), 4), (2, 1)))
+    centres = 3 * np.eye(n_classes, n_classes + 2)
+    Z = torch.as_tensor(
+        centres[y] + 0.3 * rng.standard_normal((*y.shape, n_classes + 2))
+    )
+    Z.requires_grad_()
+    l1, l2 = (
+        torch.tensor(size, dtype=torch.float64, requires_grad=name in head.penalties)
+        for name, size in (("l1", 0.1), ("l2", 0.5))
+    )
+    W, b = head.fit_classes(Z, y, n_classes, l1, l2, relative=True)
+    _same(W.shape, (2, Z.shape[-1], n_classes), "W must be (n_tasks, k, n_classes)")
+    scores = Z @ W
+    if b is not None:
+        _same(b.shape, (2, n_classes), "b must be (n_tasks, n_classes)")
+        scores = scores + b.unsqueeze(1)
+    right = float((scores.argmax(-1) == y).double().mean())
+    _true(right > 0.9, f"accuracy on separate classes of the support is {right:.2f}")
+
+    def probe(Z, l1, l2):
+        W, b = head.fit_classes(Z, y, n_classes, l1, l2, relative=False)
+        return W.square().sum() + (0 if b is None else b.square().sum())
+
+    _check_derivatives(probe, [Z, l1, l2], rng)
+
+
+def _check_boundary(penalty, y, k, rng):
+    """Solutions above and below alpha_max, and the conditions of optimality."""
+    Z = torch.as_tensor(rng.standard_normal((1, y.shape[1], k)))
+    how = {"loss": Squared(), "penalty": penalty, "multi_output": y.ndim == 3}
+    alpha_max = glm_alpha_max(Z, y, **how)
+    if not bool(torch.isfinite(alpha_max).all()):
+        return
+    weights = getattr(penalty, "weights", None) or [1.0] * k
+    optional = torch.tensor(weights) > 0
+    for factor, some in ((1.001, False), (0.9, True)):
+        W, info = glm(Z, y, factor * alpha_max, return_info=True, **how)
+        _true(
+            bool(info.converged.all()), f"no solution at {factor:g} alpha_max: {info}"
+        )
+        found = bool((W.reshape(k, -1) != 0).any(-1)[optional].any())
+        _true(
+            found == some,
+            f"at {factor:g} times alpha_max {'no' if some else 'some'} feature is used",
+        )
+
+
+def _check_gradient(loss, penalty, y, rng, k=4):
+    """Gradient of a solution in features and penalty."""
+    Z = torch.as_tensor(rng.standard_normal((1, y.shape[1], k)))
+    how = {"loss": loss, "penalty": penalty, "multi_output": loss.n_scores(y) > 1}
+    how["multi_output"] &= y.ndim == 3
+    alpha = glm_alpha_max(Z, y, **how)
+    alpha = torch.where(torch.isfinite(alpha), 0.3 * alpha, 0.3)
+
+    def probe(Z, alpha):
+        return glm(Z, y, alpha, tol=1e-13, **how).square().sum()
+
+    _check_derivatives(probe, [Z.requires_grad_(), alpha.requires_grad_()], rng)
+
+
+def _check_derivatives(probe, inputs, rng):
+    """Derivatives of a number, along random directions, by differences."""
+    wanted = [x for x in inputs if x.requires_grad]
+    gradients = torch.autograd.grad(probe(*inputs), wanted)
+    for x, gradient in zip(wanted, gradients, strict=True):
+        along = torch.as_tensor(rng.standard_normal(x.shape))
+        with torch.no_grad():
+            up, down = (
+                probe(*(v + sign * 1e-5 * along if v is x else v for v in inputs))
+                for sign in (1, -1)
+            )
+        _close(
+            (gradient * along).sum(),
+            (up - down) / 2e-5,
+            "the gradient of a solution is not its derivative",
+        )
+
+
+def _close(found, wanted, what):
+    found, wanted = found.detach(), wanted.detach()
+    error = float((found - wanted).abs().max()) if found.numel() else 0.0
+    size = float(wanted.abs().max()) if wanted.numel() else 0.0
+    _true(error <= _CLOSE * (1 + size), f"{what}: they differ by {error:.2g}")
+
+
+def _same(found, wanted, what):
+    _true(tuple(found) == tuple(wanted), f"{what}: {tuple(wanted)}, got {tuple(found)}")
+
+
+def _finite(values, what):
+    _true(bool(torch.isfinite(values).all()), f"{what} is not finite")
+
+
+def _true(holds, what):
+    if not holds:
+        raise AssertionError(f"{what}.")

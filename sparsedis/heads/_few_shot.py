@@ -1,0 +1,66 @@
+"""Heads of few-shot tasks: linear classifiers fitted to the support of an episode."""
+
+import torch
+from torch import nn
+
+from sparsedis.heads._base import Head
+from sparsedis.heads._linear import LinearHead
+from sparsedis.implicit import group_lasso_svm, group_lasso_svm_l1_max
+from sparsedis.solvers.losses import log_loss
+from sparsedis.solvers.penalties import GroupL1
+
+
+class GroupLassoSVMHead(Head):
+    """Group Lasso SVM (Eqs. 6-8); the dense SVM of MetaOptNet when ``l1=0``.
+
+    See Also
+    --------
+    sparsedis.implicit.group_lasso_svm : The problem, as a layer.
+    """
+
+    penalties = ("l1", "l2")
+
+    def fit_classes(self, Z, y, n_classes, l1, l2, *, relative):
+        if relative:
+            l1 = l1 * group_lasso_svm_l1_max(Z, y, n_classes=n_classes)
+        return group_lasso_svm(Z, y, l1, l2, n_classes=n_classes), None
+
+
+class RidgeHead(Head):
+    """Ridge regression on one-hot labels, in closed form; has no ``l1``."""
+
+    penalties = ("l2",)
+
+    def fit_classes(self, Z, y, n_classes, l1, l2, *, relative):
+        exact = torch.float32 if Z.device.type == "mps" else torch.float64
+        Y = nn.functional.one_hot(y, n_classes).to(exact)
+        Z, dtype = Z.to(Y), Z.dtype
+        n, k = Z.shape[-2:]
+        eye = torch.eye(min(n, k), dtype=Z.dtype, device=Z.device)
+        if k > n:
+            W = Z.mT @ torch.linalg.solve(Z @ Z.mT + l2 * eye, Y)
+        else:
+            W = torch.linalg.solve(Z.mT @ Z + l2 * eye, Z.mT @ Y)
+        return W.to(dtype), None
+
+
+class PrototypeHead(Head):
+    """Mean of each class; logits are minus mean squared distances. No penalty.
+
+    What all classes have in common, the norm of the query, is left out.
+    """
+
+    def fit_classes(self, Z, y, n_classes, l1, l2, *, relative):
+        Y = nn.functional.one_hot(y, n_classes).to(Z)
+        centres = (Y / Y.sum(1, keepdim=True)).mT @ Z
+        k = Z.shape[-1]
+        return 2 * centres.mT / k, -(centres**2).sum(-1) / k
+
+
+# Names of the heads that estimators know.
+HEADS = {
+    "group_lasso_svm": GroupLassoSVMHead(),
+    "logistic": LinearHead(log_loss, GroupL1()),
+    "ridge": RidgeHead(),
+    "prototypes": PrototypeHead(),
+}

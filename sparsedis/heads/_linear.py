@@ -1,0 +1,239 @@
+"""Heads of many tasks: a loss and a penalty, and the layer that solves them fastest."""
+
+import torch
+
+from sparsedis.heads._base import Head
+from sparsedis.implicit import (
+    glm,
+    glm_alpha_max,
+    lasso,
+    lasso_alpha_max,
+    logistic,
+    logistic_alpha_max,
+    multitask_lasso,
+    multitask_lasso_alpha_max,
+    ridge,
+)
+from sparsedis.solvers.losses import Logistic, Loss, Multinomial, Squared
+from sparsedis.solvers.penalties import L1, L2, ElasticNet, GroupL1, Penalty
+
+# Penalties of norms of rows, which the layers of their own have.
+_NORMS = (L1, GroupL1, ElasticNet, L2)
+
+
+class LinearHead(Head):
+    """Linear predictor of each task: a loss and a penalty.
+
+    Pairs that a layer of their own solves (:func:`~sparsedis.implicit.lasso`,
+    :func:`~sparsedis.implicit.multitask_lasso`, :func:`~sparsedis.implicit.ridge`,
+    :func:`~sparsedis.implicit.logistic`) go there; all others to
+    :func:`~sparsedis.implicit.glm`.
+
+    Parameters
+    ----------
+    loss : Loss or callable
+        Loss of a sample. For classes, a function of their number that makes one, as
+        tasks differ in it: :func:`~sparsedis.solvers.losses.log_loss`.
+
+    penalty : Penalty
+        Penalty of a feature's coefficients.
+
+    Raises
+    ------
+    TypeError
+        When `loss` is neither a loss nor callable, or `penalty` not a penalty.
+
+    Examples
+    --------
+    >>> from sparsedis import SparseMultiTaskRepresentation
+    >>> from sparsedis.heads import LinearHead
+    >>> from sparsedis.solvers.losses import Huber
+    >>> from sparsedis.solvers.penalties import L2
+    >>> LinearHead(Huber(), L2())
+    LinearHead(Huber(delta=1.35), L2())
+    """
+
+    penalties = ("l1", "l2")
+    logit_scale = 1.0
+
+    def __init__(self, loss, penalty):
+        if not isinstance(loss, Loss) and not callable(loss):
+            raise TypeError(
+                "loss must be a Loss, such as Squared(), or a function of the number "
+                f"of classes that makes one, such as log_loss; got {loss!r}."
+            )
+        if not isinstance(penalty, Penalty):
+            raise TypeError(
+                f"penalty must be a Penalty, such as L1(), got {penalty!r}."
+            )
+        self.loss = loss
+        self.penalty = penalty
+
+    @property
+    def is_of_classes(self):
+        """Whether targets are classes, and not numbers."""
+        return not isinstance(self.loss, Loss)
+
+    def loss_of(self, n_classes):
+        """Loss of tasks with so many classes."""
+        return self.loss(n_classes) if self.is_of_classes else self.loss
+
+    def fit(
+        self,
+        Z,
+        y,
+        alpha,
+        *,
+        l2=0.0,
+        n_classes=2,
+        mask=None,
+        sample_weight=None,
+        fit_intercept=True,
+        solver="auto",
+        tol=1e-12,
+    ):
+        """Fit the heads of a batch of tasks, differentiably.
+
+        Parameters
+        ----------
+        Z : tensor of shape (n_tasks, n_samples, k) or (n_samples, k)
+            Features.
+
+        y : tensor of shape (n_tasks, n_samples) or (n_tasks, n_samples, n_outputs)
+            Targets.
+
+        alpha : tensor of shape (n_tasks,)
+            Strength of the penalty.
+
+        l2 : float or tensor of shape (n_tasks,), default=0.0
+            Strength of a squared l2 term besides.
+
+        n_classes : int, default=2
+            Number of classes of all these tasks, where targets are classes.
+
+        mask : tensor of shape (n_tasks, n_samples) of bool, default=None
+            Samples that exist.
+
+        sample_weight : tensor of shape (n_tasks, n_samples), default=None
+            Weights of the samples.
+
+        fit_intercept : bool, default=True
+            Whether to add an intercept, not penalised.
+
+        solver : {"auto", "batched", "celer"}, default="auto"
+            Solver of the layers that have a choice.
+
+        tol : float, default=1e-12
+            Tolerance of the layer.
+
+        Returns
+        -------
+        W : tensor of shape (n_tasks, k, n_outputs)
+            Coefficients.
+
+        intercept : tensor of shape (n_tasks, n_outputs)
+            Zero without `fit_intercept`.
+
+        info : SolverInfo
+            Certificate.
+        """
+        how = {
+            "mask": mask,
+            "sample_weight": sample_weight,
+            "fit_intercept": fit_intercept,
+            "tol": tol,
+            "return_info": True,
+        }
+        loss, vector = self.loss_of(n_classes), y.ndim == 3
+        ours = self._has_layer(loss)
+        if ours:
+            l2 = l2 + self.penalty.l2
+            if isinstance(self.penalty, L2):
+                alpha, l2 = None, alpha + l2
+        if not ours:
+            W, *rest = glm(
+                *(Z, y, alpha),
+                loss=loss,
+                penalty=self.penalty,
+                l2=l2,
+                multi_output=vector,
+                **how,
+            )
+        elif not self.is_of_classes and not vector and alpha is None:
+            W, *rest = ridge(Z, y, l2, **how)
+        elif not self.is_of_classes and not vector:
+            W, *rest = lasso(Z, y, alpha, l2=l2, solver=solver, **how)
+        else:
+            # A squared l2 term alone is no sparse problem: nothing for celer.
+            how["solver"] = "batched" if alpha is None else solver
+            alpha = 0.0 if alpha is None else alpha
+            if self.is_of_classes:
+                how["solver"] = _solver_of_classes(how, n_classes, l2)
+                W, *rest = logistic(Z, y, alpha, l2=l2, n_classes=n_classes, **how)
+            else:
+                W, *rest = multitask_lasso(Z, y, alpha, l2=l2, **how)
+        W = W.unsqueeze(-1) if W.ndim == 2 else W
+        intercept = rest[0] if fit_intercept else torch.zeros_like(W[:, 0])
+        return W, intercept.reshape(len(W), -1), rest[-1]
+
+    def alpha_max(
+        self, Z, y, *, n_classes=2, mask=None, sample_weight=None, fit_intercept=True
+    ):
+        """Smallest strength of the penalty at which heads use no feature.
+
+        Parameters
+        ----------
+        Z, y, n_classes, mask, sample_weight, fit_intercept : object
+            As for `fit`.
+
+        Returns
+        -------
+        tensor of shape (n_tasks,)
+            Infinite for penalties that leave no feature out.
+        """
+        how = {
+            "mask": mask,
+            "sample_weight": sample_weight,
+            "fit_intercept": fit_intercept,
+        }
+        Z, loss = Z.detach(), self.loss_of(n_classes)
+        if not self._has_layer(loss) or isinstance(self.penalty, L2):
+            vector = y.ndim == 3
+            how |= {"loss": loss, "penalty": self.penalty, "multi_output": vector}
+            return glm_alpha_max(Z, y, **how)
+        if self.is_of_classes:
+            return logistic_alpha_max(Z, y, n_classes=n_classes, **how)
+        scale = lasso_alpha_max if y.ndim == 2 else multitask_lasso_alpha_max
+        return scale(Z, y, **how)
+
+    def fit_classes(self, Z, y, n_classes, l1, l2, *, relative):
+        n = Z.shape[1]
+        # The layer's loss is a mean; here, as for the other heads, it counts as a sum.
+        how = {"n_classes": n_classes, "fit_intercept": False}
+        scale = self.alpha_max(Z, y, **how) if relative else 1 / n
+        alpha = (l1 * scale) * torch.ones(len(y), dtype=Z.dtype, device=Z.device)
+        W, _, _ = self.fit(Z, y, alpha, l2=l2 / n, **how)
+        if n_classes == 2:
+            # The one logit, shared out between both classes.
+            W = torch.cat([-W / 2, W / 2], -1)
+        return W, None
+
+    def _has_layer(self, loss):
+        """Whether a layer of its own solves this loss with this penalty."""
+        if type(self.penalty) not in _NORMS:
+            return False
+        if getattr(self.penalty, "weights", None) is not None:
+            return False
+        return type(loss) in (Squared, Logistic, Multinomial)
+
+    def __repr__(self):
+        loss = getattr(self.loss, "__name__", repr(self.loss))
+        return f"{type(self).__name__}({loss}, {self.penalty!r})"
+
+
+def _solver_of_classes(how, n_classes, l2):
+    """The solver, but for the logistic regressions that celer does not have."""
+    if how["solver"] != "celer":
+        return how["solver"]
+    lacks = n_classes > 2 or how["fit_intercept"] or how["sample_weight"] is not None
+    return "batched" if lacks or bool(torch.as_tensor(l2 > 0).any()) else "celer"
