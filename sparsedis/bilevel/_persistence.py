@@ -88,6 +88,7 @@ class Saved(NamedTuple):
     shaping: tuple
     adapting: tuple = (
         "selection",
+        "head",
         "alpha",
         "penalty",
         "alpha_mode",

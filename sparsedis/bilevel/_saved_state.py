@@ -6,6 +6,8 @@ import re
 
 import numpy as np
 
+from sparsedis.heads import Head
+
 # Arrays of names with more bytes than this are neither written nor read: a long name
 # makes every place of an array of fixed width as long, so a small file could ask for
 # any amount of memory.
@@ -104,12 +106,15 @@ def plain_value(value):
     Returns
     -------
     object
-        Scalars and arrays of numpy, which grids are made of, as Python's.
+        Scalars and arrays of numpy, which grids are made of, as Python's; heads as
+        text.
     """
     if isinstance(value, np.generic):
         return value.item()
     if value is None or isinstance(value, str | int | float):
         return value
+    if isinstance(value, Head):
+        return repr(value)
     return np.asarray(value).tolist()
 
 

@@ -236,6 +236,11 @@ def _check_boundary(penalty, y, k, rng):
         return
     weights = getattr(penalty, "weights", None) or [1.0] * k
     optional = torch.tensor(weights) > 0
+    if bool(optional.all()):
+        # The gradient of the squared loss at zero.
+        slope = -(Z.mT @ (y if y.ndim == 3 else y.unsqueeze(-1))) / y.shape[1]
+        left = penalty.violation(0 * slope, slope, 1.001 * alpha_max.unsqueeze(-1))
+        _true(not bool((left > 1e-12).any()), "above alpha_max zero is not stationary")
     for factor, some in ((1.001, False), (0.9, True)):
         W, info = glm(Z, y, factor * alpha_max, return_info=True, **how)
         _true(

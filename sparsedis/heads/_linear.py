@@ -13,6 +13,7 @@ from sparsedis.implicit import (
     multitask_lasso,
     multitask_lasso_alpha_max,
     ridge,
+    ridge_alpha_max,
 )
 from sparsedis.solvers.losses import Logistic, Loss, Multinomial, Squared
 from sparsedis.solvers.penalties import L1, L2, ElasticNet, GroupL1, Penalty
@@ -206,11 +207,37 @@ class LinearHead(Head):
         scale = lasso_alpha_max if y.ndim == 2 else multitask_lasso_alpha_max
         return scale(Z, y, **how)
 
+    def scale(self, Z, y, *, n_classes=2, **how):
+        """What relative penalties are fractions of.
+
+        Parameters
+        ----------
+        Z, y, n_classes : object
+            As for `fit`.
+
+        **how : dict
+            As for `alpha_max`.
+
+        Returns
+        -------
+        tensor of shape (n_tasks,)
+            `alpha_max` or, where there is none, the mean curvature of the squared loss.
+        """
+        bounded = None
+        if not isinstance(self.penalty, L2):
+            largest = self.alpha_max(Z, y, n_classes=n_classes, **how)
+            bounded = torch.isfinite(largest)
+            if bool(bounded.all()):
+                return largest
+        target = (y if y.ndim == 2 else y[..., 0]).to(Z.dtype)
+        scale = ridge_alpha_max(Z.detach(), target, **how)
+        return scale if bounded is None else torch.where(bounded, largest, scale)
+
     def fit_classes(self, Z, y, n_classes, l1, l2, *, relative):
         n = Z.shape[1]
         # The layer's loss is a mean; here, as for the other heads, it counts as a sum.
         how = {"n_classes": n_classes, "fit_intercept": False}
-        scale = self.alpha_max(Z, y, **how) if relative else 1 / n
+        scale = self.scale(Z, y, **how) if relative else 1 / n
         alpha = (l1 * scale) * torch.ones(len(y), dtype=Z.dtype, device=Z.device)
         W, _, _ = self.fit(Z, y, alpha, l2=l2 / n, **how)
         if n_classes == 2:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import torch
 
 from sparsedis.heads._linear import LinearHead
-from sparsedis.implicit import ridge_alpha_max
 from sparsedis.solvers._info import SolverInfo
 from sparsedis.solvers.penalties import L2
 
@@ -98,7 +97,8 @@ class InnerProblem:
         alpha = self._absolute(Z, y, alpha, n_classes, how)
         head, strength = self.head, alpha
         if self.penalty_at == "outer":
-            head, strength = LinearHead(head.loss, L2()), _TINY * _scale(Z, y, how)
+            head = LinearHead(head.loss, L2())
+            strength = _TINY * head.scale(Z, y, n_classes=n_classes, **how)
         W, intercept, info = head.fit(
             Z, y, strength, n_classes=n_classes, solver=self.solver, tol=_TOL, **how
         )
@@ -141,19 +141,7 @@ class InnerProblem:
     def _absolute(self, Z, y, alpha, n_classes, how):
         if self.alpha_mode == "absolute":
             return alpha
-        if isinstance(self.head.penalty, L2):
-            return alpha * _scale(Z, y, how)
-        scale = self.head.alpha_max(Z, y, n_classes=n_classes, **how)
-        bounded = torch.isfinite(scale)
-        if not bool(bounded.all()):
-            scale = torch.where(bounded, scale, _scale(Z, y, how))
-        return alpha * scale
-
-
-def _scale(Z, y, how):
-    """Natural scale of squared penalties: the mean curvature of the squared loss."""
-    target = (y if y.ndim == 2 else y[..., 0]).to(Z.dtype)
-    return ridge_alpha_max(Z.detach(), target, **how)
+        return alpha * self.head.scale(Z, y, n_classes=n_classes, **how)
 
 
 def _row_norms(W):

@@ -45,6 +45,13 @@ class RepresentationParameters(BilevelEstimator):
         of the tasks are sparsest. None: what was trained, where the penalty of the
         heads is to separate the factors.
 
+    head : LinearHead, default=None
+        Loss and penalty of the heads, such as ``LinearHead(Huber(), L2())``, see
+        :class:`~sparsedis.heads.LinearHead`. None: the squared error, or the log loss
+        of classes, with `penalty`; a head says itself what `penalty` and `l2` say, and
+        `penalty` must be "auto" beside it. The rotation takes all targets as numbers,
+        or as classes, and final heads have the loss of the head.
+
     alpha : float, array-like of shape (n_tasks,) or "auto", default="auto"
         Strength of the penalty, of all tasks or of each. With
         ``alpha_mode="relative"`` a fraction, in (0, 1], of the smallest penalty that
@@ -201,6 +208,7 @@ class RepresentationParameters(BilevelEstimator):
         ],
         "rotation": [StrOptions({"sparsest"}), None],
         "selection": [StrOptions({"bic", "cv", "1se"})],
+        "head": [LinearHead, None],
         "alpha": [
             Interval(Real, 0, None, closed="left"),
             "array-like",
@@ -248,6 +256,7 @@ class RepresentationParameters(BilevelEstimator):
     _: KW_ONLY
     rotation: str | None = "sparsest"
     selection: str = "bic"
+    head: LinearHead | None = None
     alpha: float | np.ndarray | str = "auto"
     penalty: str = "auto"
     alpha_mode: str = "relative"
@@ -291,7 +300,7 @@ class RepresentationParameters(BilevelEstimator):
     def _alpha(self):
         if not isinstance(self.alpha, str):
             return self.alpha
-        if self._penalty == "l2":
+        if isinstance(self._head.penalty, L2):
             return _RIDGE_ALPHA[self._likelihood]
         return _OUTER_ALPHA if self.penalty_at == "outer" else _LASSO_ALPHA
 
@@ -322,7 +331,24 @@ class RepresentationParameters(BilevelEstimator):
             return n_features_of(build_encoder(self.encoder, shape), shape)
         return _WIDE if n_outputs is None else min(_WIDE, n_outputs)
 
+    def _check_head(self):
+        if self.head is None:
+            return
+        if self.penalty != "auto":
+            raise ValueError(
+                "penalty must be 'auto' beside a head, which has a penalty of its own; "
+                f"got penalty={self.penalty!r}, head={self.head!r}."
+            )
+        if self.head.is_of_classes != (self._likelihood == "categorical"):
+            kind = "of a loss of numbers, such as Squared()"
+            if self._likelihood == "categorical":
+                kind = "of a function of the number of classes, such as log_loss"
+            raise ValueError(
+                f"head must be {kind} in {type(self).__name__}, got {self.head!r}."
+            )
+
     def _check_parameters(self, n_tasks):
+        self._check_head()
         if self.alpha_mode == "absolute" and isinstance(self.alpha, str):
             raise ValueError(
                 "alpha must be a number when alpha_mode='absolute', got 'auto'."
@@ -347,10 +373,10 @@ class RepresentationParameters(BilevelEstimator):
             )
         if low < 0 or not np.isfinite(high):
             raise ValueError(f"alpha must be finite and not negative, got {low!s}.")
-        if self.penalty_at == "outer" and self._penalty != "l1":
+        if self.penalty_at == "outer" and self._head.penalty != GroupL1():
             raise ValueError(
                 "penalty_at='outer' goes with penalty='l1', got penalty="
-                f"{self.penalty!r}."
+                f"{self.penalty!r}, head={self.head!r}."
             )
         if not self.learn_alpha:
             return
@@ -366,6 +392,8 @@ class RepresentationParameters(BilevelEstimator):
 
     @property
     def _head(self):
+        if self.head is not None:
+            return self.head
         loss = log_loss if self._likelihood == "categorical" else Squared()
         if self._penalty == "elasticnet":
             return LinearHead(loss, ElasticNet(self.l2))

@@ -3,6 +3,7 @@
 from dataclasses import KW_ONLY
 
 import numpy as np
+import torch
 from sklearn.base import RegressorMixin
 
 from sparsedis._scores import TaskR2
@@ -139,7 +140,7 @@ n_tasks, n_outputs)
         ValueError
             For an id of a task that `fit` has not seen.
         """
-        scores = self._scores(X, task)
+        scores = self._predictions(self._scores(X, task))
         return scores[:, 0] if task is None and self._layout == "single" else scores
 
     def score(self, X, y, task=None, sample_weight=None):
@@ -171,7 +172,7 @@ channels), torch Dataset or array on disk
         judged = self._judged(X, y, task, sample_weight)
         each = TaskR2(len(self.tasks_))
         for values, prediction, tasks, weight in judged:
-            each.add(values, prediction, tasks, weight)
+            each.add(values, self._predictions(prediction), tasks, weight)
         r2 = each.result()
         if np.isnan(r2).all():
             raise ValueError(
@@ -179,6 +180,15 @@ channels), torch Dataset or array on disk
             )
         return float(np.nanmean(r2))
 
+    def _predictions(self, scores):
+        """What the loss of the heads says of targets by their scores."""
+        return self._head.loss.predict(torch.from_numpy(scores)).numpy()
+
     def _read(self, y, n_samples, task, weight):
         name = type(self).__name__
-        return read_targets(y, n_samples, task, real=True, estimator=name)
+        targets = read_targets(y, n_samples, task, real=True, estimator=name)
+        if self.head is not None:
+            self._check_head()
+            values = targets.values[np.isfinite(targets.values)]
+            self.head.loss.check_targets(torch.from_numpy(values)[None])
+        return targets

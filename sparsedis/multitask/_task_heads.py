@@ -31,7 +31,7 @@ class TaskHeads(TaskTraining):
             X, targets, weight, n_samples=self.batch_size, n_classes=n_classes
         )
         scale = np.ones(targets.n_tasks)
-        if getattr(self, "normalize_y", False):
+        if getattr(self, "normalize_y", False) and self._head.loss.has_unit:
             scale = table.labels.scale()
         return table, scale
 

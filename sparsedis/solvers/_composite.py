@@ -189,7 +189,11 @@ def _newton_step(problem, V):
         return torch.zeros_like(V)
     slope, blocks = problem.penalty.linearise(V, reach, rows)
     rhs = rows.gather(problem.linear_term(V)) - slope + _PROXIMAL * rows.gather(V)
-    return rows.scatter(_solve_blocks(problem.hessian(V, rows), blocks, rhs, rows))
+    step = _solve_blocks(
+        *(problem.hessian(V, rows), blocks, rhs, rows),
+        definite=not problem.penalty.convex,
+    )
+    return rows.scatter(step)
 
 
 def _descend(problem, best, start, n_steps):
@@ -303,14 +307,21 @@ def _line_search(problem, V, step, width):
     return lengths.gather(-1, objective.argmin(-1, keepdim=True))
 
 
-def _solve_blocks(hessian, blocks, rhs, rows):
-    """Solve on the valid rows; those that fill up get an identity."""
+def _solve_blocks(hessian, blocks, rhs, rows, *, definite=False):
+    """Solve on the valid rows; those that fill up get an identity.
+
+    Where the matrix must be positive definite, as at a minimum, and is not, the
+    solution is NaN: Newton's method would go for a saddle point.
+    """
     n_tasks, s, c = rhs.shape
     blocks.diagonal(dim1=-2, dim2=-1).add_(_PROXIMAL)
     hessian = add_blocks(hessian, blocks).reshape(n_tasks, s * c, s * c)
     keep = rows.valid.to(rhs.dtype).repeat_interleave(c, 1)
     hessian = hessian * (keep.unsqueeze(-1) * keep.unsqueeze(-2))
     hessian.diagonal(dim1=-2, dim2=-1).add_(1.0 - keep)
+    if definite:
+        failed = torch.linalg.cholesky_ex(hessian).info > 0
+        rhs = torch.where(failed[:, None, None], torch.nan, rhs)
     return torch.linalg.solve_ex(hessian, rhs.reshape(n_tasks, -1))[0].reshape_as(rhs)
 
 

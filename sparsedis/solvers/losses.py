@@ -37,9 +37,14 @@ class Loss:
         every sample, of shape (..., n_samples), at points u of shape (..., n_samples,
         n_scores) that are shares of derivatives of the loss. None where the loss is
         not convex, or its conjugate not known.
+
+    has_unit : bool
+        Whether targets may be divided by a unit, and predictions multiplied by it: not
+        those that are counts, or classes.
     """
 
     curvature = conjugate = None
+    has_unit = True
 
     def value(self, scores, y):
         """Loss of every sample.
@@ -215,6 +220,7 @@ class Logistic(Loss):
     """
 
     curvature = 0.25
+    has_unit = False
 
     def value(self, scores, y):
         s = scores[..., 0]
@@ -273,6 +279,7 @@ class Multinomial(Loss):
     """
 
     curvature = 0.5
+    has_unit = False
 
     def __init__(self, n_classes):
         if n_classes < 2:
@@ -337,6 +344,8 @@ class Poisson(Loss):
     >>> Poisson().value(torch.tensor([[0.0], [0.0]]), torch.tensor([1.0, 3.0]))
     tensor([0.0000, 1.2958])
     """
+
+    has_unit = False
 
     def value(self, scores, y):
         y = _as_scores(y, scores)
