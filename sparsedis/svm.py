@@ -19,11 +19,11 @@ from sklearn.utils.validation import (
 
 from sparsedis.metrics._validation import check_plain
 from sparsedis.metrics._whole import whole_or_not
-from sparsedis.solvers._svm_null import null_beta
-from sparsedis.solvers._svm_primal import solve_svm_primal
-from sparsedis.solvers._svm_primal_rows import Features
-from sparsedis.solvers._svm_simplices import Simplices
-from sparsedis.solvers.group_lasso_svm import solve_group_lasso_svm
+from sparsedis.solvers.svm.dual import solve_svm_dual
+from sparsedis.solvers.svm.features import Features
+from sparsedis.solvers.svm.null import null_beta
+from sparsedis.solvers.svm.primal import solve_svm_primal
+from sparsedis.solvers.svm.simplices import Simplices
 
 __all__ = ["GroupLassoSVC"]
 
@@ -341,7 +341,7 @@ class GroupLassoSVC(ClassifierMixin, BaseEstimator):
 
 
 def _l1_max(features, labels, weight, fit_intercept):
-    """``max_j ||V_j||`` of a dual solution at W = 0, see group_lasso_svm_bound."""
+    """``max_j ||V_j||`` of a dual solution at W = 0, see :func:`l1_bound`."""
     n_classes = int(labels.max()) + 1
     sizes = weight.new_zeros(1, n_classes).index_add_(1, labels, weight.unsqueeze(0))
     # Samples of one class have the same dual variables.
@@ -358,7 +358,7 @@ def _l1_max(features, labels, weight, fit_intercept):
 
 def _solve_dual(features, labels, weight, l1, l2, n_classes, **how):
     Z = features.columns().unsqueeze(0)
-    solution = solve_group_lasso_svm(
+    solution = solve_svm_dual(
         Z,
         labels.unsqueeze(0),
         weight.unsqueeze(0),

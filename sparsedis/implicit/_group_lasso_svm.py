@@ -10,10 +10,8 @@ from sparsedis.implicit._squared import check_limits, pack
 from sparsedis.implicit._svm_adjoint import svm_adjoint
 from sparsedis.implicit._units import choose_units
 from sparsedis.solvers._info import SolverInfo, warn_if_not_converged
-from sparsedis.solvers.group_lasso_svm import (
-    group_lasso_svm_bound,
-    solve_group_lasso_svm,
-)
+from sparsedis.solvers.svm.dual import solve_svm_dual
+from sparsedis.solvers.svm.null import l1_bound
 
 # Least l2 in units in which features and weights are about 1, and least l1 as a share
 # of the largest that may matter.
@@ -168,7 +166,7 @@ def group_lasso_svm(
     l1, l2 = tasks.parameter(l1, "l1"), tasks.parameter(l2, "l2", positive=True)
 
     def solve(Z, l1, l2):
-        return solve_group_lasso_svm(
+        return solve_svm_dual(
             Z,
             labels,
             weight,
@@ -252,9 +250,7 @@ def group_lasso_svm_l1_max(
     zero = torch.zeros_like(tasks.total)
     units = choose_units(tasks, zero, zero, check=False, scale_y=False)
     features, _ = centre_features(units.tasks, fit_intercept)
-    bound = group_lasso_svm_bound(
-        features, labels, weight, n_classes, fit_intercept=fit_intercept
-    )
+    bound = l1_bound(features, labels, weight, n_classes, fit_intercept=fit_intercept)
     bound = units.correlations(bound.to(tasks.total))
     if tasks.unit is not None:
         bound = bound * tasks.unit

@@ -2,10 +2,8 @@
 
 import torch
 
-from sparsedis.solvers._saddle import SaddlePoint
-from sparsedis.solvers._svm_dense import spread
-from sparsedis.solvers._svm_polish import face_system
-from sparsedis.solvers._svm_rows import (
+from sparsedis.solvers.svm.faces import face_system
+from sparsedis.solvers.svm.group_penalty import (
     apply_curvature,
     link_curvature,
     norm,
@@ -13,28 +11,30 @@ from sparsedis.solvers._svm_rows import (
     unit,
     weighted_gram,
 )
+from sparsedis.solvers.svm.ridge_penalty import kron_identity
+from sparsedis.solvers.svm.saddle import SaddlePoint
 
-# Singular values are taken for zero below this share of the largest.
+# Singular values below this share of the largest count as zero.
 _RANK = 1e-12
 
 
 def svm_adjoint(Z, solution, l1, l2, grad_W, grad_intercept, *, needs=(True, True)):
-    """Cotangents of features and penalties.
+    """Return the cotangents of the features and of the penalties.
 
-    With ``X`` the dual variables, ``V = Z's X`` and M the Jacobian of the link from V
-    to W, the solution satisfies ``Pi s Z W(V) = const``, Pi being the projector on the
-    directions in which X may move without leaving its face. The adjoint system
+    Symbols are those of :mod:`sparsedis.solvers.svm`. With the projector Pi on the
+    directions in which X may move on its face, the solution satisfies ``Pi s Z W(V) =
+    const`` with ``V = Z's X``. The adjoint system
 
         Pi s Z M Z's Pi a = Pi s Z M G
 
-    has as many unknowns as the dual, whatever the number of features; G is the
-    cotangent of W. With ``U = M (G - Z's a)``:
+    has as many unknowns as the dual, whatever the number of features is. With ``U = M
+    (G - Z's a)``:
 
         dL/dZ = s X U' - s a W'    dL/dl1 = -<U, W / ||W||>    dL/dl2 = -<U, W>
 
-    An intercept borders the system by ``1's a = g``, g being its cotangent. Singular
-    systems, of samples that are copies of each other or zero for instance, get their
-    solution of minimum norm.
+    Intercepts, with cotangent g, add the constraint ``E'a = g``. Singular systems, for
+    instance of samples that are copies of each other or zero, get their solution of
+    minimum norm.
 
     Parameters
     ----------
@@ -44,11 +44,11 @@ def svm_adjoint(Z, solution, l1, l2, grad_W, grad_intercept, *, needs=(True, Tru
     grad_W : tensor of shape (n_tasks, p, n_classes)
     grad_intercept : tensor of shape (n_tasks, n_classes)
     needs : pair of bool, default=(True, True)
-        Whether those of l1 and of l2 are needed.
+        Whether the cotangents of l1 and of l2 are needed; zeros are returned otherwise.
 
     Returns
     -------
-    grad_Z : tensor, of the shape of Z
+    grad_Z : tensor of the shape of Z
 
     grad_l1, grad_l2 : tensor of shape (n_tasks,)
     """
@@ -56,7 +56,7 @@ def svm_adjoint(Z, solution, l1, l2, grad_W, grad_intercept, *, needs=(True, Tru
     used = solution.info.support.any(-1)
     whole = len(Z) > 1 and bool((used & (l1 == 0)).all())
     grad_Z = torch.empty_like(Z) if whole else torch.zeros_like(Z)
-    # Without l1 every feature is active, and what concerns them stays in their dtype.
+    # Without l1 every feature is active: they are not copied to float64.
     for kind, chosen in ((_AllRows, l1 == 0), (_ActiveRows, l1 > 0)):
         at = (chosen & used).nonzero().flatten()
         if not len(at):
@@ -76,7 +76,10 @@ def svm_adjoint(Z, solution, l1, l2, grad_W, grad_intercept, *, needs=(True, Tru
 
 
 class _ActiveRows:
-    """Features with a non-zero row in W, gathered task by task, in float64."""
+    """Features with a non-zero row in W, gathered task by task, in float64.
+
+    ``M_j = a_j I + d_j w_j w_j'`` is block-diagonal, see `link_curvature`.
+    """
 
     def __init__(self, Z, solution, part, l1, l2, at, grad_W):
         support = solution.info.support[at]
@@ -96,16 +99,16 @@ class _ActiveRows:
         self.curvature = link_curvature(self.W, l1[at, None], l2[at, None])
 
     def hessian(self):
-        """``s Z M Z's``."""
+        """Return ``s Z M Z's``."""
         return weighted_gram(self.Z, self.weight, *self.curvature)
 
     def drive(self):
-        """``s Z M G``."""
+        """Return ``s Z M G``."""
         self.driven = apply_curvature(*self.curvature, self.G)
         return push(self.Z, self.weight, self.driven)
 
     def factor(self, i):
-        """F and t of a task, with ``F F'`` the Hessian and ``F t`` the drive."""
+        """Return ``F = s Z M^(1/2)`` and ``t = M^(1/2) G`` of task i."""
         across, more, along = (part[i] for part in self.curvature)
         more = (across + more).sqrt() - across.sqrt()
         eye = torch.eye(len(along), dtype=along.dtype, device=along.device)
@@ -115,23 +118,23 @@ class _ActiveRows:
         return (Z * root).flatten(2).flatten(0, 1), target.flatten()
 
     def finish(self, grad_Z, sX, sa):
-        """Add to the cotangent of Z."""
+        """Set ``U = M (G - Z's a)`` and add ``s X U' - s a W'`` to the cotangent."""
         self.U = self.driven - apply_curvature(*self.curvature, sa.mT @ self.Z)
         change = sX @ self.U - sa @ self.W
         # Features differ within a task, but for padding with zeros.
         grad_Z.index_put_(self.where, change.to(grad_Z), accumulate=True)
 
     def along(self):
-        """``<U, W>``."""
+        """Return ``<U, W>``."""
         return (self.U * self.W).sum((1, 2))
 
     def along_unit(self):
-        """``sum_j <U_j, W_j / ||W_j||>``."""
+        """Return ``sum_j <U_j, W_j / ||W_j||>``."""
         return (self.U * unit(self.W, norm(self.W))).sum((1, 2))
 
 
 class _AllRows:
-    """All features, where the link is linear; in classes, not coordinates."""
+    """All features of tasks without l1, where ``M = I / l2``; in classes."""
 
     def __init__(self, Z, solution, part, l1, l2, at, grad_W):
         whole = len(at) == len(l1)
@@ -142,30 +145,32 @@ class _AllRows:
         self.part, self.at, self.l2 = part, at, l2[at, None, None]
 
     def hessian(self):
-        """``s Z M Z's``."""
-        return spread(self.gram, self.part.basis.shape[-1])
+        """Return ``s Z M Z's``."""
+        return kron_identity(self.gram, self.part.basis.shape[-1])
 
     def drive(self):
-        """``s Z M G``."""
+        """Return ``s Z M G``."""
         self.pushed = (self.Z @ self.G).to(self.l2)
         driven = self.pushed @ self.part.basis / self.l2
         return self.part.weight.unsqueeze(-1) * driven
 
     def factor(self, i):
-        """F and t of a task, with ``F F'`` the Hessian and ``F t`` the drive."""
+        """Return ``F = s Z / sqrt(l2)`` and ``t = G / sqrt(l2)``, features rotated."""
         Z = self.Z[0 if len(self.Z) == 1 else i].to(self.l2)
         features, factor = torch.linalg.qr((Z * self.part.weight[i].unsqueeze(-1)).mT)
         target = features.mT @ self.G[i].to(factor) @ self.part.basis[i]
         eye = torch.eye(target.shape[1], dtype=factor.dtype, device=factor.device)
         scale = self.l2[i].sqrt()
-        return torch.kron(factor.mT.contiguous() / scale, eye), (
-            target / scale
-        ).flatten()
+        factor = torch.kron(factor.mT.contiguous() / scale, eye)
+        return factor, (target / scale).flatten()
 
     def finish(self, grad_Z, sX, sa):
-        """Add to the cotangent of Z."""
-        # Both U = (G - Z'sa) / l2 and W = Z'sX / l2 are in terms of Z: what is left are
-        # products with small matrices. What G has along the ones meets zeros.
+        """Add ``s X U' - s a W'`` to the cotangent, without forming U.
+
+        With ``U = (G - Z's a) / l2`` and ``W = Z's X / l2`` it is ``s X G' / l2 - B Z``
+        for ``B = (s X (s a)' + s a (s X)') / l2``, an (n, n) matrix.
+        """
+        # In classes: as rows of X sum to zero, G need not do so.
         self.sX, self.sa = (self.part.expand(part) / self.l2 for part in (sX, sa))
         own = self.l2 * self.sX @ self.sa.mT
         own, sX, Z = (own + own.mT).to(self.Z), self.sX.to(self.Z), self.Z
@@ -177,7 +182,7 @@ class _AllRows:
             grad_Z[self.at] = sX @ self.G.mT - own @ Z
 
     def along(self):
-        """``<U, W>``."""
+        """Return ``<U, W>``."""
         weight = self.part.weight.unsqueeze(-1)
         X, a = (
             torch.where(weight > 0, part / weight, 0.0) for part in (self.sX, self.sa)
@@ -186,7 +191,7 @@ class _AllRows:
         return along.sum((1, 2))
 
     def along_unit(self):
-        """``sum_j <U_j, W_j / ||W_j||>``."""
+        """Return ``sum_j <U_j, W_j / ||W_j||>``."""
         W, l2 = self.W, self.l2.to(self.W)
         length = W.square().sum(-1, keepdim=True).sqrt()
         U = self.G / l2 - self.Z.mT @ self.sa.to(W)
@@ -194,7 +199,7 @@ class _AllRows:
 
 
 def _solve(simplices, face, rows, g):
-    """The adjoint variables, (n_tasks, n_samples, m)."""
+    """Solve for a, (n_tasks, n_samples, m); singular systems by least squares."""
     matrix, border, blocks = face_system(simplices, face, rows.hessian())
     rhs = (blocks @ rows.drive().unsqueeze(-1)).squeeze(-1)
     system = SaddlePoint(matrix, border, singular=1e-10)
@@ -215,9 +220,11 @@ def _solve(simplices, face, rows, g):
 
 
 def _minimum_norm(blocks, factor, target, bound):
-    """Solve ``F F' a = F t`` on a face, and ``E'a = g``, as a least-squares problem.
+    """Solve ``F F' a = F t`` on a face, with ``E'a = g``, as a least-squares problem.
 
-    Unlike the normal equations it tells small singular values from those that are zero.
+    With ``E_face = Pi E`` and ``F_face = (I - E_face E_face^+) Pi F``, the solution of
+    minimum norm is ``a_0 + F_face'^+ (t - F'a_0)`` with ``a_0 = E_face'^+ g``. Unlike
+    in the normal equations, small singular values differ from zero.
     """
     n, m, _ = blocks.shape
 

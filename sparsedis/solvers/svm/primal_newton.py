@@ -1,4 +1,4 @@
-"""Newton systems of a group Lasso SVM, reduced to the coefficients."""
+"""Newton systems of one group Lasso SVM, reduced to the coefficients."""
 
 import torch
 
@@ -13,32 +13,33 @@ _MAX_CG = 60
 class PrimalSystem:
     """Newton systems of one problem, factorised for several right-hand sides.
 
-    With ``R`` the features times the weights of the samples, ``C`` the curvature of the
-    simplices (one block per sample) and ``P`` that of the penalty (one block per
-    feature), a step solves
+    With ``R = s Z`` (n, q), ``C_i = diag(z_i / beta_i)`` on the vectors that sum to
+    zero (one block per sample) and ``P_j = M_j^-1`` (one block per feature), a step
+    solves
 
         P w - R'x = g,        C x + R w = r,
 
-    by Cholesky of ``K = P + R' C^-1 R``, which is as large as there are coefficients,
-    however many samples there are. The block of a sample in C^-1 is the Laplacian of a
-    graph on the classes, ``sum_kl d_k d_l / sum(d) (e_k - e_l)(e_k - e_l)'``, so that K
-    is made of one weighted Gram matrix of the features per pair of classes.
+    for ``w = dW`` and ``x = dX Q'`` by Cholesky of ``K = P + R' C^-1 R``, whose size is
+    the number of coefficients and not that of samples. With ``d = beta / z``, the block
+    of a sample in C^-1 is the Laplacian of a graph on the classes, ``sum_{k<l} d_k d_l
+    / sum(d) (e_k - e_l)(e_k - e_l)'``, so that K is a sum of one weighted Gram matrix
+    of the features per pair of classes.
 
-    Of a pair most samples soon have next to no weight. Features leave them out as far
-    as they are small against P; conjugate gradients on the full system catch up with
-    what that changes.
+    For most samples the weight of a pair soon is almost zero. The Gram matrices leave
+    out samples whose contribution is small against P; conjugate gradients on the full
+    system, with the factor of K as preconditioner, correct for that.
 
     Parameters
     ----------
     R : tensor of shape (n_samples, q)
-        Any columns after those that P is for are intercepts, not penalised.
+        The first k columns are features, any others intercepts, not penalised.
     d : tensor of shape (n_samples, n_classes)
-        Inverse of the diagonal of C, on all classes; positive.
+        ``beta / z``, positive.
     basis : tensor of shape (n_classes, m)
         Orthonormal basis of the vectors that sum to zero.
     penalty : tuple of tensors (a, b, direction)
-        ``P_j = a_j I + b_j u_j u_j'``, of shapes (k,), (k,) and (m, k): ``u_j`` is a
-        column of the direction, b not positive.
+        ``P_j = a_j I + b_j w_j w_j'``, of shapes (k,), (k,) and (m, k): ``w_j`` is a
+        column of the direction, and ``b_j <= 0``.
     """
 
     def __init__(self, R, d, basis, penalty):
@@ -58,8 +59,8 @@ class PrimalSystem:
         Parameters
         ----------
         r : tensor of shape (n_samples, n_classes)
-            Any multiple of the ones may be added to a row; the entry with the largest
-            ``d`` should be no larger than it has to be.
+            Only differences within a row matter. For accuracy, the entry with the
+            largest ``d`` should be close to zero.
         g : tensor of shape (m, k)
         balance : tensor of shape (m,), default=None
             What ``R'x`` has to be for intercepts.
@@ -68,13 +69,13 @@ class PrimalSystem:
         -------
         x : tensor of shape (n_samples, n_classes)
         w : tensor of shape (m, k)
-        a : tensor of shape (m,) or None
+        intercept : tensor of shape (1, m) or None
             Steps of the intercepts.
         """
         k = g.shape[1]
         w = r.new_zeros(self.basis.shape[1], self.R.shape[1])
         for _ in range(_PASSES):
-            # What is large has to cancel sample by sample, before it is multiplied out.
+            # Large terms cancel sample by sample, before they are summed over samples.
             x = self._relax(r - self._push(w))
             residual = self._pull(x)
             residual[:, :k] += g - self._penalise(w[:, :k])
@@ -82,9 +83,10 @@ class PrimalSystem:
                 residual[:, -1] -= balance
             w += self._conjugate_gradients(residual)
         x = self._relax(r - self._push(w))
-        return x, w[:, :k], None if balance is None else w[:, -1]
+        return x, w[:, :k], None if balance is None else w[:, -1:].T
 
     def _assemble(self):
+        """Return K, (m * q, m * q), from one Gram matrix per pair of classes."""
         (n_classes, m), q = self.basis.shape, self.R.shape[1]
         first, second = torch.tril_indices(n_classes, n_classes, -1)
         weight = self.d[:, first] * self.d[:, second] / self.total
@@ -98,7 +100,7 @@ class PrimalSystem:
                 gram[start:stop, :stop] = part[:, start:stop].T @ part[:, :stop]
                 gram[:start, start:stop] = gram[start:stop, :start].T
         a, b, direction = self.penalty
-        # Intercepts have no penalty that anything could be small against.
+        # Intercepts have no penalty: no contribution to them is small.
         for j in range(len(a), q):
             grams[:, j, j] += (weight * ~keep).T @ self.R[:, j].square()
         apart = (self.basis[first] - self.basis[second]).T
@@ -114,7 +116,11 @@ class PrimalSystem:
         return K.view(m * q, m * q)
 
     def _matters(self, weight):
-        """Samples that a pair of classes needs, (n_samples, n_pairs) of bool."""
+        """Return which samples a pair of classes keeps, (n_samples, n_pairs) of bool.
+
+        The contributions of the others add up to no more than the least eigenvalue of
+        P.
+        """
         a, b, _ = self.penalty
         load = weight * self.R.square().mean(-1, keepdim=True)
         floor = (a + b).amin() if len(a) else 0.0
@@ -123,28 +129,33 @@ class PrimalSystem:
         return load > (ordered[dropped - 1] if dropped else -1.0)
 
     def _relax(self, r):
-        """``C^-1 r``, each row of which sums to zero."""
+        """Return ``C^-1 r = d (r - <d, r> / sum(d))``, row by row."""
         level = (self.d * r).sum(-1, keepdim=True) / self.total
         x = ((r - level) * self.d).scatter_(1, self.stiffest, 0.0)
-        # To full precision, what the others leave.
+        # The stiffest entry is minus the sum of the others, to full precision.
         return x.scatter_(1, self.stiffest, -x.sum(-1, keepdim=True))
 
     def _pull(self, x):
+        """Return ``R'x`` in coordinates, (m, q)."""
         return self.basis.T @ (x.T @ self.R)
 
     def _push(self, w):
+        """Return ``R w`` in classes, (n_samples, n_classes)."""
         return (self.R @ w.T) @ self.basis.T
 
     def _penalise(self, w):
+        """Return ``P w``."""
         a, b, direction = self.penalty
         return a * w + b * (direction * w).sum(0) * direction
 
     def _precondition(self, residual):
+        """Return ``K^-1`` times the residual."""
         x = (self.scale * residual.flatten()).unsqueeze(-1)
         x = torch.cholesky_solve(x, self.factor).squeeze(-1)
         return (self.scale * x).view(residual.shape)
 
     def _conjugate_gradients(self, residual):
+        """Solve ``(P + R' C^-1 R) w = residual``, up to a reduction by 1e-6."""
         k = len(self.penalty[0])
         w, p, energy, aim = torch.zeros_like(residual), 0.0, 1.0, None
         for _ in range(_MAX_CG):
@@ -165,12 +176,15 @@ class PrimalSystem:
 
 
 def _factorise(K):
-    """Cholesky of a matrix with a unit diagonal, shifted as little as it takes."""
+    """Return the Cholesky factor of ``K + shift I`` with the smallest shift that works.
+
+    K has a unit diagonal; shifts are 0, 1e-15 and its multiples by powers of 100.
+    """
     shift = 0.0
     while True:
         factor, failed = torch.linalg.cholesky_ex(K)
         more = max(1e-15, 100 * shift)
-        # Rounding cannot explain a shift of this size: the matrix is not finite.
+        # Rounding errors do not need a shift of 1: the matrix is not finite.
         if not int(failed) or more > 1:
             return factor
         K.diagonal().add_(more - shift)

@@ -1,60 +1,28 @@
-"""The features of one group Lasso SVM with many samples, and those that matter."""
+"""The penalties of one SVM with many samples, for Newton steps in the coefficients."""
 
-import numpy as np
-import scipy.sparse as sp
 import torch
 
-from sparsedis.solvers._svm_cones import Cones
-from sparsedis.solvers._svm_dense import Dense
-from sparsedis.solvers._svm_rows import conjugate, dot, fenchel_gap, link, pull, push
+from sparsedis.solvers.svm.cones import Cones
+from sparsedis.solvers.svm.group_penalty import (
+    conjugate,
+    fenchel_gap,
+    link,
+    pull,
+    push,
+)
+from sparsedis.solvers.svm.ridge_penalty import RidgePenalty
 
 # A feature joins once its ||V_j|| exceeds this share of l1.
 _JOIN = 0.9
-# Features to begin with; later they may double.
+# Features to begin with; later their number may double.
 _START = 32
 
 
-class Features:
-    """Matrix of features, dense or sparse, minus the means of its columns.
-
-    Parameters
-    ----------
-    X : ndarray or sparse matrix of shape (n_samples, p)
-        In float64.
-    mean : ndarray of shape (p,), default=None
-    """
-
-    def __init__(self, X, mean=None):
-        self.mean, self.shape = mean, X.shape
-        # A dense matrix is centred at once: products of what is far from zero cancel.
-        # A sparse one would no longer be sparse.
-        self.shift = mean if sp.issparse(X) else None
-        if sp.issparse(X):
-            self.X = X.tocsc()
-        else:
-            self.X = X if mean is None else X - mean
-
-    def pull(self, D):
-        """``X'D`` of an (n_samples, m) tensor, (m, p)."""
-        D = D.numpy()
-        V = np.asarray((self.X.T @ D).T)
-        if self.shift is not None:
-            V = V - D.sum(0)[:, None] * self.shift
-        return torch.from_numpy(np.ascontiguousarray(V))
-
-    def columns(self, index=slice(None)):
-        """Some columns, (n_samples, q)."""
-        part = self.X[:, index]
-        part = part.toarray() if sp.issparse(part) else np.array(part)
-        if self.shift is not None:
-            part -= self.shift[index]
-        return torch.from_numpy(np.ascontiguousarray(part))
-
-
-class WorkingSet(Cones):
+class PrimalWorkingSet(Cones):
     """Group penalty on the features that may be active.
 
-    Every other feature has ``W_j = 0`` and costs no more than its ``||V_j||``.
+    Every other feature has ``W_j = 0`` and adds its conjugate, ``(||V_j|| - l1)_+^2 /
+    (2 l2)``, to the duality gap.
 
     Parameters
     ----------
@@ -75,13 +43,13 @@ class WorkingSet(Cones):
         self._let_in(X, self._reach(X), self.weight.mean())
 
     def grow(self, X, mu, inner):
-        """Let features join once they matter more than what is left to do.
+        """Let features join once those outside cost as much as the gap of the others.
 
         Parameters
         ----------
         X : tensor of shape (1, n_samples, m)
         mu : tensor
-            Complementarity.
+            Complementarity per pair.
         inner : tensor
             Duality gap without the features outside.
         """
@@ -92,52 +60,34 @@ class WorkingSet(Cones):
             reach = self._let_in(X, reach, mu)
         self.outside = self._cost(reach)
 
-    def gap(self):
-        """What the penalty contributes to the duality gap."""
-        return super().gap() + self.outside
-
-    def conjugate(self):
-        """Conjugate of the penalty."""
-        return super().conjugate() + self.outside
-
     def design(self):
-        """Features times weights, (n_samples, q)."""
+        """Return ``s Z`` of the working set, (n_samples, q)."""
         return self.rows[0] * self.weight.T
 
     def curvature(self):
-        """Blocks ``a I + b u u'`` of the features, as PrimalSystem wants them."""
+        """Return ``(a, b, w)`` with ``M_j^-1 = a_j I + b_j w_j w_j'``."""
         across, along = self.M
         return 1 / across[0], 1 / along[0] - 1 / across[0], self.direction[0]
 
     def drive(self, target=None, predictor=None):
-        """Right-hand side of a step, see :meth:`Cones.shift`."""
-        if predictor is None:
-            self.rc_t, self.rc_W = -self.t, -self.W
-        else:
-            self.rc_t, self.rc_W = self._corrected(target.unsqueeze(-1), predictor)
+        """Return ``g = V - u - l2 W + T^-1 rc_W``, see :meth:`Cones.shift`."""
+        self._aim(target, predictor)
         across = self.root_W / self.root_u
         scaling = 1 / across, 1 / (across * self.stretch)
         return (self.infeasible + self._apply(scaling, self.rc_W))[0]
 
     def complete(self, dX, dW):
-        """Steps in t, W and u that go with steps in X and W."""
-        dW = dW.unsqueeze(0)
-        drive = pull(self.rows, self.weight, dX) + self.infeasible
-        # The difference of the two would lose u's last digits.
-        drive = drive - self.l2.unsqueeze(1) * self.rc_W
-        along = dot(self.direction, drive).unsqueeze(1) * self.direction
-        across, factor = self.N
-        du = across.unsqueeze(1) * (drive - along) + factor.unsqueeze(1) * along
-        dt = 2 * self.w0 / self.stretch * dot(self.w1, dW - self.rc_W) + self.rc_t
-        return dt, dW, du
+        """Return the steps in t, W and u that go with steps in X and W."""
+        return self._complete(pull(self.rows, self.weight, dX), dW.unsqueeze(0))
 
     def solutions(self):
-        """Yield W, (m, q), with exact zeros, its scores and what it adds to the gap."""
+        """Yield W, (m, q), with exact zeros, its scores and its part of the gap."""
         for W in (self.W * self.active().unsqueeze(1), link(self.V, self.l1, self.l2)):
             gap = fenchel_gap(self.V, W, self.l1, self.l2).sum()
             yield W[0], push(self.rows, self.weight, W), gap + self.outside
 
     def _reach(self, X):
+        """Return ``||V_j||`` of the features outside, zero for the others."""
         reach = self.features.pull((self.weight.unsqueeze(-1) * X)[0])
         return reach.square_().sum(0).sqrt_().masked_fill_(self.member, 0.0)
 
@@ -145,6 +95,7 @@ class WorkingSet(Cones):
         return conjugate(reach, self.l1[0], self.l2[0]).sum()
 
     def _let_in(self, X, reach, mu):
+        """Add the features with the largest reach; return the reach of the others."""
         room = max(_START, len(self.index))
         wanted = int((reach > _JOIN * self.l1).sum())
         index = reach.topk(min(max(wanted, 1), room)).indices
@@ -158,7 +109,7 @@ class WorkingSet(Cones):
         return reach
 
 
-class AllFeatures(Dense):
+class PrimalRidge(RidgePenalty):
     """The penalty without l1, on all features.
 
     Parameters
@@ -175,27 +126,27 @@ class AllFeatures(Dense):
         self.root = l2**0.5
 
     def grow(self, X, mu, inner):
-        """Every feature is in."""
+        """Do nothing: no feature is left out."""
 
     def design(self):
-        """Features times weights, (n_samples, q), in units in which l2 is 1."""
+        """Return ``F = s Z / sqrt(l2)``, (n_samples, q)."""
         return self.factor[0]
 
     def curvature(self):
-        """Blocks ``a I + b u u'`` of the features, as PrimalSystem wants them."""
+        """Return ``(1, 0, 0)``: M is the identity in units in which l2 is 1."""
         zeros = torch.zeros_like(self.W[0].T)
         return torch.ones_like(zeros[0]), zeros[0], zeros
 
     def drive(self, target=None, predictor=None):
-        """Right-hand side of a step."""
+        """Return ``g = V - W``."""
         return (self.V - self.W)[0].T
 
     def complete(self, dX, dW):
-        """The step in W."""
+        """Return the step in W."""
         return dW.T.unsqueeze(0)
 
     def solutions(self):
-        """Yield W, (m, q), its scores and what it adds to the gap."""
+        """Yield W, (m, q), its scores and its part of the gap."""
         for W in (self.W, self.V):
             gap = 0.5 * (self.V - W).square().sum()
             yield W[0].T / self.root, self.factor @ W, gap

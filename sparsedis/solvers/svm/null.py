@@ -1,15 +1,38 @@
-"""Dual solutions of the SVM at W = 0, and the l1 from which W = 0 on."""
+"""Dual solutions at ``W = 0``, and a bound on the l1 from which ``W = 0``."""
 
 import torch
 
+from sparsedis.solvers.svm.group_penalty import norm, pull
+from sparsedis.solvers.svm.simplices import Simplices
+
+
+def l1_bound(Z, y, weight, n_classes, *, fit_intercept=False):
+    """Return ``max_j ||V_j||`` at :func:`null_beta`, from which l1 on ``W = 0``.
+
+    Parameters
+    ----------
+    Z, y, weight, n_classes, fit_intercept
+        As in :func:`~sparsedis.solvers.svm.dual.solve_svm_dual`.
+
+    Returns
+    -------
+    tensor of shape (n_tasks,)
+        In the dtype of ``Z``.
+    """
+    simplices = Simplices.build(y, weight, n_classes, fit_intercept=fit_intercept)
+    V = pull(Z, weight, simplices.coordinates(null_beta(simplices)))
+    return norm(V).amax(-1)
+
 
 def null_beta(simplices):
-    """Dual variables that are optimal at ``W = 0``, spread as evenly as they can be.
+    """Return an optimal ``beta`` at ``W = 0``, spread as evenly as possible.
 
-    Without intercepts, all that leave a sample's own class alone: the other classes
-    get equal shares. With intercepts the classes' weights must not change either:
-    ``f_kl = x_k x_l`` is moved from class k to l, or, when one class has more than
-    half of the weight, all other classes are exchanged with it.
+    Without intercepts every beta with ``beta_{i, y_i} = 0`` is optimal: the other
+    classes get equal shares. With intercepts ``sum_i s_i beta_i = sum_i s_i Y_i`` must
+    hold too: a weight of ``f_kl = x_k x_l`` moves from class k to class l, with x such
+    that all of the weight of every class moves. If one class has more than half of the
+    weight, that is not possible, and the weight of every other class is exchanged with
+    weight of this one.
 
     Parameters
     ----------
@@ -30,14 +53,14 @@ def null_beta(simplices):
 
 
 def _exchange(sizes):
-    """Shares of the weight that go from class to class, (n_tasks, from, to)."""
+    """Return the weight that moves from class to class, (n_tasks, from, to)."""
     total = sizes.sum(-1, keepdim=True)
     largest, which = sizes.max(-1, keepdim=True)
     is_largest = torch.zeros_like(sizes).scatter_(-1, which, 1.0)
     shares = sizes / total
 
-    # x_k (X - x_k) = size_k with X = sum x_k: the smaller root for all classes but,
-    # if need be, the largest; X by bisection over its inverse.
+    # x_k (S - x_k) = size_k with S = sum x_k. The smaller root for all classes but, if
+    # need be, the largest one, which takes the larger; S by bisection over 1 / S.
     least = 2 * (largest / total).sqrt()
     low, high = torch.zeros_like(least), 1 / least
 
@@ -51,7 +74,7 @@ def _exchange(sizes):
         x = roots(middle)
         signed = torch.where(flip, x * (1 - 2 * is_largest), x)
         over = signed.sum(-1, keepdim=True) > torch.where(flip, 0.0, 1 / middle)
-        # Without the flip the sum falls short of X for large X, with it it is positive.
+        # Without the flip the sum is below S for large S, with it it is positive.
         lower = over == flip
         low, high = torch.where(lower, middle, low), torch.where(lower, high, middle)
     x = roots(low)
@@ -59,7 +82,7 @@ def _exchange(sizes):
     eye = torch.eye(sizes.shape[-1], dtype=sizes.dtype, device=sizes.device)
     flow = x.unsqueeze(-1) * x.unsqueeze(-2) * (1 - eye)
 
-    # Everyone exchanges with a majority.
+    # All other classes exchange with a majority.
     own = is_largest.unsqueeze(-1) * is_largest.unsqueeze(-2)
     cross = is_largest.unsqueeze(-1) + is_largest.unsqueeze(-2) - 2 * own
     star = cross * (shares.unsqueeze(-1) * is_largest.unsqueeze(-2))

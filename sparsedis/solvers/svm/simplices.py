@@ -1,4 +1,4 @@
-"""The dual variables of a batch of multiclass SVMs: one simplex per sample."""
+"""The dual variables ``beta`` of a batch of multiclass SVMs: one simplex per sample."""
 
 import math
 from dataclasses import dataclass, fields
@@ -8,35 +8,36 @@ import torch
 
 @dataclass
 class Simplices:
-    """Where the dual variables live, and the linear part of the objective.
+    """Domain of the dual variables, and the linear part of the dual objective.
 
-    The dual variable of a sample is ``weight * beta`` with ``beta`` in the unit simplex
-    of the classes. All algebra is on the coordinates ``X`` of ``one_hot - beta`` in an
-    orthonormal basis of the vectors that sum to zero: one unknown per sample less, and
-    no equality constraint on the simplices.
+    All algebra is on the coordinates ``X`` of ``Y - beta = X Q'``, in an orthonormal
+    basis ``Q`` of the vectors that sum to zero: this saves one unknown per sample, and
+    the equality constraint on each simplex.
 
     Attributes
     ----------
     one_hot : tensor of shape (n_tasks, n_samples, n_classes)
-        Labels.
+        Labels ``Y``.
 
     weight : tensor of shape (n_tasks, n_samples)
-        Weights of the samples; 0 for those that do not exist.
+        Weights ``s`` of the samples; 0 for padding.
 
     basis : tensor of shape (n_tasks, n_classes, m)
-        Orthonormal, ``m = n_classes - 1``. Classes that are out have a zero row.
+        ``Q``, with ``m = n_classes - 1``. With intercepts, a class without samples has
+        a row of zeros.
 
     free : tensor of shape (n_tasks, n_samples, n_classes) of bool
         Entries of ``beta`` that may move.
 
     cost : tensor of shape (n_tasks, n_samples, n_classes)
-        ``weight * (1 - one_hot)``: what a score has to exceed.
+        ``s (1 - Y)``, the margins.
 
     border : tensor of shape (n_tasks, n_samples * m, m) or None
-        Column k sums ``weight * X[:, k]``; the dual of an intercept keeps it at zero.
+        ``E``, with ``E'X = sum_i s_i X_i``, which the dual of an intercept keeps at
+        zero. None without intercepts.
 
     all_free : bool
-        Whether everything is free.
+        Whether every entry of `free` is true.
     """
 
     one_hot: torch.Tensor
@@ -49,13 +50,13 @@ class Simplices:
 
     @classmethod
     def build(cls, y, weight, n_classes, *, fit_intercept):
-        """Set up from labels (n_tasks, n_samples) and weights of the same shape."""
+        """Build from labels (n_tasks, n_samples) and weights of the same shape."""
         one_hot = torch.nn.functional.one_hot(y, n_classes).to(weight)
         exists = weight > 0
         present = torch.ones_like(one_hot[:, 0], dtype=torch.bool)
         if fit_intercept:
-            # The intercept of a class without samples drops to where no score of it
-            # matters; its dual variables are zero and have no interior.
+            # The intercept of a class without samples can be as low as one likes: its
+            # dual variables are zero.
             present = (one_hot * exists.unsqueeze(-1)).any(1)
         basis = _helmert(present, weight.dtype)
         free = exists.unsqueeze(-1) & present.unsqueeze(1)
@@ -74,41 +75,45 @@ class Simplices:
 
     @property
     def total(self):
-        """Objective at zero: the sum of the weights."""
+        """Return the objective at ``W = 0``, the sum of the weights."""
         return self.weight.sum(-1)
 
     def coordinates(self, beta):
-        """``X`` of shape (n_tasks, n_samples, m)."""
-        # What a sample's own class lacks, as a sum: 1 - beta has few correct digits
-        # where the solution is close to separating the classes.
+        """Return ``X = (Y - beta) Q``, of shape (n_tasks, n_samples, m)."""
+        # In the entry of the label, 1 - beta is computed as the sum of the others: it
+        # has few correct digits otherwise, where the classes are almost separated.
         others = self.where_free(torch.where(self.one_hot > 0, 0.0, beta))
         lacking = self.one_hot * others.sum(-1, keepdim=True) - others
         return torch.bmm(lacking, self.basis)
 
     def beta(self, X):
-        """Inverse of :meth:`coordinates`."""
+        """Return ``beta = Y - X Q'``, the inverse of :meth:`coordinates`."""
         return torch.baddbmm(self.one_hot, X, self.basis.mT, alpha=-1)
 
     def expand(self, X):
-        """From coordinates to classes."""
+        """Return ``X Q'``: from coordinates to classes."""
         return torch.bmm(X, self.basis.mT)
 
     def where_free(self, values):
-        """Zero what cannot move."""
+        """Return the values with zeros in entries that are not free."""
         return values if self.all_free else torch.where(self.free, values, 0.0)
 
-    def lift(self, scores, alpha):
-        """Add intercepts, in coordinates, to weighted scores."""
-        if alpha is None:
+    def add_intercept(self, scores, intercept):
+        """Return ``s Z W + s b``, all in coordinates; b is zero if None."""
+        if intercept is None:
             return scores
-        return scores + self.weight.unsqueeze(-1) * alpha.unsqueeze(1)
+        return scores + self.weight.unsqueeze(-1) * intercept.unsqueeze(1)
 
     def imbalance(self, X):
-        """What an intercept's dual wants to be zero."""
+        """Return ``E'X``, which is zero where X is feasible for intercepts."""
         return (self.border.mT @ X.flatten(1).unsqueeze(-1)).squeeze(-1)
 
     def uniform(self):
-        """Coordinates of the ``beta`` that has the frequencies of an intercept."""
+        """Return coordinates of one beta for all samples.
+
+        Its entries are ``1 / n_classes`` or, with intercepts, the frequencies of the
+        classes, which are feasible for them.
+        """
         if self.border is None:
             beta = torch.full_like(self.one_hot, 1 / self.one_hot.shape[-1])
         else:
@@ -117,7 +122,11 @@ class Simplices:
         return self.coordinates(beta)
 
     def shortfall(self, scores):
-        """How far weighted scores plus costs stay below the largest of their sample."""
+        """Return ``max_l (s (1 - Y) + scores)_il - (s (1 - Y) + scores)``.
+
+        Its inner product with beta is the hinge loss minus the part of the dual that is
+        linear in beta; it is zero if and only if beta is optimal for the scores.
+        """
         raised = self.cost + scores
         if self.all_free:
             return raised.amax(-1, keepdim=True) - raised
@@ -125,7 +134,7 @@ class Simplices:
         return torch.where(self.free, best - raised, 0.0)
 
     def add_barrier(self, matrix, curvature):
-        """Add to a Newton matrix that of a function of the single entries of beta."""
+        """Add ``Q' diag(curvature_i) Q`` to the block of each sample i, in place."""
         pairs = (self.basis.unsqueeze(-1) * self.basis.unsqueeze(-2)).flatten(2)
         n_tasks, n, _ = curvature.shape
         m = self.basis.shape[-1]

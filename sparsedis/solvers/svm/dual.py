@@ -1,10 +1,7 @@
-"""Group Lasso multiclass SVM (Crammer-Singer), many small problems at a time.
+"""Group Lasso multiclass SVMs of a batch of tasks, with Newton steps in the dual.
 
-    min_W  sum_i s_i [max_l (1 - Y_il + (ZW)_il) - (ZW)_{i,y_i}]
-           + l1 sum_j ||W_j|| + l2/2 ||W||^2
-
-is solved through its dual, whose size does not depend on the number of features
-(Eqs. 6-8 of Lachapelle et al., ICML 2023).
+The size of the dual does not depend on the number of features; symbols are those of
+:mod:`sparsedis.solvers.svm`.
 """
 
 from dataclasses import dataclass
@@ -12,14 +9,15 @@ from dataclasses import dataclass
 import torch
 
 from sparsedis.solvers._info import SolverInfo
-from sparsedis.solvers._svm_dense import Dense
-from sparsedis.solvers._svm_interior import interior_point
-from sparsedis.solvers._svm_null import null_beta
-from sparsedis.solvers._svm_rows import norm, pull
-from sparsedis.solvers._svm_simplices import Simplices
-from sparsedis.solvers._svm_sparse import Sparse
+from sparsedis.solvers.svm.certificates import duality_gap
+from sparsedis.solvers.svm.group_penalty import norm, pull
+from sparsedis.solvers.svm.interior_point import interior_point
+from sparsedis.solvers.svm.null import null_beta
+from sparsedis.solvers.svm.ridge_penalty import RidgePenalty
+from sparsedis.solvers.svm.simplices import Simplices
+from sparsedis.solvers.svm.working_set import WorkingSet
 
-# Features of all tasks together that are cast to float64 at a time.
+# Features, of all tasks together, that are cast to float64 at a time.
 _BLOCK = 1 << 18
 
 
@@ -33,8 +31,8 @@ class SVMSolution:
         Rows sum to zero. In the dtype of the features.
 
     intercept : tensor of shape (n_tasks, n_classes)
-        Zero if not asked for; sums to zero. A class without samples has the largest
-        intercept that does not change the objective.
+        Zero without `fit_intercept`; sums to zero. A class without samples has the
+        largest intercept that does not change the objective.
 
     beta : tensor of shape (n_tasks, n_samples, n_classes)
         Dual solution: each row is in the unit simplex.
@@ -43,7 +41,7 @@ class SVMSolution:
         Entries of beta that count as positive.
 
     simplices : Simplices
-        Where beta lives.
+        Domain of beta.
 
     gram : tensor of shape (n_tasks, n_samples, n_samples) or None
         ``(s Z)(s Z)' / l2`` of the tasks without l1.
@@ -61,27 +59,28 @@ class SVMSolution:
     info: SolverInfo
 
 
-def solve_group_lasso_svm(
+def solve_svm_dual(
     Z, y, weight, l1, l2, n_classes, *, fit_intercept=False, tol=1e-9, max_iter=100
 ):
     """Solve a batch of group Lasso SVMs.
 
     A primal-dual interior-point method (Mehrotra's, with Nesterov-Todd scaling of one
-    second-order cone per feature) runs on a working set of features; once the active
-    set shows, Newton's method on it takes the solution to rounding errors. Without l1
-    the features enter through a factor of the Gram matrix of the samples only.
+    second-order cone per feature) runs on a working set of features. Close to the
+    solution, Newton's method on the active set reduces the error to rounding errors.
+    Without l1 the features enter only through a factor of the Gram matrix of the
+    samples.
 
     Parameters
     ----------
     Z : tensor of shape (n_tasks, n_samples, p) or (1, n_samples, p)
-        Features. What is done with all of them is done in their dtype; those of the
-        working set are copied to the dtype of ``weight``.
+        Features. Computations on all of them run in their dtype; those of the working
+        set are copied to the dtype of ``weight``.
 
     y : tensor of shape (n_tasks, n_samples) of int64
         Labels, in ``[0, n_classes)``.
 
     weight : tensor of shape (n_tasks, n_samples)
-        Weights of the samples, 0 for samples that do not exist.
+        Weights of the samples, 0 for padding.
 
     l1, l2 : tensor of shape (n_tasks,)
         Penalties; ``l1`` non-negative, ``l2`` positive.
@@ -109,7 +108,7 @@ def solve_group_lasso_svm(
     if not bool(dense.all()):
         direction = batch.simplices.coordinates(batch.beta)
         V = pull(Z, weight, direction)
-        # The null solution is optimal where none of its features exceeds l1.
+        # W = 0 is optimal if no ||V_j|| exceeds l1.
         null = ~dense & (norm(V).amax(-1).to(l1) <= l1)
         batch.solve_null((null & fit_intercept).nonzero().flatten())
         batch.solve_sparse((~dense & ~null).nonzero().flatten(), direction, V)
@@ -128,26 +127,8 @@ def solve_group_lasso_svm(
     )
 
 
-def group_lasso_svm_bound(Z, y, weight, n_classes, *, fit_intercept=False):
-    """Upper bound, in closed form, of the l1 from which ``W = 0``.
-
-    Parameters
-    ----------
-    Z, y, weight, n_classes, fit_intercept
-        As in :func:`solve_group_lasso_svm`.
-
-    Returns
-    -------
-    tensor of shape (n_tasks,)
-        In the dtype of ``Z``.
-    """
-    simplices = Simplices.build(y, weight, n_classes, fit_intercept=fit_intercept)
-    V = pull(Z, weight, simplices.coordinates(null_beta(simplices)))
-    return norm(V).amax(-1)
-
-
 class _Batch:
-    """Tasks and, once solved, their solutions; to begin with those at W = 0."""
+    """Tasks and their solutions, which are zero until they are solved."""
 
     def __init__(self, Z, y, weight, l1, l2, n_classes, fit_intercept):
         self.Z, self.weight, self.l1, self.l2 = Z, weight, l1, l2
@@ -163,18 +144,23 @@ class _Batch:
         self.gram = None
 
     def solve_null(self, at):
-        """Intercepts of tasks with W = 0."""
+        """Set the intercepts of tasks with W = 0: an SVM without features."""
         if not len(at):
             return
         part = self.simplices.take(at)
         nothing = self.weight.new_zeros(*part.weight.shape, 1)
-        model = Dense(nothing, nothing @ nothing.mT, rotated=True)
-        self._run(at, model, 0.9 * part.uniform(), None)
-        # For any l1 from the bound on, with the dual solution that goes with W = 0.
+        penalty = RidgePenalty(nothing, nothing @ nothing.mT, rotated=True)
+        self._run(at, penalty, 0.9 * part.uniform(), None)
+        # The certificate of W = 0 takes the beta of `null_beta`, which was not emitted.
         self.gap[at] = self._gap(at, 0.0)
 
     def solve_dense(self, at):
-        """Tasks without l1."""
+        """Solve tasks without l1, from the Gram matrix or a factor of it.
+
+        The factor of ``(s Z)(s Z)' / l2`` is ``s Z / sqrt(l2)`` itself if there are no
+        more features than samples, else one from the eigenvectors of the Gram matrix.
+        If this loses digits, it is taken from a QR decomposition of the features.
+        """
         if not len(at):
             return
         n, p = self.Z.shape[-2:]
@@ -184,8 +170,8 @@ class _Batch:
         if p <= n:
             factor = _take(self.Z, at).to(scale) * scale
             self.gram[at] = factor @ factor.mT
-            model = Dense(factor, self.gram[at], rotated=False)
-            self._run(at, model, start, self._emit_features)
+            penalty = RidgePenalty(factor, self.gram[at], rotated=False)
+            self._run(at, penalty, start, self._emit_features)
             return
         gram = scale.new_zeros(1 if len(self.Z) == 1 else len(at), n, n)
         for block in _blocks(_take(self.Z, at)):
@@ -193,16 +179,16 @@ class _Batch:
             gram.baddbmm_(part, part.mT)
         gram = self.gram[at] = gram * scale * scale.mT
         values, vectors = torch.linalg.eigh(gram)
-        # Where products as large as the largest would drown the smallest that matter,
-        # the Gram matrix will not do.
+        # The Gram matrix is not accurate enough if the rounding errors of its largest
+        # eigenvalue exceed eigenvalues that matter.
         eps = torch.finfo(gram.dtype).eps
         largest = values[:, -1:]
         small = (values > 1e3 * eps * largest) & (values < 1e-6 * largest)
         good = ~(small.any(-1) & (largest[:, 0] > 1e-10 / eps))
         if bool(good.any()):
             factor = vectors * values.clamp_min(0).sqrt().unsqueeze(-2)
-            model = Dense(factor[good], gram[good], rotated=True)
-            self._run(at[good], model, start[good], self._emit_samples)
+            penalty = RidgePenalty(factor[good], gram[good], rotated=True)
+            self._run(at[good], penalty, start[good], self._emit_samples)
             if self.Z.dtype == gram.dtype:
                 self.gap[at[good]] = self._gap(at[good], _take(self.Z, at[good]))
             good &= self.gap[at] <= self.tol
@@ -212,81 +198,67 @@ class _Batch:
         own = _take(self.Z, at).expand(len(at), -1, -1).to(scale) * scale
         features, factor = torch.linalg.qr(own.mT)
         factor = factor.mT
-        model = Dense(factor, factor @ factor.mT, rotated=False)
+        penalty = RidgePenalty(factor, factor @ factor.mT, rotated=False)
 
-        def emit(tasks, part, rows):
-            self._emit_features(tasks, part, rows, features[torch.isin(at, tasks)])
+        def emit(tasks, part, iterate):
+            chosen = features[torch.isin(at, tasks)]
+            self._emit_features(tasks, part, iterate, chosen)
 
-        self._run(at, model, start, emit)
+        self._run(at, penalty, start, emit)
 
     def solve_sparse(self, at, direction, V):
-        """Tasks with l1."""
+        """Solve tasks with l1, from V at a point X on the boundary of the dual."""
         if not len(at):
             return
         part = self.simplices.take(at)
         if part.border is not None:
-            # The null solution may be on the boundary.
+            # The dual solution at W = 0 may not have an interior point next to it.
             direction = part.uniform()
             V = pull(self.Z, part.weight, direction, at)
         elif len(at) < len(V):
             direction, V = direction[at], V[at]
         slope = (part.cost * part.beta(direction)).sum((1, 2))
         m = direction.shape[-1]
-        model = Sparse(self.Z, at, part.weight, self.l1[at], self.l2[at], m)
-        start = model.begin(direction, V, slope)
+        penalty = WorkingSet(self.Z, at, part.weight, self.l1[at], self.l2[at], m)
+        start = penalty.begin(direction, V, slope)
 
-        def emit(tasks, part, rows):
-            real = rows.index >= 0
-            task = tasks.unsqueeze(-1).expand_as(real)[real]
-            self.W[task, rows.index[real]] = (part.basis @ rows.W).mT[real].to(self.W)
+        def emit(tasks, part, iterate):
+            real = iterate.index >= 0
+            task, feature = (
+                tasks.unsqueeze(-1).expand_as(real)[real],
+                iterate.index[real],
+            )
+            self.W[task, feature] = (part.basis @ iterate.W).mT[real].to(self.W)
 
-        self._run(at, model, start, emit)
+        self._run(at, penalty, start, emit)
 
     def certify(self):
-        """Gaps from the data for tasks whose l2 could hide rounding errors.
+        """Compute gaps from the data where rounding errors, divided by l2, exceed tol.
 
-        ``W = BST(Z's (Y - beta), l1) / l2`` divides them by l2.
+        ``W = BST(Z's (Y - beta), l1) / l2`` divides the rounding errors of V by l2.
         """
         eps = torch.finfo(self.weight.dtype).eps
         size = torch.linalg.vector_norm(self.Z, torch.inf, (1, 2)).to(self.l2)
         errors = eps * size * size * self.weight.sum(-1) / self.l2
         doubtful = (errors > 1e-2 * self.tol) & (self.W != 0).flatten(1).any(1)
         for t in doubtful.nonzero().flatten().tolist():
-            self.gap[t] = torch.maximum(self.gap[t], self._gap_of_data(t))
-
-    def _gap_of_data(self, t):
-        """Primal objective of W minus dual objective of beta, for one task."""
-        part = self.simplices.take(torch.tensor([t], device=self.Z.device))
-        l1, l2, weight, one_hot = (
-            self.l1[t],
-            self.l2[t],
-            part.weight[0],
-            part.one_hot[0],
-        )
-        own = self.Z[0 if len(self.Z) == 1 else t]
-        Z, W = own.to(l2), self.W[t].to(l2)
-        beta, intercept = self.beta[t], self.intercept[t]
-        residual = weight.unsqueeze(-1) * (one_hot - beta)
-        V = Z.mT @ residual
-        length = norm(V).unsqueeze(-1)
-        linked = torch.where(length > l1, 1 - l1 / length, 0.0) * V / l2
-        dual = (weight.unsqueeze(-1) * beta * (1 - one_hot)).sum()
-        dual = dual - 0.5 * l2 * linked.square().sum()
-        scores = Z @ W + intercept
-        raised = torch.where(part.free[0], scores + 1 - one_hot, -torch.inf)
-        hinge = raised.amax(-1) - (one_hot * scores).sum(-1)
-        primal = (weight * torch.where(weight > 0, hinge, 0.0)).sum()
-        primal = primal + l1 * norm(W).sum() + 0.5 * l2 * W.square().sum()
-        # The intercept's dual constraint, in so far as rounding errors break it.
-        gap = primal - dual + (residual.sum(0) * intercept).abs().sum()
-        if own.dtype != l2.dtype:
-            # The gap is that of W before it was rounded, which moved the scores.
-            moved = (Z.abs() @ W.abs()).amax(-1)
-            gap = gap - 4 * torch.finfo(own.dtype).eps * (weight * moved).sum()
-        return gap.clamp_min(0) / weight.sum()
+            gap = duality_gap(
+                self.Z[0 if len(self.Z) == 1 else t],
+                self.W[t],
+                self.beta[t],
+                self.intercept[t],
+                self.simplices.take(torch.tensor([t], device=self.Z.device)),
+                self.l1[t],
+                self.l2[t],
+            )
+            self.gap[t] = torch.maximum(self.gap[t], gap)
 
     def place_absent_classes(self):
-        """Lower the intercepts of classes without samples to where they do no harm."""
+        """Set the intercept of classes without samples.
+
+        It is the largest at which their scores, plus the margin of 1, stay below the
+        largest score of every sample.
+        """
         simplices = self.simplices
         absent = ~simplices.free.any(1)
         if not bool(absent.any()):
@@ -300,21 +272,23 @@ class _Batch:
         intercept = torch.where(absent, lowest, intercept)
         self.intercept = intercept - intercept.mean(-1, keepdim=True)
 
-    def _run(self, at, model, start, emit_W):
-        def emit(local, n_iter, solution):
+    def _run(self, at, penalty, start, emit_W):
+        """Solve the tasks ``at`` and store their solutions, W by ``emit_W`` if any."""
+
+        def emit(local, n_iter, pair):
             tasks = at[local]
             part = self.simplices.take(tasks)
-            self.gap[tasks] = solution.gap
+            self.gap[tasks] = pair.gap
             self.n_iter[tasks] += n_iter
-            if solution.alpha is not None:
-                alpha = solution.alpha.unsqueeze(-1)
-                self.intercept[tasks] = (part.basis @ alpha).squeeze(-1)
+            if pair.intercept is not None:
+                intercept = pair.intercept.unsqueeze(-1)
+                self.intercept[tasks] = (part.basis @ intercept).squeeze(-1)
             if emit_W is not None:
-                self.beta[tasks], self.active[tasks] = solution.beta, solution.face
-                emit_W(tasks, part, solution.rows)
+                self.beta[tasks], self.active[tasks] = pair.beta, pair.face
+                emit_W(tasks, part, pair.iterate)
 
         interior_point(
-            model,
+            penalty,
             self.simplices.take(at),
             start,
             tol=self.tol,
@@ -322,19 +296,20 @@ class _Batch:
             emit=emit,
         )
 
-    def _emit_features(self, tasks, part, rows, features=None):
-        W = rows.W / self.l2[tasks, None, None].sqrt()
+    def _emit_features(self, tasks, part, iterate, features=None):
+        """Store ``W / sqrt(l2)``, rotated back to the features if these are given."""
+        W = iterate.W / self.l2[tasks, None, None].sqrt()
         W = W if features is None else features @ W
         self.W[tasks] = (W @ part.basis.mT).to(self.W)
 
-    def _emit_samples(self, tasks, part, rows):
-        D = part.weight.unsqueeze(-1) * part.expand(rows.X)
+    def _emit_samples(self, tasks, part, iterate):
+        """Store ``W = Z'(s X) / l2``, block by block of the features."""
+        D = part.weight.unsqueeze(-1) * part.expand(iterate.X)
         D = D / self.l2[tasks, None, None]
         Z = _take(self.Z, tasks)
-        # Products that cancel need more digits than W will have.
-        largest = (
-            rows.gram.diagonal(dim1=-2, dim2=-1).sum(-1).max() * rows.X.abs().max()
-        )
+        # The dtype of Z is enough unless large products cancel.
+        trace = iterate.gram.diagonal(dim1=-2, dim2=-1).sum(-1)
+        largest = trace.max() * iterate.X.abs().max()
         if float(largest) * torch.finfo(Z.dtype).eps < 1e-6:
             D = D.to(Z)
         W = self.W if len(tasks) == len(self.W) else torch.empty_like(self.W[tasks])
@@ -344,7 +319,7 @@ class _Batch:
             self.W[tasks] = W
 
     def _gap(self, at, Z):
-        """Gap of W and beta as they stand, W being linked to beta up to rounding."""
+        """Return ``<beta, shortfall>`` at W, which is the gap where W is the link."""
         part = self.simplices.take(at)
         scores = self.intercept[at].unsqueeze(1)
         if isinstance(Z, torch.Tensor):
@@ -354,10 +329,11 @@ class _Batch:
 
 
 def _blocks(Z):
+    """Return slices of the features, of bounded size over all tasks."""
     size = max(1, _BLOCK // Z[..., 0].numel())
     return [slice(start, start + size) for start in range(0, Z.shape[-1], size)]
 
 
 def _take(Z, at):
-    # All of them, in order: no need of a copy.
+    """Return the matrices of some tasks; all of them, or a shared one, uncopied."""
     return Z if len(at) == len(Z) or len(Z) == 1 else Z[at]

@@ -1,4 +1,4 @@
-"""Symmetric positive systems, with or without equality constraints."""
+"""Positive semi-definite linear systems, with or without equality constraints."""
 
 import torch
 
@@ -6,10 +6,12 @@ import torch
 class SaddlePoint:
     """Solve ``A x + E a = r``, ``E'x = q`` for a batch of tasks.
 
-    ``A`` is positive semi-definite. It is scaled to a unit diagonal, its factorisation
-    regularised as little as it takes, and solutions are refined once against the
-    system itself. Rows of ``A`` and columns of ``E`` that are zero leave their unknown
-    at zero.
+    ``A`` is positive semi-definite. The system is scaled to a unit diagonal and
+    factorised, by Cholesky without ``E`` and by LU with it. Where that fails, a shift
+    is added to the diagonal of ``A`` and subtracted from that of the corner: it starts
+    at N times the unit roundoff, or at ``singular``, and grows by factors of 100 until
+    the factorisation succeeds. Solutions are refined once against the system without
+    the shift. Unknowns whose row of ``A``, or column of ``E``, is zero are set to zero.
 
     Parameters
     ----------
@@ -40,7 +42,7 @@ class SaddlePoint:
         self.factor, self.shift = _factorise(scaled, sign, singular)
 
     def singular(self):
-        """Tasks, (n_tasks,) of bool, whose system is singular to working precision."""
+        """Return which systems are singular to working precision, (n_tasks,)."""
         return self.shift > 0
 
     def solve(self, r, q=None, *, refine=True):
@@ -62,10 +64,7 @@ class SaddlePoint:
 
 
 def _factorise(A, sign, singular):
-    """Factors of a matrix with a unit diagonal, and the shifts that they took.
-
-    The shift goes the other way where ``sign`` is negative.
-    """
+    """Return factors of ``A + shift diag(sign)`` and the smallest shifts that work."""
     least = 100 * A.shape[-1] * torch.finfo(A.dtype).eps
     factor, pivot = _factor(A, sign)
     failed = ~(pivot > (0.0 if singular is None else least))
@@ -77,13 +76,13 @@ def _factorise(A, sign, singular):
         for old, new in zip(_parts(factor), _parts(again), strict=True):
             old[at] = new
         shift[at], more = more, 100 * more
-        # Rounding cannot explain a shift of this size: the matrix is not finite.
+        # Rounding errors do not need a shift of 1: the matrix is not finite.
         failed[at] = ~(pivot > 0) & (more < 1)
     return factor, shift
 
 
 def _factor(A, sign):
-    """Cholesky, or LU where there are constraints; and the smallest pivot."""
+    """Return the Cholesky or, with constraints, LU factors and the smallest pivot."""
     if sign is None:
         factor, failed = torch.linalg.cholesky_ex(A)
         pivot = factor.diagonal(dim1=-2, dim2=-1).amin(-1) ** 2

@@ -1,17 +1,26 @@
-"""The group penalty in the interior-point method: one second-order cone per feature.
+"""The group penalty in the interior-point method: one pair of cones per feature.
 
-A row W_j and its dual u_j, with ``l2 W_j + u_j = V_j`` and ``V = Z'(s X)``, complement
-each other in the cones ``||W_j|| <= t_j`` and ``||u_j|| <= l1``. Keeping both, and
-scaling them as Nesterov and Todd do, is what makes the method indifferent to how small
-l2 is: the exact link from V to W has a slope of 1/l2 and a kink.
+A row W_j and its dual ``u_j = V_j - l2 W_j`` are complementary in the second-order
+cones ``||W_j|| <= t_j`` and ``||u_j|| <= l1``: ``t_j l1 - <W_j, u_j> = 0`` at a
+solution. With the Nesterov-Todd scaling, whose square is a matrix ``T_j`` on the rows,
+a Newton step solves
 
-The distances to the boundary ``t - ||W||`` and ``l1 - ||u||`` are variables of their
-own: as differences they would have no correct digit towards the end.
+    l2 dW + du = dV + R,    dW - T du = rc_W,    R = V - u - l2 W,
+
+hence, with ``M = T (I + l2 T)^-1`` and ``N = (I + l2 T)^-1``,
+
+    dW = M dV + M (R - l2 rc_W) + rc_W,    du = N (dV + R - l2 rc_W).
+
+As both W and u are variables, the number of steps does not depend on how small l2 is:
+the exact link from V to W has a slope of 1/l2 and a kink.
+
+The distances to the boundary, ``slack_W = t - ||W||`` and ``slack_u = l1 - ||u||``, are
+variables too: computed as differences they would have no correct digit in the end.
 """
 
 import torch
 
-from sparsedis.solvers._svm_rows import (
+from sparsedis.solvers.svm.group_penalty import (
     apply_curvature,
     conjugate,
     dot,
@@ -25,7 +34,7 @@ from sparsedis.solvers._svm_rows import (
 
 
 class Cones:
-    """Pairs of cones, those of a batch of tasks padded to one length.
+    """Pairs of cones of a working set of features, padded to the longest of a batch.
 
     Parameters
     ----------
@@ -44,6 +53,9 @@ class Cones:
     W, u : tensor of shape (n_tasks, m, q)
     slack_W, slack_u : tensor of shape (n_tasks, q)
         Distances to the boundary.
+    outside : tensor of shape (n_tasks,)
+        Conjugate of the penalty of the features that are not in the working set, which
+        have ``W_j = 0``.
     """
 
     def __init__(self, weight, l1, l2, m):
@@ -54,18 +66,19 @@ class Cones:
         self.W = self.u = weight.new_zeros(n_tasks, m, 0)
         self.slack_W = self.slack_u = self.radius = weight.new_zeros(n_tasks, 0)
         self.real = self.slack_W.bool()
+        self.outside = torch.zeros_like(l1)
 
     def join(self, rows, V, real, mu):
-        """Add features, well inside of their cones and with W = 0.
+        """Add features, with W = 0 and u inside of its cone.
 
         Parameters
         ----------
         rows : tensor of shape (n_tasks, n_samples, k)
         V : tensor of shape (n_tasks, m, k)
-            Where they are now.
+            Their present ``Z'(s X)``.
         real : tensor of shape (n_tasks, k) of bool
         mu : tensor of shape (n_tasks,)
-            Complementarity that they get.
+            Least complementarity ``slack_W l1`` that they get.
         """
         rows, V = rows * real.unsqueeze(1), V * real.unsqueeze(1)
         reach = norm(V)
@@ -73,7 +86,7 @@ class Cones:
         shrink = torch.where(reach > inside, inside / reach, 1.0)
         u = V * shrink.unsqueeze(1)
         radius = torch.where(real, self.l1, 1.0)
-        # The larger the violation, the more room to move: small steps else.
+        # Cones of violated features start wider: the steps would be short otherwise.
         violation = conjugate(reach, self.l1, self.l2)
         violation = torch.minimum(violation, self.weight.mean(-1, keepdim=True))
         mu = torch.maximum(violation, mu.unsqueeze(-1))
@@ -86,7 +99,11 @@ class Cones:
             setattr(self, name, torch.cat([getattr(self, name), new], -1))
 
     def evaluate(self, X):
-        """Scores ``s Z W``, (n_tasks, n_samples, m), and all scalings."""
+        """Return the scores ``s Z W``, (n_tasks, n_samples, m), and set the scalings.
+
+        T has the eigenvalue ``root_W / root_u`` across `direction`, and `stretch` times
+        that along it. M and N are stored as pairs of eigenvalues, across and along.
+        """
         self.V = pull(self.rows, self.weight, X)
         W, u, l1, l2 = self.W, self.u, self.radius, self.l2
         self.infeasible = self.V - u - l2.unsqueeze(1) * W
@@ -98,8 +115,8 @@ class Cones:
             + self.norm_W * self.slack_u
             + 0.5 * self.norm_W * self.norm_u * dot(apart, apart)
         )
-        # Scaling point: eta (w0, w1) with w0^2 - |w1|^2 = 1. The roots are those of
-        # the determinants t^2 - |W|^2 and l1^2 - |u|^2.
+        # The scaling point is eta (w0, w1) with w0^2 - |w1|^2 = 1; root_W and root_u
+        # are the roots of the determinants t^2 - |W|^2 and l1^2 - |u|^2.
         self.root_W = (self.slack_W * (self.t + self.norm_W)).sqrt()
         self.root_u = (self.slack_u * (l1 + self.norm_u)).sqrt()
         self.size = self.root_W * self.root_u
@@ -112,8 +129,6 @@ class Cones:
         k = dot(self.w1, self.w1)
         self.stretch = 1 + 2 * k
         self.direction = unit(self.w1, k.sqrt())
-        # M = T (I + l2 T)^-1 and N = (I + l2 T)^-1, T the scaling squared, by their
-        # eigenvalues across and along the direction.
         across = self.root_W / self.root_u
         self.eta = across.sqrt()
         along = across * self.stretch
@@ -122,50 +137,59 @@ class Cones:
         return push(self.rows, self.weight, W)
 
     def gap(self):
-        """What the rows contribute to the duality gap."""
+        """Return ``sum_j P(W_j) + P*(V_j) - <V_j, W_j>`` over all features."""
         inside = fenchel_gap(self.V, self.W, self.l1, self.l2)
-        return (inside * self.real).sum(-1)
+        return (inside * self.real).sum(-1) + self.outside
 
     def conjugate(self):
-        """Conjugate of the penalty."""
-        return conjugate(norm(self.V), self.l1, self.l2).sum(-1)
+        """Return ``sum_j (||V_j|| - l1)_+^2 / (2 l2)`` over all features."""
+        return conjugate(norm(self.V), self.l1, self.l2).sum(-1) + self.outside
 
     def hessian(self):
-        """Newton matrix of the penalty, without the rows' own variables."""
+        """Return ``s Z M Z's``, the matrix of a step in X once dW is eliminated."""
         across, along = self.M
         # Never negative, but for rounding.
         more = (along - across).clamp_min(0)
         return weighted_gram(self.rows, self.weight, across, more, self.direction)
 
     def shift(self, target=None, predictor=None):
-        """Scores that the step contributes whatever the step in X is.
+        """Return ``s Z (M (R - l2 rc_W) + rc_W)``, the change of scores for ``dX = 0``.
 
         Parameters
         ----------
         target : tensor of shape (n_tasks,), default=None
-            Complementarity to aim at.
+            Complementarity per pair to aim at; zero by default.
 
         predictor : tuple, default=None
-            Affine step, for the second-order correction. Without it, the affine step is
-            prepared.
+            Affine step, for the second-order correction. None prepares the affine step.
         """
-        if predictor is None:
-            self.rc_t, self.rc_W = -self.t, -self.W
-        else:
-            self.rc_t, self.rc_W = self._corrected(target.unsqueeze(-1), predictor)
+        self._aim(target, predictor)
         inner = self.infeasible - self.l2.unsqueeze(1) * self.rc_W
         self.fixed = self._apply(self.M, inner) + self.rc_W
         return push(self.rows, self.weight, self.fixed)
 
+    def _aim(self, target, predictor):
+        """Set the right-hand sides rc_t and rc_W of the linearised complementarity."""
+        if predictor is None:
+            self.rc_t, self.rc_W = -self.t, -self.W
+        else:
+            self.rc_t, self.rc_W = self._corrected(target.unsqueeze(-1), predictor)
+
     def _apply(self, eigenvalues, V):
+        """Multiply V by the matrix with these eigenvalues across and along."""
         across, along = eigenvalues
         return apply_curvature(across, along - across, self.direction, V)
 
     def _corrected(self, target, predictor):
-        """Mehrotra's right-hand side, in the Jordan algebra of the scaled point."""
+        """Return rc_t and rc_W of Mehrotra's corrector.
+
+        In the Jordan algebra of the scaled point ``lambda``, with the scaled affine
+        steps ``a`` of (t, W) and ``b = -lambda - a`` of its dual, they are the unscaled
+        ``lambda^-1 o (target e - a o b) - lambda``.
+        """
         step_t, step_W, _ = predictor
         eta, w0, w1 = self.eta, self.w0, self.w1
-        # The scaled point, to which both members of the pair are mapped.
+        # lambda = (point0, point1), the image of both members of the pair.
         root = self.size.sqrt()
         spread = root / (self.x0 + self.y0 + 2 * self.gamma)
         point0 = root * self.gamma
@@ -176,7 +200,7 @@ class Cones:
         step0 = (w0 * step_t - inner) / eta
         step1 = step_W - (step_t - inner / (1 + w0)).unsqueeze(1) * w1
         step1 = step1 / eta.unsqueeze(1)
-        # The affine steps of the pair add up to minus the point in scaled coordinates.
+        # Minus b: the affine steps of the pair add up to -lambda.
         other0, other1 = point0 + step0, point1 + step1
         goal0 = target + step0 * other0 + dot(step1, other1)
         goal1 = step0.unsqueeze(1) * other1 + other0.unsqueeze(1) * step1
@@ -187,10 +211,13 @@ class Cones:
         return eta * (w0 * back0 + inner) - self.t, eta.unsqueeze(1) * rc_W - self.W
 
     def step(self, dX):
-        """Steps in t, W and u that go with a step in X."""
+        """Return the steps in t, W and u that go with a step in X."""
         dV = pull(self.rows, self.weight, dX)
-        dW = self._apply(self.M, dV) + self.fixed
-        # Written out along and across: the difference of the two loses u's last digits.
+        return self._complete(dV, self._apply(self.M, dV) + self.fixed)
+
+    def _complete(self, dV, dW):
+        """Return the steps in t, W and u, given those in V and W."""
+        # As R - l2 dW + dV, du would lose its last digits.
         drive = dV + self.infeasible - self.l2.unsqueeze(1) * self.rc_W
         along = dot(self.direction, drive).unsqueeze(1) * self.direction
         across, factor = self.N
@@ -199,7 +226,7 @@ class Cones:
         return dt, dW, du
 
     def max_step(self, step):
-        """Longest step that stays in every cone."""
+        """Return the length at which the first cone is left."""
         if self.W.shape[-1] == 0:
             return torch.full_like(self.l1[:, 0], torch.inf)
         dt, dW, du = step
@@ -210,7 +237,7 @@ class Cones:
         return torch.where(self.real, length, torch.inf).amin(-1)
 
     def complementarity(self, step=None, length=None):
-        """Sum over the cones, now or after a step, and their number."""
+        """Return ``sum_j t_j l1 - <W_j, u_j>``, now or after a step, and the number."""
         if step is None:
             products = self.products
         else:
@@ -222,7 +249,7 @@ class Cones:
         return (products * self.real).sum(-1), self.real.sum(-1)
 
     def advance(self, step, length):
-        """Take a step."""
+        """Add ``length`` times a step to W, u and the distances to the boundary."""
         dt, dW, du = step
         length = length.unsqueeze(-1)
         W, grown_W = _advance(self.W, self.norm_W, length.unsqueeze(1) * dW)
@@ -235,11 +262,10 @@ class Cones:
         self.W, self.u = W, u
 
     def active(self):
-        """Features that the solution seems to use."""
+        """Guess the active features: ``||W_j|| / scale > (l1 - ||u_j||) / l1^2``."""
         if self.W.shape[-1] == 0:
             return self.real
-        # Of the pair ||W_j||, l1 - ||u_j||, which one is the larger on its own scale?
-        # Rows are as long as the longest, unless that one is vanishing too.
+        # The scale is the longest row, unless that one is about to vanish too.
         total, mu = (
             self.weight.sum(-1, keepdim=True),
             self.products.amin(-1, keepdim=True),
@@ -250,7 +276,10 @@ class Cones:
 
 
 def _to_boundary(x0, x1, root, d0, d1):
-    """Smallest positive root of ``det((x0, x1) + length (d0, d1))``."""
+    """Smallest positive root of ``det((x0, x1) + length (d0, d1))``; inf if none.
+
+    ``det(x0, x1) = x0^2 - |x1|^2 = root^2`` at length 0; d0 is zero if None.
+    """
     det = root * root
     b, a = -dot(x1, d1), -dot(d1, d1)
     if d0 is not None:
@@ -262,7 +291,7 @@ def _to_boundary(x0, x1, root, d0, d1):
 
 
 def _advance(x, length, step):
-    """``x + step``, and by how much its norm grows, to full relative precision."""
+    """Return ``x + step`` and ``|x + step| - |x|`` without cancellation."""
     moved = x + step
     total = norm(moved) + length
     return moved, dot(step, x + moved) / torch.where(total > 0, total, 1.0)

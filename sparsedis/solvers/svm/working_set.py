@@ -1,20 +1,21 @@
-"""The SVM with l1: cones for the features that may become active."""
+"""The group penalty of a batch of tasks, on the features that may become active."""
 
 import torch
 
-from sparsedis.solvers._svm_cones import Cones
-from sparsedis.solvers._svm_rows import Rows, conjugate, norm, pull
+from sparsedis.solvers.svm.cones import Cones
+from sparsedis.solvers.svm.group_penalty import GroupIterate, conjugate, norm, pull
 
 # A feature joins once its ||V_j|| exceeds this share of l1.
 _JOIN = 0.9
-# Shortest start, as a share of the way to the point in the middle.
+# Shortest start, as a share of the given direction.
 _LEAST = 0.01
 
 
-class Sparse(Cones):
+class WorkingSet(Cones):
     """Group penalty in the interior-point method, on a working set of features.
 
-    Every other feature has ``W_j = 0`` and costs no more than its ``||V_j||``.
+    Every other feature has ``W_j = 0`` and adds its conjugate, ``(||V_j|| - l1)_+^2 /
+    (2 l2)``, to the duality gap.
 
     Parameters
     ----------
@@ -23,7 +24,7 @@ class Sparse(Cones):
         are copied to the dtype of ``weight``.
 
     tasks : tensor of shape (n_tasks,) of int
-        Which matrices of Z the tasks go with.
+        Index in Z of each task.
 
     weight : tensor of shape (n_tasks, n_samples)
     l1, l2 : tensor of shape (n_tasks,)
@@ -39,7 +40,6 @@ class Sparse(Cones):
         self.member = torch.zeros(
             len(tasks), Z.shape[-1], dtype=torch.bool, device=Z.device
         )
-        self.outside = torch.zeros_like(l1)
         self.fresh, self.complete = True, False
 
     def take(self, at):
@@ -51,28 +51,33 @@ class Sparse(Cones):
                 setattr(self, name, value[at])
 
     def begin(self, X, V, slope):
-        """Scale a start, and let the features join that its direction calls for.
+        """Scale a start, and choose the first working set along its direction.
+
+        The start is ``0.9 f X`` with ``f = min_j l1 / ||V_j||``, at which every feature
+        is within its cone, or ``0.01 X`` if that is larger. The working set holds the
+        features with the largest ``||V_j||``.
 
         Parameters
         ----------
         X : tensor of shape (n_tasks, n_samples, m)
-            Direction; X itself is on the far side of the feasible set.
+            Direction. X itself is on the boundary of the feasible set.
 
         V : tensor of shape (n_tasks, m, p)
             ``Z'(s X)``.
 
         slope : tensor of shape (n_tasks,)
-            Of the linear part of the dual along it.
+            Derivative of the linear part of the dual objective along X.
 
         Returns
         -------
         tensor of shape (n_tasks, n_samples, m)
-            A multiple of X at which every ``||V_j||`` is below l1, or a tenth of it.
+            The start, a multiple of X.
         """
         reach = norm(V)
         l1, l2 = self.l1.to(reach), self.l2[:, 0].to(reach)
         first = (l1[:, 0] / reach.amax(-1)).clamp_max(1.0)
-        # Where along the direction the dual is largest tells how dense W will be.
+        # Features with ||V_j|| > l1 at the maximum of the dual along the direction are
+        # likely to be active.
         best = first
         for power in (0.85, 0.7, 0.55, 0.4, 0.2, 0.0):
             length = first**power
@@ -82,21 +87,21 @@ class Sparse(Cones):
                 break
             best = torch.where(rising, length, best)
         likely = (best.unsqueeze(-1) * reach > _JOIN * l1).sum(-1)
-        # As many as there are unknowns and as many again; of few features, all.
+        # Twice as many as there are dual variables; all of them if they are few.
         p, room = reach.shape[-1], max(2 * X[0].numel(), int(likely.max()))
         self.complete = p <= 2 * room
         room = p if self.complete else room
         index = reach.topk(room, -1).indices
-        # Where l1 is small, the far side of the cones is better than the boundary.
+        # With a small l1, a start outside of some cones is better than one close to 0.
         X = (0.9 * first).clamp_min(_LEAST).to(X)[:, None, None] * X
         everywhere = torch.ones_like(index, dtype=torch.bool)
         self._let_in(X, index, everywhere, self.weight.mean(-1))
         return X
 
     def grow(self, X, mu):
-        """Let features join that are about to become active."""
+        """Let features outside join that have ``||V_j|| > 0.9 l1``."""
         if self.fresh or self.complete:
-            # The start needs no check.
+            # `begin` has just chosen the working set.
             self.fresh = False
             return
         V = pull(self.Z, self.weight, X, self.tasks)
@@ -110,7 +115,7 @@ class Sparse(Cones):
             score, index = reach.topk(min(room, count), -1)
             self._let_in(X, index, score > _JOIN * l1, mu)
             if count > room:
-                # What has to stay outside counts in the duality gap.
+                # Those that stay outside count in the duality gap.
                 reach = reach.masked_fill_(self.member, 0.0)
                 self.outside = conjugate(reach.to(self.l1), self.l1, self.l2).sum(-1)
 
@@ -122,21 +127,13 @@ class Sparse(Cones):
         rows = self.Z[matrix[:, None, None], sample, index.unsqueeze(1)].to(X)
         self.join(rows, pull(rows, self.weight, X), real, mu)
 
-    def gap(self):
-        """What the penalty contributes to the duality gap."""
-        return super().gap() + self.outside
-
-    def conjugate(self):
-        """Conjugate of the penalty."""
-        return super().conjugate() + self.outside
-
-    def excess(self, at, solution, simplices):
-        """What the features without a row add to the duality gap of a solution."""
+    def excess(self, at, pair, simplices):
+        """Return what features outside add to the gap: the sum of their conjugates."""
         if self.complete:
             return torch.zeros_like(self.l1[at, 0])
-        X = simplices.coordinates(solution.beta)
+        X = simplices.coordinates(pair.beta)
         V = pull(self.Z, self.weight[at], X, self.tasks[at])
-        reach, index = V.mul_(V).sum(1).sqrt_(), solution.rows.index
+        reach, index = V.mul_(V).sum(1).sqrt_(), pair.iterate.index
         reach.scatter_reduce_(
             1, index.clamp_min(0), torch.where(index < 0, torch.inf, 0.0).to(V), "amin"
         )
@@ -146,7 +143,7 @@ class Sparse(Cones):
         return torch.zeros_like(l1[:, 0])
 
     def restrict(self, at):
-        """The rows of some tasks near their solution, for the last step."""
+        """Return the iterate of some tasks, for Newton's method on the active set."""
         W = self.W[at] * self.active()[at].unsqueeze(1)
         parts = self.rows, self.weight, W, self.l1, self.l2, self.index
-        return Rows(*(p if p is W else p[at] for p in parts))
+        return GroupIterate(*(p if p is W else p[at] for p in parts))

@@ -1,4 +1,4 @@
-"""The group penalty ``l1 sum_j ||W_j|| + l2/2 ||W||^2``, and rows of W at a solution.
+"""The penalty ``P(W) = l1 sum_j ||W_j|| + l2/2 ||W||^2``, its conjugate and its link.
 
 Features are columns here: ``W`` has shape (n_tasks, m, q), so that norms over a
 feature's m coordinates run along contiguous memory.
@@ -18,23 +18,23 @@ _COPY = 1 << 14
 
 
 def dot(a, b):
-    """Inner products of the rows of two (n_tasks, m, q) tensors."""
+    """``<a_j, b_j>`` for every feature j of two (n_tasks, m, q) tensors."""
     return (a * b).sum(1)
 
 
 def norm(a):
-    """Norms of the rows of a (n_tasks, m, q) tensor."""
+    """``||a_j||`` for every feature j of an (n_tasks, m, q) tensor."""
     # Several times faster than vector_norm, which is slow along an outer axis.
     return (a * a).sum(1).sqrt()
 
 
 def unit(a, length):
-    """Rows divided by their norms; zero rows stay zero."""
+    """``a_j / ||a_j||`` given the norms; zero stays zero."""
     return a / torch.where(length > 0, length, 1.0).unsqueeze(1)
 
 
 def pull(Z, weight, X, tasks=None):
-    """``Z'(s X)`` in the dtype of Z: from samples to features.
+    """Compute ``V = Z'(s X)`` in the dtype of Z.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def pull(Z, weight, X, tasks=None):
     weight : tensor of shape (n_tasks, n_samples)
     X : tensor of shape (n_tasks, n_samples, m)
     tasks : tensor of shape (n_tasks,) of int, default=None
-        Which matrices of Z they go with, in ascending order; all by default.
+        Index in Z of each task, in ascending order. By default all matrices of Z.
 
     Returns
     -------
@@ -59,33 +59,34 @@ def pull(Z, weight, X, tasks=None):
 
 
 def push(Z, weight, W):
-    """``s Z W``: from features (n_tasks, m, q) to samples (n_tasks, n_samples, m)."""
+    """Compute the scores ``s Z W``, (n_tasks, n_samples, m)."""
     return weight.unsqueeze(-1) * product(Z, W.mT)
 
 
 def link(V, l1, l2):
-    """Minimiser of the penalty minus ``<V, W>``: block soft thresholding over l2."""
+    """``W_j = (1 - l1 / ||V_j||)_+ V_j / l2``, the minimiser of ``P(W) - <V, W>``."""
     v = norm(V)
     kept = torch.where(v > l1, 1 - l1 / torch.where(v > l1, v, 1.0), 0.0)
     return V * (kept / l2).unsqueeze(1)
 
 
 def conjugate(reach, l1, l2):
-    """Conjugate of the penalty of rows whose V has norm ``reach``."""
+    """Conjugate of P, ``(||V_j|| - l1)_+^2 / (2 l2)``, for ``reach = ||V_j||``."""
     return (reach - l1).clamp_min(0) ** 2 / (2 * l2)
 
 
 def fenchel_gap(V, W, l1, l2):
-    """Penalty at W, plus its conjugate at V, minus ``<V, W>``: 0 iff W is the link."""
+    """``P(W_j) + P*(V_j) - <V_j, W_j>``: zero if and only if W_j is the link of V_j."""
     w = norm(W)
     gap = w * (l1 + 0.5 * l2 * w) + conjugate(norm(V), l1, l2) - dot(V, W)
     return gap.clamp_min(0)
 
 
 def link_curvature(W, l1, l2):
-    """Jacobian of the link at its value W: ``a I + d w w'`` with w the unit row.
+    """Jacobian M of the link at its value W, ``M_j = a_j I + d_j w_j w_j'``.
 
-    Rows that are zero have a zero Jacobian.
+    With ``w_j = W_j / ||W_j||`` it is ``a_j = ||W_j|| / (l1 + l2 ||W_j||)`` and ``d_j =
+    l1 / (l2 (l1 + l2 ||W_j||))``; both are zero where ``W_j = 0``.
 
     Returns
     -------
@@ -100,7 +101,7 @@ def link_curvature(W, l1, l2):
 
 
 def apply_curvature(a, d, direction, V):
-    """``(a I + d w w') V``, row by row."""
+    """``(a_j I + d_j w_j w_j') V_j`` for every feature j."""
     return a.unsqueeze(1) * V + (d * dot(direction, V)).unsqueeze(1) * direction
 
 
@@ -136,8 +137,11 @@ def weighted_gram(Z, weight, a, d, direction):
 
 
 @dataclass
-class Rows:
-    """Rows of W near a solution, with the exact link in place of the cones.
+class GroupIterate:
+    """W in Newton's method on the active set, see :mod:`.active_set`.
+
+    The active rows solve ``R_j = V_j - l1 W_j / ||W_j|| - l2 W_j = 0``; all others are
+    zero. A Newton step is ``dW = M (dV + R)``.
 
     Attributes
     ----------
@@ -146,7 +150,7 @@ class Rows:
     W : tensor of shape (n_tasks, m, q)
     l1, l2 : tensor of shape (n_tasks, 1)
     index : tensor of shape (n_tasks, q)
-        Which feature each row is of; -1 for none.
+        Feature in each column; -1 for padding.
     """
 
     Z: torch.Tensor
@@ -158,22 +162,22 @@ class Rows:
 
     def take(self, at):
         """Keep some tasks."""
-        return Rows(*(getattr(self, field.name)[at] for field in fields(self)))
+        return GroupIterate(*(getattr(self, field.name)[at] for field in fields(self)))
 
     def replace(self, other, where):
-        """Take the rows of another one in some tasks."""
+        """Take another W in some tasks."""
         W = torch.where(where[:, None, None], other.W, self.W)
         return dataclasses.replace(self, W=W)
 
     def scores(self):
-        """``s Z W``."""
+        """Return ``s Z W``."""
         return push(self.Z, self.weight, self.W)
 
     def linearise(self, X):
-        """Scores, and what a Newton step on the equations of the solution needs."""
+        """Return ``s Z W``, ``s Z M R`` and the matrix ``s Z M Z's`` of a step in X."""
         V = pull(self.Z, self.weight, X)
         w = norm(self.W)
-        # Rows that the current V calls for.
+        # Rows of zeros with ||V_j|| > l1 join.
         self.W = torch.where((w == 0).unsqueeze(1), link(V, self.l1, self.l2), self.W)
         self.curvature = link_curvature(self.W, self.l1, self.l2)
         pushed_back = self.l1.unsqueeze(1) * self.curvature[2]
@@ -187,16 +191,16 @@ class Rows:
         )
 
     def advance(self, dX):
-        """Take a Newton step; rows that would turn round leave."""
+        """Add ``M (Z'(s dX) + R)`` to W; rows that would turn by 90 degrees leave."""
         drive = pull(self.Z, self.weight, dX) + self.residual
         W = self.W + apply_curvature(*self.curvature, drive)
         stays = dot(W, self.W) > 0
         return dataclasses.replace(self, W=W * stays.unsqueeze(1))
 
     def measure(self, X):
-        """Yield rows to go with X: scores, what they add to the gap, and themselves."""
+        """Yield the present W and the link of X: scores, part of the gap, iterate."""
         V = pull(self.Z, self.weight, X)
         linked = dataclasses.replace(self, W=link(V, self.l1, self.l2))
-        for rows in (self, linked):
-            gap = fenchel_gap(V, rows.W, self.l1, self.l2)
-            yield rows.scores(), gap.sum(-1), rows
+        for iterate in (self, linked):
+            gap = fenchel_gap(V, iterate.W, self.l1, self.l2)
+            yield iterate.scores(), gap.sum(-1), iterate

@@ -1,0 +1,168 @@
+"""From an interior point to the exact solution: Newton's method on the active set.
+
+On the face of beta where only the entries in `face` are positive, with the rows of W
+that are not zero, the optimality conditions are smooth equations:
+
+    Pi Q' (s_i (1 - Y_i) + s_i F_i) = 0,    E'X = 0,    V_j = l2 W_j + l1 W_j / ||W_j||,
+
+where ``Pi`` projects on the directions in which X may move on its face. Eliminating W
+leaves ``(Pi s Z M Z's Pi) dX + Pi E db = r`` with the Jacobian M of the link.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from sparsedis.solvers.svm.faces import face_system
+from sparsedis.solvers.svm.saddle import SaddlePoint
+
+# Gap, relative to the objective at zero, of a solution on the right active set.
+EXACT = 1e-13
+_ROUNDS = 7
+_ROUNDING = 1e-15
+
+
+@dataclass
+class PrimalDualPair:
+    """Primal and dual solutions of a batch of tasks.
+
+    Attributes
+    ----------
+    beta : tensor of shape (n_tasks, n_samples, n_classes)
+    face : tensor of shape (n_tasks, n_samples, n_classes) of bool
+        Entries of beta that are positive, or would be without rounding.
+    intercept : tensor of shape (n_tasks, m) or None
+        In coordinates.
+    iterate : GroupIterate or RidgeIterate
+        W.
+    gap : tensor of shape (n_tasks,)
+        Duality gap, relative to the objective at zero.
+    """
+
+    beta: torch.Tensor
+    face: torch.Tensor
+    intercept: torch.Tensor | None
+    iterate: object
+    gap: torch.Tensor
+
+    def take(self, at):
+        """Keep some tasks."""
+        intercept = None if self.intercept is None else self.intercept[at]
+        beta, face = self.beta[at], self.face[at]
+        return PrimalDualPair(
+            beta, face, intercept, self.iterate.take(at), self.gap[at]
+        )
+
+    def replace(self, other, where):
+        """Take another pair in some tasks."""
+        intercept = self.intercept
+        if intercept is not None:
+            intercept = torch.where(where[:, None], other.intercept, intercept)
+        return PrimalDualPair(
+            torch.where(where[:, None, None], other.beta, self.beta),
+            torch.where(where[:, None, None], other.face, self.face),
+            intercept,
+            self.iterate.replace(other.iterate, where),
+            torch.where(where, other.gap, self.gap),
+        )
+
+
+def polish(penalty, simplices, beta, z, intercept, index):
+    """Solve on the active set that an interior point suggests, and correct this set.
+
+    A Newton step alternates with an update of the face: entries of beta that become
+    negative leave it, and entries whose score exceeds the level of their sample join.
+    On the right active set the errors fall to rounding errors. The pair with the
+    smallest gap is returned, so that it is no worse than the interior point.
+
+    Parameters
+    ----------
+    penalty : WorkingSet or RidgePenalty
+    simplices : Simplices
+        Those of the tasks to polish.
+    beta, z : tensor of shape (n_tasks, n_samples, n_classes)
+    intercept : tensor of shape (n_tasks, m) or None
+    index : tensor of int
+        Tasks to polish, among those of penalty, beta, z and intercept.
+
+    Returns
+    -------
+    PrimalDualPair
+    """
+    beta, z = beta[index], z[index]
+    intercept = None if intercept is None else intercept[index]
+    iterate = penalty.restrict(index)
+
+    # An entry is active where beta, relative to the largest of its task, is larger than
+    # z, relative to the weight of its sample.
+    scale = torch.where(simplices.one_hot > 0, 0.0, beta).amax((1, 2), keepdim=True)
+    weight = simplices.weight.unsqueeze(-1)
+    face = simplices.free & (beta * weight > z * scale.clamp_min(1e-8))
+    best = _measure(simplices, beta, face, intercept, iterate)
+    beta, face = _onto_face(beta, face)
+    X = simplices.coordinates(beta)
+    last = False
+    for _ in range(_ROUNDS):
+        scores, fixed, hessian = iterate.linearise(X)
+        scores = simplices.add_intercept(scores + fixed, intercept)
+        dX, d_intercept = _newton_step(simplices, face, hessian, X, scores)
+        iterate = iterate.advance(dX)
+        X = X + dX
+        intercept = None if intercept is None else intercept + d_intercept
+        newton_beta = simplices.beta(X)
+        beta, _ = _onto_face(newton_beta, face)
+        pair = _measure(simplices, beta, face, intercept, iterate)
+        # Among gaps at the level of rounding errors, the last step is taken.
+        better = pair.gap <= best.gap.clamp_min(_ROUNDING)
+        best = best.replace(pair, better)
+        if last:
+            break
+        # The error of W is the square root of the gap: take one more step.
+        last = bool((best.gap <= EXACT).all())
+        scores = simplices.add_intercept(iterate.scores(), intercept)
+        raised = simplices.cost + simplices.expand(scores)
+        level = (beta * raised).sum(-1, keepdim=True)
+        joins = raised - level > 1e-12 * (1 + level.abs())
+        face = simplices.free & torch.where(face, newton_beta > 0, joins)
+        beta, face = _onto_face(newton_beta, face)
+        X = simplices.coordinates(beta)
+    return best
+
+
+def _newton_step(simplices, face, hessian, X, scores):
+    """Return dX and db, given ``scores = s Z (W + M R) + s b``."""
+    matrix, border, blocks = face_system(simplices, face, hessian)
+    slope = simplices.cost @ simplices.basis + scores
+    slope = (blocks @ slope.unsqueeze(-1)).squeeze(-1)
+    balance = None if border is None else -simplices.imbalance(X)
+    return SaddlePoint(matrix, border, singular=1e-10).solve(-slope, balance)
+
+
+def _onto_face(beta, face):
+    """Zero beta outside of the face, rescale its rows to sum to one; and the face.
+
+    The largest entry of each row is always in the face.
+    """
+    face = face | (beta == beta.amax(-1, keepdim=True))
+    beta = torch.where(face, beta.clamp_min(0), 0.0)
+    return beta / beta.sum(-1, keepdim=True), face
+
+
+def _measure(simplices, beta, face, intercept, iterate):
+    """Return beta and the W of the iterate that has the smallest duality gap with it.
+
+    The gap is ``<beta, shortfall> + P(W) + P*(V) - <V, W>``, and inf where beta
+    violates the constraint of the intercepts.
+    """
+    best, X = None, simplices.coordinates(beta)
+    feasible = torch.ones_like(beta[:, 0, 0], dtype=torch.bool)
+    if simplices.border is not None:
+        tolerance = 1e-12 * simplices.total
+        feasible = simplices.imbalance(X).abs().amax(-1) <= tolerance
+    for scores, gap, own in iterate.measure(X):
+        scores = simplices.expand(simplices.add_intercept(scores, intercept))
+        gap = gap + (beta * simplices.shortfall(scores)).sum((1, 2))
+        gap = torch.where(feasible, gap / simplices.total, torch.inf)
+        pair = PrimalDualPair(beta, face, intercept, own, gap)
+        best = pair if best is None else best.replace(pair, pair.gap < best.gap)
+    return best

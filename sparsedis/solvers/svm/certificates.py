@@ -1,0 +1,45 @@
+"""Duality gaps of the SVM, computed from the features themselves."""
+
+import torch
+
+from sparsedis.solvers.svm.group_penalty import norm
+
+
+def duality_gap(Z, W, beta, intercept, simplices, l1, l2):
+    """Return the primal objective of W minus the dual objective of beta, for one task.
+
+    Parameters
+    ----------
+    Z : tensor of shape (n_samples, p)
+    W : tensor of shape (p, n_classes)
+    beta : tensor of shape (n_samples, n_classes)
+    intercept : tensor of shape (n_classes,)
+    simplices : Simplices
+        That of this task alone.
+    l1, l2 : tensor of shape ()
+
+    Returns
+    -------
+    tensor of shape ()
+        Relative to the objective at zero, and at least zero. If Z is in a lower
+        precision than beta, what the rounding of W to it can change is subtracted.
+    """
+    weight, one_hot = simplices.weight[0], simplices.one_hot[0]
+    dtype, Z, W = Z.dtype, Z.to(l2), W.to(l2)
+    residual = weight.unsqueeze(-1) * (one_hot - beta)
+    V = Z.mT @ residual
+    length = norm(V).unsqueeze(-1)
+    linked = torch.where(length > l1, 1 - l1 / length, 0.0) * V / l2
+    dual = (weight.unsqueeze(-1) * beta * (1 - one_hot)).sum()
+    dual = dual - 0.5 * l2 * linked.square().sum()
+    scores = Z @ W + intercept
+    raised = torch.where(simplices.free[0], scores + 1 - one_hot, -torch.inf)
+    hinge = raised.amax(-1) - (one_hot * scores).sum(-1)
+    primal = (weight * torch.where(weight > 0, hinge, 0.0)).sum()
+    primal = primal + l1 * norm(W).sum() + 0.5 * l2 * W.square().sum()
+    # What rounding errors in the dual constraint of the intercept can hide.
+    gap = primal - dual + (residual.sum(0) * intercept).abs().sum()
+    if dtype != l2.dtype:
+        moved = (Z.abs() @ W.abs()).amax(-1)
+        gap = gap - 4 * torch.finfo(dtype).eps * (weight * moved).sum()
+    return gap.clamp_min(0) / weight.sum()

@@ -1,0 +1,76 @@
+"""Directions in which the dual variables may move on a face of their simplices.
+
+A face is given by the entries of beta that may be positive. The directions of sample i
+are ``Pi_i = Q' (D_i - d_i d_i' / |d_i|^2) Q`` with ``d_i`` the indicator of these
+entries and ``D_i = diag(d_i)``; ``Pi`` is the block-diagonal matrix of the ``Pi_i``.
+"""
+
+import torch
+
+
+def project(face_blocks, matrix):
+    """Return ``Pi A Pi``, given the (m, m) blocks of Pi and a symmetric matrix A."""
+    n_tasks, n, m, _ = face_blocks.shape
+    for _ in range(2):
+        matrix = face_blocks @ matrix.mT.reshape(n_tasks, n, m, n * m)
+        matrix = matrix.reshape(n_tasks, n * m, n * m)
+    return matrix
+
+
+def face_projector(face, basis):
+    """Return the blocks ``Pi_i`` of the projector, one per sample.
+
+    Parameters
+    ----------
+    face : tensor of shape (n_tasks, n_samples, n_classes) of bool
+        Entries of beta that may be positive.
+    basis : tensor of shape (n_tasks, n_classes, m)
+
+    Returns
+    -------
+    tensor of shape (n_tasks, n_samples, m, m)
+    """
+    on = face.to(basis.dtype)
+    size = on.sum(-1).clamp_min(1)[..., None, None]
+    full = torch.diag_embed(on) - on.unsqueeze(-1) * on.unsqueeze(-2) / size
+    return basis.mT.unsqueeze(1) @ full @ basis.unsqueeze(1)
+
+
+def face_system(simplices, face, hessian):
+    """Return ``Pi H Pi + h (I - Pi)``, with h the largest entry on its diagonal.
+
+    The second term sets the unknowns that leave the face to zero.
+
+    Parameters
+    ----------
+    simplices : Simplices
+    face : tensor of shape (n_tasks, n_samples, n_classes) of bool
+    hessian : tensor of shape (n_tasks, n_samples * m, n_samples * m)
+        ``H``, positive semi-definite.
+
+    Returns
+    -------
+    matrix : tensor of shape (n_tasks, n_samples * m, n_samples * m)
+
+    border : tensor of shape (n_tasks, n_samples * m, m) or None
+        ``Pi E``.
+
+    blocks : tensor of shape (n_tasks, n_samples, m, m)
+        The blocks of ``Pi``.
+    """
+    blocks = face_projector(face, simplices.basis)
+    n_tasks, n, m, _ = blocks.shape
+    matrix = project(blocks, hessian)
+    height = matrix.diagonal(dim1=-2, dim2=-1).amax(-1)
+    # With a matrix of zeros the step is zero.
+    empty = (height <= 0).to(hessian)
+    matrix = matrix + torch.diag_embed(empty[:, None].expand(-1, n * m))
+    height = torch.where(height > 0, height, 1.0)
+    rest = torch.eye(m, dtype=hessian.dtype, device=hessian.device) - blocks
+    rest = (height[:, None, None, None] * rest).permute(0, 2, 3, 1)
+    matrix.view(n_tasks, n, m, n, m).diagonal(dim1=1, dim2=3).add_(rest)
+    border = None
+    if simplices.border is not None:
+        border = blocks @ simplices.border.reshape(n_tasks, n, m, -1)
+        border = border.reshape(n_tasks, n * m, -1)
+    return matrix, border, blocks
