@@ -8,19 +8,22 @@ from sparsedis.solvers.svm.faces import face_projector, face_system, project
 from sparsedis.solvers.svm.simplices import Simplices
 
 FACE = torch.tensor(
-    [[[1, 1, 1, 1], [1, 0, 1, 0], [0, 1, 0, 0]], [[0, 1, 1, 1], [1, 1, 0, 0], [1] * 4]]
+    [
+        [[1, 1, 1, 1], [1, 0, 1, 0], [0, 1, 0, 0], [0, 0, 1, 1]],
+        [[0, 1, 1, 1], [1, 1, 0, 0], [1, 1, 1, 1], [1, 1, 0, 1]],
+    ]
 ).bool()
 
 
 def make_simplices(fit_intercept=False):
-    y = torch.tensor([[0, 1, 2], [3, 1, 0]])
-    weight = torch.tensor([[1.0, 2.0, 0.5], [1.0, 1.0, 3.0]]).double()
+    y = torch.tensor([[0, 1, 2, 3], [3, 1, 0, 2]])
+    weight = torch.tensor([[1.0, 2.0, 0.5, 1.0], [1.0, 1.0, 3.0, 2.0]]).double()
     return Simplices.build(y, weight, 4, fit_intercept=fit_intercept)
 
 
 def make_hessian():
     generator = torch.Generator().manual_seed(0)
-    F = torch.randn(2, 9, 9, dtype=torch.float64, generator=generator)
+    F = torch.randn(2, 12, 12, dtype=torch.float64, generator=generator)
     return F @ F.mT
 
 
@@ -51,7 +54,7 @@ def test_system_of_a_face_is_solved_on_the_face():
     for t in range(2):
         P = torch.block_diag(*blocks[t])
         assert_allclose(border[t], P @ simplices.border[t], atol=1e-14)
-        right = P @ torch.arange(9.0).double()
+        right = P @ torch.arange(12.0).double()
         x = torch.linalg.solve(matrix[t], right)
         # The minimum-norm solution on the range of the projector.
         expected = torch.linalg.pinv(P @ H[t] @ P, rtol=1e-10) @ right
@@ -60,6 +63,6 @@ def test_system_of_a_face_is_solved_on_the_face():
 
 def test_system_of_a_matrix_of_zeros_leaves_everything_where_it_is():
     simplices = make_simplices()
-    matrix, border, _ = face_system(simplices, FACE, torch.zeros(2, 9, 9).double())
+    matrix, border, _ = face_system(simplices, FACE, torch.zeros(2, 12, 12).double())
     assert border is None
-    assert_allclose(torch.linalg.solve(matrix, torch.zeros(2, 9, 1).double()), 0)
+    assert_allclose(torch.linalg.solve(matrix, torch.zeros(2, 12, 1).double()), 0)

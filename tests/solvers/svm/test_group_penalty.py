@@ -1,5 +1,7 @@
 """The group penalty and what is derived from it against cvxpy, autograd and einsum."""
 
+from itertools import pairwise
+
 import cvxpy as cp
 import numpy as np
 import pytest
@@ -32,7 +34,7 @@ def penalties(n_tasks=1):
 
 
 def test_link_and_conjugate_solve_the_problem_that_defines_them():
-    V = 2 * draw(1, 3, 6)
+    V = draw(1, 3, 6)
     W = cp.Variable((3, 6))
     penalty = L1 * cp.sum(cp.norm(W, axis=0)) + L2 / 2 * cp.sum_squares(W)
     inner = cp.sum(cp.multiply(V[0].numpy(), W))
@@ -57,7 +59,7 @@ def test_fenchel_gap_is_zero_at_the_link_only():
 
 
 def test_link_curvature_is_the_jacobian_of_the_link():
-    V = 2 * draw(1, 3, 6)
+    V = draw(1, 3, 6)
 
     def row(v):
         length = torch.linalg.vector_norm(v)
@@ -126,7 +128,7 @@ def test_newton_on_the_active_rows_converges_quadratically():
         assert_allclose(fixed, moved, atol=1e-12)
         errors.append(float((iterate.W - exact).abs().max()))
     assert errors[-1] < 1e-14
-    assert all(b < 10 * a * a + 1e-14 for a, b in zip(errors, errors[1:], strict=False))
+    assert all(b < 10 * a * a + 1e-14 for a, b in pairwise(errors))
 
 
 def test_an_iterate_offers_its_own_rows_and_the_link():

@@ -60,8 +60,9 @@ def test_the_border_balances_the_weights_of_the_classes(absent):
 @pytest.mark.parametrize("fit_intercept", [False, True])
 def test_shortfall_is_the_hinge_minus_the_linear_part_of_the_dual(fit_intercept):
     simplices = make(fit_intercept)
-    beta, scores = draw_beta(simplices), torch.tensor(
-        np.random.default_rng(1).standard_normal((2, 6, 4))
+    beta, scores = (
+        draw_beta(simplices),
+        torch.tensor(np.random.default_rng(1).standard_normal((2, 6, 4))),
     )
     weight = simplices.weight.unsqueeze(-1)
     margin = 1 - simplices.one_hot
