@@ -1,4 +1,4 @@
-"""The group Lasso SVM as a classifier: independent references, limits, habits."""
+"""The group Lasso SVM as a classifier: independent references and limit cases."""
 
 import warnings
 
@@ -16,17 +16,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
-from sparsedis import svm
 from sparsedis.implicit import group_lasso_svm_l1_max
 from sparsedis.svm import GroupLassoSVC
-
-
-@pytest.fixture(params=["primal", "dual"])
-def solver(request, monkeypatch):
-    """Each of the two solvers, whatever the shape of X would choose."""
-    chosen = request.param == "primal"
-    monkeypatch.setattr(GroupLassoSVC, "_prefers_primal", lambda self, X: chosen)
-    return request.param
 
 
 def make_data(n_samples=60, n_features=12, n_classes=3, seed=0):
@@ -42,6 +33,10 @@ def make_data(n_samples=60, n_features=12, n_classes=3, seed=0):
         shuffle=False,
         random_state=seed,
     )
+
+
+# The first shape is solved in the coefficients, the second in the dual variables.
+both_shapes = pytest.mark.parametrize("shape", [(60, 12), (40, 60)])
 
 
 def full(clf):
@@ -89,7 +84,7 @@ def solve_with_cvxpy(X, y, l1, l2, weight, fit_intercept):
 @pytest.mark.parametrize("fit_intercept", [False, True])
 @pytest.mark.parametrize(("n_classes", "l1", "l2"), [(2, 0.1, 1.0), (4, 0.3, 0.01)])
 @pytest.mark.parametrize("shape", [(70, 12), (30, 50)])
-def test_agrees_with_cvxpy(shape, n_classes, l1, l2, fit_intercept, solver):
+def test_agrees_with_cvxpy(shape, n_classes, l1, l2, fit_intercept):
     X, y = make_data(*shape, n_classes=n_classes)
     weight = np.random.default_rng(0).uniform(0.5, 2, len(X))
     clf = GroupLassoSVC(l1=l1, l2=l2, fit_intercept=fit_intercept)
@@ -109,8 +104,9 @@ def test_agrees_with_cvxpy(shape, n_classes, l1, l2, fit_intercept, solver):
 
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize("l2", [0.1, 10.0])
-def test_is_the_svm_of_scikit_learn_without_l1(n_classes, l2, solver):
-    X, y = make_data(n_classes=n_classes)
+@both_shapes
+def test_is_the_svm_of_scikit_learn_without_l1(shape, n_classes, l2):
+    X, y = make_data(*shape, n_classes=n_classes)
     ours = GroupLassoSVC(l1=0.0, l2=l2, fit_intercept=False).fit(X, y)
     theirs = LinearSVC(
         multi_class="crammer_singer",
@@ -131,8 +127,9 @@ def test_is_the_svm_of_scikit_learn_without_l1(n_classes, l2, solver):
 
 @pytest.mark.parametrize("fit_intercept", [False, True])
 @pytest.mark.parametrize("kind", [sp.csr_array, sp.csc_matrix, sp.coo_array])
-def test_sparse_is_dense(kind, fit_intercept, solver):
-    X, y = make_data()
+@both_shapes
+def test_sparse_is_dense(shape, kind, fit_intercept):
+    X, y = make_data(*shape)
     X[np.abs(X) < 0.7] = 0
     X[:, 3] = 0
     dense = GroupLassoSVC(l1=0.2, fit_intercept=fit_intercept).fit(X, y)
@@ -143,30 +140,32 @@ def test_sparse_is_dense(kind, fit_intercept, solver):
     assert_allclose(scores, dense.decision_function(X), atol=1e-6)
 
 
-def test_shapes_choose_the_solver(monkeypatch):
-    used = []
-    for name in ("solve_svm_primal", "_solve_dual"):
-        original = getattr(svm, name)
-
-        def spy(*args, original=original, name=name, **how):
-            used.append(name)
-            return original(*args, **how)
-
-        monkeypatch.setattr(svm, name, spy)
-    X, y = make_data(40, 60)
-    coefs = [GroupLassoSVC().fit(X, y).coef_]
-    GroupLassoSVC().fit(X[:, :39], y)
-    monkeypatch.setattr(svm, "_MAX_DUAL", 20)
-    coefs.append(GroupLassoSVC().fit(X, y).coef_)
-    # Without l1 every feature would be in the working set.
-    GroupLassoSVC(l1=0.0).fit(X, y)
-    assert used == [
-        "_solve_dual",
-        "solve_svm_primal",
-        "solve_svm_primal",
-        "_solve_dual",
-    ]
-    assert_allclose(*coefs, atol=1e-6)
+@pytest.mark.parametrize("fit_intercept", [False, True])
+@pytest.mark.parametrize(
+    ("few", "many", "n_features"),
+    [
+        # As many samples as features, and one less.
+        (59, 60, 60),
+        # More features than samples, on either side of 1,000 dual variables.
+        (500, 501, 520),
+    ],
+)
+def test_the_solution_does_not_depend_on_the_solver(
+    few, many, n_features, fit_intercept
+):
+    X, y = make_data(many, n_features)
+    X, y = X[::-1], y[::-1]
+    how = {"l1": 8.0, "l1_mode": "absolute", "fit_intercept": fit_intercept}
+    without = GroupLassoSVC(**how).fit(X[:few], y[:few])
+    # One more sample, whose weight does not change the solution.
+    weight = np.ones(many)
+    weight[few:] = 1e-9
+    with_it = GroupLassoSVC(**how).fit(X, y, sample_weight=weight)
+    assert 0 < len(without.active_features_) < n_features
+    assert_array_equal(with_it.active_features_, without.active_features_)
+    assert_allclose(with_it.coef_, without.coef_, atol=1e-6)
+    for clf in (with_it, without):
+        assert clf.dual_gap_ <= clf.tol
 
 
 def test_two_classes_follow_scikit_learn():
@@ -195,8 +194,9 @@ def test_several_classes():
 
 @pytest.mark.parametrize("fit_intercept", [False, True])
 @pytest.mark.parametrize("n_classes", [2, 4])
-def test_l1_max(n_classes, fit_intercept, solver):
-    X, y = make_data(n_classes=n_classes)
+@both_shapes
+def test_l1_max(shape, n_classes, fit_intercept):
+    X, y = make_data(*shape, n_classes=n_classes)
     weight = np.random.default_rng(0).uniform(0.5, 2, len(X))
     clf = GroupLassoSVC(l1=1.0, fit_intercept=fit_intercept)
     clf.fit(X, y, sample_weight=weight)
@@ -219,8 +219,9 @@ def test_l1_max(n_classes, fit_intercept, solver):
 
 
 @pytest.mark.parametrize("l1", [0.0, 0.2])
-def test_an_intercept_takes_over_what_all_samples_share(l1, solver):
-    X, y = make_data()
+@both_shapes
+def test_an_intercept_takes_over_what_all_samples_share(shape, l1):
+    X, y = make_data(*shape)
     # Sums with the offset are exact.
     X, offset = np.round(32 * X) / 32, 2.0**33
     near = GroupLassoSVC(l1=l1).fit(X, y)
@@ -246,8 +247,10 @@ def test_fewer_features_the_larger_l1():
 
 
 @pytest.mark.parametrize("l1", [0.0, 0.2])
-def test_weights_count_samples(l1, solver):
-    X, y = make_data()
+@pytest.mark.parametrize("shape", [(60, 12), (40, 150)])
+def test_weights_count_samples(shape, l1):
+    # Repeated, the samples of the second shape are still fewer than the features.
+    X, y = make_data(*shape)
     weight = np.random.default_rng(0).integers(0, 4, len(X))
     weighted = GroupLassoSVC(l1=l1).fit(X, y, sample_weight=weight)
     repeated = GroupLassoSVC(l1=l1).fit(X.repeat(weight, 0), y.repeat(weight))
@@ -298,18 +301,18 @@ def test_is_searched_in_a_pipeline():
     assert search.predict(X[:3]).shape == (3,)
 
 
-def test_an_early_stop_is_confessed(solver):
-    X, y = make_data(200, 30)
+@pytest.mark.parametrize(("shape", "max_iter"), [((200, 30), 8), ((40, 60), 4)])
+def test_an_early_stop_warns_and_has_a_valid_gap(shape, max_iter):
+    X, y = make_data(*shape)
     exact = GroupLassoSVC(l1=0.1).fit(X, y)
-    clf = GroupLassoSVC(l1=0.1, max_iter=8)
+    clf = GroupLassoSVC(l1=0.1, max_iter=max_iter)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         clf.fit(X, y)
     assert [w.category for w in caught] == [ConvergenceWarning]
     assert "relative duality gap" in str(caught[0].message)
-    assert clf.n_iter_ == 8
+    assert clf.n_iter_ == max_iter
     values = [objective(X, y, *full(c), exact.l1_, 1.0) for c in (clf, exact)]
-    # The certificate still holds.
     assert clf.tol < (values[0] - values[1]) / len(y) <= clf.dual_gap_
 
 

@@ -156,14 +156,26 @@ def test_gradients_are_those_of_finite_differences(tasks, case):
     )
 
 
-def test_gradient_without_penalty_is_finite_for_dependent_columns(tasks):
+def test_gradient_without_penalty_is_of_minimum_norm_for_dependent_columns(tasks):
     Z, y = tasks
     Z = torch.cat([Z, Z[..., :1]], -1).requires_grad_()
-    alpha = torch.zeros(5, requires_grad=True, dtype=Z.dtype)
+    y = y.clone().requires_grad_()
+    alpha = torch.zeros(5, requires_grad=True, dtype=Z.dtype, device=Z.device)
+    w = ridge(Z, y, alpha)
     with pytest.warns(RuntimeWarning, match="linearly dependent"):
-        (ridge(Z, y, alpha) * torch.arange(5).to(Z)).sum().backward()
-    assert torch.isfinite(Z.grad).all()
-    assert torch.isfinite(alpha.grad).all()
+        (w * torch.arange(5).to(Z)).sum().backward()
+    gradients = [v.grad.cpu() for v in (Z, y, alpha)]
+    Z, y, w = (v.detach().cpu().numpy() for v in (Z, y, w))
+    for t in range(5):
+        inverse = np.linalg.pinv(Z[t], rcond=1e-10)
+        assert_allclose(w[t], inverse @ y[t], atol=1e-12)
+        # u = (Z'Z / n)^+ g, and the gradients in closed form from it.
+        u = 12 * inverse @ inverse.T @ np.arange(5)
+        residual = y[t] - Z[t] @ w[t]
+        expected = (np.outer(residual, u) - np.outer(Z[t] @ u, w[t])) / 12
+        assert_allclose(gradients[0][t], expected, atol=1e-10)
+        assert_allclose(gradients[1][t], Z[t] @ u / 12, atol=1e-10)
+        assert_allclose(gradients[2][t], -u @ w[t], atol=1e-10)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 1e-18, 1e-10])

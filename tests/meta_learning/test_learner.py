@@ -8,11 +8,11 @@ import pytest
 import torch
 from sklearn import config_context
 from sklearn.base import clone
-from sklearn.linear_model import RidgeClassifier
+from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 from sklearn.neighbors import NearestCentroid
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import LabelBinarizer, StandardScaler
 from sklearn.svm import LinearSVC
 from torch import nn
 
@@ -165,10 +165,12 @@ def test_adapt_takes_any_labels_and_unequal_shots(data, labels):
 def test_adapt_with_other_heads(data):
     X, y = data
     ridge = identity(head="ridge", l2=0.5).fit(X, y).adapt(X[:48], y[:48])
-    reference = RidgeClassifier(alpha=0.5, fit_intercept=False)
-    # Its targets are -1 and 1; without an intercept that is another problem.
-    reference.fit(X[:48], y[:48])
-    assert ridge.coef_.shape == reference.coef_.shape
+    one_hot = LabelBinarizer().fit_transform(y[:48])
+    reference = Ridge(alpha=0.5, fit_intercept=False).fit(X[:48], one_hot)
+    np.testing.assert_allclose(ridge.coef_, reference.coef_, rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(ridge.intercept_, np.zeros(4))
+    best = ridge.classes_[reference.predict(X).argmax(1)]
+    np.testing.assert_array_equal(ridge.predict(X), best)
     prototypes = identity(head="prototypes").fit(X, y).adapt(X[:48], y[:48])
     np.testing.assert_array_equal(
         prototypes.predict(X), NearestCentroid().fit(X[:48], y[:48]).predict(X)
@@ -289,32 +291,34 @@ def test_each_distinct_row_of_a_step_is_encoded_once(data):
     assert Counter.rows == [36] * 5
 
 
-def test_train_shots_are_used_in_training_only(data, monkeypatch):
-    sizes = []
-    sample = EpisodeSampler.sample
+def test_train_shots_are_used_in_training_only(data):
+    Counter.rows = []
+    est = quick(
+        encoder=lambda shape, k: Counter(10, 6),
+        train_shots=6,
+        n_shots=1,
+        episodes_per_batch=1,
+        max_iter=2,
+    ).fit(*data)
+    # 3 classes, of 6 shots and 3 queries each. Later calls take the statistics.
+    assert Counter.rows[:2] == [27, 27]
+    as_chosen = est.evaluate(*data, n_episodes=20).accuracies
+    one, six = (
+        est.evaluate(*data, n_episodes=20, n_shots=n).accuracies for n in (1, 6)
+    )
+    np.testing.assert_array_equal(as_chosen, one)
+    assert (as_chosen != six).any()
 
-    def spy(self, n_episodes):
-        sizes.append((self.n_ways, self.n_shots, self.n_queries, n_episodes))
-        return sample(self, n_episodes)
 
-    monkeypatch.setattr(EpisodeSampler, "sample", spy)
-    est = quick(train_shots=6, n_shots=1, max_iter=2).fit(*data)
-    est.evaluate(*data, n_episodes=4)
-    assert sizes == [(3, 6, 3, 3), (3, 6, 3, 3), (3, 1, 3, 4)]
-
-
-def test_l1_warms_up(data, monkeypatch):
-    ramps = []
-    fit = LearnedHead.fit
-
-    def spy(self, Z, y, n_classes, ramp=1.0):
-        ramps.append(ramp)
-        return fit(self, Z, y, n_classes, ramp)
-
-    monkeypatch.setattr(LearnedHead, "fit", spy)
-    quick(max_iter=10, l1_warmup=0.5).fit(*data)
-    quick(max_iter=2, l1_warmup=0.0).fit(*data).evaluate(*data, n_episodes=2)
-    np.testing.assert_allclose(ramps, [0.2, 0.4, 0.6, 0.8, *[1.0] * 9])
+def test_l1_warms_up(data):
+    # Steps that move nothing, so that a step's loss depends on its l1 only.
+    how = {"max_iter": 10, "optimizer": "sgd", "lr": 1e-12, "learn_l2": True}
+    warm = identity(l1=0.5, l1_warmup=0.5, **how).fit(*data)
+    for step, ramp in enumerate([0.2, 0.4, 0.6, 0.8, 1.0, 1.0]):
+        fixed = identity(l1=0.5 * ramp, l1_warmup=0.0, **how).fit(*data)
+        for name in ("loss", "active"):
+            found, expected = (e.history_[name][step] for e in (warm, fixed))
+            np.testing.assert_allclose(found, expected, rtol=1e-5, err_msg=f"{step}")
 
 
 @pytest.mark.parametrize("ramp", [0.0, 0.3, 1.0])
