@@ -27,7 +27,7 @@ from sparsedis.solvers.svm.simplices import Simplices
 
 __all__ = ["GroupLassoSVC"]
 
-# Dual variables up to which a Newton step in them is cheap.
+# Largest number of dual variables for which a Newton step in them is cheap.
 _MAX_DUAL = 1000
 
 
@@ -52,8 +52,8 @@ class GroupLassoSVC(ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     l1 : float, default=0.1
-        Strength of the group penalty. With ``l1_mode="relative"`` a fraction, in
-        [0, 1], of `l1_max_`, from which on no feature is used.
+        Strength of the group penalty. With ``l1_mode="relative"`` it is a fraction of
+        `l1_max_`, in [0, 1]; with ``l1=1`` no feature is used.
 
     l2 : float, default=1.0
         Strength of the squared l2 penalty, positive. The hinge is a sum over the
@@ -66,8 +66,8 @@ class GroupLassoSVC(ClassifierMixin, BaseEstimator):
         Whether to add an intercept to each class, not penalised.
 
     class_weight : dict or "balanced", default=None
-        Weights of the classes, positive, by which those of their samples are
-        multiplied. "balanced": inversely proportional to the classes' frequencies.
+        Positive weights of the classes, which multiply those of their samples.
+        "balanced" makes them inversely proportional to the frequencies of the classes.
 
     tol : float, default=1e-8
         Duality gap to reach, relative to the objective at zero, which is the sum of
@@ -79,25 +79,25 @@ class GroupLassoSVC(ClassifierMixin, BaseEstimator):
     Attributes
     ----------
     coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
-        Coefficients, :math:`W^\top`. Those of several classes sum to zero over the
-        classes; of two classes it is the difference, second minus first.
+        Coefficients, :math:`W^\top`, which sum to zero over the classes. For two
+        classes, the difference of the second and the first row.
 
     intercept_ : ndarray of shape (1,) or (n_classes,)
-        Intercepts, in the same way. Where an interval of them is optimal, they come
-        from inside of it.
+        Intercepts, in the same form. If they are not unique, they lie inside the range
+        of the optimal ones.
 
     classes_ : ndarray of shape (n_classes,)
-        Labels of the samples whose weight is not zero.
+        Labels of the classes that have samples with a positive weight.
 
     active_features_ : ndarray of int
         Features with a coefficient that is not zero.
 
     l1_ : float
-        The penalty itself.
+        Absolute value of `l1`.
 
     l1_max_ : float
-        An l1, in closed form, from which on all coefficients are zero. Somewhat
-        smaller values may do as well.
+        A value of l1, in closed form, from which on all coefficients are zero. They may
+        be zero for somewhat smaller values too.
 
     dual_gap_ : float
         Duality gap of the solution, relative to the objective at zero: an upper bound
@@ -121,12 +121,12 @@ class GroupLassoSVC(ClassifierMixin, BaseEstimator):
     Features should have comparable scales: put a
     :class:`~sklearn.preprocessing.StandardScaler` before the classifier.
 
-    Two exact interior-point methods share the work. Where there are more features than
-    samples, and not too many samples, a Newton step is a linear system in the dual
-    variables, one per sample and class. Otherwise it is one in the coefficients of a
-    working set of features, so that what counts is how many features the solution
-    uses: memory grows with the square of that number times the number of classes. Of a
-    sparse X only that working set is made dense, as long as there is an l1.
+    One of two exact interior-point methods is chosen by the shape of X. A Newton step
+    is a linear system in the dual variables, ``n_samples * (n_classes - 1)``, if there
+    are more features than samples and either no l1 or at most 1,000 dual variables.
+    Otherwise it is a linear system in the coefficients of a working set of features:
+    memory grows with the square of the number of features that the solution uses, times
+    the number of classes. With an l1, only the working set of a sparse X is made dense.
 
     References
     ----------
@@ -202,13 +202,13 @@ class GroupLassoSVC(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            When X holds NaN or inf, there are fewer than two classes, a weight is
+            If X holds NaN or inf, there are fewer than two classes, a weight is
             negative, or a parameter is out of range.
 
         Warns
         -----
         ConvergenceWarning
-            When the duality gap stays above `tol`.
+            If the duality gap stays above `tol`.
         """
         if self.l1_mode == "relative" and self.l1 > 1:
             raise ValueError(
@@ -261,7 +261,7 @@ class GroupLassoSVC(ClassifierMixin, BaseEstimator):
         return self
 
     def decision_function(self, X):
-        """Scores of the classes.
+        """Compute the scores of the classes.
 
         Parameters
         ----------
@@ -271,7 +271,7 @@ class GroupLassoSVC(ClassifierMixin, BaseEstimator):
         Returns
         -------
         scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
-            Score of each class; of two classes, that of ``classes_[1]`` minus that of
+            Score of each class; for two classes, that of ``classes_[1]`` minus that of
             ``classes_[0]``.
         """
         check_is_fitted(self)
@@ -281,7 +281,7 @@ class GroupLassoSVC(ClassifierMixin, BaseEstimator):
         return scores.ravel() if scores.shape[1] == 1 else scores
 
     def predict(self, X):
-        """Labels with the highest score.
+        """Predict the class with the highest score.
 
         Parameters
         ----------
@@ -291,7 +291,7 @@ class GroupLassoSVC(ClassifierMixin, BaseEstimator):
         Returns
         -------
         y : ndarray of shape (n_samples,)
-            Labels.
+            Predicted labels.
         """
         scores = self.decision_function(X)
         best = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(1)
@@ -303,7 +303,7 @@ class GroupLassoSVC(ClassifierMixin, BaseEstimator):
         return tags
 
     def _read_labels(self, X, y, sample_weight):
-        """Rows that count, with encoded labels and weights."""
+        """Return the rows with a positive weight, their encoded labels and weights."""
         check_classification_targets(y)
         sample_weight = _check_sample_weight(
             sample_weight, X, dtype=np.float64, ensure_non_negative=True
@@ -322,13 +322,13 @@ class GroupLassoSVC(ClassifierMixin, BaseEstimator):
         )
         if not (class_weight > 0).all() or np.isinf(class_weight).any():
             raise ValueError(
-                f"class_weight={self.class_weight!r} must be positive and finite; to "
-                "leave a class out, leave out its samples."
+                f"class_weight={self.class_weight!r} must be positive and finite. To "
+                "leave out a class, leave out its samples."
             )
         return X, labels.astype(np.int64), sample_weight * class_weight[labels]
 
     def _features(self, X, weight):
-        # With an intercept the means do not matter, but for rounding errors.
+        # With an intercept, centring only reduces rounding errors.
         mean = np.asarray(weight @ X) / weight.sum() if self.fit_intercept else None
         return Features(X, mean)
 
@@ -336,7 +336,8 @@ class GroupLassoSVC(ClassifierMixin, BaseEstimator):
         n_samples, n_features = X.shape
         if n_features <= n_samples:
             return True
-        # Without l1 there is no working set: the dual is smaller for any n_samples.
+        # Without l1 the working set would hold all features, which are more than the
+        # samples.
         return self.l1_ > 0 and n_samples * (len(self.classes_) - 1) > _MAX_DUAL
 
 

@@ -1,4 +1,4 @@
-"""Data: 3D Shapes and their factors, tasks with sparse heads, few-shot images."""
+"""Data sets: 3D Shapes and their factors, tasks with sparse heads, few-shot images."""
 
 from ._coefficients import make_supports, make_task_coefficients, make_task_targets
 from ._factors import FactorDistribution

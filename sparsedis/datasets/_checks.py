@@ -1,4 +1,4 @@
-"""Checks of arguments, shared by the data sets."""
+"""Checks of the arguments of data sets."""
 
 from importlib import import_module
 from numbers import Integral, Real
@@ -129,7 +129,7 @@ def check_option(value, name, options):
         Name of the argument in error messages.
 
     options : sequence of str
-        What is accepted.
+        Accepted values.
 
     Returns
     -------
@@ -147,7 +147,7 @@ def check_option(value, name, options):
 
 
 def as_generator(random_state):
-    """A numpy Generator from what scikit-learn accepts as `random_state`.
+    """Make a numpy Generator from a `random_state` of scikit-learn, or a Generator.
 
     Parameters
     ----------
@@ -164,13 +164,13 @@ def as_generator(random_state):
         return np.random.default_rng(random_state)
     if isinstance(random_state, Integral) and random_state >= 0:
         return np.random.default_rng(int(random_state))
-    # The remaining cases, and the error for what is no random state.
+    # The remaining cases, and the error for invalid values.
     seeds = check_random_state(random_state).randint(2**32, size=4, dtype=np.uint32)
     return np.random.default_rng(seeds)
 
 
 def import_optional(module, user):
-    """Import a module that not every user of the package has.
+    """Import an optional dependency.
 
     Parameters
     ----------
@@ -178,7 +178,7 @@ def import_optional(module, user):
         Name of the module.
 
     user : str
-        What needs it, for the error message.
+        Name of the function or class that imports it, for the error message.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Supports and coefficients of sparse tasks, and the targets they give."""
+"""Supports, coefficients and targets of sparse linear tasks."""
 
 import numpy as np
 

@@ -7,9 +7,9 @@ import numpy as np
 
 from ._checks import check_count, check_option, import_optional
 
-# What Pillow may take a file for: some other formats start programs.
+# Formats that Pillow may open: some others start programs.
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-# What to do with pixels by how the camera was held, a tag of EXIF.
+# EXIF tag of the camera's orientation, and the transformation that undoes it.
 _ORIENTATION = 0x0112
 _UPRIGHT = {
     2: "FLIP_LEFT_RIGHT",
@@ -39,7 +39,7 @@ def decode_images(names, read, *, user, path, image_size, color, on_error):
         From a name to the bytes of its file.
 
     user : str
-        Who asks, for error messages.
+        Name of the loader, for error messages.
 
     path : path-like
         The folder or zip file that the files are in, for error messages.
@@ -51,7 +51,7 @@ def decode_images(names, read, *, user, path, image_size, color, on_error):
         Whether to keep the colours.
 
     on_error : {"raise", "skip"}
-        What to do about files that cannot be read.
+        Handling of files that cannot be read.
 
     Returns
     -------
@@ -116,7 +116,7 @@ def decode_images(names, read, *, user, path, image_size, color, on_error):
 
 
 def check_image_size(image_size):
-    """Height and width from what a user says.
+    """Read the height and width from an `image_size` argument.
 
     Parameters
     ----------

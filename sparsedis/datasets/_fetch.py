@@ -29,8 +29,8 @@ def fetch_shapes3d(
         Where to download from.
 
     checksum : str, default="sha256:0a0f6ed9..."
-        What the download must hash to, as ``"algorithm:digest"``; the default is the
-        digest of the published file. A download that differs is not kept.
+        Expected hash of the download, as ``"algorithm:digest"``; the default is that
+        of the published file. A download that differs is deleted.
 
     Returns
     -------

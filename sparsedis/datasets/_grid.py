@@ -1,4 +1,4 @@
-"""What the rendered and the stored 3D Shapes share: a full grid of factor values."""
+"""Base class of images on a full grid of factor values."""
 
 import numpy as np
 

@@ -8,31 +8,31 @@ from pathlib import Path, PurePosixPath
 
 ENVIRONMENT = "SPARSEDIS_DATA"
 _SUFFIX = re.compile(r"\.(bmp|gif|jpe?g|p[gp]m|png|tiff?|webp)", re.IGNORECASE)
-# What one file may hold, or unpack to: more is no image, but fills the memory.
+# Largest size of a file, unpacked or not: larger ones only fill the memory.
 _LARGEST = 2**28
 # Bytes that are unpacked at a time.
 _PIECE = 2**16
-# Ways to pack that zipfile unpacks a piece at a time. Of the others it unpacks all at
-# once: a hundred bytes of bzip2 may be a hundred megabytes.
+# Compression methods that zipfile unpacks a piece at a time. With the others, a hundred
+# bytes could be unpacked into a hundred megabytes at once.
 _PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 def data_path(path, user, folder, url):
-    """Where a data set is: what the user says, or its folder in the data folder.
+    """Return the path of a data set: `path`, or its folder in ``$SPARSEDIS_DATA``.
 
     Parameters
     ----------
     path : str, path-like or None
-        What the user says.
+        Path given by the user.
 
     user : str
-        Who asks, for error messages.
+        Name of the loader, for error messages.
 
     folder : str
         Name of the data set's folder in ``$SPARSEDIS_DATA``.
 
     url : str
-        Where the data set can be had, for error messages.
+        Source of the data set, for error messages.
 
     Returns
     -------
@@ -65,11 +65,11 @@ def data_path(path, user, folder, url):
 
 @contextmanager
 def open_images(path):
-    """List the images of a folder or a zip file, to read them.
+    """List the images of a folder or a zip file, and open it for reading.
 
-    Images are known by their suffixes. Hidden files, those that macOS adds to zip
-    files, and names that lead out of a zip file are passed over. Backslashes in a zip
-    file, which some programs of Windows write, part folders as slashes do.
+    Images are recognised by their suffixes. Hidden files, those that macOS adds to zip
+    files, and names that lead out of a zip file are skipped. Backslashes in a zip file,
+    which some programs of Windows write, separate folders as slashes do.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def read_image_file(path):
         When it cannot be read.
     """
     if path.exists() and not path.is_file():
-        raise ValueError("is not a file")  # but what may never end
+        raise ValueError("is not a file")  # reading a device may never end
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         if size > _LARGEST:
@@ -151,7 +151,7 @@ def _members(archive, path):
         name = member.filename.replace("\\", "/")
         if not _is_image(name):
             continue
-        # Of files of one name the last counts, as everywhere.
+        # Of several files with one name the last is read, as zipfile does.
         earlier = members.setdefault(name, member)
         if earlier.filename != member.filename:
             raise ValueError(
@@ -163,7 +163,7 @@ def _members(archive, path):
 
 
 def _unzip(archive, member):
-    """What a file in a zip unpacks to, whatever its size is said to be."""
+    """Return the content of a file in a zip; its header may give a wrong size."""
     if member.compress_type not in _PACKED:
         raise ValueError(
             f"is packed by method {member.compress_type} of zip files, and only 0 "

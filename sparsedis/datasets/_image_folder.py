@@ -18,8 +18,8 @@ def load_image_folder(
 
     A class is a folder that holds images, at any depth, and is named by its path: both
     ``path/dog/1.png`` and ``path/train/dog/1.png`` are read, as the classes ``dog`` and
-    ``train/dog``. Other files and hidden ones are passed over. Images are read one at
-    a time into one array of 8-bit integers, upright as their EXIF data says.
+    ``train/dog``. Other files and hidden ones are skipped. Images are read one at a
+    time into one array of 8-bit integers, and rotated as their EXIF data says.
 
     Parameters
     ----------
@@ -35,8 +35,8 @@ def load_image_folder(
         Transparent pixels become white.
 
     on_error : {"raise", "skip"}, default="raise"
-        What to do about files that cannot be read: raise an error that names them, or
-        leave them out with a warning that does.
+        Handling of files that cannot be read: raise an error that names them, or
+        leave them out with a warning that names them.
 
     return_X_y : bool, default=False
         Whether to return ``(data, target)`` only.
@@ -61,7 +61,7 @@ def load_image_folder(
         skipped : list of str
             Files that were left out, with the reasons.
         DESCR : str
-            What the data set is.
+            Description of the data set.
 
     (data, target) : tuple if `return_X_y` is True
         The first two of these.
@@ -132,7 +132,7 @@ def load_image_folder(
 
 
 def make_bunch(data, labels, groups, description, return_X_y, **more):
-    """What a loader returns.
+    """Make the return value of a loader.
 
     Parameters
     ----------
@@ -146,10 +146,10 @@ def make_bunch(data, labels, groups, description, return_X_y, **more):
         Groups of the images' classes.
 
     description : str
-        What the data set is.
+        Description of the data set.
 
     return_X_y : bool
-        Whether images and targets are enough.
+        Whether to return images and targets only.
 
     **more : dict
         Other attributes.

@@ -62,8 +62,8 @@ def load_mini_imagenet(
         them, so set it for files from a source that you trust only.
 
     on_error : {"raise", "skip"}, default="raise"
-        What to do about image files that cannot be read: raise an error that names
-        them, or leave them out with a warning that does.
+        Handling of image files that cannot be read: raise an error that names them,
+        or leave them out with a warning that names them.
 
     return_X_y : bool, default=False
         Whether to return ``(data, target)`` only.
@@ -84,7 +84,7 @@ def load_mini_imagenet(
         skipped : list of str
             Files that were left out, with the reasons.
         DESCR : str
-            What the data set is.
+            Description of the data set.
 
     (data, target) : tuple if `return_X_y` is True
         The first two of these.

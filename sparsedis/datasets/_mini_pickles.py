@@ -91,7 +91,7 @@ def _read_pickle(path, subset, size):
         )
     try:
         labels = read(content, subset, len(images))
-    except Exception as error:  # what is there may be anything
+    except Exception as error:  # the content may be anything
         raise ValueError(f"{path} must name classes; got {error!r}.") from error
     if labels is None or labels.shape != images.shape[:1]:
         raise ValueError(

@@ -43,8 +43,8 @@ def load_omniglot(
     """Load Omniglot, handwritten characters of many alphabets, from its official files.
 
     Files have the names ``ALPHABET/characterNN/*.png``, in a folder or in a zip file,
-    which is read without unpacking it; other files are passed over. Images are black
-    on white.
+    which is read without unpacking it; other files are skipped. Images are black on
+    white.
 
     Parameters
     ----------
@@ -67,8 +67,8 @@ def load_omniglot(
         and classes [2]_.
 
     on_error : {"raise", "skip"}, default="raise"
-        What to do about files that cannot be read: raise an error that names them, or
-        leave them out with a warning that does.
+        Handling of files that cannot be read: raise an error that names them, or
+        leave them out with a warning that names them.
 
     return_X_y : bool, default=False
         Whether to return ``(data, target)`` only.
@@ -94,7 +94,7 @@ def load_omniglot(
         skipped : list of str
             Files that were left out, with the reasons.
         DESCR : str
-            What the data set is.
+            Description of the data set.
 
     (data, target) : tuple if `return_X_y` is True
         The first two of these.
@@ -195,7 +195,7 @@ def _find(path, subset):
 def _characters(names, path, subset):
     """The names that have the official layout, each alphabet from one place."""
     found = [match for match in map(_PATTERN.fullmatch, names) if match]
-    # What lies deeper in a folder is another subset than the one asked for.
+    # Files deeper in a folder belong to another subset.
     matches = [match for match in found if not (match[1] and path.is_dir())]
     if not matches:
         others = sorted({match[1] for match in found})

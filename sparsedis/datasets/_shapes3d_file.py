@@ -18,7 +18,7 @@ _EXPECTED = (
 _IMAGE_SHAPE = (64, 64, 3)
 # Links, by h5py's names, that may lead out of the file.
 _FOREIGN = {"ExternalLink": "a link to another file", "SoftLink": "a link"}
-# Deflate packs at most about a thousand bytes in one; what is larger is not stored.
+# Deflate packs at most about a thousand bytes in one: a larger ratio cannot be real.
 _MOST_PACKED = 2**11
 # An image that needs more than this to be decompressed draws a warning.
 _SLOW_BYTES = 2**20
@@ -259,7 +259,7 @@ class Shapes3DFile(FactorGrid):
         """Refuse to read other files, which a file can name."""
         for name in ("images", "labels"):
             try:
-                # What a link leads to is not opened.
+                # The target of a link is not opened.
                 link = file.get(name, getlink=True)
                 if link is None:
                     continue
@@ -274,8 +274,8 @@ class Shapes3DFile(FactorGrid):
                 raise self._damaged(name, error) from error
             if kind is not None:
                 raise ValueError(
-                    f"{self.path}: {name} is {kind}, and only what is stored in the "
-                    f"file itself is read; {_EXPECTED}."
+                    f"{self.path}: {name} is {kind}, but must be stored in the file "
+                    f"itself; {_EXPECTED}."
                 )
 
     def _damaged(self, name, error):

@@ -1,4 +1,4 @@
-"""Splits of classes: those to learn from, and unseen ones."""
+"""Splits of samples by class, for training and for evaluation on unseen classes."""
 
 from numbers import Integral, Real
 
@@ -14,9 +14,10 @@ _ACCEPTED = (
 
 
 def split_classes(y, parts, *, groups=None, random_state=None):
-    """Split samples by their classes, as few-shot learning is evaluated.
+    """Split samples so that no class, or no group of classes, is in two parts.
 
-    No class has samples in two parts; with `groups` no group has, say, no alphabet.
+    Few-shot learning is evaluated on such splits: classes of one part are unseen in the
+    others. `groups` also keeps groups of classes together, such as alphabets.
 
     Parameters
     ----------
@@ -24,9 +25,9 @@ def split_classes(y, parts, *, groups=None, random_state=None):
         Classes of the samples.
 
     parts : sequence of float, of int, or of sequences
-        The parts, by fractions of the classes, by numbers of classes, or by the classes
-        themselves. Fractions and numbers are drawn at random. When `groups` are given,
-        the same of groups. Classes that no part takes are left out.
+        The parts, as fractions of the classes, numbers of classes, or lists of classes.
+        For fractions and numbers, classes are drawn at random. With `groups`, they
+        refer to groups instead of classes. Classes that are in no part are left out.
 
     groups : array-like of shape (n_samples,), default=None
         Groups of classes, which are kept together: the alphabets of characters, or the
@@ -94,12 +95,12 @@ def _is_list(part):
 
 
 def _by_name(units, parts, what):
-    """The part of each class or group, -1 for none, from lists of them."""
+    """Return the part of each class or group, -1 for none, given lists of them."""
     part_of = np.full(len(units), -1)
     names = units.tolist()
     for number, part in enumerate(parts):
         if not len(part):
-            raise ValueError(f"parts[{number}] names no {what}; each part needs some.")
+            raise ValueError(f"parts[{number}] names no {what}; name at least one.")
         for name in part:
             if name not in names:
                 raise ValueError(
@@ -114,7 +115,7 @@ def _by_name(units, parts, what):
 
 
 def _sizes(parts, n_units, what):
-    """How many classes or groups each part takes."""
+    """Return the number of classes or groups of each part."""
     numbers = [
         part for part in parts if isinstance(part, Real) and not isinstance(part, bool)
     ]
@@ -132,7 +133,7 @@ def _sizes(parts, n_units, what):
         raise ValueError(f"{_ACCEPTED}; got {parts!r}.")
     if min(sizes) < 1 or sum(sizes) > n_units:
         raise ValueError(
-            f"parts={parts!r} asks for {sizes} of {n_units} {what}; each part needs at "
-            "least one, and all of them together no more than there are."
+            f"parts={parts!r} asks for {sizes} of {n_units} {what}; each part must get "
+            f"at least one, and all together at most {n_units}."
         )
     return sizes

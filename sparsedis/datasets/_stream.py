@@ -20,7 +20,7 @@ class SparseTaskStream:
     Parameters
     ----------
     data : object
-        Where inputs and latents come from: a grid of images (:class:`Shapes3D`,
+        Source of inputs and latents: a grid of images (:class:`Shapes3D`,
         :class:`Shapes3DFile`, anything with ``images(index)`` and ``factor_values``),
         or a model with ``sample(n_samples, random_state)`` that returns inputs and
         latents (:class:`SparseTaskModel`).
@@ -146,7 +146,7 @@ class SparseTaskStream:
             "size": size,
             "block_size": block_size,
         }
-        # Raises now what would be raised at the first step.
+        # Invalid arguments raise here instead of at the first step.
         make_task_coefficients(0, self.n_factors, **self._coef_options)
         self.random_state = random_state
 

@@ -7,7 +7,7 @@ decides how many features there are: no linear layer is appended. Estimators app
 normalisation.
 """
 
-# For the estimators, and not for users: what `__all__` leaves out.
+# Names that are not in `__all__` are private: only the estimators use them.
 from ._build import build_encoder as build_encoder
 from ._build import n_features_of as n_features_of
 from ._few_shot import Conv4, ResNet12

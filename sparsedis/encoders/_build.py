@@ -1,4 +1,4 @@
-"""From an ``encoder`` parameter to a torch module."""
+"""Torch modules for the ``encoder`` parameter of the estimators."""
 
 import copy
 import math
@@ -13,7 +13,7 @@ _NAMED = {"mlp": MLP, "conv": ConvEncoder, "conv4": Conv4, "resnet12": ResNet12}
 
 
 def build_encoder(encoder, input_shape, n_components=None):
-    """Make the torch module that an ``encoder`` parameter asks for.
+    """Make the torch module for the value of an ``encoder`` parameter.
 
     Parameters
     ----------

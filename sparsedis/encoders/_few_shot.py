@@ -1,4 +1,4 @@
-"""The encoders of few-shot learning: every pixel of the last feature map is a feature.
+"""Encoders of few-shot learning: every pixel of the last feature map is a feature.
 
 Flattened maps come in the order channel, row, column, whatever the memory format.
 """
@@ -27,8 +27,8 @@ class Conv4(nn.Sequential):
         ``(channels, height, width)`` of the images, at least 16 x 16 pixels.
 
     n_components : int, default=None
-        Number of features, of a linear layer that is appended to the published
-        architecture. None: the flattened map.
+        Number of features of a linear layer that is appended to the published
+        architecture. None: the features are the flattened map.
 
     n_filters : int, default=64
         Filters of each block.
@@ -58,7 +58,7 @@ class Conv4(nn.Sequential):
         layers = []
         for _ in range(_HALVINGS):
             layers += [
-                # The normalisation would take a bias away.
+                # The normalisation would cancel a bias.
                 nn.Conv2d(n_in, n_filters, 3, padding=1, bias=False),
                 nn.BatchNorm2d(n_filters),
                 nn.ReLU(inplace=True),
@@ -83,8 +83,8 @@ class ResNet12(nn.Sequential):
         ``(channels, height, width)`` of the images, at least 16 x 16 pixels.
 
     n_components : int, default=None
-        Number of features, of a linear layer that is appended to the published
-        architecture. None: the flattened map.
+        Number of features of a linear layer that is appended to the published
+        architecture. None: the features are the flattened map.
 
     drop_rate : float, default=0.1
         Share of the activations that dropout and DropBlock set to zero.
@@ -169,10 +169,10 @@ class _ResidualBlock(nn.Module):
 
 
 class _DropBlock(nn.Module):
-    """Sets squares of the maps to zero and scales up what remains.
+    """Sets squares of the maps to zero and scales the other pixels up.
 
-    A pixel is dropped with probability ``rate`` or a little less, since squares
-    overlap; the sum of what remains makes up for it.
+    A pixel is dropped with probability ``rate`` or, since squares overlap, a little
+    less. The scale is the inverse of the share of pixels that are kept.
     """
 
     def __init__(self, rate, block_size, warmup):

@@ -1,15 +1,15 @@
-"""What the encoders share."""
+"""Checks and layers that several encoders use."""
 
 from torch import nn
 
 
 def check_image_shape(input_shape, name, minimum=1):
-    """The shape of an image, of at least ``minimum`` pixels a side.
+    """Check that a shape is that of an image with at least ``minimum`` pixels a side.
 
     Parameters
     ----------
     input_shape : tuple of int
-        What should be ``(channels, height, width)``.
+        Expected to be ``(channels, height, width)``.
 
     name : str
         Name of the encoder in error messages.
@@ -42,7 +42,7 @@ def check_image_shape(input_shape, name, minimum=1):
 
 
 def output_layer(n_in, n_components):
-    """The linear layer to ``n_components`` features, none when that is None.
+    """Make the linear layer to ``n_components`` features, or none if that is None.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def output_layer(n_in, n_components):
         Number of features that the architecture has.
 
     n_components : int or None
-        Number of features asked for.
+        Number of features to return.
 
     Returns
     -------

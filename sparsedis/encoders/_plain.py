@@ -1,4 +1,4 @@
-"""The encoders of tables and of small images."""
+"""Encoders of tables and of small images."""
 
 import itertools
 import math
@@ -17,7 +17,7 @@ class MLP(nn.Sequential):
         Shape of one input; inputs of several axes are flattened.
 
     n_components : int, default=None
-        Number of output features. None: those of the last hidden layer.
+        Number of output features. None: the width of the last hidden layer.
 
     hidden_layer_sizes : tuple of int, default=(256, 256)
         Widths of the hidden layers.

@@ -1,4 +1,4 @@
-"""Encoders with inputs as they want them and features of a fixed scale."""
+"""Encoders with the preparation of their inputs and the scaling of their features."""
 
 import torch
 from torch import nn
@@ -19,10 +19,10 @@ class Representation(nn.Module):
         Number of features.
 
     normalization : {"batch", "layer", None}
-        Over the rows of a step (running means when evaluating), over the features of
-        a row, or none. Without learned scale and shift: the product of features and
-        heads is invariant to rescaling, and only a fixed scale keeps a sparsity
-        penalty meaningful (Appendix D.2.3).
+        Normalise over the rows of a step (with running means in evaluation), over the
+        features of a row, or not at all. There is no learned scale and shift: the
+        product of features and heads is invariant to rescaling, and only a fixed scale
+        keeps a sparsity penalty meaningful (Appendix D.2.3).
 
     Examples
     --------
@@ -58,7 +58,7 @@ class Representation(nn.Module):
         return self.normalization(raw)
 
     def encode(self, rows):
-        """Features before the normalisation, checked."""
+        """Return the features before the normalisation, and check their shape."""
         raw = self.encoder(prepare_rows(rows))
         if not isinstance(raw, torch.Tensor):
             raise ValueError(
@@ -73,14 +73,14 @@ class Representation(nn.Module):
         return raw
 
     def to_float32(self):
-        """Make float32 of the weights, which is what inputs come as.
+        """Cast the weights to float32, the dtype of the inputs.
 
-        Buffers of an encoder whose weights are float32 stay what they are.
+        The buffers of an encoder with float32 weights keep their dtype.
 
         Returns
         -------
         Representation
-            Itself.
+            The module itself.
         """
         self.normalization.float()
         weights = (p.dtype for p in self.encoder.parameters() if p.is_floating_point())
@@ -135,13 +135,13 @@ class RotatedRepresentation(nn.Module):
     Parameters
     ----------
     representation : Representation
-        As it was trained.
+        The trained representation.
 
     components : tensor of shape (n_components, n_features)
         The map, for the features of `representation`.
 
     mean : tensor of shape (n_features,)
-        What is taken from the features before.
+        Subtracted from the features before the map.
 
     Examples
     --------
@@ -175,7 +175,7 @@ class RotatedRepresentation(nn.Module):
 
 
 def prepare_rows(rows):
-    """Turn stored inputs into what a module receives.
+    """Convert stored inputs to the layout and dtype that a module receives.
 
     Images ``(n, height, width, channels)`` become ``(n, channels, height, width)``
     with channels last in memory, at no cost; their unsigned 8-bit values become [0, 1].

@@ -1,4 +1,4 @@
-"""Can these tasks identify disentangled features? The theory's assumptions, checked."""
+"""Checks of the assumptions under which tasks identify disentangled features."""
 
 from sparsedis.identifiability._heads import AssumptionCheck, support_matrix
 from sparsedis.identifiability._intra_support import check_intra_support_variability

@@ -18,16 +18,16 @@ class AssumptionCheck:
         Its number in the paper.
 
     title : str
-        What it asks for.
+        Short statement of the assumption.
 
     verdict : {"holds", "fails", "undecidable", "not checked"}
         Whether the assumption holds, as far as the data can tell.
 
     reason : str
-        Why, in a sentence.
+        Reason of the verdict, in a sentence.
 
     details : Bunch
-        What the reason rests on; see the function that made the check.
+        Quantities behind the reason; see the function that made the check.
 
     Examples
     --------
@@ -52,7 +52,7 @@ class AssumptionCheck:
 
 
 def check_heads(coef, tol):
-    """Validate heads, and set to zero what is zero within the tolerance.
+    """Validate heads, and set coefficients that are zero up to the tolerance to zero.
 
     Parameters
     ----------

@@ -24,11 +24,11 @@ def check_intra_support_variability(
     r"""Check Assumption 3.5: within a support, heads do not share a subspace.
 
     The assumption is about the distribution of the tasks: among those with one support,
-    no proper subspace may hold a positive share. Of finitely many heads one can say
-    this. Heads from a distribution that satisfies the assumption are in general
-    position, with probability 1: none repeats the direction of another, and no proper
-    subspace of s dimensions less one holds s of them. Heads that are not refute the
-    assumption. Heads that are support it, unless they are too few to be otherwise.
+    no proper subspace may hold a positive share. Finitely many heads allow this test.
+    If the assumption holds, heads are in general position with probability 1: no two
+    have the same direction, and no subspace of dimension s - 1 holds s of them, for any
+    s up to the size of the support. Heads that are not in general position refute the
+    assumption. Heads that are support it, unless they are too few to violate it.
 
     Parameters
     ----------
@@ -37,9 +37,9 @@ def check_intra_support_variability(
         labels, are left out, with a warning.
 
     exhaustive : bool, default=False
-        Take the heads for all that the distribution can draw, instead of for a sample.
-        It then gives each of them a positive share, and the assumption fails for
-        supports of more features than outputs, however many heads there are.
+        Assume that the distribution draws no other heads, instead of taking them for a
+        sample. Each of them then has a positive share, and the assumption fails for
+        supports of more features than outputs, for any number of heads.
 
     tol : float, default=1e-6
         Coefficients (norms over the outputs) up to this part of the largest of their
@@ -59,8 +59,8 @@ def check_intra_support_variability(
     Returns
     -------
     AssumptionCheck
-        "fails" if it does for a support, or else "undecidable" if it is for one, or
-        else "holds". Its `details` hold:
+        "fails" if it fails for some support, otherwise "undecidable" if it is so for
+        some support, otherwise "holds". Its `details` hold:
 
         supports : list of Bunch
             For each support: `support`, a tuple of features; `tasks`, the positions of

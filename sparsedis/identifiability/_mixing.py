@@ -1,4 +1,4 @@
-"""Mixtures of the features that no head can tell: what Section B.4 constructs."""
+"""Mixtures of the features that make no head denser, as in Section B.4."""
 
 import numbers
 
@@ -46,8 +46,8 @@ def find_mixing(coef, *, tol=1e-6, rank_tol=1e-10):
 
     Notes
     -----
-    None is no proof that the heads identify the features: mixtures of several features
-    at once are not searched.
+    None does not prove that the heads identify the features: mixtures that change
+    several features at once are not searched.
 
     References
     ----------
@@ -97,7 +97,7 @@ def mixing(heads, supports, rank_tol):
     for j in range(n_features if n_features > 1 else 0):
         others = np.arange(n_features) != j
         rows = scaled[~supports[:, j]][:, :, others].reshape(-1, n_features - 1)
-        # Zeros add what rows are missing for all directions to have a singular value.
+        # Rows of zeros, so that every direction has a singular value.
         rows = np.vstack([rows, np.zeros((n_features - 1, n_features - 1))])
         _, singular, directions = np.linalg.svd(rows, full_matrices=False)
         if singular[-1] <= rank_tol * singular[0]:

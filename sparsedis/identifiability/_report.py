@@ -26,7 +26,7 @@ MAX_ANNOTATED = 15
 
 @dataclass(frozen=True)
 class IdentifiabilityReport:
-    """What :func:`check_identifiability` found.
+    """Results of :func:`check_identifiability`.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class IdentifiabilityReport:
         Features that each head uses.
 
     mixing : ndarray of shape (n_features, n_features) or None
-        A mixture that no head can tell, if :func:`find_mixing` finds one.
+        A mixture that makes no head denser, if :func:`find_mixing` finds one.
 
     stability : ndarray of shape (n_features,) or None
         Agreement of each feature with its match when halves of the tasks decide, from
@@ -76,10 +76,10 @@ class IdentifiabilityReport:
 
     @property
     def verdict(self):
-        """What the checks say together: "holds", "fails" or "undecidable".
+        """Verdict of all checks together: "holds", "fails" or "undecidable".
 
-        "fails" if an assumption does, or a mixture is found that no head can tell;
-        "holds" if all that were checked do.
+        "fails" if an assumption fails, or a mixture is found that makes no head denser;
+        "holds" if all assumptions that were checked hold.
         """
         verdicts = {check.verdict for check in self.checks.values()}
         if "fails" in verdicts or self.mixing is not None:
@@ -117,7 +117,7 @@ class IdentifiabilityReport:
         -------
         int or inf
             Number of tasks by Proposition B.7, applied to the pairs that are left.
-            Infinite if tasks with all features or none are all there are.
+            Infinite if `p` is None and the :attr:`density` is 0 or 1.
         """
         n_pairs = len(self.unseparated_pairs)
         if p is None:
@@ -229,11 +229,11 @@ def check_identifiability(
     max_subsets=2_000,
     random_state=None,
 ):
-    """Check whether tasks can identify disentangled features, by the theory.
+    """Check the assumptions under which tasks identify disentangled features.
 
     Assumptions 3.3 to 3.6 guarantee that sparse multi-task learning recovers the
-    features up to order and scale. They are about true features and heads: check them
-    where those are known, as in simulations, or on learned ones for a hint.
+    features up to order and scale. They are about true features and heads, which are
+    known in simulations. On learned features and heads the outcome is only a hint.
 
     Parameters
     ----------
@@ -250,8 +250,8 @@ def check_identifiability(
         alone.
 
     exhaustive : bool, default=False
-        Take the heads for all that the distribution of tasks can draw, instead of for a
-        sample.
+        Assume that the distribution of tasks draws no other heads, instead of taking
+        them for a sample.
 
     tol : float, default=1e-6
         Coefficients (norms over the outputs) up to this part of the largest of their
@@ -285,7 +285,7 @@ def check_identifiability(
     check_task_variability : Assumption 3.4.
     check_intra_support_variability : Assumption 3.5.
     check_support_variability : Assumption 3.6.
-    find_mixing : A mixture of features that no head can tell.
+    find_mixing : A mixture of features that makes no head denser.
 
     References
     ----------

@@ -14,7 +14,7 @@ N_SHOWN = 3
 
 
 def check_support_variability(coef, *, tol=1e-6):
-    r"""Check Assumption 3.6: the supports of the tasks tell all features apart.
+    r"""Check Assumption 3.6: the supports of the tasks separate all features.
 
     For every feature, the tasks that do not use it must use all others between them.
     Equivalently every ordered pair of features is separated: some task uses the first

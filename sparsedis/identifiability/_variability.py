@@ -135,7 +135,7 @@ def _rank_verdict(rank, n_features, n_rows):
 
 
 def _rank(rows, rank_tol):
-    """Rank of a matrix, whatever the units of its rows and columns."""
+    """Return the rank of a matrix, judged after scaling its rows and columns."""
     scaled = unit_norm(unit_norm(rows, axis=0), axis=1)
     singular_values = np.linalg.svd(scaled, compute_uv=False)
     if singular_values[0] > 0:
@@ -144,7 +144,7 @@ def _rank(rows, rank_tol):
 
 
 def unit_norm(a, axis):
-    """Scale an array to unit norm along an axis, keeping what is zero.
+    """Scale an array to unit norm along an axis; vectors of zeros stay zero.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ def unit_norm(a, axis):
         Finite values.
 
     axis : int
-        Along which the norms are.
+        Axis of the norms.
 
     Returns
     -------

@@ -13,8 +13,8 @@ from sparsedis.solvers._info import SolverInfo, warn_if_not_converged
 from sparsedis.solvers.svm.dual import solve_svm_dual
 from sparsedis.solvers.svm.null import l1_bound
 
-# Least l2 in units in which features and weights are about 1, and least l1 as a share
-# of the largest that may matter.
+# Smallest l2 in units in which features and weights are about 1; smallest l1, relative
+# to the largest feature times the sum of the weights.
 _LEAST_L2, _LEAST_L1 = 1e-60, 1e-25
 
 
@@ -63,8 +63,8 @@ def group_lasso_svm(
         Labels from 0 to ``n_classes - 1``. A task may lack some of them.
 
     l1 : float or tensor of shape (...)
-        Strength of the group penalty, absolute and non-negative. From
-        :func:`group_lasso_svm_l1_max` on the solution is zero.
+        Strength of the group penalty, absolute and non-negative. The solution is zero
+        if it is at least :func:`group_lasso_svm_l1_max`.
 
     l2 : float or tensor of shape (...)
         Strength of the squared l2 penalty, positive.
@@ -74,8 +74,8 @@ def group_lasso_svm(
         largest label.
 
     mask : tensor of shape (..., n_samples) of bool, default=None
-        Samples that exist, for tasks of unequal size. Values elsewhere are ignored,
-        NaN included.
+        True for samples that exist, for tasks of unequal size. Values of the others are
+        ignored, NaN included.
 
     sample_weight : tensor of shape (..., n_samples), default=None
         Non-negative weights of the samples' losses, whose sum is not normalised. No
@@ -110,14 +110,14 @@ def group_lasso_svm(
     Raises
     ------
     ValueError
-        For non-finite features, labels out of range, a negative ``l1``, an ``l2`` that
-        is not positive, shapes that do not fit, integer features, or a task left empty
-        by ``mask``.
+        If features are not finite or integers, labels are out of range, ``l1`` is
+        negative, ``l2`` is not positive, shapes do not fit, or ``mask`` leaves a task
+        empty.
 
     Warns
     -----
     ConvergenceWarning
-        When a task misses ``tol``.
+        If the duality gap of a task is above ``tol``.
 
     See Also
     --------
@@ -126,15 +126,15 @@ def group_lasso_svm(
 
     Notes
     -----
-    The hinge is a sum over the samples, as published, not a mean. What concerns all
-    features is computed in the dtype of ``Z``, all else in float64: with ``l1`` only a
-    working set of features is ever copied.
+    The hinge is a sum over the samples, as published, not a mean. Products with all
+    features are computed in the dtype of ``Z``, everything else in float64: with
+    ``l1``, only a working set of features is copied to float64.
 
     At kinks, where a feature or a sample is about to become active, the gradient is
-    that of the current active set. Where the dual solution is not unique, as for
-    samples that are copies of each other, it is the one of minimum norm. W is always
-    unique; intercepts need not be, and then come from inside of their range, with the
-    gradient of minimum norm. That of a class without samples has none.
+    that of the current active set. If the dual solution is not unique, as with samples
+    that are copies of each other, the adjoint variable of minimum norm is used. W is
+    always unique. Intercepts need not be: they then lie inside of their range, and have
+    the gradient of minimum norm. The intercept of a class without samples has none.
 
     References
     ----------
@@ -182,7 +182,7 @@ def group_lasso_svm(
         l1, l2 = l1 / tasks.unit, l2 / tasks.unit
     units = choose_units(tasks, l1, l2, scale_y=False)
     _check_l2(tasks, units.l2, l2)
-    # Below rounding errors of what it is compared with, l1 does nothing.
+    # A smaller l1 is below the rounding errors of every ||V_j||: take it for zero.
     l1, least = units.alpha, _LEAST_L1 * units.size * tasks.total
     l1 = l1 - torch.where(l1 < least, l1, 0.0).detach()
     features, mean = centre_features(units.tasks, fit_intercept)
@@ -205,12 +205,12 @@ def group_lasso_svm(
 def group_lasso_svm_l1_max(
     Z, y, *, n_classes=None, mask=None, sample_weight=None, fit_intercept=False
 ):
-    r"""Value of ``l1`` from which the SVM is zero: an upper bound in closed form.
+    r"""Upper bound, in closed form, of the smallest ``l1`` with a zero solution.
 
-    ``W = 0`` is optimal as soon as ``l1`` is at least :math:`\max_j \|(Z^\top (Y -
-    \beta))_j\|` for one of the dual solutions that go with it. This takes the one that
-    is spread most evenly, :math:`\beta = (1 - Y) / (c - 1)` without an intercept. The
-    solution may be zero from a smaller value on.
+    ``W = 0`` is optimal if ``l1`` is at least :math:`\max_j \|(Z^\top (Y -
+    \beta))_j\|` for one of the dual solutions :math:`\beta` at ``W = 0``. This bound
+    takes the one that is spread most evenly, :math:`\beta = (1 - Y) / (c - 1)` without
+    an intercept. The solution may be zero for smaller values too.
 
     Parameters
     ----------
@@ -295,7 +295,7 @@ class _GroupLassoSVM(torch.autograd.Function):
 
 
 def _check_l2(tasks, scaled, l2):
-    """Refuse penalties that vanish beside the loss."""
+    """Raise an error for an l2 so small that it vanishes beside the loss."""
     low = scaled < _LEAST_L2
     if bool(low.any()):
         t = int(low.nonzero()[0])

@@ -1,4 +1,4 @@
-"""What every layer does to its arguments before the inner problem."""
+"""Checks and conversions of the arguments of the layers."""
 
 import math
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 _DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
-# Weights whose sums and squares have all their digits.
+# Range of weights whose sums and squares have all their digits.
 _WEIGHTS = (1e-60, 1e60)
 
 
@@ -34,14 +34,14 @@ class Tasks:
         The leading axes.
 
     dtype : torch.dtype
-        What the layer returns. The arithmetic in between is in float64.
+        Dtype of the outputs. All computations are in float64.
 
     target : str
-        What the layer calls its targets.
+        Name of the targets in the layer's signature.
 
     unit : tensor of shape (n_tasks,) or None
-        What the weights were divided by, a power of 2 for each task, where their sum
-        could be beyond the range of numbers.
+        Divisor of the weights, a power of 2 for each task, if their sum could overflow
+        or underflow.
     """
 
     Z: torch.Tensor
@@ -104,7 +104,7 @@ class Tasks:
         return rounded.reshape(self.batch_shape + value.shape[1:])
 
     def unflatten_bound(self, value):
-        """Like ``unflatten``, rounded up: what holds from ``value`` on holds there."""
+        """Like ``unflatten``, but never rounded to below ``value``, a lower bound."""
         rounded = self.unflatten(value, "This penalty").reshape(value.shape)
         above = torch.full_like(rounded, torch.inf)
         rounded = torch.where(rounded < value, rounded.nextafter(above), rounded)
@@ -124,13 +124,13 @@ def read_tasks(
     Z : tensor of shape (..., n_samples, k)
     y : tensor of shape (..., n_samples) plus ``target_ndim`` trailing axes
     mask : tensor of shape (..., n_samples) of bool, default=None
-        Samples that exist. What stands elsewhere is ignored, NaN included.
+        True for samples that exist. Values of the others are ignored, NaN included.
     sample_weight : tensor of shape (..., n_samples), default=None
         Non-negative weights; treated as constants.
     target_ndim : int, default=0
         Axes of one target.
     target : str, default="y"
-        What the layer calls ``y``.
+        Name of ``y`` in the layer's signature.
     cast : bool, default=True
         Whether to cast Z to float64. Otherwise it keeps its dtype, from float32 on.
 
@@ -263,7 +263,7 @@ def _range(value):
 
 
 def _as_tensor(value, name, wanted="a tensor"):
-    """A tensor from what may be a number, an array or a list."""
+    """Convert a number, an array or a list to a tensor."""
     if not isinstance(value, torch.Tensor):
         try:
             # torch knows neither negative strides nor all of numpy's dtypes.

@@ -1,4 +1,4 @@
-"""Backward passes that can be taken once, and say so when they are taken again."""
+"""Backward passes without a second derivative, which raise if one is asked for."""
 
 from functools import wraps
 
@@ -6,22 +6,22 @@ import torch
 
 
 def once_differentiable(layer):
-    """Mark the backward pass of a layer as one without a derivative of its own.
+    """Mark the backward pass of a layer as not differentiable.
 
-    torch's decorator of this name refuses a second derivative only where all of the
-    graph is run. ``torch.autograd.grad``, asked for the gradient of some inputs, runs
-    what leads to these, and so leaves the second derivative out without a word. Here
-    the gradients hang on all the inputs they are a function of.
+    torch's decorator of this name raises only if the whole graph is run. Called for the
+    gradient of some inputs, ``torch.autograd.grad`` runs only the part of the graph
+    that leads to them, and silently leaves the second derivative out. Here the
+    gradients depend, in the graph, on all tensors from which they are computed.
 
     Parameters
     ----------
     layer : str
-        What the user called.
+        Name of the layer, for the error message.
 
     Returns
     -------
     callable
-        A decorator of ``backward(ctx, *cotangents)``.
+        Decorator of ``backward(ctx, *cotangents)``.
     """
 
     def decorate(backward):
@@ -48,7 +48,7 @@ def once_differentiable(layer):
 
 
 class _Refusal(torch.autograd.Function):
-    """The first tensors as they are, as a function of the others without derivative."""
+    """Identity on the first tensors; differentiating it by the others raises."""
 
     @staticmethod
     def forward(ctx, layer, n_gradients, *tensors):

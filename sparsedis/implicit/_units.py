@@ -1,4 +1,4 @@
-"""Units in which the squares of features and targets are numbers."""
+"""Units in which the squares of features and targets neither overflow nor vanish."""
 
 from dataclasses import dataclass, replace
 
@@ -6,16 +6,15 @@ import torch
 
 from sparsedis.implicit._inputs import Tasks
 
-# Sizes whose squares, and sums of these, have all their digits. What is within stays as
-# it is.
+# Sizes whose squares, and sums of these, have all their digits: they are not rescaled.
 _RANGE = {torch.float64: (1e-60, 1e60), torch.float32: (1e-8, 1e8)}
-# From this share of the largest feature on, the square of a feature vanishes beside it.
+# The square of a feature below this share of the largest one vanishes beside it.
 _TINY = {torch.float64: 1e-125, torch.float32: 1e-16}
 
 
 @dataclass
 class Units:
-    """A batch of tasks in units of its own, and the way back.
+    """A batch of tasks in rescaled units, with the conversions back.
 
     Attributes
     ----------
@@ -23,10 +22,10 @@ class Units:
         Features and targets of ordinary size.
 
     Z, y : tensor of shape (n_tasks,) or None
-        What they were divided by, powers of 2; None for 1.
+        Divisors of the features and targets, powers of 2; None for 1.
 
     alpha, l2 : tensor of shape (n_tasks,)
-        The penalties that go with these units.
+        Penalties in these units.
 
     size : tensor of shape (n_tasks,) or (1,)
         Largest absolute value of the features, in these units.
@@ -40,7 +39,7 @@ class Units:
     y: torch.Tensor | None = None
 
     def coefficients(self, W):
-        """Coefficients for the features and targets as they were."""
+        """Convert coefficients to the units of the original features and targets."""
         if self.Z is None:
             return W
         up, down = (torch.frexp(unit).exponent for unit in (self.y, self.Z))
@@ -108,14 +107,14 @@ def choose_units(tasks, alpha, l2, *, check=True, scale_y=True):
     )
     if bool(ordinary.all()):
         return Units(tasks, alpha, l2, size)
-    # Where the squared penalty is what is large, its root is the unit.
+    # The root of l2 is the unit if it is larger than the features.
     unit = _power_of_two(torch.maximum(size, root))
     unit_y = _power_of_two(size_y)
     new = unit if len(Z) > 1 or bool((unit != unit[0]).any()) else unit[:1]
     changed = {"Z": tasks.Z / new[:, None, None].to(Z)}
     if scale_y:
         changed["y"] = tasks.y / unit_y.reshape(-1, *[1] * (y.ndim - 1))
-    # All beyond the largest correlation is the same.
+    # Above the largest correlation, the value of alpha makes no difference.
     alpha = (alpha / unit / unit_y).clamp_max(high * high)
     tasks, size = replace(tasks, **changed), size / unit
     return Units(tasks, alpha, l2 / unit / unit, size, unit, unit_y)
@@ -136,7 +135,7 @@ def _check_columns(tasks, columns, size, size_y, alpha, l2):
     small = (columns > 0) & (columns < least)
     if not bool(small.any()):
         return
-    # Left out all the same where the penalty does, or where they could gain nothing.
+    # Features that the penalty leaves out, or that could not reduce the loss, are fine.
     weight = tasks.total if tasks.unit is not None else torch.ones_like(tasks.total)
     columns = columns.expand(len(size_y), -1)
     bound = columns * (size_y * weight).unsqueeze(-1)

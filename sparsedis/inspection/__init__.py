@@ -1,4 +1,4 @@
-"""Displays like those of scikit-learn: what was learned, and how, as pictures."""
+"""Displays of trained models, in the style of scikit-learn."""
 
 from sparsedis.inspection._alpha_path import AlphaPathDisplay
 from sparsedis.inspection._correlation_matrix import CorrelationMatrixDisplay

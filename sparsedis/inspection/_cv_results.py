@@ -1,4 +1,4 @@
-"""What the displays read from the results of a search."""
+"""Reading the results of a search for the displays."""
 
 import re
 
@@ -13,7 +13,7 @@ def read_cv_results(cv_results, param_name, metrics=None, best_index=None):
     Parameters
     ----------
     cv_results : dict of array-like
-        As `cv_results_` of :class:`~sklearn.model_selection.GridSearchCV`.
+        Results such as `cv_results_` of :class:`~sklearn.model_selection.GridSearchCV`.
 
     param_name : str
         The parameter; that of a step of a pipeline needs no prefix.
@@ -51,12 +51,12 @@ def read_cv_results(cv_results, param_name, metrics=None, best_index=None):
 
 
 def find_finalists(cv_results, param_name):
-    """Find the settings among which a search chooses: of a halving search, the last.
+    """Find the settings among which a search chooses, the last round of a halving one.
 
     Parameters
     ----------
     cv_results : dict of array-like
-        As `cv_results_` of :class:`~sklearn.model_selection.GridSearchCV`.
+        Results such as `cv_results_` of :class:`~sklearn.model_selection.GridSearchCV`.
 
     param_name : str
         The parameter.

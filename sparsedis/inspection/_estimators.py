@@ -1,4 +1,4 @@
-"""What the displays read from fitted estimators."""
+"""Reading fitted estimators for the displays."""
 
 import numpy as np
 from sklearn.pipeline import Pipeline

@@ -19,7 +19,7 @@ MAX_NAMED = 20
 
 
 class FactorTrustDisplay:
-    """Agreement of halves of the tasks on each feature, with those to be doubted.
+    """Agreement of halves of the tasks on each feature; unreliable ones are marked.
 
     A bar that ends below the line is a feature on which halves of the tasks disagree.
     A hatched bar is a feature that no task separates from another one, or that no task
@@ -50,7 +50,7 @@ class FactorTrustDisplay:
         The line from which a feature is stable, at .95.
 
     legend_ : matplotlib Legend
-        What the bars are.
+        Explanation of the bars.
 
     ax_ : matplotlib Axes
         Axes with the bars.

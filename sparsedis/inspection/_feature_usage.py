@@ -19,8 +19,8 @@ MAX_MARKED = 40
 class FeatureUsageDisplay:
     """Share of the tasks that use each feature, sorted.
 
-    A curve that falls gradually tells of features that different tasks reuse in
-    different company; a tail at zero, of features that no task needs.
+    A curve that falls gradually shows features that are reused by different subsets of
+    the tasks; a tail at zero shows features that no task uses.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class FeatureUsageDisplay:
         penalty.
 
     param_name : str, default=None
-        What the names of the curves are, for the legend.
+        Name of the parameter whose values are the names of the curves, for the legend.
 
     Attributes
     ----------
@@ -85,7 +85,8 @@ class FeatureUsageDisplay:
             by name. A pipeline or search stands for the estimator in it.
 
         param_name : str, default=None
-            What the names of the estimators are, for the legend.
+            Name of the parameter whose values are the names of the estimators, for the
+            legend.
 
         **kwargs : dict
             Arguments of `plot`.

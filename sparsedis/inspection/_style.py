@@ -1,4 +1,4 @@
-"""What the displays share: colours, axes, and how they read their inputs."""
+"""Colours, axes and input checks of the displays."""
 
 import numbers
 
@@ -8,7 +8,7 @@ import numpy as np
 # the yellow that is hard to see on white.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 LINE_STYLES = ("-", "--", ":", "-.")
-# What stands behind: splits, raw values, codes without a match.
+# Colour of the background: splits, raw values, codes without a match.
 GREY = "#8c8c8c"
 
 # In inches. At matplotlib's 100 dots per inch a figure is 640 pixels wide.
@@ -40,13 +40,13 @@ def make_axes(ax, n_rows=1, n_columns=1, *, height, sharex=False, width_ratios=N
     Parameters
     ----------
     ax : matplotlib Axes, array-like of Axes or None
-        None: a new figure. A single one is divided, where more are needed.
+        None makes a new figure. A single one is divided if several are needed.
 
     n_rows, n_columns : int, default=1
-        Axes that are needed.
+        Numbers of axes that are needed.
 
     height : float
-        Of a new figure, in inches.
+        Height of a new figure, in inches.
 
     sharex : bool, default=False
         Whether the axes of a column share their x axis.
@@ -266,17 +266,17 @@ def check_matching(matching, n, n_codes):
 
 
 def as_dict(value):
-    """Return what may come with names as a dictionary; None is the name of one alone.
+    """Return a dictionary of one or several objects by name.
 
     Parameters
     ----------
     value : dict or object
-        One thing, or several by name.
+        A single object, or several by name.
 
     Returns
     -------
     dict
-        The things by name.
+        The objects by name. The name of a single object is None.
     """
     value = dict(value) if isinstance(value, dict) else {None: value}
     if not value:

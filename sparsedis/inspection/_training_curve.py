@@ -15,7 +15,7 @@ from sparsedis.inspection._style import (
     require_matplotlib,
 )
 
-# What is set and not measured needs no smoothing.
+# Quantities that are set, not measured, and so need no smoothing.
 EXACT = ("alpha", "lr")
 LABELS = {"active": "active share", "lr": "learning rate"}
 # A positive quantity that spans this factor is plotted on a logarithmic axis.
@@ -38,7 +38,7 @@ class TrainingCurveDisplay:
         without quantities is left out.
 
     param_name : str, default=None
-        What the names of the runs are, for the legend.
+        Name of the parameter whose values are the names of the runs, for the legend.
 
     Attributes
     ----------
@@ -97,7 +97,8 @@ class TrainingCurveDisplay:
             the estimator in it. One that was not trained is left out.
 
         param_name : str, default=None
-            What the names of the estimators are, for the legend.
+            Name of the parameter whose values are the names of the estimators, for the
+            legend.
 
         **kwargs : dict
             Arguments of `plot`.
@@ -139,7 +140,7 @@ class TrainingCurveDisplay:
         self._explained = set()
         styles = curve_styles(list(self.history))
         for (name, run), style in zip(self.history.items(), styles, strict=True):
-            # What was never trained, such as an encoder without weights, has no curve.
+            # A run without training, as of an encoder without weights, has no curve.
             n_steps = max((len(column) for column in run.values()), default=0)
             for key, column in run.items():
                 self._plot_column(name, key, column, n_steps, smoothing, style)
@@ -183,14 +184,14 @@ class TrainingCurveDisplay:
             if 0 < shown.min() < shown.max() / LOG_SPAN:
                 ax.set_yscale("log")
         labels = ax.get_legend_handles_labels()[1]
-        # The names of the runs stand once.
+        # The names of the runs are in one legend only.
         if set(labels) - self._explained:
             legend_above(ax)
         self._explained |= set(labels)
 
 
 def _curves(estimator):
-    """What `history_` holds of vectors with values."""
+    """Return the entries of `history_` that are vectors with a finite value."""
     return {
         key: column
         for key, column in estimator.history_.items()

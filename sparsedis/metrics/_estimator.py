@@ -18,14 +18,14 @@ from sparsedis.metrics._validation import (
 )
 from sparsedis.metrics._whole import whole_or_not
 
-# Attributes of a fit that are no scores, without their underscore.
+# Fitted attributes other than scores, without the underscore at their end.
 _LEARNED = (
     *("matching", "signs", "scales", "shifts", "coef", "intercept", "correlation"),
     *("scores", "blocks", "block_codes", "factor_names"),
     *("n_features_in", "feature_names_in"),
 )
 
-# What a fit reports beside its own metric: closed forms for factors of any kind.
+# Metrics that `fit` always computes: closed forms that take factors of any kind.
 REPORTED = ("r", "dci_disentanglement", "dci_completeness", "sap")
 
 
@@ -40,7 +40,7 @@ class DisentanglementScorer(TransformerMixin, BaseEstimator):
     Parameters
     ----------
     metric : str or callable, default="mcc"
-        What :meth:`score` returns, larger for better. Names are those of
+        Metric that :meth:`score` returns, larger for better. Names are those of
         :func:`~sparsedis.metrics.make_disentanglement_scorer`; a callable is called as
         ``metric(factors, codes)`` and returns a number.
 
@@ -73,7 +73,7 @@ class DisentanglementScorer(TransformerMixin, BaseEstimator):
         available with `blocks`.
 
     shifts_ : ndarray of shape (n_factors,)
-        What to add, in units of the factor. The aligned code is ``signs_ * scales_ *
+        Shift in units of the factor. The aligned code is ``signs_ * scales_ *
         codes[:, matching_] + shifts_``. Not available with `blocks`.
 
     coef_ : ndarray of shape (n_factors, n_codes)

@@ -1,4 +1,4 @@
-"""Linear predictability of the factors: R, and what DCI shares with it."""
+"""Linear predictability of the factors: the score R, and regressions used by DCI."""
 
 import warnings
 
@@ -72,7 +72,7 @@ def linear_r_score(
     Warns
     -----
     UndefinedMetricWarning
-        If there are no more samples than codes plus one: R is 1 whatever the codes.
+        If there are no more samples than codes plus one: R is then 1 for any codes.
 
     See Also
     --------
@@ -99,7 +99,7 @@ def linear_r_score(
     if len(codes) <= code_mask.sum() + 1:
         warnings.warn(
             f"With {len(codes)} samples and {code_mask.sum()} live codes the linear "
-            "fit is perfect whatever the codes; R needs more samples.",
+            "fit is perfect for any codes; R needs more samples.",
             UndefinedMetricWarning,
             stacklevel=2,
         )
@@ -172,10 +172,10 @@ def r2_columns(target, prediction):
     Parameters
     ----------
     target : ndarray of shape (n_samples, n_columns)
-        What was to be predicted.
+        True values.
 
     prediction : ndarray of shape (n_samples, n_columns)
-        What was predicted.
+        Predicted values.
 
     Returns
     -------

@@ -31,7 +31,7 @@ METRICS = {
 
 
 def resolve_metrics(metric, params=None):
-    """Turn what users write for one or several metrics into functions.
+    """Resolve a `metric` argument, one or several metrics, into functions.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def resolve_metrics(metric, params=None):
         raise ValueError(f"metric must name at least one metric; got {metric!r}.")
     resolved, unused = {}, set(params or {})
     for name, value in named.items():
-        _name(value)  # raises for what is neither a known name nor a function
+        _name(value)  # raises unless it is a known name or a function
         function, field = METRICS[value] if isinstance(value, str) else (value, None)
         accepted = _accepted(function, params or {})
         unused -= set(accepted)

@@ -20,8 +20,8 @@ def interventional_robustness(
 ):
     r"""Interventional robustness score (IRS) of the codes.
 
-    A code is robust if, once one factor is known, it no longer moves, whatever the
-    other factors do.
+    A code is robust if it is determined by one factor: with this factor fixed, changes
+    of the other factors do not change the code.
 
     Parameters
     ----------

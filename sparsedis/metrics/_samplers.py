@@ -68,7 +68,7 @@ def check_sampler(
     if sampler.factor_mask.sum() == 1:
         warnings.warn(
             "With a single factor that varies there is nothing to guess: the score is "
-            "1 whatever the codes, unless they are dead.",
+            "1 for any codes that are not dead.",
             UndefinedMetricWarning,
             stacklevel=3,
         )

@@ -18,7 +18,7 @@ def make_disentanglement_scorer(metric="mcc", *, use_y=False, **kwargs):
     Parameters
     ----------
     metric : str, callable, list of these, or dict of str to these, default="mcc"
-        What to compute, larger for better. Names are "mcc", "r",
+        Metric or metrics, larger for better. Names are "mcc", "r",
         "dci_disentanglement" (or "dci"), "dci_completeness", "dci_informativeness",
         "mig", "modularity", "explicitness", "sap", "irs", "factor_vae" and "beta_vae".
         A callable is called as ``metric(factors, codes)`` and returns a number. With a
@@ -82,7 +82,7 @@ class FactorScorer(BaseEstimator):
     Parameters
     ----------
     metric : str, callable, list or dict, default="mcc"
-        What to compute.
+        Metric or metrics.
 
     use_y : bool, default=False
         Take ``y`` for the factors.

@@ -230,7 +230,7 @@ def _lasso(X, Y, alpha):
     # Imported on use: it loads much of scikit-learn.
     from sklearn.linear_model import Lasso
 
-    # Lasso divides the squared loss by its number of rows, whatever their meaning.
+    # Lasso divides the squared loss by its number of rows.
     scale = np.sqrt(len(X))
     model = Lasso(alpha, fit_intercept=False, tol=1e-8, max_iter=100_000)
     return np.abs(model.fit(scale * X, scale * Y).coef_).reshape(Y.shape[1], -1).T

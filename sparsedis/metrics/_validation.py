@@ -8,7 +8,7 @@ from sklearn.utils import check_array
 
 
 def check_plain(array, name):
-    """Refuse what scikit-learn would read as other numbers than are meant.
+    """Refuse inputs that scikit-learn would convert to unintended numbers.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def check_plain(array, name):
         if dated or getattr(dtype, "kind", "") in tuple("mM"):
             raise ValueError(
                 f"{name} must hold real numbers, got {dtype}: dates and times have no "
-                "unit that goes without saying. Pass numbers, such as days."
+                "obvious unit. Pass numbers, such as days."
             )
 
 
@@ -185,7 +185,7 @@ def check_option(value, name, options):
     Parameters
     ----------
     value : object
-        What the user passed.
+        Argument to check.
 
     name : str
         Name of the parameter.

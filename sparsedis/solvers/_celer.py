@@ -21,8 +21,8 @@ def solve_lasso_celer(Z, y, gram, corr, y_sq, alpha, l2, *, tol=1e-12, max_iter=
     """Solve Lasso or elastic-net problems with celer's working sets, on the CPU.
 
     celer finds the support of each task; :func:`~sparsedis.solvers.lasso.solve_lasso`
-    finishes all the tasks together from there, so that solutions and certificates are
-    the same whoever did the work.
+    finishes all the tasks together from there, so that solutions and certificates do
+    not depend on the solver.
 
     Parameters
     ----------

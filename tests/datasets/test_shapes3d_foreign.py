@@ -65,7 +65,7 @@ def test_other_files_are_not_read(tmp_path, name, make, message):
         make(file, name, parts.pop(name), tmp_path / "outside")
         for other, data in parts.items():
             file[other] = data
-    match = rf"bad\.h5: {name} is {message}, and only what is stored in the file itself"
+    match = rf"bad\.h5: {name} is {message}, but must be stored in the file itself"
     with pytest.raises(ValueError, match=match):
         Shapes3DFile(bad)
     # Nor where the file was another one when it was looked at.

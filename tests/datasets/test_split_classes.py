@@ -78,7 +78,7 @@ def test_the_random_state_decides():
         ([0.7, 0.6], r"must not add up to more than 1, got \[0.7, 0.6\]"),
         (
             [0.01, 0.9],
-            r"asks for \[0, 18\] of 20 classes; each part needs at least one",
+            r"asks for \[0, 18\] of 20 classes; each part must get at least one",
         ),
         ([15, 6], r"asks for \[15, 6\] of 20 classes"),
         ([5, 0], r"asks for \[5, 0\] of 20 classes"),

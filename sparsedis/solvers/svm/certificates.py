@@ -22,7 +22,7 @@ def duality_gap(Z, W, beta, intercept, simplices, l1, l2):
     -------
     tensor of shape ()
         Relative to the objective at zero, and at least zero. If Z is in a lower
-        precision than beta, what the rounding of W to it can change is subtracted.
+        precision than beta, a bound on the effect of rounding W to it is subtracted.
     """
     weight, one_hot = simplices.weight[0], simplices.one_hot[0]
     dtype, Z, W = Z.dtype, Z.to(l2), W.to(l2)
@@ -37,7 +37,7 @@ def duality_gap(Z, W, beta, intercept, simplices, l1, l2):
     hinge = raised.amax(-1) - (one_hot * scores).sum(-1)
     primal = (weight * torch.where(weight > 0, hinge, 0.0)).sum()
     primal = primal + l1 * norm(W).sum() + 0.5 * l2 * W.square().sum()
-    # What rounding errors in the dual constraint of the intercept can hide.
+    # Rounding errors in the dual constraint of the intercept count too.
     gap = primal - dual + (residual.sum(0) * intercept).abs().sum()
     if dtype != l2.dtype:
         moved = (Z.abs() @ W.abs()).amax(-1)

@@ -17,8 +17,8 @@ class Features:
 
     def __init__(self, X, mean=None):
         self.mean, self.shape = mean, X.shape
-        # A dense matrix is centred at once: products of what is far from zero cancel.
-        # A sparse one would no longer be sparse.
+        # A dense matrix is centred at once, as products of uncentred features cancel. A
+        # sparse matrix would become dense.
         self.shift = mean if sp.issparse(X) else None
         if sp.issparse(X):
             self.X = X.tocsc()

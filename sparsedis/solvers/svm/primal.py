@@ -1,7 +1,7 @@
 """Group Lasso multiclass SVM of many samples, with Newton steps in the coefficients.
 
-The interior-point method is that of :mod:`.interior_point`. What differs is that one
-problem is solved, and that X is eliminated from a Newton step instead of W and u, which
+The interior-point method is that of :mod:`.interior_point`, with two differences: it
+solves one problem, and it eliminates X from a Newton step instead of W and u, which
 leaves a matrix with one row per coefficient of the working set.
 """
 
@@ -27,7 +27,7 @@ def solve_svm_primal(
     Parameters
     ----------
     features : Features
-        Of shape (n_samples, p).
+        Features, of shape (n_samples, p).
 
     y : tensor of shape (n_samples,) of int64
         Labels, in ``[0, n_classes)``, each at least once.

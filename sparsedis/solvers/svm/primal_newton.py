@@ -63,7 +63,7 @@ class PrimalSystem:
             largest ``d`` should be close to zero.
         g : tensor of shape (m, k)
         balance : tensor of shape (m,), default=None
-            What ``R'x`` has to be for intercepts.
+            Required value of ``R'x`` for intercepts.
 
         Returns
         -------

@@ -20,7 +20,7 @@ class WorkingSet(Cones):
     Parameters
     ----------
     Z : tensor of shape (n_all, n_samples, p) or (1, n_samples, p)
-        Features. What concerns all of them is computed in their dtype; those that join
+        Features. Products with all of them are computed in their dtype; those that join
         are copied to the dtype of ``weight``.
 
     tasks : tensor of shape (n_tasks,) of int
@@ -128,7 +128,7 @@ class WorkingSet(Cones):
         self.join(rows, pull(rows, self.weight, X), real, mu)
 
     def excess(self, at, pair, simplices):
-        """Return what features outside add to the gap: the sum of their conjugates."""
+        """Return the gap of the features outside: the sum of their conjugates."""
         if self.complete:
             return torch.zeros_like(self.l1[at, 0])
         X = simplices.coordinates(pair.beta)
