@@ -138,7 +138,7 @@ def _count(moments, noise, n_iter):
             along = heads @ V
             shrink = strength / (strength + errors[:, None])
             mean = along * shrink[:, None, :]
-            left = ((c_wide * errors) @ shrink) * 1.0
+            left = (c_wide * errors) @ shrink
             second += np.einsum("tci,tcj->ij", mean, mean) + np.diag(left)
         if len(narrow):
             root = V * np.sqrt(strength)

@@ -57,12 +57,11 @@ class SolverInfo:
         )
 
     def __repr__(self):
-        gap = float(self.gap.max()) if self.gap.numel() else 0.0
         return (
             f"SolverInfo({self.gap.numel()} problems, "
             f"{int(self.converged.sum())} converged, largest "
-            f"{_NAMES[self.certificate]} {gap:.1e}, active share "
-            f"{float(self.support.double().mean()):.2f})"
+            f"{_NAMES[self.certificate]} {float(self.gap.max()):.1e}, "
+            f"active share {float(self.support.double().mean()):.2f})"
         )
 
 
