@@ -3,6 +3,7 @@
 import copy
 import math
 from functools import partial
+from textwrap import shorten
 
 import numpy as np
 import torch
@@ -43,10 +44,13 @@ whole_unless_trained = partial(whole_or_not, begin=_begin, stands=_has_trained)
 def _check_shape(estimator, shaped):
     """Refuse parameters that weights to go on with are not for."""
     for name, value in shaped.items():
-        if getattr(estimator, name) != value:
+        asked = getattr(estimator, name)
+        # Modules are equal to themselves alone.
+        if asked is not value and asked != value:
+            was, now = (shorten(repr(v), 60, placeholder="...") for v in (value, asked))
             raise ValueError(
-                f"warm_start=True goes on with the weights of a fit with {name}="
-                f"{value!r}, got {name}={getattr(estimator, name)!r}: set "
+                f"warm_start=True goes on with the weights of a fit with {name}={was}, "
+                f"got {'another' if was == now else f'{name}={now}'}: set "
                 "warm_start=False to begin anew."
             )
 
@@ -117,7 +121,8 @@ class ModuleMixin:
 
     def _note_shape(self):
         """Note the parameters that the weights are for: they may be set to others."""
-        self._shaped = {name: getattr(self, name) for name in self._saved.shaping}
+        names = (*self._saved.shaping, "encoder")
+        self._shaped = {name: getattr(self, name) for name in names}
 
     def _restore(self, fitted):
         # What can fail comes first: the device may not be there.

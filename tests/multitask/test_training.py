@@ -1,5 +1,6 @@
 """How training is run: splits, stopping, resuming, and what can go wrong."""
 
+import pickle
 import warnings
 
 import h5py
@@ -15,6 +16,7 @@ from torch.utils.data import TensorDataset
 
 from sparsedis import SparseMultiTaskClassifier, SparseMultiTaskRepresentation
 from sparsedis.datasets import SparseTaskModel, SparseTaskStream, make_sparse_tasks
+from sparsedis.encoders import MLP
 from sparsedis.metrics import make_disentanglement_scorer, mean_correlation_coefficient
 from sparsedis.tasks._rows import distinct_rows
 
@@ -257,6 +259,22 @@ def test_a_warm_start_keeps_what_the_weights_are_for(data, change):
     np.testing.assert_array_equal(est.transform(data.data), before)
     est.set_params(warm_start=False).fit(data.data, data.target)
     assert getattr(est, name) == value
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "got"),
+    [
+        ("auto", "identity", "encoder='auto', got encoder='identity'"),
+        ("auto", MLP, r"encoder='auto', got encoder=<class .*MLP'>"),
+        (nn.Linear(4, 4), nn.Linear(4, 4), r"Linear\(.*\), got another"),
+    ],
+)
+def test_a_warm_start_keeps_its_encoder(data, first, then, got):
+    est = quick(encoder=first, warm_start=True).fit(data.data, data.target)
+    est = pickle.loads(pickle.dumps(est)).fit(data.data, data.target)
+    with pytest.raises(ValueError, match=rf"{got}: set warm_start=False"):
+        est.set_params(encoder=then).fit(data.data, data.target)
+    clone(est).fit(data.data, data.target)
 
 
 # Gradients and numbers
