@@ -175,6 +175,8 @@ class DisentanglementScorer(TransformerMixin, BaseEstimator):
             Fitted.
         """
         metric = self._check_metric()
+        # What is set afterwards is for the next fit.
+        self._used = metric, self.method, self.unmatched
         names = getattr(y, "columns", None)
         X, y = self._validate(X, y, reset=True)
         if names is None:
@@ -217,7 +219,7 @@ class DisentanglementScorer(TransformerMixin, BaseEstimator):
         return X @ self.coef_.T + self.intercept_
 
     def score(self, X, y):
-        """Score codes against factors.
+        """Score codes against factors, with the metric of the fit.
 
         Parameters
         ----------
@@ -239,7 +241,7 @@ class DisentanglementScorer(TransformerMixin, BaseEstimator):
             When y has other factors than in `fit`.
         """
         check_is_fitted(self)
-        metric = self._check_metric()
+        metric, method, unmatched = self._used
         X, y = self._validate(X, self._in_order(y), reset=False)
         if y.shape[1] != len(self.coef_):
             raise ValueError(
@@ -260,10 +262,10 @@ class DisentanglementScorer(TransformerMixin, BaseEstimator):
             )
         aligned = X @ self.coef_.T + self.intercept_
         pairs = [
-            correlation_matrix(y[:, [i]], aligned[:, [i]], self.method)[0, 0]
+            correlation_matrix(y[:, [i]], aligned[:, [i]], method)[0, 0]
             for i in range(len(counted))
         ]
-        if self.unmatched == "drop":
+        if unmatched == "drop":
             counted = counted & self._has_code()
         return float(np.mean(pairs, where=counted)) if counted.any() else 0.0
 

@@ -207,6 +207,17 @@ def test_other_metrics(data):
     assert scorer.worst_factor_ == worst_factor(factors, codes)
 
 
+@pytest.mark.parametrize(
+    "later", [{"method": "spearman"}, {"unmatched": "drop"}, {"metric": "sap"}]
+)
+def test_parameters_are_those_of_the_fit(data, later):
+    codes, factors = data[0][:, :2] ** 3, data[1]
+    scorer = DisentanglementScorer().fit(codes, factors)
+    score = scorer.score(codes, factors)
+    assert scorer.set_params(**later).score(codes, factors) == score
+    assert scorer.fit(codes, factors).score(codes, factors) != score
+
+
 def test_repr_shows_metrics_and_alignment(data):
     codes, factors = data
     scorer = DisentanglementScorer("r")
