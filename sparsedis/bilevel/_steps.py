@@ -107,12 +107,18 @@ class SteppedNet(NeuralNet):
 
     def notify(self, method_name, **kwargs):
         """Call a method of all callbacks, and end the training if one wishes so."""
-        try:
-            super().notify(method_name, **kwargs)
-        except KeyboardInterrupt:
-            if self._sigint is None or self._sigint.seen:
-                raise
-            raise StopTraining from None
+        stops = False
+        getattr(self, method_name)(self, **kwargs)
+        for _, callback in self.callbacks_:
+            try:
+                getattr(callback, method_name)(self, **kwargs)
+            except KeyboardInterrupt:
+                if self._sigint is None or self._sigint.seen:
+                    raise
+                # Those that come after it are to see this epoch, too.
+                stops = True
+        if stops:
+            raise StopTraining
         if method_name == "on_epoch_end" and self.checkpoint is not None:
             self.checkpoint.save(self)
 

@@ -102,6 +102,31 @@ def test_weights_so_far_are_kept(data, do, error, how):
     np.testing.assert_array_equal(cut.transform(X), stopped.transform(X))
 
 
+class Epochs(Callback):
+    """Count the epochs, and wish to stop after some."""
+
+    def __init__(self, last=None):
+        self.last, self.n_epochs = last, 0
+
+    def on_epoch_end(self, net, **kwargs):
+        self.n_epochs += 1
+        if self.n_epochs == self.last:
+            raise_interrupt()
+
+
+def test_all_callbacks_see_the_last_epoch(data):
+    callbacks = [Epochs(last=2), Epochs(last=2), Epochs()]
+    est = make(callbacks=callbacks, rotation=None, alpha=0.1, max_iter=80)
+    assert est.fit(*data).n_iter_ == 40
+    assert [callback.n_epochs for callback in callbacks] == [2, 2, 2]
+    # Early stopping, which comes first, keeps nothing from them.
+    late = Epochs()
+    est.set_params(callbacks=[late], early_stopping=True, n_iter_no_change=1)
+    noise = np.random.default_rng(0).standard_normal(data[1].shape)
+    assert est.fit(data[0], noise).n_iter_ < 80
+    assert late.n_epochs == np.isfinite(est.history_["valid_loss"]).sum()
+
+
 def test_before_the_first_step_the_earlier_fit_stands(data):
     X, Y = data
     est = make(rotation=None, alpha=0.1).fit(X, Y)
