@@ -24,6 +24,7 @@ from sparsedis.solvers.svm.features import Features
 from sparsedis.solvers.svm.null import null_beta
 from sparsedis.solvers.svm.primal import solve_svm_primal
 from sparsedis.solvers.svm.simplices import Simplices
+from sparsedis.tasks._values import complete_labels
 
 __all__ = ["GroupLassoSVC"]
 
@@ -304,6 +305,7 @@ class GroupLassoSVC(ClassifierMixin, BaseEstimator):
 
     def _read_labels(self, X, y, sample_weight):
         """Return the rows with a positive weight, their encoded labels and weights."""
+        y = complete_labels(y)
         check_classification_targets(y)
         sample_weight = _check_sample_weight(
             sample_weight, X, dtype=np.float64, ensure_non_negative=True

@@ -20,6 +20,7 @@ from sparsedis.meta_learning._evaluation import evaluate_episodes
 from sparsedis.meta_learning._learned_head import LearnedHead
 from sparsedis.meta_learning._objective import EpisodeObjective
 from sparsedis.tasks._rows import blocks_of
+from sparsedis.tasks._values import complete_labels
 
 # Numbers in the features that statistics are computed from, and rows, at least.
 _STATISTICS, _LEAST_ROWS = 2**26, 128
@@ -81,6 +82,7 @@ class BaseMetaLearner(BilevelEstimator):
 
     def _validate(self, X, y, *, reset=True):
         X, y = self._validate_X(X, y, reset=reset)
+        y = complete_labels(y)
         check_classification_targets(y)
         return X, y
 

@@ -14,6 +14,7 @@ from sparsedis.heads import GroupLassoSVMHead
 from sparsedis.metrics._validation import check_plain
 from sparsedis.metrics._whole import whole_or_not
 from sparsedis.svm import GroupLassoSVC
+from sparsedis.tasks._values import complete_labels
 
 
 class FewShotClassifier(ClassifierMixin, BaseEstimator):
@@ -102,7 +103,7 @@ channels)
         """
         check_is_fitted(self.learner)
         check_plain(y, "y")
-        y = column_or_1d(y, warn=True)
+        y = complete_labels(column_or_1d(y, warn=True))
         check_classification_targets(y)
         self._learner = _as_it_is(self.learner)
         Z = self._features(X)
@@ -187,6 +188,7 @@ channels)
             When `y` holds a label that the support lacked: no head can predict it.
         """
         check_is_fitted(self)
+        y = complete_labels(np.asarray(y))
         unseen = np.setdiff1d(y, self.classes_)
         if len(unseen):
             raise ValueError(

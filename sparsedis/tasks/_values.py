@@ -49,6 +49,8 @@ def _read_numbers(y):
     try:
         if np.ma.isMaskedArray(y):
             y = y.astype(np.float64).filled(np.nan)
+        elif _is_sparse_frame(y):
+            y = y.to_numpy(dtype=np.float64)
         values = check_array(
             y,
             ensure_2d=False,
@@ -69,6 +71,13 @@ def _read_numbers(y):
         block = values[first : first + step]
         assert_all_finite(block, allow_nan=True, input_name="y")
     return values
+
+
+def _is_sparse_frame(y):
+    """Whether scikit-learn would refuse a frame for what its gaps are filled with."""
+    dtypes = getattr(y, "dtypes", None) if hasattr(y, "isna") else None
+    dtypes = dtypes if hasattr(y, "columns") else [dtypes]
+    return any(hasattr(dtype, "fill_value") for dtype in dtypes)
 
 
 def _refuse_dates(y):
@@ -179,3 +188,35 @@ def unboxed(values):
         return values
     array = np.array(listed)
     return array if array.dtype != object and array.tolist() == listed else values
+
+
+def complete_labels(y):
+    """Classes of which none may be missing, numbers among objects as numbers.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,)
+
+    Returns
+    -------
+    ndarray of shape (n,)
+
+    Raises
+    ------
+    ValueError
+        When a label is missing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis.tasks._values import complete_labels
+    >>> complete_labels(np.array(["a", None], dtype=object))
+    Traceback (most recent call last):
+    ValueError: y must have a label for every sample; 1 of 2 are missing.
+    """
+    missing = np.count_nonzero(is_missing(y))
+    if missing:
+        raise ValueError(
+            f"y must have a label for every sample; {missing} of {len(y)} are missing."
+        )
+    return unboxed(y)

@@ -21,6 +21,7 @@ from sparsedis.episodes import EpisodeSampler
 from sparsedis.heads import GroupLassoSVMHead
 from sparsedis.meta_learning import FewShotClassifier, _evaluation
 from sparsedis.meta_learning._learned_head import LearnedHead
+from sparsedis.svm import GroupLassoSVC
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 HEADS = ["group_lasso_svm", "logistic", "ridge", "prototypes"]
@@ -160,6 +161,29 @@ def test_adapt_takes_any_labels_and_unequal_shots(data, labels):
         np.testing.assert_array_equal(
             prediction, reference.predict(X[: 12 * len(labels)])
         )
+
+
+def test_numbers_in_objects_are_numbers(data):
+    X, y = data[0], np.unique(data[1], return_inverse=True)[1]
+    boxed = y.astype(object)
+    est = quick().fit(X, boxed)
+    assert est.classes_.dtype == y.dtype
+    np.testing.assert_array_equal(est.transform(X), quick().fit(X, y).transform(X))
+    clf = est.adapt(X, boxed)
+    assert clf.score(X, boxed) == clf.score(X, y)
+    one, other = (est.evaluate(X, labels, n_episodes=3) for labels in (boxed, y))
+    assert one.accuracy == other.accuracy
+
+
+@pytest.mark.parametrize("gap", [None, np.nan])
+def test_labels_may_not_be_missing(data, fitted, gap):
+    X, y = data
+    for labels in (y, np.unique(y, return_inverse=True)[1]):
+        labels = labels.astype(object)
+        labels[3] = gap
+        for use in (quick().fit, fitted.evaluate, fitted.adapt, GroupLassoSVC().fit):
+            with pytest.raises(ValueError, match=r"1 of .* missing|contains NaN"):
+                use(X, labels)
 
 
 def test_adapt_with_other_heads(data):

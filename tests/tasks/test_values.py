@@ -31,6 +31,8 @@ def read(y, n, task=None, real=True):
         pd.DataFrame([[1, NAN], [0, 2]]).astype("Float32"),
         pd.DataFrame([[1, NAN], [0, 2]]).astype({0: "boolean", 1: "Int8"}),
         pd.DataFrame([[1, NAN], [0, 2]]).astype({0: "Int64"}),
+        pd.DataFrame([[1, NAN], [0, 2]]).astype(pd.SparseDtype(float, NAN)),
+        pd.DataFrame([[1, NAN], [0, 2]]).astype({1: pd.SparseDtype(float, NAN)}),
     ],
 )
 def test_numbers_are_the_same_in_every_container(y):
