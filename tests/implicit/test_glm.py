@@ -207,9 +207,7 @@ def test_mcp_finds_minima_that_brute_force_does_not_beat_by_much():
     for t in range(2):
         cost = MCP().value(W[t][None, :, None], alpha[t].reshape(1, 1)).sum()
         found = 0.5 * (y[t] - Z[t] @ W[t]).square().mean() + cost
-        best = minimum_by_brute_force(
-            Z[t].numpy(), y[t].numpy(), float(alpha[t]), 3.0
-        )
+        best = minimum_by_brute_force(Z[t].numpy(), y[t].numpy(), float(alpha[t]), 3.0)
         np.testing.assert_allclose(found, best, rtol=1e-6)
 
 
