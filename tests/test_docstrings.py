@@ -44,10 +44,11 @@ EXAMPLE_MISSING = "EX01"
 
 
 def _public_modules():
-    """Sparsedis and what lies directly in it without a leading underscore."""
+    """Sparsedis and what lies in it without a leading underscore on the API page."""
     found = pkgutil.iter_modules(sparsedis.__path__)
     names = sorted(module.name for module in found if module.name[0] != "_")
-    return ["sparsedis", *(f"sparsedis.{name}" for name in names)]
+    deep = ["sparsedis.solvers.losses", "sparsedis.solvers.penalties"]
+    return ["sparsedis", *(f"sparsedis.{name}" for name in names), *deep]
 
 
 def _public_names(module):
@@ -73,6 +74,12 @@ def _public_objects():
     return sorted(places.values())
 
 
+def _documented_above(cls, name):
+    """Whether a method has its text from the one that it overrides."""
+    own, *others = (c for c in cls.__mro__ if name in vars(c))
+    return not vars(own)[name].__doc__ and any(vars(c)[name].__doc__ for c in others)
+
+
 def _public_methods():
     """Dotted names of the methods and properties written in sparsedis itself."""
     methods = []
@@ -84,6 +91,8 @@ def _public_methods():
         for name in dir(cls):
             attribute = inspect.getattr_static(cls, name)
             owner = next(c for c in cls.__mro__ if name in vars(c))
+            if _documented_above(cls, name):
+                continue
             if (
                 not name.startswith("_")
                 and owner.__module__.startswith("sparsedis")

@@ -14,6 +14,18 @@ class Head:
     logit_scale : float
         Factor of the scores at which training starts. A support that is told apart has
         scores that differ by about 1; the cross-entropy wants larger ones.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sparsedis.heads import Head
+    >>> class Means(Head):
+    ...     def fit_classes(self, Z, y, n_classes, l1, l2, *, relative):
+    ...         onehot = torch.nn.functional.one_hot(y, n_classes).to(Z)
+    ...         centres = (onehot / onehot.sum(1, keepdim=True)).mT @ Z
+    ...         return 2 * centres.mT, -centres.square().sum(-1)
+    >>> Means()
+    Means()
     """
 
     penalties = ()

@@ -16,6 +16,15 @@ class GroupLassoSVMHead(Head):
     See Also
     --------
     sparsedis.implicit.group_lasso_svm : The problem, as a layer.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sparsedis.heads import GroupLassoSVMHead
+    >>> Z, y = torch.eye(4)[None], torch.tensor([[0, 0, 1, 1]])
+    >>> W, b = GroupLassoSVMHead().fit_classes(Z, y, 2, 0.1, 1.0, relative=True)
+    >>> (Z @ W).argmax(-1)
+    tensor([[0, 0, 1, 1]])
     """
 
     penalties = ("l1", "l2")
@@ -27,7 +36,17 @@ class GroupLassoSVMHead(Head):
 
 
 class RidgeHead(Head):
-    """Ridge regression on one-hot labels, in closed form; has no ``l1``."""
+    """Ridge regression on one-hot labels, in closed form; has no ``l1``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sparsedis.heads import RidgeHead
+    >>> Z, y = torch.eye(4)[None], torch.tensor([[0, 0, 1, 1]])
+    >>> W, b = RidgeHead().fit_classes(Z, y, 2, 0.0, 1.0, relative=True)
+    >>> W[0, :, 0]
+    tensor([0.5000, 0.5000, 0.0000, 0.0000])
+    """
 
     penalties = ("l2",)
 
@@ -48,6 +67,15 @@ class PrototypeHead(Head):
     """Mean of each class; logits are minus mean squared distances. No penalty.
 
     What all classes have in common, the norm of the query, is left out.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sparsedis.heads import PrototypeHead
+    >>> Z, y = torch.eye(4)[None], torch.tensor([[0, 0, 1, 1]])
+    >>> W, b = PrototypeHead().fit_classes(Z, y, 2, 0.0, 0.0, relative=True)
+    >>> W[0, :, 0]
+    tensor([0.2500, 0.2500, 0.0000, 0.0000])
     """
 
     def fit_classes(self, Z, y, n_classes, l1, l2, *, relative):

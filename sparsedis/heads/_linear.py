@@ -76,7 +76,18 @@ class LinearHead(Head):
         return not isinstance(self.loss, Loss)
 
     def loss_of(self, n_classes):
-        """Loss of tasks with so many classes."""
+        """Loss of tasks with so many classes.
+
+        Parameters
+        ----------
+        n_classes : int
+            Number of classes; not used where targets are numbers.
+
+        Returns
+        -------
+        Loss
+            The loss.
+        """
         return self.loss(n_classes) if self.is_of_classes else self.loss
 
     def fit(

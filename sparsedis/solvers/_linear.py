@@ -7,6 +7,7 @@ import torch
 from sparsedis.solvers import _composite
 from sparsedis.solvers._groups import add_blocks
 from sparsedis.solvers._terms import Norms, Scaled
+from sparsedis.solvers.losses import Loss
 from sparsedis.solvers.penalties import L2, GroupL1, NonNegativeL1
 
 # Least curvature to choose units by, where a loss has little of it at the start.
@@ -192,7 +193,8 @@ class Linear(_composite.Problem):
 
     def certificate(self):
         """What `gap` says of a solution: "gap" or "violation"."""
-        known = self.loss.conjugate is not None and isinstance(self.penalty, Norms)
+        known = type(self.loss).conjugate is not Loss.conjugate
+        known = known and isinstance(self.penalty, Norms)
         return "gap" if known else "violation"
 
     def null(self):

@@ -32,18 +32,22 @@ class Loss:
     curvature : float or None
         Largest second derivative in the scores. None: unbounded, or not known.
 
-    conjugate : callable or None
-        Method ``conjugate(dual, y)``, the Fenchel conjugate ``sup_s u's - l(s, y)`` of
-        every sample, of shape (..., n_samples), at points u of shape (..., n_samples,
-        n_scores) that are shares of derivatives of the loss. None where the loss is
-        not convex, or its conjugate not known.
-
     has_unit : bool
         Whether targets may be divided by a unit, and predictions multiplied by it: not
         those that are counts, or classes.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sparsedis.solvers.losses import Loss
+    >>> class Quartic(Loss):
+    ...     def value(self, scores, y):
+    ...         return (scores[..., 0] - y) ** 4
+    >>> Quartic().gradient(torch.tensor([[3.0]]), torch.tensor([2.0]))
+    tensor([[4.]])
     """
 
-    curvature = conjugate = None
+    curvature = None
     has_unit = True
 
     def value(self, scores, y):
@@ -52,30 +56,60 @@ class Loss:
         Parameters
         ----------
         scores : tensor of shape (..., n_samples, n_scores)
+            Scores of the samples.
 
         y : tensor of shape (..., n_samples) or (..., n_samples, n_scores)
-            Leading axes broadcast against those of `scores`.
+            Targets. Leading axes broadcast against those of `scores`.
 
         Returns
         -------
         tensor of shape (..., n_samples)
+            One number per sample.
         """
         raise NotImplementedError
 
     def gradient(self, scores, y):
-        """Derivative of `value` in the scores, of the shape of `scores`.
+        """Derivative of `value` in the scores.
 
-        It must be differentiable by autograd, as it is unless a subclass writes it.
+        A subclass that writes it must leave it differentiable by autograd.
+
+        Parameters
+        ----------
+        scores : tensor of shape (..., n_samples, n_scores)
+            Scores of the samples.
+
+        y : tensor of shape (..., n_samples) or (..., n_samples, n_scores)
+            Targets.
+
+        Returns
+        -------
+        tensor of shape (..., n_samples, n_scores)
+            The derivative.
         """
+        wanted = torch.is_grad_enabled() and (scores.requires_grad or y.requires_grad)
         with torch.enable_grad():
             scores = scores if scores.requires_grad else scores.detach().clone()
             scores = scores.requires_grad_()
             total = self.value(scores, y).sum()
             (gradient,) = torch.autograd.grad(total, scores, create_graph=True)
-        return gradient if torch.is_grad_enabled() else gradient.detach()
+        return gradient if wanted else gradient.detach()
 
     def hessian(self, scores, y):
-        """Second derivative in the scores, of shape (..., n_samples, c, c)."""
+        """Second derivative of `value` in the scores.
+
+        Parameters
+        ----------
+        scores : tensor of shape (..., n_samples, n_scores)
+            Scores of the samples.
+
+        y : tensor of shape (..., n_samples) or (..., n_samples, n_scores)
+            Targets.
+
+        Returns
+        -------
+        tensor of shape (..., n_samples, n_scores, n_scores)
+            A matrix per sample.
+        """
         with torch.enable_grad():
             scores = scores.detach().clone().requires_grad_()
             gradient = self.gradient(scores, y)
@@ -90,29 +124,89 @@ class Loss:
                 parts.append(torch.zeros_like(scores) if part is None else part)
         return torch.stack(parts, -2).detach()
 
-    def n_scores(self, y):
-        """Scores of a sample: as many as a target has numbers."""
-        return 1 if y.ndim == 2 else y.shape[-1]
+    def conjugate(self, dual, y):
+        """Fenchel conjugate ``sup_s u's - l(s, y)`` of every sample.
 
-    def check_targets(self, y, name="y"):
-        """Raise ValueError for targets that the loss is not for.
+        Only for convex losses, and not needed.
+
+        Parameters
+        ----------
+        dual : tensor of shape (..., n_samples, n_scores)
+            The points u: derivatives of the loss, and shares of these.
+
+        y : tensor of shape (..., n_samples) or (..., n_samples, n_scores)
+            Targets.
+
+        Returns
+        -------
+        tensor of shape (..., n_samples)
+            One number per sample.
+        """
+        raise NotImplementedError
+
+    def n_scores(self, y):
+        """Number of scores of a sample.
 
         Parameters
         ----------
         y : tensor of shape (n_tasks, n_samples) or (n_tasks, n_samples, n_outputs)
+            Targets.
+
+        Returns
+        -------
+        int
+            By default as many as a target has numbers.
+        """
+        return 1 if y.ndim == 2 else y.shape[-1]
+
+    def check_targets(self, y, name="y"):
+        """Refuse targets that the loss is not for.
+
+        Parameters
+        ----------
+        y : tensor of shape (n_tasks, n_samples) or (n_tasks, n_samples, n_outputs)
+            Targets.
 
         name : str, default="y"
-            What messages call them.
+            Name of the targets in messages.
+
+        Raises
+        ------
+        ValueError
+            For targets that the loss is not for.
         """
         if not y.is_floating_point():
             raise ValueError(f"{name} must be of a floating dtype, got {y.dtype}.")
 
     def predict(self, scores):
-        """Prediction of the target from the scores: the scores themselves."""
+        """Prediction of the targets.
+
+        Parameters
+        ----------
+        scores : tensor of shape (..., n_scores)
+            Scores of the samples.
+
+        Returns
+        -------
+        tensor
+            By default the scores; else the mean of the target, or the probabilities of
+            the classes.
+        """
         return scores
 
     def expand(self, coef):
-        """Coefficients to return, from those of the scores along the last axis."""
+        """Coefficients that a user sees.
+
+        Parameters
+        ----------
+        coef : tensor of shape (..., n_scores)
+            Coefficients of the scores, or intercepts.
+
+        Returns
+        -------
+        tensor
+            By default `coef`; for several classes, those of each class.
+        """
         return coef
 
     def __repr__(self):
@@ -249,7 +343,6 @@ class Logistic(Loss):
             )
 
     def predict(self, scores):
-        """Probability of class 1."""
         return torch.sigmoid(scores)
 
 
@@ -325,7 +418,6 @@ class Multinomial(Loss):
             )
 
     def predict(self, scores):
-        """Probability of each class."""
         return self.expand(scores).softmax(-1)
 
     def expand(self, coef):
@@ -368,7 +460,6 @@ class Poisson(Loss):
             raise ValueError(f"{name} must not be negative, got {float(y.min()):g}.")
 
     def predict(self, scores):
-        """Mean of the counts."""
         return scores.exp()
 
 
@@ -400,10 +491,12 @@ def log_loss(n_classes):
     Parameters
     ----------
     n_classes : int
+        Number of classes, at least 2.
 
     Returns
     -------
     Logistic or Multinomial
+        The loss.
 
     Examples
     --------

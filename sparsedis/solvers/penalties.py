@@ -32,6 +32,19 @@ class Penalty:
 
     single : bool
         Whether the penalty is for one score only.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sparsedis.solvers.penalties import Penalty
+    >>> class Square(Penalty):
+    ...     def value(self, W, alpha):
+    ...         return alpha * W.square().sum(-1)
+    ...
+    ...     def prox(self, W, alpha, step):
+    ...         return W / (1 + 2 * alpha * step).unsqueeze(-1)
+    >>> Square().gradient(torch.tensor([[[3.0]]]), torch.tensor([[0.5]]))
+    tensor([[[3.]]])
     """
 
     convex = True
@@ -39,7 +52,21 @@ class Penalty:
     single = False
 
     def value(self, W, alpha):
-        """Penalty of every feature, of shape (n_tasks, k)."""
+        """Penalty of every feature.
+
+        Parameters
+        ----------
+        W : tensor of shape (n_tasks, k, n_scores)
+            Coefficients.
+
+        alpha : tensor of shape (n_tasks, 1)
+            Strength.
+
+        Returns
+        -------
+        tensor of shape (n_tasks, k)
+            One number per feature.
+        """
         raise NotImplementedError
 
     def prox(self, W, alpha, step):
@@ -48,24 +75,43 @@ class Penalty:
         Parameters
         ----------
         W : tensor of shape (n_tasks, k, n_scores)
+            Where to start from.
 
         alpha : tensor of shape (n_tasks, 1)
+            Strength.
 
         step : tensor of shape (n_tasks, k)
-            Positive.
+            Lengths of the steps, positive.
 
         Returns
         -------
         tensor of shape (n_tasks, k, n_scores)
+            The minimum.
         """
         raise NotImplementedError
 
     def gradient(self, W, alpha):
-        """Derivative of `value`, zero for features that are not used."""
+        """Derivative of `value` where features are used.
+
+        Parameters
+        ----------
+        W : tensor of shape (n_tasks, k, n_scores)
+            Coefficients.
+
+        alpha : tensor of shape (n_tasks, 1)
+            Strength.
+
+        Returns
+        -------
+        tensor of shape (n_tasks, k, n_scores)
+            The derivative; zero for features that are not used.
+        """
+        wanted = W.requires_grad or alpha.requires_grad
+        wanted = wanted and torch.is_grad_enabled()
         with torch.enable_grad():
             W = W if W.requires_grad else W.detach().clone().requires_grad_()
             gradient = self._derivative(W, alpha)
-        return gradient if torch.is_grad_enabled() else gradient.detach()
+        return gradient if wanted else gradient.detach()
 
     def _derivative(self, W, alpha):
         used = (W.detach() != 0).any(-1, keepdim=True)
@@ -80,7 +126,21 @@ class Penalty:
         return torch.where(used, gradient, 0.0)
 
     def hessian(self, W, alpha):
-        """Blocks (n_tasks, k, c, c) of second derivatives, zero where not used."""
+        """Second derivatives of `value` where features are used.
+
+        Parameters
+        ----------
+        W : tensor of shape (n_tasks, k, n_scores)
+            Coefficients.
+
+        alpha : tensor of shape (n_tasks, 1)
+            Strength.
+
+        Returns
+        -------
+        tensor of shape (n_tasks, k, n_scores, n_scores)
+            A matrix per feature; zero for those that are not used.
+        """
         with torch.enable_grad():
             W = W.detach().clone().requires_grad_()
             gradient = self._derivative(W, alpha.detach())
@@ -95,16 +155,18 @@ class Penalty:
         return torch.stack(parts, -2).detach()
 
     def violation(self, W, gradient, alpha):
-        """How far from optimal every feature is, of shape (n_tasks, k).
+        """Violation of the optimality conditions by every feature.
 
         Parameters
         ----------
         W : tensor of shape (n_tasks, k, n_scores)
+            Coefficients.
 
         gradient : tensor of shape (n_tasks, k, n_scores)
-            That of the loss.
+            Gradient of the loss.
 
         alpha : tensor of shape (n_tasks, 1)
+            Strength.
 
         Returns
         -------
@@ -120,12 +182,12 @@ class Penalty:
         return torch.linalg.vector_norm(slope, dim=-1)
 
     def alpha_max(self, gradient):
-        """Smallest `alpha` at which zero is stationary, of shape (n_tasks,).
+        """Smallest `alpha` at which zero is stationary.
 
         Parameters
         ----------
         gradient : tensor of shape (n_tasks, k, n_scores)
-            That of the loss where all coefficients are zero.
+            Gradient of the loss where all coefficients are zero.
 
         Returns
         -------
@@ -151,11 +213,17 @@ class Penalty:
         return torch.where(stays(torch.zeros_like(size)), 0.0, high)
 
     def check_scores(self, n_scores):
-        """Raise ValueError where the penalty is not for so many scores.
+        """Refuse several scores where the penalty is for one.
 
         Parameters
         ----------
         n_scores : int
+            Number of scores of a sample.
+
+        Raises
+        ------
+        ValueError
+            When the penalty is not for so many.
         """
         if self.single and n_scores > 1:
             raise ValueError(
@@ -216,13 +284,20 @@ class GroupL1(Penalty):
         self.weights = weights
 
     def strengths(self, alpha, n_features):
-        """Strength of each feature's norm, of shape (n_tasks, k).
+        """Strength of the penalty of each feature.
 
         Parameters
         ----------
         alpha : tensor of shape (n_tasks, 1)
+            Strength.
 
         n_features : int
+            Number of features.
+
+        Returns
+        -------
+        tensor of shape (n_tasks, n_features)
+            Products of `alpha` and the weights.
         """
         if self.weights is None:
             return alpha.expand(-1, n_features)
@@ -235,7 +310,18 @@ class GroupL1(Penalty):
         return alpha * weights
 
     def polar(self, U):
-        """Part of a dual point that the penalty bounds: all of it."""
+        """Part of a dual point that the penalty bounds.
+
+        Parameters
+        ----------
+        U : tensor of shape (n_tasks, k, n_scores)
+            Point of the dual, seen by the features.
+
+        Returns
+        -------
+        tensor of shape (n_tasks, k, n_scores)
+            For norms all of it.
+        """
         return U
 
     def value(self, W, alpha):
@@ -265,9 +351,9 @@ class L1(GroupL1):
     --------
     >>> import torch
     >>> from sparsedis.solvers.penalties import L1
-    >>> W = torch.tensor([[[3.0], [-0.5]]])
+    >>> W = torch.tensor([[[4.0], [0.5]]])
     >>> L1().prox(W, torch.tensor([[1.0]]), torch.ones(1, 2)).flatten()
-    tensor([2., -0.])
+    tensor([3., 0.])
     """
 
     single = True
@@ -289,6 +375,12 @@ class ElasticNet(GroupL1):
     ------
     ValueError
         When `l2` is negative or not finite.
+
+    Examples
+    --------
+    >>> from sparsedis.solvers.penalties import ElasticNet
+    >>> ElasticNet(0.1).l2
+    0.1
     """
 
     def __init__(self, l2=0.01, weights=None):
@@ -310,16 +402,14 @@ class NonNegativeL1(GroupL1):
     --------
     >>> import torch
     >>> from sparsedis.solvers.penalties import NonNegativeL1
-    >>> W = torch.tensor([[[3.0], [-5.0]]])
-    >>> NonNegativeL1().prox(W, torch.tensor([[1.0]]), torch.ones(1, 2))
-    tensor([[[2.],
-             [0.]]])
+    >>> W = torch.tensor([[[4.0], [-5.0]]])
+    >>> NonNegativeL1().prox(W, torch.tensor([[1.0]]), torch.ones(1, 2)).flatten()
+    tensor([3., 0.])
     """
 
     single = True
 
     def polar(self, U):
-        """Part of a dual point that the penalty bounds: what is positive."""
         return U.clamp_min(0)
 
     def value(self, W, alpha):
@@ -347,7 +437,6 @@ class L2(Penalty):
         return W / (1 + alpha * step).unsqueeze(-1)
 
     def alpha_max(self, gradient):
-        """Infinite, but where zero is the solution whatever the penalty."""
         zero = ~(gradient != 0).flatten(1).any(-1)
         return torch.where(zero, 0.0, torch.inf).to(gradient.dtype)
 
