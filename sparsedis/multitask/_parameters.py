@@ -50,7 +50,9 @@ class RepresentationParameters(BilevelEstimator):
         :class:`~sparsedis.heads.LinearHead`. None: the squared error, or the log loss
         of classes, with `penalty`; a head says itself what `penalty` and `l2` say, and
         `penalty` must be "auto" beside it. The rotation takes all targets as numbers,
-        or as classes, and final heads have the loss of the head.
+        or as classes, and final heads have the loss of the head. What a loss measures,
+        such as the `delta` of Huber's, is in the units that are trained on: with
+        `normalize_y` standard deviations of the targets.
 
     alpha : float, array-like of shape (n_tasks,) or "auto", default="auto"
         Strength of the penalty, of all tasks or of each. With

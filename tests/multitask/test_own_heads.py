@@ -1,0 +1,173 @@
+"""Heads of one's own in the estimators, on features that are given."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.linear_model import HuberRegressor, PoissonRegressor
+from sklearn.model_selection import GridSearchCV
+
+from sparsedis import SparseMultiTaskClassifier, SparseMultiTaskRepresentation
+from sparsedis.heads import LinearHead
+from sparsedis.implicit import glm, glm_alpha_max
+from sparsedis.solvers.losses import Huber, Poisson, Squared, log_loss
+from sparsedis.solvers.penalties import L1, L2, MCP, GroupL1, NonNegativeL1
+
+
+def given(estimator=SparseMultiTaskRepresentation, **parameters):
+    """An estimator that only fits heads, to features as they are."""
+    how = {"encoder": "identity", "normalization": None, "rotation": None}
+    if estimator is SparseMultiTaskRepresentation:
+        how["normalize_y"] = False
+    return estimator(**how | parameters, n_components=5, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def tables():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((200, 5))
+    W = rng.standard_normal((6, 5)) * (rng.random((6, 5)) < 0.5)
+    W[:, 0] = 1.0
+    scores = X @ W.T + 0.3
+    Y = scores + 0.3 * rng.standard_normal(scores.shape)
+    outliers = Y + 50 * (rng.random(Y.shape) < 0.05)
+    return {
+        "X": X,
+        "W": W,
+        "numbers": Y,
+        "outliers": outliers,
+        "counts": rng.poisson(np.exp(0.4 * scores)).astype(float),
+        "classes": (Y > 0).astype(int),
+    }
+
+
+def test_penalised_heads_are_solutions_of_the_layer(tables):
+    X, Y = tables["X"], tables["outliers"]
+    est = given(head=LinearHead(Huber(0.5), MCP()), alpha=0.2, refit="lasso")
+    est.fit(X, Y)
+    Z, y = torch.from_numpy(X), torch.from_numpy(Y.T.copy())
+    how = {"loss": Huber(0.5), "penalty": MCP(), "fit_intercept": True}
+    alpha = 0.2 * glm_alpha_max(Z, y, **how)
+    W, b = glm(Z, y, alpha, **how)
+    np.testing.assert_allclose(est.coef_, W, atol=1e-6)
+    np.testing.assert_allclose(est.intercept_, b, atol=1e-6)
+    np.testing.assert_allclose(est.alpha_, alpha)
+    np.testing.assert_array_equal(est.support_, W != 0)
+
+
+def test_huber_heads_bear_outliers(tables):
+    X, W = tables["X"], tables["W"]
+    robust = given(head=LinearHead(Huber(0.5), L2()), alpha=1e-4, alpha_mode="absolute")
+    plain = given(penalty="l2", alpha=1e-4, alpha_mode="absolute")
+    robust.fit(X, tables["outliers"])
+    plain.fit(X, tables["outliers"])
+    assert np.abs(robust.coef_ - W).max() < 0.15
+    assert np.abs(plain.coef_ - W).max() > 0.5
+    # scikit-learn's estimates the scale besides; both are near the truth.
+    for t in range(6):
+        own = HuberRegressor(alpha=0.0).fit(X, tables["outliers"][:, t])
+        np.testing.assert_allclose(robust.coef_[t], own.coef_, atol=0.1)
+
+
+def test_poisson_heads_predict_means(tables):
+    X, counts = tables["X"], tables["counts"]
+    head = LinearHead(Poisson(), L2())
+    est = given(head=head, alpha=0.01, alpha_mode="absolute").fit(X, counts)
+    for t in range(6):
+        own = PoissonRegressor(alpha=0.01, tol=1e-10, solver="newton-cholesky")
+        own.fit(X, counts[:, t])
+        np.testing.assert_allclose(est.coef_[t], own.coef_, atol=1e-5)
+        np.testing.assert_allclose(est.predict(X)[:, t], own.predict(X), rtol=1e-4)
+    # The score is that of the predictions, not of their logarithms.
+    each = 1 - ((counts - est.predict(X)) ** 2).mean(0) / counts.var(0)
+    np.testing.assert_allclose(est.score(X, counts), each.mean())
+
+
+def test_counts_keep_their_unit(tables):
+    head = LinearHead(Poisson(), L2())
+    how = {"head": head, "alpha": 0.01, "alpha_mode": "absolute"}
+    scaled = given(normalize_y=True, **how).fit(tables["X"], tables["counts"])
+    plain = given(**how).fit(tables["X"], tables["counts"])
+    np.testing.assert_array_equal(scaled.coef_, plain.coef_)
+
+
+def test_relaxed_heads_keep_the_sign_that_a_penalty_asks_for(tables):
+    head = LinearHead(Squared(), NonNegativeL1())
+    est = given(head=head, alpha=0.05).fit(tables["X"], tables["numbers"])
+    assert (est.coef_ >= 0).all()
+    assert (est.coef_[est.support_] > 0).mean() > 0.9
+    # Relaxed: what is used is not shrunk.
+    assert abs(est.coef_[:, 0] - 1).max() < 0.5
+
+
+def test_the_head_that_stands_for_the_default_is_the_default(tables):
+    X, Y = tables["X"], tables["numbers"]
+    own = given(head=LinearHead(Squared(), GroupL1()), alpha=0.2).fit(X, Y)
+    default = given(alpha=0.2).fit(X, Y)
+    np.testing.assert_array_equal(own.coef_, default.coef_)
+    classes = tables["classes"]
+    own = given(
+        SparseMultiTaskClassifier, head=LinearHead(log_loss, GroupL1()), alpha=0.2
+    ).fit(X, classes)
+    default = given(SparseMultiTaskClassifier, alpha=0.2).fit(X, classes)
+    np.testing.assert_array_equal(own.coef_, default.coef_)
+
+
+def test_an_encoder_is_trained_and_rotated_with_them(tables):
+    X, Y = tables["X"], tables["numbers"]
+    est = SparseMultiTaskRepresentation(
+        head=LinearHead(Huber(0.5), L2()), n_components=3, max_iter=60, random_state=0
+    ).fit(X, Y)
+    losses = est.history_["loss"]
+    assert losses[-10:].mean() < 0.9 * losses[:10].mean()
+    assert np.isfinite(est.predict(X)).all()
+
+
+def test_heads_are_parameters_like_others(tables, tmp_path):
+    X, Y = tables["X"], tables["outliers"]
+    heads = [LinearHead(Squared(), L2()), LinearHead(Huber(0.5), L2())]
+    est = given(alpha=1e-4, alpha_mode="absolute")
+    search = GridSearchCV(est, {"head": heads}, cv=3, error_score="raise").fit(X, Y)
+    assert search.best_params_["head"] in heads
+    fitted = clone(est.set_params(head=heads[1])).fit(X, Y)
+    assert "Huber(delta=0.5)" in repr(fitted)
+    fitted.save_params(tmp_path / "model")
+    again = clone(fitted).load_params(tmp_path / "model")
+    np.testing.assert_array_equal(again.predict(X), fitted.predict(X))
+    with pytest.raises(ValueError, match=r"head='LinearHead\(Huber\(delta=0.5\), L2"):
+        clone(fitted).set_params(head=heads[0]).load_params(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "match"),
+    [
+        ({"head": LinearHead(log_loss, L2())}, "head must be of a loss of numbers"),
+        (
+            {"head": LinearHead(Huber(), L2()), "penalty": "l1"},
+            "penalty must be 'auto'",
+        ),
+        ({"head": "huber"}, "'head' parameter .* must be an instance of"),
+        ({"head": LinearHead(Poisson(), L2())}, "y must not be negative"),
+        (
+            {"head": LinearHead(Huber(), L2()), "penalty_at": "outer"},
+            "penalty_at='outer' goes with penalty='l1'",
+        ),
+        ({"head": LinearHead(Huber(), L1([1.0, 2.0]))}, "for each of the 5 features"),
+    ],
+)
+def test_heads_that_do_not_fit_are_refused(tables, parameters, match):
+    with pytest.raises(ValueError, match=match):
+        given(**parameters).fit(tables["X"], tables["numbers"])
+
+
+def test_a_classifier_refuses_a_loss_of_numbers(tables):
+    est = given(SparseMultiTaskClassifier, head=LinearHead(Squared(), L2()))
+    with pytest.raises(ValueError, match="head must be of a function of the number of"):
+        est.fit(tables["X"], tables["classes"])
+
+
+def test_what_is_no_head_is_refused():
+    with pytest.raises(TypeError, match="loss must be a Loss, such as Squared"):
+        LinearHead("huber", L2())
+    with pytest.raises(TypeError, match="penalty must be a Penalty, such as L1"):
+        LinearHead(Squared(), "l1")
