@@ -28,7 +28,7 @@ _N_NAMED = 20
 def decode_images(names, read, *, user, path, image_size, color, on_error):
     """Read images into one preallocated array.
 
-    Photographs are turned upright where their EXIF data says how.
+    Photographs are rotated upright if their EXIF data holds an orientation.
 
     Parameters
     ----------

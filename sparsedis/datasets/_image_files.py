@@ -42,7 +42,7 @@ def data_path(path, user, folder, url):
     Raises
     ------
     FileNotFoundError
-        When there is no such path, or neither an argument nor the variable.
+        If the path does not exist, or neither `path` nor the variable is set.
     """
     if path is not None:
         found, origin = Path(path).expanduser(), "path"

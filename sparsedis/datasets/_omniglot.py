@@ -62,9 +62,8 @@ def load_omniglot(
         Side of the images in pixels.
 
     rotations : bool, default=False
-        Whether the characters turned by 90, 180 and 270 degrees count as classes of
-        their own, after those of the characters as they are: four times the images
-        and classes [2]_.
+        Whether to add the characters rotated by 90, 180 and 270 degrees as further
+        classes, after the original ones: four times the images and classes [2]_.
 
     on_error : {"raise", "skip"}, default="raise"
         Handling of files that cannot be read: raise an error that names them, or

@@ -17,8 +17,8 @@ class Shapes3D(FactorGrid):
     in the likeness of the 3D Shapes data set [1]_, with its six factors and its order
     of images. Nothing is downloaded and the 480,000 images are never stored: an image
     is linear in the colours of floor, wall and object, so each of the 480 geometries
-    (scale, shape, orientation) is ray-cast once, when first asked for, and an image
-    costs one small matrix product.
+    (scale, shape, orientation) is ray-cast once, when first needed, and an image costs
+    one small matrix product.
 
     ====================  ==================================  ======
     factor                values                              number

@@ -25,7 +25,7 @@ _SLOW_BYTES = 2**20
 
 
 class Shapes3DFile(FactorGrid):
-    """The original 3D Shapes images, read from ``3dshapes.h5`` when asked for.
+    """The original 3D Shapes images, read from ``3dshapes.h5`` on demand.
 
     It has the interface of :class:`Shapes3D`. The grid of factor values is derived from
     the labels, so a file with fewer values of some factors works too.

@@ -176,7 +176,7 @@ default=None
         Returns
         -------
         batch : TaskBatch
-            The tasks. Each distinct input stands once in ``rows``.
+            The tasks. Each distinct input is in ``rows`` once.
 
         latents : ndarray of shape (n_rows, n_factors), float64
             Latents of ``batch.rows``. Only with `return_truth`.

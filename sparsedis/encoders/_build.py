@@ -81,7 +81,7 @@ def n_features_of(module, input_shape):
     ----------
     module : torch.nn.Module
         From inputs ``(n, *input_shape)`` to features ``(n, n_features)``. It is run
-        as for evaluation, on zeros, and left as it was.
+        on zeros in evaluation mode, and left unchanged.
 
     input_shape : tuple of int
         Shape of one input, as the module receives it.
@@ -94,7 +94,7 @@ def n_features_of(module, input_shape):
     Raises
     ------
     ValueError
-        When the module fails on such inputs, or returns something else.
+        If the module fails on such inputs, or returns another shape.
 
     Examples
     --------

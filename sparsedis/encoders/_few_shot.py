@@ -72,8 +72,8 @@ class ResNet12(nn.Sequential):
     """ResNet-12 of Lee et al. (2019), without the final pooling (Section 5.2).
 
     Four residual blocks of 64, 160, 320 and 640 filters, each with three convolutions
-    of 3 x 3 and batch normalisation, LeakyReLU(0.1), a convolution of 1 x 1 on the
-    way around, and 2 x 2 max pooling. While training, the first two blocks end in
+    of 3 x 3 and batch normalisation, LeakyReLU(0.1), a shortcut with a convolution
+    of 1 x 1, and 2 x 2 max pooling. While training, the first two blocks end in
     dropout and the last two in DropBlock. The features are the flattened last map:
     16,000 of an image of 84 x 84 pixels.
 
@@ -150,7 +150,7 @@ class ResNet12(nn.Sequential):
 
 
 class _ResidualBlock(nn.Module):
-    """Three convolutions beside one of 1 x 1, then pooling and ``drop``."""
+    """Residual block: three convolutions and a shortcut, then pooling and ``drop``."""
 
     def __init__(self, n_in, n_out, drop):
         super().__init__()

@@ -44,11 +44,11 @@ def head_supports(estimator):
     tasks : ndarray of shape (n_heads,) of int
         The tasks that have a head: those with labels.
     """
-    coef = estimator.coef_  # says why, where there is none
+    coef = estimator.coef_  # raises an error with the reason if there is none
     if not hasattr(estimator, "support_"):
         coef = np.asarray(coef)
         coef = coef.reshape(1, -1) if coef.ndim == 1 else coef
-    # The head of a task with fewer classes than others has NaN too, for the rest.
+    # The head of a task with fewer classes than others has NaN for those it lacks.
     tasks = np.flatnonzero([np.isfinite(head).any() for head in coef])
     if not len(tasks):
         raise ValueError("estimator has no head: coef_ is NaN for every task.")

@@ -1,4 +1,4 @@
-"""Images as one factor changes, and the codes with them."""
+"""Display of images and codes while one factor changes."""
 
 import numbers
 
@@ -18,19 +18,19 @@ from sparsedis.metrics._mcc import match
 
 # Curves of up to this many steps have a marker at each.
 MAX_MARKED = 20
-# Of the samples, by their code, between which a walk along the code goes.
+# Quantiles of a code over the samples between which a traversal goes.
 QUANTILES = (0.02, 0.98)
 
 
 class LatentTraversalDisplay:
-    """Images as one factor changes, and how each code responds.
+    """Images while one factor changes, and the response of each code.
 
-    A row for each factor: images in which it alone changes, and beside them the codes
-    of these images, less their mean over the row. A disentangled representation answers
-    with one code, a different one in each row. Rows are matched with codes by how much
-    of its movement a code makes in them; each such code has a colour, which is that of
-    its row's name. Where there are more rows than colours, the codes of later rows are
-    dashed or dotted.
+    Each row shows images in which one factor changes, and beside them the codes of
+    these images, minus their mean over the row. In a disentangled representation one
+    code changes, a different one in each row. A row is matched with the code that makes
+    most of its changes in it; the curve of the code and the name of the row have the
+    same colour. If there are more rows than colours, the codes of later rows are dashed
+    or dotted.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class LatentTraversalDisplay:
         Codes of these images, in comparable units.
 
     matching : array-like of shape (n_rows,) of int, default=None
-        Code of each row, -1 for none. None: by movement.
+        Code of each row, -1 for none. None: matched by their changes.
 
     row_names : sequence of str, default=None
         Names of the rows. None: their numbers.
@@ -153,10 +153,9 @@ class LatentTraversalDisplay:
     def from_samples(cls, estimator, X, *, n_steps=6, base=None, **kwargs):
         """Plot images along which one code changes, chosen from a sample.
 
-        No factor need be known. For each code a walk starts at low values of it and
-        ends at high ones; each step takes the image whose code is close to the aim and
-        whose other codes are close to those of a base image. How well that goes, the
-        curves tell.
+        This needs no known factor. For each code, a traversal goes from low to high
+        values. Each step shows the image whose code is close to the value and whose
+        other codes are close to those of a base image. The curves show how close.
 
         Parameters
         ----------

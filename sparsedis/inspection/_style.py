@@ -18,7 +18,7 @@ LEGEND_WIDTH = 80
 
 
 def require_matplotlib(caller):
-    """Raise an error that says how to install matplotlib, where it is missing.
+    """Raise an error that says how to install matplotlib if it is missing.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def curve_styles(names):
 
 
 def legend_above(ax):
-    """Explain the curves above the axes, where they hide nothing.
+    """Add a legend above the axes, where it covers no curve.
 
     Parameters
     ----------

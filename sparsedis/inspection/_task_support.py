@@ -1,4 +1,4 @@
-"""Which tasks use which features."""
+"""Display of the features that each task uses."""
 
 import numpy as np
 from scipy.cluster.hierarchy import leaves_list, linkage

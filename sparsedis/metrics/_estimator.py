@@ -45,8 +45,8 @@ class DisentanglementScorer(TransformerMixin, BaseEstimator):
         ``metric(factors, codes)`` and returns a number.
 
     method : {"pearson", "spearman"}, default="pearson"
-        Correlation that the matching and the MCC are made of. Scales and shifts are
-        linear either way.
+        Correlation that the matching and the MCC use. Scales and shifts are linear
+        either way.
 
     unmatched : {"zero", "drop"}, default="zero"
         Count factors without a code as 0 in the MCC, or leave them out.
@@ -119,9 +119,9 @@ class DisentanglementScorer(TransformerMixin, BaseEstimator):
     -----
     For "mcc", :meth:`score` uses the alignment learned in ``fit``: the mean correlation
     of the factors with their aligned codes. On the samples of the fit this is the MCC;
-    on others it is not flattered by a matching of their own, and a correlation that
-    changes its sign counts against it. All other metrics are computed from the samples
-    given.
+    on other samples the matching is not fitted again, and correlations whose sign
+    differs from that in the fit are negative. All other metrics are computed from the
+    given samples.
 
     Examples
     --------

@@ -24,7 +24,7 @@ def factor_vae_score(
     random_state=None,
     return_details=False,
 ):
-    """FactorVAE score: whether the code that varies least tells the fixed factor.
+    """FactorVAE score: whether the code that varies least identifies the fixed factor.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def beta_vae_score(
     random_state=None,
     return_details=False,
 ):
-    """BetaVAE score: whether differences of codes tell the factor that pairs share.
+    """BetaVAE score: whether differences of codes identify the factor that pairs share.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Metrics made of mutual information: the mutual information gap and modularity."""
+"""Metrics from mutual information: the mutual information gap and modularity."""
 
 import numpy as np
 from sklearn.utils import Bunch

@@ -21,7 +21,7 @@ def linear_r_score(
 
     Each factor is predicted from all the codes by ordinary least squares. The score
     is 1 when the codes are any invertible linear mixture of the factors: R measures
-    identification up to a linear map, where the MCC asks for disentanglement.
+    identification up to a linear map, whereas the MCC requires disentanglement.
 
     Parameters
     ----------

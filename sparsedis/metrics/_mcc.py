@@ -51,8 +51,8 @@ def mean_correlation_coefficient(
 
     Each factor is matched with at most one code, and each code with at most one
     factor, such that the sum of the absolute correlations of the pairs is largest.
-    The score is their mean: 1 when every factor is a scaled and shifted copy of a
-    code of its own.
+    The score is their mean: 1 if every factor is a scaled and shifted copy of a
+    different code.
 
     Parameters
     ----------
@@ -68,8 +68,8 @@ def mean_correlation_coefficient(
 
     unmatched : {"zero", "drop"}, default="zero"
         When there are fewer codes than factors, count the factors without a code as
-        0, or leave them out. Publications often leave them out, which flatters: four
-        of six factors found then give a perfect score.
+        0, or leave them out. Publications often leave them out, which overstates the
+        result: four of six factors found then give a perfect score.
 
     blocks : sequence of sequence of int, default=None
         Disjoint groups of columns of `factors` that may stay mixed with each other, as

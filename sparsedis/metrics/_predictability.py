@@ -1,4 +1,4 @@
-"""Metrics made of predictions of the factors: explicitness and SAP."""
+"""Metrics from predictions of the factors: explicitness and SAP."""
 
 import warnings
 
@@ -284,7 +284,7 @@ def _single_code_accuracies(codes, test_codes, y, test_y, code_mask):
 
 
 def _score_factors(score, labels, factor_mask, test_size, rng, shape=()):
-    """Score each factor on a split of its own; leave out those it leaves constant.
+    """Score each factor on its own split, unless the split makes the factor constant.
 
     Returns the scores, of shape (n_factors, *shape), and the mask of the factors that
     have one.

@@ -114,7 +114,7 @@ class ArraySampler:
         return self.reference[self._partners(fixed, rows, rng)]
 
     def pairs(self, fixed, batch_size, rng):
-        """Codes of pairs of rows, each of which shares a value of its own."""
+        """Codes of pairs of rows; the two rows of a pair share one value."""
         rows = rng.randint(len(self.reference), size=(len(fixed), batch_size))
         return self.reference[rows], self.reference[self._partners(fixed, rows, rng)]
 
@@ -162,7 +162,7 @@ class FunctionSampler:
         return self._encode(factors, batch_size)
 
     def pairs(self, fixed, batch_size, rng):
-        """Codes of pairs of factors, each of which shares a value of its own."""
+        """Codes of pairs of factors; the two members of a pair share one value."""
         first, second = (self._sample(len(fixed) * batch_size, rng) for _ in range(2))
         column = np.repeat(fixed, batch_size)
         rows = np.arange(len(first))

@@ -30,8 +30,8 @@ def unsupervised_disentanglement_ranking(
     r"""Unsupervised disentanglement ranking (UDR) of models by their agreement.
 
     Disentangled models are alike, up to the order, signs and scales of their codes;
-    entangled ones differ in a way of their own. Models that agree code by code with
-    most others are ranked high: no ground-truth factor is needed.
+    entangled ones differ from each other. Models that agree code by code with most
+    others are ranked high: no ground-truth factor is needed.
 
     Parameters
     ----------
