@@ -380,6 +380,30 @@ def test_validation_classes_are_held_out(data, validation_classes):
     np.testing.assert_array_equal(again.history_["loss"], est.history_["loss"])
 
 
+def test_the_best_weights_are_kept(data):
+    how = {
+        "lr": 0.3,
+        "lr_schedule": "constant",
+        "l1_warmup": 0.0,
+        "validation_classes": 0.25,
+        "validation_every": 2,
+        "validation_episodes": 10,
+    }
+    est = quick(max_iter=15, **how).fit(*data)
+    history = est.validation_history_
+    np.testing.assert_array_equal(history["step"], [2, 4, 6, 8, 10, 12, 14, 15])
+    assert est.best_iter_ == history["step"][np.argmax(history["accuracy"])]
+    assert est.best_iter_ < est.n_iter_ == 15
+    # The weights are those of a training that ends there.
+    short = quick(max_iter=int(est.best_iter_), **how).fit(*data)
+    assert short.best_iter_ == short.n_iter_ == est.best_iter_
+    for one, other in zip(
+        est.module_.parameters(), short.module_.parameters(), strict=True
+    ):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+    np.testing.assert_array_equal(est.transform(data[0]), short.transform(data[0]))
+
+
 @pytest.mark.parametrize("validation_classes", [None, 0.25])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_training_that_fails_keeps_the_last_good_weights(
@@ -470,7 +494,10 @@ def test_images(encoder, dtype):
     Z = est.transform(X)
     assert Z.dtype == np.float32
     assert Z.shape == (12, est.n_components_)
-    assert np.isfinite(est.evaluate(X, y, n_episodes=3).accuracy)
+    np.testing.assert_allclose(est.transform(X[5:8]), Z[5:8], rtol=1e-4, atol=1e-5)
+    # Two classes of 2 shots and 3 queries each.
+    accuracies = est.evaluate(X, y, n_episodes=3).accuracies
+    np.testing.assert_allclose(accuracies * 6 % 1, 0, atol=1e-9)
     with pytest.raises(ValueError, match=r"shape \(16, 17, 1\), as in fit"):
         est.transform(X[:, :, :15])
 

@@ -8,6 +8,7 @@ from sklearn.linear_model import HuberRegressor, PoissonRegressor
 from sklearn.model_selection import GridSearchCV
 
 from sparsedis import SparseMultiTaskClassifier, SparseMultiTaskRepresentation
+from sparsedis.datasets import make_sparse_tasks
 from sparsedis.heads import LinearHead
 from sparsedis.implicit import glm, glm_alpha_max
 from sparsedis.solvers.losses import Huber, Poisson, Squared, log_loss
@@ -113,14 +114,17 @@ def test_the_head_that_stands_for_the_default_is_the_default(tables):
     np.testing.assert_array_equal(own.coef_, default.coef_)
 
 
-def test_an_encoder_is_trained_and_rotated_with_them(tables):
-    X, Y = tables["X"], tables["numbers"]
+def test_an_encoder_is_trained_and_rotated_with_them():
+    X, Y = make_sparse_tasks(
+        n_samples=300, n_tasks=60, n_factors=4, random_state=0, noise=0.1
+    )
     est = SparseMultiTaskRepresentation(
-        head=LinearHead(Huber(0.5), L2()), n_components=3, max_iter=60, random_state=0
+        head=LinearHead(Huber(), L2()), max_iter=100, random_state=0
     ).fit(X, Y)
     losses = est.history_["loss"]
-    assert losses[-10:].mean() < 0.9 * losses[:10].mean()
-    assert np.isfinite(est.predict(X)).all()
+    assert losses[-10:].mean() < 0.7 * losses[:10].mean()
+    assert est.n_components_ == 4
+    assert est.score(X, Y) > 0.8
 
 
 def test_heads_are_parameters_like_others(tables, tmp_path):
