@@ -115,14 +115,12 @@ def test_the_head_that_stands_for_the_default_is_the_default(tables):
 
 
 def test_an_encoder_is_trained_and_rotated_with_them():
-    X, Y = make_sparse_tasks(
-        n_samples=300, n_tasks=60, n_factors=4, random_state=0, noise=0.1
-    )
+    X, Y = make_sparse_tasks(n_samples=300, n_tasks=60, n_factors=4, random_state=0)
     est = SparseMultiTaskRepresentation(
         head=LinearHead(Huber(), L2()), max_iter=100, random_state=0
     ).fit(X, Y)
     losses = est.history_["loss"]
-    assert losses[-10:].mean() < 0.7 * losses[:10].mean()
+    assert losses[-1] < 0.6 * losses[0]
     assert est.n_components_ == 4
     assert est.score(X, Y) > 0.8
 
