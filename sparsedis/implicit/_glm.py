@@ -1,14 +1,13 @@
 """Any loss with any penalty as a differentiable layer."""
 
+from dataclasses import replace
+
 import torch
 
 from sparsedis.implicit._inputs import centre_features, read_tasks
-from sparsedis.implicit._once import once_differentiable
-from sparsedis.implicit._squared import check_limits, pack, warn_of_dependence
-from sparsedis.solvers._composite import add_blocks
-from sparsedis.solvers._groups import Rows
-from sparsedis.solvers._info import SolverInfo, warn_if_not_converged
-from sparsedis.solvers._linalg import solve_on_support
+from sparsedis.implicit._layer import solve_implicitly
+from sparsedis.implicit._squared import check_limits, pack
+from sparsedis.solvers._info import warn_if_not_converged
 from sparsedis.solvers._linear import Linear, solve_linear
 
 # Sizes of features whose squares have all their digits.
@@ -151,11 +150,14 @@ def glm(
     def make(Z, y, alpha, l2):
         return Linear(loss, penalty, Z, y, weight, alpha, l2, fit_intercept)
 
+    def solve(Z, y, alpha, l2):
+        problem = make(Z, y, alpha, l2)
+        return solve_linear(problem, alpha, tol=tol, max_iter=max_iter)
+
     y = tasks.y.to(features.dtype)
-    solution = _Glm.apply(features, y, alpha, l2, make, tol, max_iter)
-    W, *certificate = solution
-    k, kind = features.shape[-1], make(features, y, alpha, l2).certificate()
-    info = SolverInfo(*certificate, certificate=kind)
+    W, info = solve_implicitly(make, solve, features, y, alpha, l2)
+    k = features.shape[-1]
+    info = replace(info, support=info.support[:, :k])
     warn_if_not_converged(info, tol, "glm")
     W, b = W[:, :k], W[:, k:].sum(1)
     if fit_intercept:
@@ -239,61 +241,6 @@ def glm_alpha_max(
     if bool(torch.isinf(bound).any()):
         return bound.to(tasks.dtype).reshape(tasks.batch_shape)
     return tasks.unflatten_bound(bound)
-
-
-class _Glm(torch.autograd.Function):
-    """Solutions for every task, an intercept in the last row.
-
-    The gradient of the objective is zero on the support of a solution and stays so:
-    one linear system per task with the second derivative gives the adjoint, and
-    autograd what the gradient depends on.
-    """
-
-    @staticmethod
-    def forward(ctx, Z, y, alpha, l2, make, tol, max_iter):
-        problem = make(Z, y, alpha, l2)
-        W, info = solve_linear(problem, alpha, tol=tol, max_iter=max_iter)
-        support = info.support[:, : Z.shape[-1]]
-        ctx.make = make
-        ctx.save_for_backward(Z, y, alpha, l2, W)
-        ctx.mark_non_differentiable(info.gap, info.n_iter, info.converged, support)
-        return W, info.gap, info.n_iter, info.converged, support
-
-    @staticmethod
-    @once_differentiable("glm")
-    def backward(ctx, grad, *_):
-        *theta, W = ctx.saved_tensors
-        problem = ctx.make(*theta)
-        u, singular = _solve_adjoint(problem, W, grad)
-        if bool(singular.any()):
-            warn_of_dependence()
-        needed = ctx.needs_input_grad[:4]
-        with torch.enable_grad():
-            own = [
-                t.detach().requires_grad_(wanted)
-                for t, wanted in zip(theta, needed, strict=True)
-            ]
-            wanted = [t for t in own if t.requires_grad]
-            slope = ctx.make(*own).stationarity(W, own[2])
-            found = torch.autograd.grad(slope, wanted, -u, allow_unused=True)
-        found = iter(found)
-        gradients = [next(found) if t.requires_grad else None for t in own]
-        return (*gradients, None, None, None)
-
-
-def _solve_adjoint(problem, W, grad):
-    """Solve the derivative of the optimality condition for the cotangent."""
-    scale = problem.scale.unsqueeze(-1)
-    V = W / scale
-    used = (W != 0).any(-1)
-    used[:, problem.n_features :] = True
-    rows, c = Rows(used), W.shape[-1]
-    size = rows.index.shape[1] * c
-    hessian = add_blocks(problem.hessian(V, rows), problem.penalty.curvature(V, rows))
-    valid = rows.valid.repeat_interleave(c, 1)
-    rhs = rows.gather(grad * scale).flatten(1)
-    u, singular = solve_on_support(hessian.reshape(len(W), size, size), rhs, valid)
-    return scale * rows.scatter(u.reshape(*rows.index.shape, c)), singular
 
 
 def _read(Z, y, loss, mask, sample_weight, multi_output):

@@ -5,19 +5,11 @@ import math
 import torch
 
 from sparsedis.implicit._inputs import centre_features, read_labels, read_tasks
-from sparsedis.implicit._once import once_differentiable
-from sparsedis.implicit._squared import (
-    check_limits,
-    check_solver,
-    pack,
-    warn_of_dependence,
-)
+from sparsedis.implicit._layer import solve_implicitly
+from sparsedis.implicit._squared import check_limits, check_solver, pack
 from sparsedis.implicit._units import choose_units
-from sparsedis.solvers._composite import add_blocks
-from sparsedis.solvers._groups import Rows, directions, penalty_hessian
-from sparsedis.solvers._info import SolverInfo, warn_if_not_converged
-from sparsedis.solvers._linalg import solve_on_support
-from sparsedis.solvers.logistic import Logistic, class_basis, curve, solve_logistic
+from sparsedis.solvers._info import warn_if_not_converged
+from sparsedis.solvers.logistic import Logistic, class_basis, solve_logistic
 
 # The best intercept of a class that a task lacks is minus infinity; at this value its
 # probability is below the rounding of float64.
@@ -170,32 +162,31 @@ def logistic(
         tasks,
     )
 
-    def solve(Z, labels, weight, alpha, l2):
+    units = choose_units(tasks, alpha, l2, scale_y=False)
+    share, k = tasks.share(), tasks.Z.shape[-1]
+    features, mean = centre_features(units.tasks, fit_intercept)
+
+    def make(Z, alpha, l2):
+        return Logistic(Z, labels, share, alpha, l2, n_classes, fit_intercept)
+
+    def solve(Z, alpha, l2):
         start = None
         if by_celer:
             from sparsedis.solvers._celer import start_logistic_celer
 
-            start = start_logistic_celer(Z, labels, weight, alpha)
-        return solve_logistic(
-            Z,
-            labels,
-            weight,
-            alpha,
-            l2,
+            start = start_logistic_celer(Z, labels, share, alpha)
+        W, b, info = solve_logistic(
+            *(Z, labels, share, alpha, l2),
             n_classes=n_classes,
             fit_intercept=fit_intercept,
             start=start,
             tol=tol,
             max_iter=max_iter,
         )
+        return torch.cat([W, b.unsqueeze(1)], 1) if fit_intercept else W, info
 
-    units = choose_units(tasks, alpha, l2, scale_y=False)
-    share = tasks.share()
-    features, mean = centre_features(units.tasks, fit_intercept)
-    W, b, *certificate = _Logistic.apply(
-        features, units.alpha, units.l2, labels, share, n_classes, fit_intercept, solve
-    )
-    info = SolverInfo(*certificate)
+    W, info = solve_implicitly(make, solve, features, units.alpha, units.l2)
+    W, b = W[:, :k], W[:, k:].sum(1)
     warn_if_not_converged(info, tol, "logistic")
     if fit_intercept:
         b = b - (mean.unsqueeze(-2) @ W).squeeze(-2)
@@ -263,69 +254,6 @@ def logistic_alpha_max(
         features, labels, tasks.share(), zero, zero, n_classes, fit_intercept
     )
     return tasks.unflatten_bound(units.correlations(problem.alpha_max()))
-
-
-class _Logistic(torch.autograd.Function):
-    """Coefficients and intercepts, in the basis of the solver, for every task.
-
-    The gradient is that of the solution on its support, where the gradient of the loss
-    and that of the penalty cancel: one linear system per task.
-    """
-
-    @staticmethod
-    def forward(ctx, Z, alpha, l2, labels, share, n_classes, fit_intercept, solve):
-        W, b, info = solve(Z, labels, share, alpha, l2)
-        ctx.problem = n_classes, fit_intercept
-        ctx.save_for_backward(Z, alpha, l2, labels, share, W, b, info.support)
-        ctx.mark_non_differentiable(info.gap, info.n_iter, info.converged, info.support)
-        return W, b, info.gap, info.n_iter, info.converged, info.support
-
-    @staticmethod
-    @once_differentiable("logistic")
-    def backward(ctx, grad_W, grad_b, *_):
-        Z, alpha, l2, labels, share, W, b, support = ctx.saved_tensors
-        _, fit_intercept = ctx.problem
-        problem = Logistic(Z, labels, share, alpha, l2, *ctx.problem)
-        k = Z.shape[-1]
-        if fit_intercept:
-            W, grad_W = (
-                torch.cat(pair, 1)
-                for pair in ((W, b[:, None]), (grad_W, grad_b[:, None]))
-            )
-            support = torch.nn.functional.pad(support, (0, 1), value=True)
-        U, singular = _solve_adjoint(problem, W, grad_W, support)
-        if bool(singular.any()):
-            warn_of_dependence()
-        grad_Z = grad_alpha = grad_l2 = None
-        if ctx.needs_input_grad[0]:
-            scale = problem.scale.unsqueeze(-1)
-            probability = problem.log_probability(W / scale).exp()
-            moved = curve(probability, problem.logits(U / scale))
-            W_full, U_full = W[:, :k] @ problem.basis.T, U[:, :k] @ problem.basis.T
-            left = torch.cat([problem.onehot - probability, -moved], -1)
-            grad_Z = (problem.weight * left) @ torch.cat([U_full, W_full], -1).mT
-            if len(Z) == 1:
-                grad_Z = grad_Z.sum(0, keepdim=True)
-        W, U = W[:, :k], U[:, :k]
-        if ctx.needs_input_grad[1]:
-            grad_alpha = -(U * directions(W)).sum((1, 2))
-        if ctx.needs_input_grad[2]:
-            grad_l2 = -(U * W).sum((1, 2))
-        return grad_Z, grad_alpha, grad_l2, None, None, None, None, None
-
-
-def _solve_adjoint(problem, W, grad, support):
-    """Solve the derivative of the optimality condition for the cotangent."""
-    rows = Rows(support)
-    scale = problem.scale.unsqueeze(-1)
-    V, rhs = W / scale, grad * scale
-    hessian = problem.hessian(V, rows)
-    blocks = penalty_hessian(rows.gather(V), rows.gather(problem.penalty.threshold))
-    size = rows.index.shape[1] * W.shape[-1]
-    hessian = add_blocks(hessian, blocks).reshape(len(W), size, size)
-    valid = rows.valid.repeat_interleave(W.shape[-1], 1)
-    u, singular = solve_on_support(hessian, rows.gather(rhs).flatten(1), valid)
-    return scale * rows.scatter(u.reshape(*rows.index.shape, W.shape[-1])), singular
 
 
 def _read(Z, y, n_classes, mask, sample_weight):

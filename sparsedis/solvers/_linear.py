@@ -47,7 +47,7 @@ class Linear(_composite.Problem):
         everywhere below, k counts it.
     """
 
-    names = ("Z", "y", "weight", "penalty", "ridge", "scale", "l2")
+    names = ("Z", "y", "weight", "penalty", "ridge", "scale")
 
     def __init__(self, loss, penalty, Z, y, weight, alpha, l2, fit_intercept):
         self.loss, self.own = loss, penalty
@@ -55,7 +55,6 @@ class Linear(_composite.Problem):
         penalty.check_scores(c)
         k = Z.shape[-1]
         self.n_features, self.fit_intercept = k, fit_intercept
-        self.l2 = l2
         ridge = (l2 + penalty.l2).unsqueeze(-1)
         if isinstance(penalty, L2):
             ridge = ridge + alpha.unsqueeze(-1)
@@ -164,14 +163,15 @@ class Linear(_composite.Problem):
         squares = 0.5 * (self.ridge.unsqueeze(1) * moved.square().sum(-1)).sum(-1)
         return self._total(self.loss.value(scores, self.y.unsqueeze(1))) + squares
 
-    def stationarity(self, W, alpha):
+    def stationarity(self, W, Z, y, alpha, l2):
         """Gradient of the objective in the features' units, for autograd.
 
         Parameters
         ----------
         W : tensor of shape (n_tasks, k, c)
 
-        alpha : tensor of shape (n_tasks,)
+        Z, y, alpha, l2 : tensor
+            What the problem was made from.
 
         Returns
         -------
@@ -179,10 +179,10 @@ class Linear(_composite.Problem):
             Of rows in use; without meaning elsewhere.
         """
         k = self.n_features
-        slope = self.loss.gradient(self.Z @ W, self.y)
+        slope = self.loss.gradient(self.Z @ W, y)
         slope = self.Z.mT @ (self.weight * slope)
-        squares = (self.l2 + self.own.l2)[:, None, None] * W[:, :k]
-        penalty = self.own.gradient(W[:, :k], alpha.unsqueeze(-1)) + squares
+        penalty = self.own.gradient(W[:, :k], alpha.unsqueeze(-1))
+        penalty = penalty + (l2 + self.own.l2)[:, None, None] * W[:, :k]
         return slope + torch.nn.functional.pad(penalty, (0, 0, 0, len(W[0]) - k))
 
     def objective(self, V):

@@ -16,7 +16,7 @@ import math
 import torch
 
 from sparsedis.solvers import _composite
-from sparsedis.solvers._groups import Rows
+from sparsedis.solvers._groups import Rows, directions
 from sparsedis.solvers._info import SolverInfo
 from sparsedis.solvers._linalg import SupportSystem
 from sparsedis.solvers._logistic_newton import smooth_newton
@@ -132,7 +132,7 @@ class Logistic(_composite.Problem):
     names = ("Z", "onehot", "weight", "penalty", "ridge", "scale", "absent", "gauge")
 
     def __init__(self, Z, labels, weight, alpha, l2, n_classes, fit_intercept):
-        self.fit_intercept = fit_intercept
+        self.fit_intercept, self.n_features = fit_intercept, Z.shape[-1]
         self.basis = B = class_basis(n_classes, Z)
         self.outer = (B.unsqueeze(-1) * B.unsqueeze(-2)).flatten(1)
         self.weight = weight.unsqueeze(-1)
@@ -141,8 +141,8 @@ class Logistic(_composite.Problem):
         self.onehot = onehot * (self.weight > 0)
         # The curvature of the softmax along a column of the basis is at most this.
         bound = 0.25 if n_classes == 2 else 0.5
-        moment = (weight.unsqueeze(-2) @ (Z * Z)).squeeze(-2)
-        lipschitz = bound * moment + l2.unsqueeze(-1)
+        moment = (weight.unsqueeze(-2) @ (Z * Z).detach()).squeeze(-2)
+        lipschitz = bound * moment + l2.detach().unsqueeze(-1)
         # A dead feature has no gradient and so never becomes active.
         scale = torch.where(lipschitz > 0, lipschitz.rsqrt(), 1.0)
         penalty = alpha.unsqueeze(-1) * scale
@@ -162,7 +162,7 @@ class Logistic(_composite.Problem):
 
     def take(self, at):
         part = super().take(at)
-        for name in ("fit_intercept", "basis", "outer"):
+        for name in ("fit_intercept", "n_features", "basis", "outer"):
             setattr(part, name, getattr(self, name))
         return part
 
@@ -212,6 +212,26 @@ class Logistic(_composite.Problem):
     def gradient(self, V):
         probability = self.log_probability(V).exp()
         return self.pull(probability - self.onehot) + self.ridge.unsqueeze(-1) * V
+
+    def stationarity(self, W, Z, alpha, l2):
+        """Gradient of the objective in the features' units, for autograd.
+
+        Parameters
+        ----------
+        W : tensor of shape (n_tasks, k, d)
+
+        Z, alpha, l2 : tensor
+            What the problem was made from.
+
+        Returns
+        -------
+        tensor of shape (n_tasks, k, d)
+            Of rows in use; without meaning elsewhere.
+        """
+        scale, k = self.scale.unsqueeze(-1), self.n_features
+        slope = self.gradient(W / scale) / scale
+        penalty = alpha[:, None, None] * directions(W[:, :k])
+        return slope + torch.nn.functional.pad(penalty, (0, 0, 0, len(W[0]) - k))
 
     def linear_term(self, V):
         probability = self.log_probability(V).exp()

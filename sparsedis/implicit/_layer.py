@@ -1,0 +1,85 @@
+"""Implicit gradients of any problem that the solver knows."""
+
+import torch
+
+from sparsedis.implicit._once import once_differentiable
+from sparsedis.implicit._squared import warn_of_dependence
+from sparsedis.solvers._groups import Rows, add_blocks
+from sparsedis.solvers._linalg import solve_on_support
+
+
+def solve_implicitly(make, solve, *theta):
+    """Solve a batch of problems, differentiable in what they are made from.
+
+    On the support of a solution the gradients of loss and penalty cancel, and go on to
+    do so: one linear system per task with the second derivative gives the adjoint, and
+    autograd what the gradient depends on. Nothing here knows a loss or a penalty.
+
+    Parameters
+    ----------
+    make : callable
+        Makes a problem from `theta`. It has ``scale``, ``hessian`` and ``penalty``
+        (see :class:`~sparsedis.solvers._composite.Problem`), ``n_features``, without an
+        intercept, and ``stationarity(W, *theta)``, the gradient of the objective in
+        rows in use.
+
+    solve : callable
+        Returns solutions of shape (n_tasks, k, c), an intercept in the last row, and
+        their :class:`~sparsedis.solvers._info.SolverInfo`.
+
+    *theta : tensor
+
+    Returns
+    -------
+    W : tensor of shape (n_tasks, k, c)
+
+    info : SolverInfo
+    """
+    info = []
+    W = _Solve.apply(make, solve, info.append, *theta)
+    return W, info[0]
+
+
+class _Solve(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, make, solve, report, *theta):
+        W, info = solve(*theta)
+        report(info)
+        ctx.make = make
+        ctx.save_for_backward(*theta, W)
+        return W
+
+    @staticmethod
+    @once_differentiable("A layer (glm, logistic)")
+    def backward(ctx, grad):
+        *theta, W = ctx.saved_tensors
+        needed = ctx.needs_input_grad[3:]
+        own = [t.detach() for t in theta]
+        with torch.enable_grad():
+            for t, wanted in zip(own, needed, strict=True):
+                t.requires_grad_(wanted)
+            problem = ctx.make(*own)
+        u, singular = _solve_adjoint(problem, W, grad)
+        if bool(singular.any()):
+            warn_of_dependence()
+        with torch.enable_grad():
+            slope = problem.stationarity(W, *own)
+            wanted = [t for t in own if t.requires_grad]
+            found = iter(torch.autograd.grad(slope, wanted, -u, allow_unused=True))
+        gradients = [next(found) if t.requires_grad else None for t in own]
+        return None, None, None, *gradients
+
+
+def _solve_adjoint(problem, W, grad):
+    """Solve the derivative of the optimality condition for the cotangent."""
+    scale = problem.scale.unsqueeze(-1)
+    V, c = W / scale, W.shape[-1]
+    used = (W != 0).any(-1)
+    used[:, problem.n_features :] = True
+    rows = Rows(used)
+    size = rows.index.shape[1] * c
+    hessian = add_blocks(problem.hessian(V, rows), problem.penalty.curvature(V, rows))
+    valid = rows.valid.repeat_interleave(c, 1)
+    rhs = rows.gather(grad * scale).flatten(1)
+    u, singular = solve_on_support(hessian.reshape(len(W), size, size), rhs, valid)
+    return scale * rows.scatter(u.reshape(*rows.index.shape, c)), singular
