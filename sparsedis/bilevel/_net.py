@@ -4,7 +4,7 @@ import copy
 
 import torch
 
-from sparsedis.bilevel._module import to_device
+from sparsedis.bilevel._module import device_blocks, to_device
 from sparsedis.bilevel._steps import SteppedNet
 
 UNSOUND = "The encoder returned NaN, infinite or huge features"
@@ -80,9 +80,12 @@ class BilevelNet(SteppedNet):
         """Loss of heads fitted on one batch, on another."""
         self._set_training(False)
         inner, outer = batch
-        Z, Z_outer = (self.module_(to_device(part.rows, self.device)) for part in batch)
-        loss = self.criterion_.judge(Z, inner, Z_outer, outer)
+        loss = self.criterion_.judge(*self._encoded(inner), *self._encoded(outer))
         return {"loss": loss, "y_pred": None, "size": inner.n_tasks, "record": {}}
+
+    def _encoded(self, batch):
+        blocks = device_blocks([batch.rows], self.device)
+        return torch.cat([self.module_(rows) for rows in blocks]), batch
 
     def note_good(self):
         """Note the weights at hand: they have given a finite loss."""
@@ -91,8 +94,10 @@ class BilevelNet(SteppedNet):
             return
         for noted, state in zip(self.good_, _states(self), strict=True):
             for name, value in state.items():
-                if isinstance(value, torch.Tensor):
-                    noted[name].copy_(value)
+                there, tensor = noted.get(name), isinstance(value, torch.Tensor)
+                # In place, but for what an encoder has added or resized.
+                if tensor and there is not None and there.shape == value.shape:
+                    there.copy_(value)
                 else:
                     noted[name] = copy.deepcopy(value)
 

@@ -267,3 +267,27 @@ def test_other_threads_have_no_signals(data):
     thread.start()
     thread.join()
     np.testing.assert_array_equal(est.transform(X), other.fit(X, Y).transform(X))
+
+
+class Growing(nn.Linear):
+    """An encoder with a buffer that grows, and state that is no tensor."""
+
+    def __init__(self, n_in, n_out):
+        super().__init__(n_in, n_out)
+        self.register_buffer("seen", torch.zeros(0))
+
+    def get_extra_state(self):
+        return np.arange(3)
+
+    def set_extra_state(self, state):
+        pass
+
+    def forward(self, x):
+        if self.training:
+            self.seen = torch.zeros(len(self.seen) + 1)
+        return super().forward(x)
+
+
+def test_weights_are_noted_whatever_stands_beside_them(data):
+    est = make(encoder=lambda shape, k: Growing(*shape, k), rotation=None, alpha=0.1)
+    assert len(est.fit(*data).module_.encoder.seen) == est.n_iter_ == 6
