@@ -20,6 +20,7 @@ from sparsedis.heads import Head
 from sparsedis.heads._few_shot import HEADS
 from sparsedis.meta_learning._base import BaseMetaLearner
 from sparsedis.meta_learning._classifier import FewShotClassifier
+from sparsedis.tasks._rows import check_magnitude
 
 
 @declared
@@ -329,6 +330,7 @@ channels)
         """
         self._check_penalties()
         X, y = self._validate(X, y)
+        check_magnitude(X)
         random_state = check_random_state(self.random_state)
         base, held_out = self._split_classes(y, random_state)
         self._learn(X, y, base, held_out, random_state)

@@ -23,7 +23,7 @@ from sparsedis.multitask._task_heads import TaskHeads
 from sparsedis.rotation import FactorCount, RotationResult
 from sparsedis.tasks._forms import check_weights
 from sparsedis.tasks._images import check_images
-from sparsedis.tasks._rows import LazyRows, is_lazy
+from sparsedis.tasks._rows import LazyRows, check_magnitude, is_lazy
 from sparsedis.tasks._stream import StreamTasks
 
 # Last steps of a stream whose rows stand for its training set.
@@ -94,6 +94,7 @@ channels), torch Dataset or array on disk
             estimator then transforms with the last good weights.
         """
         X = self._validate_X(X, reset=not self._goes_on())
+        check_magnitude(X)
         weight = check_weights(sample_weight, len(X))
         targets = self._read(y, len(X), task, weight)
         self._check_parameters(len(targets.names))

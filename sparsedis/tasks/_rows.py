@@ -11,6 +11,9 @@ from torch.utils.data import Dataset
 _BLOCK = 1024
 _BLOCK_NUMBERS = 2**24
 
+# Magnitudes whose squares float32 holds.
+_SMALLEST, _LARGEST = 1e-18, 1e18
+
 
 class LazyRows:
     """Inputs that stay where they are, and are read a few rows at a time.
@@ -159,3 +162,37 @@ def blocks_of(X, at):
     size = min(_BLOCK, max(1, _BLOCK_NUMBERS // max(1, math.prod(X.shape[1:]))))
     for first in range(0, len(at), size):
         yield X[at[first : first + size]]
+
+
+def check_magnitude(X, name="X"):
+    """Refuse inputs that float32, which encoders are trained in, cannot square.
+
+    Parameters
+    ----------
+    X : ndarray
+        Others, read as they are needed, show in training.
+
+    name : str, default="X"
+        What holds them.
+
+    Raises
+    ------
+    ValueError
+        When some are too large, NaN or infinite, or all are too small.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis.tasks._rows import check_magnitude
+    >>> check_magnitude(np.array([1.0, -1e30]))
+    Traceback (most recent call last):
+    ValueError: X has values up to 1e+30 in magnitude; up to 1e-18 to 1e+18 can be ...
+    """
+    if not isinstance(X, np.ndarray) or X.dtype.kind != "f" or not X.size:
+        return
+    largest = max(float(X.max()), -float(X.min()))
+    if largest and not _SMALLEST <= largest <= _LARGEST:
+        raise ValueError(
+            f"{name} has values up to {largest:g} in magnitude; up to {_SMALLEST:g} to "
+            f"{_LARGEST:g} can be learned from, in float32. Scale the inputs."
+        )

@@ -6,6 +6,7 @@ from itertools import chain
 import numpy as np
 
 from sparsedis.tasks._batch import TaskBatch
+from sparsedis.tasks._rows import check_magnitude
 
 
 class StreamTasks:
@@ -57,25 +58,29 @@ class StreamTasks:
         self._source = chain([first], iterator) if one_shot else source
 
     def __iter__(self):
-        for batch in self._source:
+        for number, batch in enumerate(self._source):
             batch = _read_batch(batch)
             if batch.rows.shape[1:] != self.first.rows.shape[1:]:
                 raise ValueError(
                     "source must yield inputs of one shape; it went from "
                     f"{self.first.rows.shape[1:]} to {batch.rows.shape[1:]}."
                 )
+            check_magnitude(batch.rows, f"source: batch {number}, counted from 0,")
             self.remembered.append(batch)
             yield batch
 
 
 def _read_batch(batch):
-    if isinstance(batch, tuple) and len(batch) == 2:
+    # Torch's DataLoader yields lists.
+    if isinstance(batch, tuple | list) and len(batch) == 2:
         X, Y = batch
         if np.ma.is_masked(X):
             raise ValueError("source yields an X with masked entries; X must be whole.")
         if np.ma.isMaskedArray(Y):
             Y = Y.astype(float).filled(np.nan)
         X, Y = np.asarray(X), np.asarray(Y)
+        if X.dtype.kind in "OUS":
+            X = X.astype(float)
         Y = Y[:, None] if Y.ndim == 1 else Y
         batch = TaskBatch(X, np.swapaxes(Y, 0, 1))
     if isinstance(batch, TaskBatch):

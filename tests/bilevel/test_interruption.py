@@ -248,6 +248,37 @@ def test_last_step_may_not_leave_nan(data):
     assert not hasattr(est, "coef_")
 
 
+@pytest.mark.parametrize("factor", [1e-300, 1e-25, 1e30, 1e39, 1e300])
+@pytest.mark.parametrize("how", ["table", "stream", "second batch", "episodes"])
+def test_inputs_that_float32_cannot_square_are_refused(data, how, factor):
+    X, Y = data
+    est = make()
+    message = r"values up to .* in magnitude.*Scale the inputs"
+    if how == "episodes":
+        est = GroupLassoSVMMetaLearner(encoder="mlp", n_ways=3, n_shots=2, n_queries=3)
+        with pytest.raises(ValueError, match=message):
+            est.fit(factor * X, np.arange(60) % 6)
+    elif how == "table":
+        with pytest.raises(ValueError, match=message):
+            est.fit(factor * X, Y)
+    else:
+        batches = [(X, Y)] * (how == "second batch") + [(factor * X, Y)] * 6
+        with pytest.raises(ValueError, match=message):
+            est.fit_stream(batches)
+    assert hasattr(est, "module_") == (how == "second batch")
+
+
+@pytest.mark.filterwarnings("ignore:.* may not be factors:UserWarning")
+def test_nan_in_a_later_batch_does_no_harm(data):
+    X, Y = data
+    gone = np.where(X > 2, np.nan, X)
+    est = make(max_iter=20)
+    with pytest.raises(ValueError, match=r"batch 3, .* values up to nan"):
+        est.fit_stream([(X, Y)] * 3 + [(gone, Y)])
+    assert est.n_iter_ == 3
+    assert np.isfinite(est.transform(X)).all()
+
+
 def test_signals_reach_the_handler_that_was_there():
     got = []
     signal.signal(signal.SIGINT, lambda *args: got.append(args))
