@@ -75,6 +75,11 @@ class SparseMultiTaskClassifier(ClassifierMixin, BaseRepresentation):
     sparsedis.SparseMultiTaskRepresentation : The same for tasks of regression.
     sparsedis.implicit.logistic : The inner problem as a layer for other models.
 
+    Notes
+    -----
+    With labels missing, give model selection a splitter, ``cv=KFold(5)``: a number of
+    folds makes scikit-learn look at y, to stratify by it, and refuse NaN.
+
     References
     ----------
     .. [1] S. Lachapelle et al., "Synergies between Disentanglement and Sparsity:
