@@ -16,12 +16,13 @@ PYTHONS = $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test coverage oldest newest lint format doc clean
+.PHONY: help demo test coverage faults oldest newest lint format doc clean
 
 help:
 	@echo "make demo      learn the factors of rendered images, beside the baselines"
 	@echo "make test      run the test suite (make test ARGS='-k lasso -x')"
 	@echo "make coverage  run it, and fail where it leaves more than 5 % of lines out"
+	@echo "make faults    kill, damage and break things, and count what is taken wrongly"
 	@echo "make oldest    run it on the oldest versions that setup.cfg admits"
 	@echo "make newest    run it on the newest versions there are"
 	@echo "make lint      ruff, the format and the spelling, as pre-commit does"
@@ -38,6 +39,9 @@ test: $(VENV)/.installed-test
 coverage: $(VENV)/.installed-coverage
 	$(BIN)/python -m coverage run -m pytest $(ARGS)
 	$(BIN)/python -m coverage report
+
+faults: $(VENV)/.installed-test
+	$(BIN)/python -m benchmarks.faults $(ARGS)
 
 # Each has an environment of its own. The oldest versions have wheels for Python 3.11
 # alone, and what is newest may have changed since the last time.
