@@ -163,6 +163,22 @@ def test_adapt_takes_any_labels_and_unequal_shots(data, labels):
         )
 
 
+def test_errors_of_the_encoder_in_validation_are_its_own(data):
+    class Broken(nn.Linear):
+        def forward(self, x):
+            if not self.training:
+                raise ValueError("of its own")
+            return super().forward(x)
+
+    est = quick(
+        encoder=lambda shape, k: Broken(*shape, k),
+        validation_classes=0.5,
+        validation_every=1,
+    )
+    with pytest.raises(ValueError, match=r"^of its own$"):
+        est.fit(*data)
+
+
 def test_numbers_in_objects_are_numbers(data):
     X, y = data[0], np.unique(data[1], return_inverse=True)[1]
     boxed = y.astype(object)
