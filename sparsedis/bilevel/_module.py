@@ -136,7 +136,17 @@ class ModuleMixin:
 
     def _device(self):
         if self.device != "auto":
-            return torch.device(self.device)
+            try:
+                device = torch.device(self.device)
+                torch.empty(0, device=device)
+            except (AssertionError, RuntimeError) as error:
+                # Torch's own may go on for pages.
+                reason = str(error).partition("\n")[0]
+                raise ValueError(
+                    "device must be 'auto', or a device of torch that this machine "
+                    f"has, such as 'cpu'; got {self.device!r}: {reason}"
+                ) from error
+            return device
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     def __getstate__(self):

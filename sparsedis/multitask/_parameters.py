@@ -374,7 +374,8 @@ class RepresentationParameters(BilevelEstimator):
                 f"{value!s}. For a raw penalty set alpha_mode='absolute'."
             )
         if low < 0 or not np.isfinite(high):
-            raise ValueError(f"alpha must be finite and not negative, got {low!s}.")
+            value = low if low < 0 else high
+            raise ValueError(f"alpha must be finite and not negative, got {value!s}.")
         if self.penalty_at == "outer" and self._head.penalty != GroupL1():
             raise ValueError(
                 "penalty_at='outer' goes with penalty='l1', got penalty="

@@ -12,7 +12,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback, GradientNormClipping
 from torch import nn
-from torch.utils.data import TensorDataset
+from torch.utils.data import DataLoader, TensorDataset
 
 from sparsedis import SparseMultiTaskClassifier, SparseMultiTaskRepresentation
 from sparsedis.datasets import SparseTaskModel, SparseTaskStream, make_sparse_tasks
@@ -275,6 +275,32 @@ def test_a_warm_start_keeps_its_encoder(data, first, then, got):
     with pytest.raises(ValueError, match=rf"{got}: set warm_start=False"):
         est.set_params(encoder=then).fit(data.data, data.target)
     clone(est).fit(data.data, data.target)
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", torch.device("cuda:99")])
+@pytest.mark.parametrize("fitted", [False, True])
+def test_devices_that_are_not_there(data, device, fitted):
+    est = quick()
+    if fitted:
+        est.fit(data.data, data.target)
+    est.set_params(device=device)
+    use = est.transform if fitted else lambda X: est.fit(X, data.target)
+    with pytest.raises(ValueError, match=r"device must be 'auto', .*; got .*(gpu|99)"):
+        use(data.data)
+
+
+def test_infinite_penalties_are_named(data):
+    est = quick(alpha=[0.1] * 11 + [np.inf], alpha_mode="absolute")
+    with pytest.raises(ValueError, match=r"alpha must be finite.*, got inf"):
+        est.fit(data.data, data.target)
+
+
+def test_streams_take_lists(data):
+    X, Y = data.data, data.target
+    loader = DataLoader(TensorDataset(torch.tensor(X), torch.tensor(Y)), batch_size=50)
+    est = quick().fit_stream(loader)
+    other = quick().fit_stream((X[i : i + 50], Y[i : i + 50]) for i in [0, 50, 100] * 2)
+    np.testing.assert_array_equal(est.transform(X), other.transform(X))
 
 
 # Gradients and numbers
