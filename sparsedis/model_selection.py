@@ -14,8 +14,8 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from sparsedis._fitted import whole_or_not
 from sparsedis.metrics import unsupervised_disentanglement_ranking
-from sparsedis.metrics._whole import whole_or_not
 
 __all__ = ["UDRSearch"]
 

@@ -17,8 +17,8 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from sparsedis._fitted import whole_or_not
 from sparsedis.metrics._validation import check_plain
-from sparsedis.metrics._whole import whole_or_not
 from sparsedis.solvers.svm.dual import solve_svm_dual
 from sparsedis.solvers.svm.features import Features
 from sparsedis.solvers.svm.null import null_beta

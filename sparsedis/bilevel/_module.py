@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
+from sparsedis._fitted import drop_learned, whole_or_not
 from sparsedis.bilevel._persistence import load_fitted, save_fitted
 from sparsedis.encoders import Representation, build_encoder, n_features_of
-from sparsedis.metrics._whole import drop_learned, whole_or_not
 
 # Numbers in the inputs that are encoded at a time: computations on images take many
 # times the memory of the images.

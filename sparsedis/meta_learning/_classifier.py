@@ -10,9 +10,9 @@ from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
+from sparsedis._fitted import whole_or_not
 from sparsedis.heads import GroupLassoSVMHead
 from sparsedis.metrics._validation import check_plain
-from sparsedis.metrics._whole import whole_or_not
 from sparsedis.svm import GroupLassoSVC
 from sparsedis.tasks._values import complete_labels
 

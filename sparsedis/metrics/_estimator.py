@@ -8,6 +8,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sparsedis._fitted import whole_or_not
 from sparsedis.metrics._mcc import correlation_matrix, mean_correlation_coefficient
 from sparsedis.metrics._registry import resolve_metrics
 from sparsedis.metrics._validation import (
@@ -16,7 +17,6 @@ from sparsedis.metrics._validation import (
     check_plain,
     is_varying,
 )
-from sparsedis.metrics._whole import whole_or_not
 
 # Fitted attributes other than scores, without the underscore at their end.
 _LEARNED = (

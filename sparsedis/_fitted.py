@@ -45,7 +45,7 @@ def whole_or_not(fit, *, begin=drop_learned, stands=None):
 
     Examples
     --------
-    >>> from sparsedis.metrics._whole import whole_or_not
+    >>> from sparsedis._fitted import whole_or_not
     >>> class Mean:
     ...     @whole_or_not
     ...     def fit(self, X):
