@@ -1,75 +1,11 @@
 """Labels beside what heads say of them, without all of them at once."""
 
-import warnings
-
 import numpy as np
 
-from sparsedis._scores import blocks, head_scores, task_numbers
+from sparsedis._scores import blocks, head_scores
 
 # Labels that are judged together, at least.
 _LABELS = 2**15
-
-
-def known_tasks(targets, y, n_samples, names, layout):
-    """Numbers of the tasks of labels among those of a fit.
-
-    By their names where they have some. Columns without names are the tasks of the fit
-    in order, and so are those with names that are new to a fit which had none.
-
-    Parameters
-    ----------
-    targets : Targets
-
-    y : array-like or DataFrame
-        What they were read from.
-
-    n_samples : int
-
-    names : ndarray of shape (n_tasks,)
-        Tasks of the fit.
-
-    layout : str
-        Of the labels of the fit.
-
-    Returns
-    -------
-    ndarray of int
-        -1 for tasks that are not known.
-
-    Raises
-    ------
-    ValueError
-        When no task is known, or the number of columns differs.
-    """
-    number = task_numbers(targets.names, names)
-    if targets.layout != "long":
-        in_order = not hasattr(y, "columns")
-        if layout != "long" and np.array_equal(names, np.arange(len(names))):
-            # A fit without names: its tasks have numbers alone.
-            same = targets.n_tasks == len(names)
-            in_order |= bool((number < 0).any() if same else (number < 0).all())
-        if in_order and targets.n_tasks != len(names):
-            raise ValueError(
-                f"y must have shape {(n_samples, len(names))}, a column for each task "
-                f"of fit; got {targets.n_tasks} columns."
-            )
-        if in_order:
-            return np.arange(len(names))
-    unknown = targets.names[number < 0][:5].tolist()
-    if (number < 0).all():
-        what = "task" if targets.layout == "long" else "y"
-        raise ValueError(
-            f"{what} names tasks such as {unknown}, none of which was seen in fit. "
-            f"Known ones begin with {names[:5].tolist()}."
-        )
-    if unknown:
-        warnings.warn(
-            f"{(number < 0).sum()} tasks of y, such as {unknown}, were not seen in "
-            "fit; they do not count.",
-            UserWarning,
-            stacklevel=4,
-        )
-    return number
 
 
 def judged_labels(encoded, targets, weight, number, coef, intercept):

@@ -70,35 +70,6 @@ def blocks(n, size):
     return [slice(first, first + step) for first in range(0, n, step)]
 
 
-def task_numbers(names, known):
-    """Numbers of tasks, by their names.
-
-    Parameters
-    ----------
-    names : ndarray of shape (n,)
-
-    known : ndarray of shape (n_tasks,)
-
-    Returns
-    -------
-    ndarray of shape (n,) of int
-        -1 for names that are not known.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sparsedis._scores import task_numbers
-    >>> task_numbers(np.array(["b", "a", "z"]), np.array(["a", "b"]))
-    array([ 1,  0, -1])
-    """
-    if {names.dtype.kind, known.dtype.kind} in ({"M"}, {"m"}):
-        # Dates of one unit: as objects some would be dates, and some numbers.
-        unit = np.promote_types(names.dtype, known.dtype)
-        names, known = names.astype(unit).astype(int), known.astype(unit).astype(int)
-    numbers = {name: number for number, name in enumerate(known.tolist())}
-    return np.array([numbers.get(name, -1) for name in names.tolist()], dtype=int)
-
-
 def r2_of_tasks(y, prediction, tasks, n_tasks, weight=None):
     """Coefficient of determination of each task, as scikit-learn defines it.
 

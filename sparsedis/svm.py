@@ -18,13 +18,13 @@ from sklearn.utils.validation import (
 )
 
 from sparsedis._fitted import whole_or_not
-from sparsedis.metrics._validation import check_plain
+from sparsedis.inputs._plain import check_plain
+from sparsedis.inputs._values import complete_labels
 from sparsedis.solvers.svm.dual import solve_svm_dual
 from sparsedis.solvers.svm.features import Features
 from sparsedis.solvers.svm.null import null_beta
 from sparsedis.solvers.svm.primal import solve_svm_primal
 from sparsedis.solvers.svm.simplices import Simplices
-from sparsedis.tasks._values import complete_labels
 
 __all__ = ["GroupLassoSVC"]
 

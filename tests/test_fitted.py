@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 
 from sparsedis.metrics import DisentanglementScorer
-from sparsedis.metrics._validation import check_plain
 from sparsedis.svm import GroupLassoSVC
 
 RNG = np.random.default_rng(0)
@@ -100,31 +99,3 @@ def test_blocks_that_are_set_after_a_fit_change_nothing_of_it(fitted, later):
     scorer.set_params(blocks=later)
     assert repr(scorer).splitlines()[1:] == table
     assert scorer.score(X, X) == score
-
-
-@pytest.mark.parametrize(
-    ("array", "message"),
-    [
-        (np.ma.masked_greater(X, 1), "masked entries"),
-        (pd.DataFrame(X, columns=list("aab")), "several columns of one name"),
-        (np.repeat(DATES[:, None], 2, 1), "must hold real numbers, got datetime"),
-        (
-            pd.DataFrame({"a": DATES, "b": DATES}),
-            "must hold real numbers, got datetime",
-        ),
-        (np.append(DATES[:3], np.datetime64("NaT")), "holds NaT"),
-    ],
-)
-def test_what_is_not_plain(array, message):
-    with pytest.raises(
-        ValueError, match=f"^it {message}|^it holds .*{message}|^it has"
-    ):
-        check_plain(array, "it")
-
-
-@pytest.mark.parametrize(
-    "array",
-    [X, X.tolist(), np.ma.masked_array(X), pd.DataFrame(X), DATES, LABELS, None],
-)
-def test_what_is_plain(array):
-    assert check_plain(array, "it") is None

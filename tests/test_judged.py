@@ -79,55 +79,6 @@ def test_scores_are_those_of_the_predictions(
             assert score == pytest.approx(expected, abs=1e-12)
 
 
-def test_frames_are_scored_by_name_where_the_fit_had_names():
-    named = pd.DataFrame(Y, columns=list("abcdefg"))
-    est = make().fit(X, named)
-    expected = est.score(X, Y)
-    assert est.score(X, named[list("gfedcba")]) == pytest.approx(expected)
-    with pytest.raises(ValueError, match=r"y names tasks such as \['h', .* none of wh"):
-        est.score(X, named.set_axis(list("hijklmn"), axis=1))
-    with pytest.raises(ValueError, match=r"task names tasks such as \['h'\]"):
-        est.score(X, Y[:, 0], task=["h"] * N)
-    with pytest.warns(UserWarning, match=r"1 tasks of y, such as \['h'\]"):
-        est.score(X, named.rename(columns={"g": "h"}))
-    unnamed = make().fit(X, Y)
-    assert unnamed.score(X, named) == unnamed.score(X, Y)
-    assert unnamed.score(X, named.set_axis(range(1, 8), axis=1)) == unnamed.score(X, Y)
-    with pytest.raises(
-        ValueError, match=r"y must have shape \(90, 7\), .* got 2 columns"
-    ):
-        unnamed.score(X, named[["a", "b"]])
-    single = make().fit(X, named["a"])
-    assert single.score(X, named[["a"]]) == single.score(X, named["a"])
-
-
-@pytest.mark.parametrize(
-    "cls", [SparseMultiTaskRepresentation, SparseMultiTaskClassifier]
-)
-@pytest.mark.parametrize(
-    "names",
-    [["dose", 24, 48], [1, "1", 2.5], [("a", 1), ("a", 2), ("b", 1)], [b"a", "a", 3]],
-)
-def test_tasks_of_mixed_names_are_found(cls, names):
-    y = Y[:, :3] if cls is SparseMultiTaskRepresentation else Y[:, :3] > 0
-    ids = np.empty(3, dtype=object)
-    ids[:] = names
-    task = ids[np.arange(N) % 3]
-    for est in (
-        make(cls).fit(X, pd.DataFrame(y).set_axis(pd.Index(ids), axis=1)),
-        make(cls).fit(np.repeat(X, 3, 0), y.ravel(), task=np.tile(ids, N)),
-    ):
-        assert sorted(map(str, est.tasks_)) == sorted(map(str, names))
-        columns = [est.tasks_.tolist().index(name) for name in names]
-        expected = est.predict(X)[np.arange(N), np.array(columns)[np.arange(N) % 3]]
-        np.testing.assert_allclose(est.predict(X, task=task), expected)
-        if not isinstance(names[0], tuple):
-            found = est.predict(X[:3], task=names)
-            np.testing.assert_allclose(found, expected[:3])
-        with pytest.raises(ValueError, match="task must hold the ids of tasks seen"):
-            est.predict(X[:2], task=["24", "2.5"])
-
-
 @pytest.mark.parametrize(
     ("dtype", "kind"),
     [

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import r2_score
 
-from sparsedis._scores import TaskR2, head_scores, r2_of_tasks, task_numbers
+from sparsedis._scores import TaskR2, head_scores, r2_of_tasks
 
 
 def parts_of(y, prediction, tasks, weight, n_parts):
@@ -85,11 +85,3 @@ def test_scores_keep_large_intercepts(n_outputs, dtype):
         expected[np.arange(20), tasks],
         rtol=1e-15,
     )
-
-
-def test_dates_are_found_whatever_their_unit():
-    known = np.array(["2020-01-01", "2021-01-01"], dtype="M8[D]")
-    asked = np.array(["2021-01-01T00", "2019-01-01T00"], dtype="M8[ns]")
-    assert task_numbers(asked, known).tolist() == [1, -1]
-    numbers = np.array([18262, 0])
-    assert task_numbers(numbers, known).tolist() == [-1, -1]

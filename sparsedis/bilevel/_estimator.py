@@ -26,9 +26,9 @@ from sparsedis.bilevel._net import BilevelNet, NonFiniteError, learns
 from sparsedis.bilevel._progress import STEPS_PER_EPOCH, Progress
 from sparsedis.bilevel._randomness import TorchRandomness
 from sparsedis.bilevel._schedules import SCHEDULES
-from sparsedis.metrics._validation import check_plain
-from sparsedis.tasks._images import as_inputs
-from sparsedis.tasks._rows import blocks_of
+from sparsedis.inputs._images import as_inputs
+from sparsedis.inputs._plain import check_plain
+from sparsedis.inputs._rows import blocks_of
 
 
 class BilevelEstimator(

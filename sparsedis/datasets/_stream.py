@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..tasks import TaskBatch
+from ..inputs._batch import TaskBatch
 from ._checks import as_generator, check_count, check_number, check_option
 from ._coefficients import make_task_coefficients, make_task_targets
 from ._factors import FactorDistribution

@@ -16,11 +16,11 @@ from sparsedis.bilevel._stopping import KeepBest
 from sparsedis.encoders import input_shape_of
 from sparsedis.episodes import EpisodeSampler
 from sparsedis.heads._few_shot import HEADS
+from sparsedis.inputs._rows import blocks_of
+from sparsedis.inputs._values import complete_labels
 from sparsedis.meta_learning._evaluation import evaluate_episodes
 from sparsedis.meta_learning._learned_head import LearnedHead
 from sparsedis.meta_learning._objective import EpisodeObjective
-from sparsedis.tasks._rows import blocks_of
-from sparsedis.tasks._values import complete_labels
 
 # Numbers in the features that statistics are computed from, and rows, at least.
 _STATISTICS, _LEAST_ROWS = 2**26, 128

@@ -12,9 +12,9 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from sparsedis._fitted import whole_or_not
 from sparsedis.heads import GroupLassoSVMHead
-from sparsedis.metrics._validation import check_plain
+from sparsedis.inputs._plain import check_plain
+from sparsedis.inputs._values import complete_labels
 from sparsedis.svm import GroupLassoSVC
-from sparsedis.tasks._values import complete_labels
 
 
 class FewShotClassifier(ClassifierMixin, BaseEstimator):

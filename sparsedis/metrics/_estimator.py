@@ -9,12 +9,12 @@ from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sparsedis._fitted import whole_or_not
+from sparsedis.inputs._plain import check_plain
 from sparsedis.metrics._mcc import correlation_matrix, mean_correlation_coefficient
 from sparsedis.metrics._registry import resolve_metrics
 from sparsedis.metrics._validation import (
     ColumnNormalizer,
     check_option,
-    check_plain,
     is_varying,
 )
 

@@ -6,52 +6,7 @@ import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_array
 
-
-def check_plain(array, name):
-    """Refuse inputs that scikit-learn would convert to unintended numbers.
-
-    Parameters
-    ----------
-    array : array-like
-        Input.
-
-    name : str
-        Name of the argument in error messages.
-
-    Raises
-    ------
-    ValueError
-        When entries are masked or NaT, values are dates or times in a matrix, or
-        several columns of a frame have one name.
-    """
-    if np.ma.is_masked(array):
-        n_masked = np.ma.count_masked(array)
-        raise ValueError(
-            f"{name} holds {n_masked} masked entries, whose values are not known; "
-            f"{name} must be complete. Fill them, or leave out their rows."
-        )
-    dated = getattr(getattr(array, "dtype", None), "kind", "") in tuple("mM")
-    if dated and np.isnat(np.asarray(array)).any():
-        raise ValueError(f"{name} holds NaT; {name} must be complete.")
-    columns = getattr(array, "columns", None)
-    if columns is None:
-        dtypes = [array.dtype] if getattr(array, "ndim", 0) > 1 else []
-    else:
-        listed = list(columns)
-        twice = sorted({str(c) for c in listed if listed.count(c) > 1})[:5]
-        if twice:
-            raise ValueError(
-                f"{name} has several columns of one name ({', '.join(twice)}); names "
-                f"must differ. Rename them, or pass {name}.to_numpy()."
-            )
-        dtypes = getattr(array, "dtypes", [])
-    for dtype in dtypes:
-        dated = str(dtype).startswith(("Date", "Duration"))  # of polars
-        if dated or getattr(dtype, "kind", "") in tuple("mM"):
-            raise ValueError(
-                f"{name} must hold real numbers, got {dtype}: dates and times have no "
-                "obvious unit. Pass numbers, such as days."
-            )
+from sparsedis.inputs._plain import check_plain
 
 
 def check_matrix(array, name, *, min_samples=2):

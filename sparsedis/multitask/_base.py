@@ -10,7 +10,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from sparsedis.bilevel._module import whole_unless_trained
 from sparsedis.bilevel._persistence import Saved
-from sparsedis.metrics._validation import check_plain
+from sparsedis.inputs._forms import check_weights
+from sparsedis.inputs._images import check_images
+from sparsedis.inputs._plain import check_plain
+from sparsedis.inputs._rows import LazyRows, check_magnitude, is_lazy
+from sparsedis.inputs._stream import StreamTasks
 from sparsedis.multitask._counting import n_outputs
 from sparsedis.multitask._diagnosis import (
     doubts_about_features,
@@ -21,10 +25,6 @@ from sparsedis.multitask._diagnosis import (
 from sparsedis.multitask._rotation import factors_of_batches
 from sparsedis.multitask._task_heads import TaskHeads
 from sparsedis.rotation import FactorCount, RotationResult
-from sparsedis.tasks._forms import check_weights
-from sparsedis.tasks._images import check_images
-from sparsedis.tasks._rows import LazyRows, check_magnitude, is_lazy
-from sparsedis.tasks._stream import StreamTasks
 
 # Last steps of a stream whose rows stand for its training set.
 _REMEMBERED_STEPS = 50

@@ -6,12 +6,12 @@ import numpy as np
 from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin
 
-from sparsedis._scores import task_numbers
 from sparsedis.bilevel._declaration import declared
+from sparsedis.inputs._classes import decode_classes, encode_classes
+from sparsedis.inputs._forms import read_targets
+from sparsedis.inputs._ids import read_task_ids
+from sparsedis.inputs._known_tasks import task_numbers
 from sparsedis.multitask._base import BaseRepresentation
-from sparsedis.tasks._classes import decode_classes, encode_classes
-from sparsedis.tasks._forms import read_targets
-from sparsedis.tasks._ids import read_task_ids
 
 
 @declared

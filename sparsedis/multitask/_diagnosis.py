@@ -6,8 +6,8 @@ import numpy as np
 from sklearn.linear_model import RidgeCV
 
 from sparsedis.identifiability._report import STABLE
+from sparsedis.inputs._rows import LazyRows
 from sparsedis.multitask._table_moments import chunks
-from sparsedis.tasks._rows import LazyRows
 
 # A training score that is higher than that on held-out rows by more tells of rows
 # learned by heart.

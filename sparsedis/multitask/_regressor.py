@@ -8,8 +8,8 @@ from sklearn.base import RegressorMixin
 
 from sparsedis._scores import TaskR2
 from sparsedis.bilevel._declaration import declared
+from sparsedis.inputs._forms import read_targets
 from sparsedis.multitask._base import BaseRepresentation
-from sparsedis.tasks._forms import read_targets
 
 
 @declared

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from sparsedis.heads._relaxed import relaxed_heads
+from sparsedis.inputs._table import gather
 from sparsedis.solvers.penalties import L2
-from sparsedis.tasks._table import gather
 
 # Numbers in the features of the tasks that are solved at a time.
 _CHUNK = 2**19

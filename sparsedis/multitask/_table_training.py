@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparsedis.tasks import TaskBatch
-from sparsedis.tasks._table import TaskTable
+from sparsedis.inputs._batch import TaskBatch
+from sparsedis.inputs._table import TaskTable
 
 # Rows to hold out from which early stopping is worth them.
 _HELD_OUT = 5

@@ -3,15 +3,16 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from sparsedis._judged import judged_labels, known_tasks
-from sparsedis._scores import head_scores, task_numbers
+from sparsedis._judged import judged_labels
+from sparsedis._scores import head_scores
 from sparsedis.bilevel._module import stacked
 from sparsedis.identifiability import check_identifiability
+from sparsedis.inputs._forms import check_weights, read_targets
+from sparsedis.inputs._ids import distinct_ids, read_task_ids
+from sparsedis.inputs._known_tasks import known_tasks, task_numbers
+from sparsedis.inputs._table import TaskTable
 from sparsedis.multitask._final_heads import final_heads, warn_of_missing
 from sparsedis.multitask._training import TaskTraining
-from sparsedis.tasks._forms import check_weights, read_targets
-from sparsedis.tasks._ids import distinct_ids, read_task_ids
-from sparsedis.tasks._table import TaskTable
 
 # What belongs to the tasks of a fit, and not to the representation.
 HEADS = ("coef_", "intercept_", "alpha_", "support_", "tasks_", "classes_")

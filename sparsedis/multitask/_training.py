@@ -10,13 +10,13 @@ from sparsedis.bilevel._module import new_representation, to_device
 from sparsedis.bilevel._randomness import TorchRandomness
 from sparsedis.bilevel._stopping import StopEarly
 from sparsedis.encoders import RotatedRepresentation, input_shape_of
+from sparsedis.inputs._table import TableSource
 from sparsedis.multitask._counting import counting_problem, warn_of_count
 from sparsedis.multitask._narrowing import LR, SHARE, take_over
 from sparsedis.multitask._objective import TaskObjective
 from sparsedis.multitask._parameters import RepresentationParameters
 from sparsedis.multitask._rotation import factors_of_table, rotated
 from sparsedis.multitask._table_training import split_table
-from sparsedis.tasks._table import TableSource
 
 # Decay of the weights per step and unit of the learning rate, before a rotation: more
 # where a table could be learned by heart.

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from sparsedis._judged import known_tasks
 from sparsedis._scores import r2_of_tasks
+from sparsedis.inputs._forms import check_weights, read_targets
+from sparsedis.inputs._known_tasks import known_tasks
 from sparsedis.rotation._logistic import classification_moments, logistic_heads
 from sparsedis.rotation._reduce import MAX_DIRECTIONS, no_factor, reduce_features
 from sparsedis.rotation._selection import select_from_moments, select_heads
 from sparsedis.rotation._stages import Factors, Whitening, find_factors, unrotated
-from sparsedis.tasks._forms import check_weights, read_targets
 
 # Factors whose agreement over halves of the tasks is less are to be doubted.
 _TRUSTED = 0.95

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.sparse as sp
 
+from sparsedis.inputs._classes import decode_classes, encode_classes
+from sparsedis.inputs._forms import read_targets
 from sparsedis.rotation._logistic import classification_moments
 from sparsedis.rotation._moments import regression_moments
-from sparsedis.tasks._classes import decode_classes, encode_classes
-from sparsedis.tasks._forms import read_targets
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +23,7 @@ class Tasks:
     names : ndarray of shape (n_tasks,)
 
     layout : str
-        See :class:`sparsedis.tasks._forms.Targets`.
+        See :class:`sparsedis.inputs._forms.Targets`.
 
     scalar : bool
         Whether targets are no vectors.
@@ -150,7 +150,7 @@ def labels_of(scores, classes):
     Returns
     -------
     ndarray of shape (n, n_tasks)
-        See :func:`~sparsedis.tasks._classes.decode_classes`.
+        See :func:`~sparsedis.inputs._classes.decode_classes`.
     """
     if scores.ndim == 2:
         codes = (scores > 0).astype(int)

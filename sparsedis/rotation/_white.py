@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from sklearn.utils import check_array
 
+from sparsedis.inputs._forms import check_weights
 from sparsedis.rotation._count import estimate_count
 from sparsedis.rotation._moments import Moments
 from sparsedis.rotation._stages import Whitening
 from sparsedis.rotation._tasks import read_tasks
-from sparsedis.tasks._forms import check_weights
 
 # Share of the mean curvature that is added to that of each head.
 _RIDGE = 1e-8

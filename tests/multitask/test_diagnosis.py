@@ -8,13 +8,13 @@ from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
 
 from sparsedis import SparseMultiTaskRepresentation
+from sparsedis.inputs._forms import read_targets
+from sparsedis.inputs._table import TaskTable
 from sparsedis.multitask._diagnosis import (
     doubts_about_features,
     doubts_about_rows,
     warn_of,
 )
-from sparsedis.tasks._forms import read_targets
-from sparsedis.tasks._table import TaskTable
 
 
 def tables(X, Y, n_held_out):

@@ -17,8 +17,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from sparsedis import SparseMultiTaskClassifier, SparseMultiTaskRepresentation
 from sparsedis.datasets import SparseTaskModel, SparseTaskStream, make_sparse_tasks
 from sparsedis.encoders import MLP
+from sparsedis.inputs._rows import distinct_rows
 from sparsedis.metrics import make_disentanglement_scorer, mean_correlation_coefficient
-from sparsedis.tasks._rows import distinct_rows
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 

@@ -37,7 +37,7 @@ def read_values(y, *, real):
     Examples
     --------
     >>> import numpy as np
-    >>> from sparsedis.tasks._values import read_values
+    >>> from sparsedis.inputs._values import read_values
     >>> read_values(np.ma.masked_equal([3, -9], -9), real=True)
     (array([ 3., nan]), None)
     """
@@ -135,7 +135,7 @@ def is_missing(values):
     Examples
     --------
     >>> import numpy as np
-    >>> from sparsedis.tasks._values import is_missing
+    >>> from sparsedis.inputs._values import is_missing
     >>> is_missing(np.array(["2020-01-01", "NaT"], dtype="M8[D]"))
     array([False,  True])
     """
@@ -173,7 +173,7 @@ def unboxed(values):
     Examples
     --------
     >>> import numpy as np
-    >>> from sparsedis.tasks._values import unboxed
+    >>> from sparsedis.inputs._values import unboxed
     >>> unboxed(np.array([3, 1], dtype=object))
     array([3, 1])
     """
@@ -209,7 +209,7 @@ def complete_labels(y):
     Examples
     --------
     >>> import numpy as np
-    >>> from sparsedis.tasks._values import complete_labels
+    >>> from sparsedis.inputs._values import complete_labels
     >>> complete_labels(np.array(["a", None], dtype=object))
     Traceback (most recent call last):
     ValueError: y must have a label for every sample; 1 of 2 are missing.

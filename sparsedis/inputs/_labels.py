@@ -184,7 +184,7 @@ def store_labels(rows, tasks, values, weight, shape, *, dense_from):
     Examples
     --------
     >>> import numpy as np
-    >>> from sparsedis.tasks._labels import store_labels
+    >>> from sparsedis.inputs._labels import store_labels
     >>> rows, tasks, values = np.array([[1, 0, 1], [0, 1, 0], [5, 6, 5]])
     >>> labels = store_labels(
     ...     rows, tasks, 1.0 * values, None, (2, 2), dense_from=0.1

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sparsedis.tasks._forms import read_targets
-from sparsedis.tasks._ids import column_names, distinct_ids, read_task_ids
+from sparsedis.inputs._forms import read_targets
+from sparsedis.inputs._ids import column_names, distinct_ids, read_task_ids
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
 
-from sparsedis.tasks._values import unboxed
+from sparsedis.inputs._values import unboxed
 
 
 def encode_classes(targets, weight=None):
@@ -36,8 +36,8 @@ def encode_classes(targets, weight=None):
 
     Examples
     --------
-    >>> from sparsedis.tasks._classes import encode_classes
-    >>> from sparsedis.tasks._forms import read_targets
+    >>> from sparsedis.inputs._classes import encode_classes
+    >>> from sparsedis.inputs._forms import read_targets
     >>> y = [["no", 3], ["yes", 1], ["no", None]]
     >>> targets, classes = encode_classes(
     ...     read_targets(y, 3, real=False, estimator="me")
@@ -110,7 +110,7 @@ def decode_classes(codes, tasks, classes):
     Examples
     --------
     >>> import numpy as np
-    >>> from sparsedis.tasks._classes import decode_classes
+    >>> from sparsedis.inputs._classes import decode_classes
     >>> classes = [np.array([3, 2**60 + 1]), np.array([0.5]), np.array([], dtype=int)]
     >>> decode_classes(np.array([1, 0, 0]), np.arange(3), classes)
     array([1152921504606846977, 0.5, None], dtype=object)

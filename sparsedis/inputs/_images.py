@@ -25,7 +25,7 @@ def as_inputs(X):
     Examples
     --------
     >>> import numpy as np
-    >>> from sparsedis.tasks._images import as_inputs
+    >>> from sparsedis.inputs._images import as_inputs
     >>> images = as_inputs([np.zeros((8, 8, 3)), np.ones((8, 8, 3))])
     >>> images.shape
     (2, 8, 8, 3)

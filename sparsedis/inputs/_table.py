@@ -3,9 +3,9 @@
 import numpy as np
 from sklearn.utils.random import sample_without_replacement
 
-from sparsedis.tasks._batch import TaskBatch
-from sparsedis.tasks._labels import DenseLabels, is_dense, store_labels
-from sparsedis.tasks._rows import LazyRows, blocks_of, distinct_rows
+from sparsedis.inputs._batch import TaskBatch
+from sparsedis.inputs._labels import DenseLabels, is_dense, store_labels
+from sparsedis.inputs._rows import LazyRows, blocks_of, distinct_rows
 
 # Rows of inputs on disk that stand for all in a comparison.
 _COMPARED = 256
@@ -243,7 +243,7 @@ def gather(drawn):
     Examples
     --------
     >>> import numpy as np
-    >>> from sparsedis.tasks._table import gather
+    >>> from sparsedis.inputs._table import gather
     >>> rows = np.array([7, 4]), np.array([4])
     >>> positions, index, y, _ = gather([(r, 0.5 * r, None) for r in rows])
     >>> positions, index, y

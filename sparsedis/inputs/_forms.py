@@ -7,8 +7,8 @@ import scipy.sparse as sp
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_consistent_length
 
-from sparsedis.tasks._ids import column_names, distinct_ids, read_task_ids
-from sparsedis.tasks._values import BLOCK, read_values
+from sparsedis.inputs._ids import column_names, distinct_ids, read_task_ids
+from sparsedis.inputs._values import BLOCK, read_values
 
 # Targets that float64 can square, and sum the squares of.
 _SMALLEST, _LARGEST = 1e-150, 1e150
@@ -142,7 +142,7 @@ def read_targets(y, n_samples, task=None, *, real, estimator):
     Examples
     --------
     >>> import numpy as np
-    >>> from sparsedis.tasks._forms import read_targets
+    >>> from sparsedis.inputs._forms import read_targets
     >>> targets = read_targets(
     ...     [3.0, 1.0, 2.0], 3, task=["b", "a", "b"], real=True, estimator="me"
     ... )
@@ -285,7 +285,7 @@ def check_weights(sample_weight, n_samples):
 
     Examples
     --------
-    >>> from sparsedis.tasks._forms import check_weights
+    >>> from sparsedis.inputs._forms import check_weights
     >>> check_weights([1, 0, 2], 3)
     array([1., 0., 2.])
     """

@@ -5,8 +5,8 @@ from itertools import chain
 
 import numpy as np
 
-from sparsedis.tasks._batch import TaskBatch
-from sparsedis.tasks._rows import check_magnitude
+from sparsedis.inputs._batch import TaskBatch
+from sparsedis.inputs._rows import check_magnitude
 
 
 class StreamTasks:
@@ -36,7 +36,7 @@ class StreamTasks:
     Examples
     --------
     >>> import numpy as np
-    >>> from sparsedis.tasks._stream import StreamTasks
+    >>> from sparsedis.inputs._stream import StreamTasks
     >>> StreamTasks([(np.zeros((5, 2)), np.zeros((5, 3)))], remember=1).first
     TaskBatch(n_tasks=3, n_samples=5, n_rows=5, labelled=15)
     """

@@ -10,11 +10,11 @@ import scipy.sparse as sp
 import torch
 from torch.utils.data import Dataset, TensorDataset
 
-from sparsedis.tasks._classes import encode_classes
-from sparsedis.tasks._forms import check_weights, read_targets
-from sparsedis.tasks._labels import DenseLabels, SparseLabels
-from sparsedis.tasks._rows import LazyRows, blocks_of, distinct_rows, is_lazy
-from sparsedis.tasks._table import TableSource, TaskTable
+from sparsedis.inputs._classes import encode_classes
+from sparsedis.inputs._forms import check_weights, read_targets
+from sparsedis.inputs._labels import DenseLabels, SparseLabels
+from sparsedis.inputs._rows import LazyRows, blocks_of, distinct_rows, is_lazy
+from sparsedis.inputs._table import TableSource, TaskTable
 
 
 def read(y, n, task=None, real=True):

@@ -33,7 +33,7 @@ class LazyRows:
     --------
     >>> import torch
     >>> from torch.utils.data import TensorDataset
-    >>> from sparsedis.tasks._rows import LazyRows
+    >>> from sparsedis.inputs._rows import LazyRows
     >>> LazyRows(TensorDataset(torch.eye(5)))[[3, 1]]
     array([[0., 0., 0., 1., 0.],
            [0., 1., 0., 0., 0.]], dtype=float32)
@@ -95,7 +95,7 @@ def is_lazy(X):
     Examples
     --------
     >>> import numpy as np
-    >>> from sparsedis.tasks._rows import is_lazy
+    >>> from sparsedis.inputs._rows import is_lazy
     >>> is_lazy(np.zeros((3, 2)))
     False
     """
@@ -121,7 +121,7 @@ def distinct_rows(X):
     Examples
     --------
     >>> import numpy as np
-    >>> from sparsedis.tasks._rows import distinct_rows
+    >>> from sparsedis.inputs._rows import distinct_rows
     >>> first, inverse = distinct_rows(np.array([[1, 2], [3, 4], [1, 2]]))
     >>> len(first), bool(inverse[0] == inverse[2])
     (2, True)
@@ -155,7 +155,7 @@ def blocks_of(X, at):
     Examples
     --------
     >>> import numpy as np
-    >>> from sparsedis.tasks._rows import blocks_of
+    >>> from sparsedis.inputs._rows import blocks_of
     >>> [len(block) for block in blocks_of(np.zeros((1500, 2)), np.arange(1500))]
     [1024, 476]
     """

@@ -5,7 +5,7 @@ from numbers import Number
 import numpy as np
 from sklearn.utils import column_or_1d
 
-from sparsedis.tasks._values import is_missing
+from sparsedis.inputs._values import is_missing
 
 
 def read_task_ids(task, n_samples):
@@ -30,7 +30,7 @@ def read_task_ids(task, n_samples):
 
     Examples
     --------
-    >>> from sparsedis.tasks._ids import read_task_ids
+    >>> from sparsedis.inputs._ids import read_task_ids
     >>> read_task_ids(["a", "b"], 2)
     array(['a', 'b'], dtype='<U1')
     >>> read_task_ids(["a", 1], 2)
@@ -70,7 +70,7 @@ def distinct_ids(ids):
     Examples
     --------
     >>> import numpy as np
-    >>> from sparsedis.tasks._ids import distinct_ids
+    >>> from sparsedis.inputs._ids import distinct_ids
     >>> distinct_ids(np.array(["1", 3, 1, "1"], dtype=object))
     (array([1, 3, '1'], dtype=object), array([2, 1, 0, 2]))
     """

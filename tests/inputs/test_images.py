@@ -7,8 +7,8 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from sparsedis import SparseMultiTaskRepresentation
+from sparsedis.inputs._images import as_inputs, check_images
 from sparsedis.meta_learning import GroupLassoSVMMetaLearner
-from sparsedis.tasks._images import as_inputs, check_images
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (24, 8, 8, 3)).astype(np.uint8)

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from sparsedis.tasks._classes import decode_classes, encode_classes
-from sparsedis.tasks._forms import check_weights, read_targets
-from sparsedis.tasks._values import is_missing, read_values, unboxed
+from sparsedis.inputs._classes import decode_classes, encode_classes
+from sparsedis.inputs._forms import check_weights, read_targets
+from sparsedis.inputs._values import is_missing, read_values, unboxed
 
 NAN = np.nan
 NAT = np.datetime64("NaT")

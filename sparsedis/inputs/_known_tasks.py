@@ -1,0 +1,96 @@
+"""Tasks of labels, found by their names among those of a fit."""
+
+import warnings
+
+import numpy as np
+
+
+def task_numbers(names, known):
+    """Numbers of tasks, by their names.
+
+    Parameters
+    ----------
+    names : ndarray of shape (n,)
+
+    known : ndarray of shape (n_tasks,)
+
+    Returns
+    -------
+    ndarray of shape (n,) of int
+        -1 for names that are not known.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis.inputs._known_tasks import task_numbers
+    >>> task_numbers(np.array(["b", "a", "z"]), np.array(["a", "b"]))
+    array([ 1,  0, -1])
+    """
+    if {names.dtype.kind, known.dtype.kind} in ({"M"}, {"m"}):
+        # Dates of one unit: as objects some would be dates, and some numbers.
+        unit = np.promote_types(names.dtype, known.dtype)
+        names, known = names.astype(unit).astype(int), known.astype(unit).astype(int)
+    numbers = {name: number for number, name in enumerate(known.tolist())}
+    return np.array([numbers.get(name, -1) for name in names.tolist()], dtype=int)
+
+
+def known_tasks(targets, y, n_samples, names, layout):
+    """Numbers of the tasks of labels among those of a fit.
+
+    By their names where they have some. Columns without names are the tasks of the fit
+    in order, and so are those with names that are new to a fit which had none.
+
+    Parameters
+    ----------
+    targets : Targets
+
+    y : array-like or DataFrame
+        What they were read from.
+
+    n_samples : int
+
+    names : ndarray of shape (n_tasks,)
+        Tasks of the fit.
+
+    layout : str
+        Of the labels of the fit.
+
+    Returns
+    -------
+    ndarray of int
+        -1 for tasks that are not known.
+
+    Raises
+    ------
+    ValueError
+        When no task is known, or the number of columns differs.
+    """
+    number = task_numbers(targets.names, names)
+    if targets.layout != "long":
+        in_order = not hasattr(y, "columns")
+        if layout != "long" and np.array_equal(names, np.arange(len(names))):
+            # A fit without names: its tasks have numbers alone.
+            same = targets.n_tasks == len(names)
+            in_order |= bool((number < 0).any() if same else (number < 0).all())
+        if in_order and targets.n_tasks != len(names):
+            raise ValueError(
+                f"y must have shape {(n_samples, len(names))}, a column for each task "
+                f"of fit; got {targets.n_tasks} columns."
+            )
+        if in_order:
+            return np.arange(len(names))
+    unknown = targets.names[number < 0][:5].tolist()
+    if (number < 0).all():
+        what = "task" if targets.layout == "long" else "y"
+        raise ValueError(
+            f"{what} names tasks such as {unknown}, none of which was seen in fit. "
+            f"Known ones begin with {names[:5].tolist()}."
+        )
+    if unknown:
+        warnings.warn(
+            f"{(number < 0).sum()} tasks of y, such as {unknown}, were not seen in "
+            "fit; they do not count.",
+            UserWarning,
+            stacklevel=4,
+        )
+    return number
