@@ -11,7 +11,7 @@ from sklearn.base import (
     TransformerMixin,
 )
 from sklearn.callback import CallbackSupportMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import LRScheduler
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -26,8 +26,7 @@ from sparsedis.bilevel._net import BilevelNet, NonFiniteError, learns
 from sparsedis.bilevel._progress import STEPS_PER_EPOCH, Progress
 from sparsedis.bilevel._randomness import TorchRandomness
 from sparsedis.bilevel._schedules import SCHEDULES
-from sparsedis.inputs._images import as_inputs
-from sparsedis.inputs._plain import check_plain
+from sparsedis.inputs._arrays import validate_inputs
 from sparsedis.inputs._rows import blocks_of
 
 
@@ -103,23 +102,7 @@ channels)
 
     def _validate_X(self, X, y="no_validation", *, reset):
         """Check inputs, and with them labels where they are given."""
-        check_plain(X, "X")
-        if not isinstance(y, str):
-            check_plain(y, "y")
-        X = as_inputs(X)
-        # 8-bit images stay as they are; an 8-bit table is a table of numbers.
-        dtypes = [np.float64, np.float32]
-        if getattr(X, "ndim", 2) == 4:
-            dtypes.append(np.uint8)
-        checked = validate_data(
-            self,
-            X,
-            y,
-            reset=reset,
-            dtype=dtypes,
-            allow_nd=True,
-            ensure_min_samples=2 if reset else 1,
-        )
+        checked = validate_inputs(self, X, y, reset=reset)
         X = checked[0] if isinstance(checked, tuple) else checked
         self._check_shape_of(X, reset)
         return checked

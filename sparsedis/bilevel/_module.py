@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from sparsedis._fitted import drop_learned, whole_or_not
 from sparsedis.bilevel._persistence import load_fitted, save_fitted
 from sparsedis.encoders import Representation, build_encoder, n_features_of
+from sparsedis.inputs._arrays import is_8bit_image
 
 # Numbers in the inputs that are encoded at a time: computations on images take many
 # times the memory of the images.
@@ -276,7 +277,7 @@ def to_device(rows, device, *, wide=False):
     device : torch.device or str
 
     wide : bool, default=False
-        Whether as float64, and not as float32. 8-bit images stay what they are.
+        Whether as float64, and not as float32; 8-bit images as neither.
 
     Returns
     -------
@@ -284,7 +285,7 @@ def to_device(rows, device, *, wide=False):
     """
     # torch knows neither all of numpy's dtypes and strides nor read-only arrays.
     dtype = np.float64 if wide else np.float32
-    if rows.dtype == np.uint8 and rows.ndim == 4:
+    if is_8bit_image(rows):
         dtype = np.uint8
     rows = np.require(rows, dtype, ["C_CONTIGUOUS", "WRITEABLE"])
     return torch.as_tensor(rows, device=device)

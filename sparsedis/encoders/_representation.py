@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from sparsedis.inputs._arrays import is_8bit_image
+
 # Numbers in the features that statistics are computed of at a time.
 _HELD = 2**24
 
@@ -47,28 +49,31 @@ class Representation(nn.Module):
 
     def forward(self, rows):
         """Encode and normalise rows of shape (n, ...) to (n, n_components)."""
-        raw = self.encode(rows)
-        dtype = torch.float32 if rows.dtype == torch.uint8 else rows.dtype
-        if raw.dtype != dtype:
+        inputs = prepare_rows(rows)
+        raw = self._features(inputs)
+        if raw.dtype != inputs.dtype:
             raise ValueError(
                 "encoder must return features of the dtype of its inputs, "
-                f"{dtype}, got {raw.dtype}: let its forward end with "
+                f"{inputs.dtype}, got {raw.dtype}: let its forward end with "
                 ".to(inputs.dtype)."
             )
         return self.normalization(raw)
 
     def encode(self, rows):
         """Return the features before the normalisation, and check their shape."""
-        raw = self.encoder(prepare_rows(rows))
+        return self._features(prepare_rows(rows))
+
+    def _features(self, inputs):
+        raw = self.encoder(inputs)
         if not isinstance(raw, torch.Tensor):
             raise ValueError(
                 "encoder must return features alone, one tensor, got "
                 f"{type(raw).__name__}: wrap it in a module that returns them."
             )
-        if raw.shape != (len(rows), self.n_components):
+        if raw.shape != (len(inputs), self.n_components):
             raise ValueError(
                 "encoder must return features of shape (n_rows, n_components) = "
-                f"{(len(rows), self.n_components)}, got {tuple(raw.shape)}."
+                f"{(len(inputs), self.n_components)}, got {tuple(raw.shape)}."
             )
         return raw
 
@@ -178,7 +183,7 @@ def prepare_rows(rows):
     """Convert stored inputs to the layout and dtype that a module receives.
 
     Images ``(n, height, width, channels)`` become ``(n, channels, height, width)``
-    with channels last in memory, at no cost; their unsigned 8-bit values become [0, 1].
+    with channels last in memory, at no cost; those of 8-bit integers become [0, 1].
 
     Parameters
     ----------
@@ -195,14 +200,12 @@ def prepare_rows(rows):
     >>> prepare_rows(torch.full((2, 8, 8, 3), 255, dtype=torch.uint8)).shape
     torch.Size([2, 3, 8, 8])
     """
-    is_image = rows.ndim == 4
-    if is_image:
+    scaled = is_8bit_image(rows)
+    if rows.ndim == 4:
         rows = rows.permute(0, 3, 1, 2)
     if rows.dtype == torch.uint8:
         rows = rows.float()
-        # An 8-bit table is a table of numbers.
-        rows = rows.div_(255) if is_image else rows
-    return rows
+    return rows.div_(255) if scaled else rows
 
 
 def input_shape_of(X):

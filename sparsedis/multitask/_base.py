@@ -10,8 +10,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from sparsedis.bilevel._module import whole_unless_trained
 from sparsedis.bilevel._persistence import Saved
+from sparsedis.inputs._arrays import check_images
 from sparsedis.inputs._forms import check_weights
-from sparsedis.inputs._images import check_images
 from sparsedis.inputs._plain import check_plain
 from sparsedis.inputs._rows import LazyRows, check_magnitude, is_lazy
 from sparsedis.inputs._stream import StreamTasks

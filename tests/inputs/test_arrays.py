@@ -1,13 +1,20 @@
 """Inputs in every container are read alike; images of other layouts are refused."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from sklearn.base import BaseEstimator
 from torch import nn
 from torch.utils.data import TensorDataset
 
 from sparsedis import SparseMultiTaskRepresentation
-from sparsedis.inputs._images import as_inputs, check_images
+from sparsedis.inputs._arrays import (
+    as_inputs,
+    check_images,
+    is_8bit_image,
+    validate_inputs,
+)
 from sparsedis.meta_learning import GroupLassoSVMMetaLearner
 
 RNG = np.random.default_rng(0)
@@ -30,6 +37,46 @@ def test_containers_are_read_alike(X):
         np.testing.assert_allclose(est.transform(other), expected, rtol=1e-5, atol=1e-5)
     floats = X / 255 if X.ndim == 4 else X.astype(float)
     np.testing.assert_allclose(est.transform(floats), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("X", "expected"),
+    [
+        (IMAGES, True),
+        (torch.from_numpy(IMAGES), True),
+        (IMAGES / 255, False),
+        (torch.from_numpy(IMAGES / 255), False),
+        (TABLE, False),
+        (torch.from_numpy(TABLE), False),
+        (IMAGES.tolist(), False),
+        (pd.DataFrame({"dtype": TABLE[:, 0]}), False),
+    ],
+)
+def test_images_of_8_bits_are_told_from_tables(X, expected):
+    assert is_8bit_image(X) is expected
+
+
+@pytest.mark.parametrize(
+    ("X", "dtype"),
+    [
+        (IMAGES, np.uint8),
+        (list(IMAGES), np.uint8),
+        (IMAGES / np.float32(255), np.float32),
+        (TABLE, np.float64),
+        (TABLE.astype(np.float32), np.float32),
+        (pd.DataFrame({"dtype": TABLE[:, 0]}), np.float64),
+    ],
+)
+def test_dtypes_of_inputs(X, dtype):
+    est = BaseEstimator()
+    rows, y = validate_inputs(est, X, np.arange(24), reset=True)
+    assert rows.dtype == dtype
+    np.testing.assert_array_equal(rows, np.asarray(X))
+    assert y.tolist() == list(range(24))
+    assert est.n_features_in_ == rows.shape[1]
+    assert validate_inputs(est, X[:1], reset=False).shape == (1, *rows.shape[1:])
+    with pytest.raises(ValueError, match="minimum of 2 is required"):
+        validate_inputs(est, X[:1], reset=True)
 
 
 def test_tables_that_are_read_on_demand_or_streamed_keep_their_scale():

@@ -1,0 +1,147 @@
+"""Inputs as arrays, in which images are told from tables by their shape."""
+
+import numpy as np
+import torch
+from sklearn.utils.validation import validate_data
+
+from sparsedis.inputs._plain import check_plain
+
+# Channels of images that come first, as torch has them.
+_FIRST = (1, 3)
+
+# Images are larger.
+_SMALL = 4
+
+
+def validate_inputs(estimator, X, y="no_validation", *, reset):
+    """Read inputs, and with them labels where they are given, as scikit-learn does.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+        Notes the number and names of the features, or compares them with its own.
+
+    X : array-like, tensor, or list of images
+
+    y : array-like of shape (n_samples,), default="no_validation"
+
+    reset : bool
+        Whether this is a fit.
+
+    Returns
+    -------
+    X : ndarray of shape (n_samples, n_features) or \
+(n_samples, height, width, channels), or of another shape
+        Of float64 or float32; images also of unsigned 8-bit integers.
+
+    y : ndarray of shape (n_samples,)
+        Where it was given.
+
+    Examples
+    --------
+    >>> from sklearn.base import BaseEstimator
+    >>> from sparsedis.inputs._arrays import validate_inputs
+    >>> validate_inputs(BaseEstimator(), [[1, 2], [3, 4]], reset=True)
+    array([[1., 2.],
+           [3., 4.]])
+    """
+    check_plain(X, "X")
+    if not isinstance(y, str):
+        check_plain(y, "y")
+    X = as_inputs(X)
+    dtypes = [np.float64, np.float32]
+    return validate_data(
+        estimator,
+        X,
+        y,
+        reset=reset,
+        dtype=[*dtypes, np.uint8] if is_8bit_image(X) else dtypes,
+        allow_nd=True,
+        ensure_min_samples=2 if reset else 1,
+    )
+
+
+def is_8bit_image(X):
+    """Whether inputs are images of numbers from 0 to 255, which stand for 0 to 1.
+
+    They stay as they are until they are encoded, a quarter of the size of floats. An
+    8-bit table is a table of numbers, which keep their scale.
+
+    Parameters
+    ----------
+    X : object
+        An array or a tensor of shape (n_samples, ...); others are no images.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis.inputs._arrays import is_8bit_image
+    >>> image = np.zeros((1, 8, 8, 3), dtype=np.uint8)
+    >>> is_8bit_image(image), is_8bit_image(image.reshape(1, -1))
+    (True, False)
+    """
+    # The shape first: a frame may have a column named "dtype".
+    is_image = getattr(X, "ndim", 0) == 4
+    return is_image and getattr(X, "dtype", None) in (np.uint8, torch.uint8)
+
+
+def as_inputs(X):
+    """Make one array of tensors and of lists of images; check the shape of images.
+
+    Parameters
+    ----------
+    X : object
+
+    Returns
+    -------
+    object
+        An array, or what was given where it is neither.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis.inputs._arrays import as_inputs
+    >>> images = as_inputs([np.zeros((8, 8, 3)), np.ones((8, 8, 3))])
+    >>> images.shape
+    (2, 8, 8, 3)
+    """
+    if isinstance(X, torch.Tensor):
+        X = X.detach().cpu().numpy()
+    elif isinstance(X, list | tuple) and len(X) and np.ndim(X[0]) > 1:
+        X = np.stack([np.asarray(x) for x in X])
+    if isinstance(X, np.ndarray):
+        check_images(X.shape, X.dtype)
+    return X
+
+
+def check_images(shape, dtype):
+    """Refuse what may be images of another layout or range.
+
+    Parameters
+    ----------
+    shape : tuple of int
+
+    dtype : dtype
+    """
+    whole = np.issubdtype(dtype, np.integer)
+    if len(shape) == 3 and whole:
+        raise ValueError(
+            f"X has shape {tuple(shape)} and dtype {dtype}: images have a last axis of "
+            "channels, X[..., None] where they are grey; sequences are floats."
+        )
+    if len(shape) != 4:
+        return
+    if whole and dtype != np.uint8:
+        raise ValueError(
+            f"X holds images of dtype {dtype}: they must be uint8, from 0 to 255, or "
+            "floats from 0 to 1."
+        )
+    if shape[1] in _FIRST and min(shape[2:]) > _SMALL:
+        raise ValueError(
+            f"X has shape {tuple(shape)}: images are (n_samples, height, width, "
+            "channels), np.moveaxis(X, 1, -1) of those of torch."
+        )
