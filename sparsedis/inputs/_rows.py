@@ -183,7 +183,7 @@ def check_magnitude(X, name="X"):
     Examples
     --------
     >>> import numpy as np
-    >>> from sparsedis.tasks._rows import check_magnitude
+    >>> from sparsedis.inputs._rows import check_magnitude
     >>> check_magnitude(np.array([1.0, -1e30]))
     Traceback (most recent call last):
     ValueError: X has values up to 1e+30 in magnitude; up to 1e-18 to 1e+18 can be ...

@@ -18,9 +18,9 @@ from sparsedis.bilevel._declaration import declared
 from sparsedis.bilevel._module import whole_unless_trained
 from sparsedis.heads import Head
 from sparsedis.heads._few_shot import HEADS
+from sparsedis.inputs._rows import check_magnitude
 from sparsedis.meta_learning._base import BaseMetaLearner
 from sparsedis.meta_learning._classifier import FewShotClassifier
-from sparsedis.tasks._rows import check_magnitude
 
 
 @declared
