@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from numbers import Integral
 
 import numpy as np
-from sklearn.utils import assert_all_finite, check_random_state, column_or_1d
+from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
+
+from sparsedis.inputs._values import complete_labels
 
 __all__ = ["EpisodeBatch", "EpisodeSampler"]
 
@@ -87,7 +89,7 @@ class EpisodeSampler:
     Parameters
     ----------
     y : array-like of shape (n_samples,)
-        Labels, of any type.
+        Labels, of any type; none may be missing.
 
     n_ways : int, default=5
         Classes of an episode.
@@ -145,8 +147,7 @@ class EpisodeSampler:
         ):
             if not isinstance(value, Integral) or value < least:
                 raise ValueError(f"{name} must be an int >= {least}, got {value!r}.")
-        y = column_or_1d(y)
-        assert_all_finite(y, input_name="y")
+        y = complete_labels(column_or_1d(y))
         check_classification_targets(y)
         self.n_ways = n_ways
         self.n_shots = n_shots

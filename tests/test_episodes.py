@@ -107,10 +107,22 @@ def test_what_cannot_be_drawn(params, message):
     ("y", "message"),
     [
         (np.linspace(0, 1, 30), "Unknown label type: continuous"),
-        (np.repeat([0, 1, np.nan], 10), "NaN"),
+        (np.repeat([0, 1, np.nan], 10), "every sample; 10 of 30 are missing"),
+        (np.repeat([0, 1, np.inf], 10), "infinity"),
+        (np.repeat(["a", "b", None], 10), "every sample; 10 of 30 are missing"),
         (np.zeros((30, 2)), "1d array"),
     ],
 )
 def test_what_is_no_label(y, message):
     with pytest.raises(ValueError, match=message):
         sampler(y)
+
+
+def test_numbers_that_come_as_objects_are_labels():
+    y = np.repeat([3, 1, 2], 10)
+    expected, found = (
+        EpisodeSampler(labels, n_ways=2, n_shots=1, n_queries=2, random_state=0)
+        for labels in (y, y.astype(object))
+    )
+    assert found.classes.dtype == expected.classes.dtype
+    np.testing.assert_array_equal(found.sample(4).classes, expected.sample(4).classes)

@@ -204,7 +204,7 @@ def complete_labels(y):
     Raises
     ------
     ValueError
-        When a label is missing.
+        When a label is missing, or infinite.
 
     Examples
     --------
@@ -219,4 +219,6 @@ def complete_labels(y):
         raise ValueError(
             f"y must have a label for every sample; {missing} of {len(y)} are missing."
         )
-    return unboxed(y)
+    y = unboxed(y)
+    assert_all_finite(y, input_name="y")
+    return y
