@@ -5,8 +5,9 @@ import torch
 
 from sparsedis.bilevel._module import device_blocks
 from sparsedis.encoders import RotatedRepresentation
-from sparsedis.multitask._table_moments import chunks, moments_of
-from sparsedis.rotation._moments import concatenate
+from sparsedis.multitask._table_moments import chunks, class_labels
+from sparsedis.rotation._classes import ClassLabels, Part, class_moments
+from sparsedis.rotation._moments import concatenate, regression_moments
 from sparsedis.rotation._stages import MAX_TASKS, Whitening, find_factors
 
 
@@ -37,21 +38,15 @@ def factors_of_table(Z, table, *, n_components, rng):
     tasks = np.flatnonzero(useful)
     if len(tasks) > MAX_TASKS:
         tasks = np.sort(tasks[np.argsort(-counts[tasks], kind="stable")[:MAX_TASKS]])
-    parts = [
-        moments_of(
-            white[rows],
-            Y,
-            None if table.n_classes is None else table.n_classes[part],
-            weight,
-        )
-        for part, rows, Y, weight in chunks(table, tasks)
-    ]
-    return find_factors(
-        concatenate(parts, whitening.rank),
-        whitening,
-        n_components=n_components,
-        rng=rng,
-    )
+    if table.n_classes is None:
+        parts = [
+            regression_moments(white[rows], Y, weight)[0]
+            for _, rows, Y, weight in chunks(table, tasks)
+        ]
+        moments = concatenate(parts, whitening.rank)
+    else:
+        moments = class_moments(class_labels(white, table, tasks), whitening.rank)
+    return find_factors(moments, whitening, n_components=n_components, rng=rng)
 
 
 @torch.no_grad()
@@ -100,19 +95,19 @@ def factors_of_batches(module, batches, categorical, *, n_components, rng, devic
             Y = np.where(batch.mask[tasks], Y, np.nan) if batch.mask is not None else Y
             Y = Y if Y.ndim == 3 else Y[..., None]
             weight = None if batch.weight is None else batch.weight[tasks].T
-            n_classes = None
-            if categorical:
-                n_classes = batch.n_classes
-                if n_classes is None:
-                    n_classes = np.full(batch.n_tasks, max(2, int(batch.y.max()) + 1))
-                n_classes = n_classes[tasks]
-            parts.append(moments_of(white[at], np.swapaxes(Y, 0, 1), n_classes, weight))
-    return find_factors(
-        concatenate(parts, whitening.rank),
-        whitening,
-        n_components=n_components,
-        rng=rng,
-    )
+            Y = np.swapaxes(Y, 0, 1)
+            if not categorical:
+                parts.append(regression_moments(white[at], Y, weight)[0])
+                continue
+            n_classes = batch.n_classes
+            if n_classes is None:
+                n_classes = np.full(batch.n_tasks, max(2, int(batch.y.max()) + 1))
+            parts.append(Part.of(white[at], Y[..., 0], n_classes[tasks], weight))
+    if categorical:
+        moments = class_moments(ClassLabels.of(parts), whitening.rank)
+    else:
+        moments = concatenate(parts, whitening.rank)
+    return find_factors(moments, whitening, n_components=n_components, rng=rng)
 
 
 def _of_shared_rows(batch):

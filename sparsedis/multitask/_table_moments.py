@@ -2,12 +2,16 @@
 
 import numpy as np
 
-from sparsedis.rotation._logistic import classification_moments
+from sparsedis.rotation._class_selection import select_classes
+from sparsedis.rotation._classes import ClassLabels, Part
 from sparsedis.rotation._moments import regression_moments
 from sparsedis.rotation._selection import select_by_folds, select_from_moments
 
 # Labels, present or not, of the tasks that are looked at together.
 _CHUNK = 2**21
+
+# Labels of classes that are held in memory rather than read again.
+_HELD = 2**23
 
 # Tasks with rows of their own that are looked at together.
 _SPARSE_TASKS = 64
@@ -81,26 +85,47 @@ def _unite(drawn):
     return distinct[:, 0], Y, weight
 
 
-def moments_of(Z, Y, n_classes, weight):
-    """Moments of tasks of regression or, where `n_classes` is given, classification.
+class _Parts:
+    """Binary labels of the classes of a table, read anew each time.
 
     Parameters
     ----------
-    Z : ndarray of shape (n, m)
+    Z : ndarray of shape (n_rows, m)
 
-    Y : ndarray of shape (n, n_tasks, n_outputs)
+    table : TaskTable
 
-    n_classes : ndarray of shape (n_tasks,) or None
+    tasks : ndarray of int
+    """
 
-    weight : ndarray of shape (n, n_tasks) or None
+    def __init__(self, Z, table, tasks):
+        self.Z, self.table, self.tasks = Z, table, tasks
+
+    def __iter__(self):
+        for tasks, rows, Y, weight in chunks(self.table, self.tasks):
+            n_classes = self.table.n_classes[tasks]
+            yield Part.of(self.Z[rows], Y[..., 0], n_classes, weight)
+
+
+def class_labels(Z, table, tasks):
+    """Classes of some tasks of a table, as binary labels.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n_rows, m)
+
+    table : TaskTable
+
+    tasks : ndarray of int
+        With labels of two classes at least. Their order need not stay, see `chunks`.
 
     Returns
     -------
-    Moments
+    ClassLabels
     """
-    if n_classes is None:
-        return regression_moments(Z, Y, weight)[0]
-    return classification_moments(Z, Y[..., 0], n_classes, weight)
+    parts = _Parts(Z, table, tasks)
+    if table.labels.counts()[tasks].sum() <= _HELD:
+        parts = list(parts)
+    return ClassLabels.of(parts)
 
 
 def select_supports(Z, table, *, rule, spike, random_state):
@@ -130,10 +155,15 @@ def select_supports(Z, table, *, rule, spike, random_state):
     useful = labels.counts() > 0
     if table.n_classes is not None:
         useful &= table.n_classes >= 2
+    if table.n_classes is not None:
+        tasks = np.flatnonzero(useful)
+        found = select_classes(class_labels(Z, table, tasks), Z.shape[1], spike=spike)
+        order = [part for part, *_ in chunks(table, tasks)]
+        support[np.concatenate([tasks[:0], *order])] = found
+        return support
     for tasks, rows, Y, weight in chunks(table, np.flatnonzero(useful)):
-        n_classes = None if table.n_classes is None else table.n_classes[tasks]
-        if rule == "bic" or n_classes is not None:
-            moments = moments_of(Z[rows], Y, n_classes, weight)
+        if rule == "bic":
+            moments, _ = regression_moments(Z[rows], Y, weight)
             found = select_from_moments(moments, spike=spike)
         else:
             found, _ = select_by_folds(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparsedis.rotation._logistic import PRIOR
+from sparsedis.rotation._classes import marginal_gains
 
 # Few labels leave the curvature of a task far from the identity.
 _FEW_LABELS = 4
@@ -15,6 +15,9 @@ _TRACE = 0.1
 # The same among those of classes, against the stronger ones alone. Classes say little
 # about distances: encoders bend what they cannot tell, and heads use the bends.
 _BEND = 0.3
+
+# Directions of classes are tried up to this part of the strength of the second one.
+_TRIED = 1e-2
 
 # Tasks whose posterior takes an inverse of their own, at most.
 _MAX_EXACT = 200
@@ -34,7 +37,7 @@ class FactorCount:
 
     evidence : ndarray of shape (m + 1,)
         Evidence of every number from 0 on: log-likelihood of the heads, less what the
-        directions cost (BIC).
+        directions cost (BIC; AIC for classes).
 
     strength : ndarray of shape (m,)
         Mean square of the heads along each direction, less their errors, in units of
@@ -85,9 +88,11 @@ def estimate_count(moments, noise, *, n_iter=40):
     -------
     FactorCount
     """
+    if moments.labels is not None:
+        return _count_classes(moments)
     count = _count(moments, noise, n_iter)
     used = moments.n_labels >= 2
-    if moments.noise is not None or (moments.n_labels > moments.m + 1).any():
+    if (moments.n_labels > moments.m + 1).any():
         return count
     # No task can tell its noise: it is what the directions leave, at most.
     few = moments.take(np.flatnonzero(used))
@@ -102,13 +107,28 @@ def estimate_count(moments, noise, *, n_iter=40):
     return count
 
 
+def _count_classes(moments):
+    """Count by the likelihood of labels, heads being integrated out.
+
+    A direction costs a unit for each of its angles (AIC), by which the likelihood of
+    the same labels flatters it: heads of few labels do not bear the price of BIC.
+    """
+    strength, V = np.linalg.eigh(moments.second)
+    strength, V, m = np.maximum(strength[::-1], 1e-12), V[:, ::-1], moments.m
+    n_most = int((strength >= _TRIED * strength[:2].min()).sum())
+    gain = np.zeros(m)
+    gain[:n_most] = marginal_gains(moments.labels, strength, V, n_most)
+    evidence = np.concatenate([[0.0], np.cumsum(gain - np.arange(m, 0, -1))])
+    n_heads = len(moments.labels.task)
+    k = _without_bends(strength, int(np.argmax(evidence)), n_heads)
+    return FactorCount(k, evidence, strength, V)
+
+
 def _count(moments, noise, n_iter):
     """Count for a known noise, see :func:`estimate_count`."""
     m = moments.m
     used = moments.n_labels >= 2
     exact = moments.n_labels < _FEW_LABELS * m
-    if moments.noise is not None:
-        exact[:] = True
     groups = [np.flatnonzero(used & ~exact)]
     few = np.flatnonzero(used & exact)
     weight_few = 1.0
@@ -123,11 +143,7 @@ def _count(moments, noise, n_iter):
         heads, inverse = wide.solve()
         errors = noise[groups[0]] * np.trace(inverse, axis1=1, axis2=2) / m
     if len(narrow):
-        curvature = narrow.hessian
-        if moments.noise is not None:
-            # The prior of the directions takes the place of that of each head.
-            curvature = curvature - PRIOR * np.eye(m)
-        H = curvature / noise[few, None, None]
+        H = narrow.hessian / noise[few, None, None]
         g = narrow.gradient / noise[few, None, None]
     c_wide, c_few = wide.n_outputs, narrow.n_outputs
     n_rows = c_wide.sum() + weight_few * c_few.sum()
@@ -168,8 +184,7 @@ def _count(moments, noise, n_iter):
     r = np.arange(m + 1)
     cost = 0.5 * (r * m - r * (r - 1) / 2) * np.log(max(2.0, n_rows))
     evidence = likelihood - cost
-    found = _without_bends if moments.noise is not None else _without_traces
-    k = found(strength, int(np.argmax(evidence)), n_rows)
+    k = _without_traces(strength, int(np.argmax(evidence)), n_rows)
     return FactorCount(k, evidence, strength, V)
 
 

@@ -5,9 +5,10 @@ import numpy as np
 from sparsedis._scores import r2_of_tasks
 from sparsedis.inputs._forms import check_weights, read_targets
 from sparsedis.inputs._known_tasks import known_tasks
-from sparsedis.rotation._logistic import classification_moments, logistic_heads
+from sparsedis.rotation._class_selection import select_classes
+from sparsedis.rotation._logistic import logistic_heads
 from sparsedis.rotation._reduce import MAX_DIRECTIONS, no_factor, reduce_features
-from sparsedis.rotation._selection import select_from_moments, select_heads
+from sparsedis.rotation._selection import select_heads
 from sparsedis.rotation._stages import Factors, Whitening, find_factors, unrotated
 
 # Factors whose agreement over halves of the tasks is less are to be doubted.
@@ -187,11 +188,9 @@ def _logistic_heads(F, tasks, weight, spike):
         share = share * weight[:, None]
     owner, label = tasks.owners()
     useful = np.flatnonzero(n_classes > 1)
-    moments = classification_moments(
-        F, tasks.Y[:, useful, 0], n_classes[useful], weight
-    )
+    labels = tasks.labels(F, weight).take(useful)
     support = np.zeros((len(n_classes), k), dtype=bool)
-    support[useful] = select_from_moments(moments, spike=spike).support
+    support[useful] = select_classes(labels, k, spike=spike)
     W, b, _ = logistic_heads(F, Y, share, support[owner])
     if n_classes.max() == 2:
         coef = np.full((len(n_classes), k), np.nan)

@@ -3,83 +3,18 @@
 import numpy as np
 from scipy.special import expit
 
-from sparsedis.rotation._moments import Moments, weighted_gram
+from sparsedis.rotation._moments import weighted_gram
 
-# Precision of the Gaussian prior of the heads, in white coordinates; without one there
-# is no head where the classes can be separated.
-PRIOR = 1.0
+_MAX_ITER = 30
 
-_MAX_ITER = 15
+# Times that a step is halved, at most.
+_HALVINGS = 12
 
-
-def classification_moments(Z, Y, n_classes, weight=None):
-    """Moments of logistic regressions, at their solutions.
-
-    The log-likelihood is taken as quadratic about its maximum. More than two classes
-    are regressions of each class against the most frequent one, on the rows of these
-    two: where the log-odds of classes are linear, those of any two of them are, but not
-    those of one class against all others. The heads of rare classes are scaled down, to
-    errors like those of the others.
-
-    Parameters
-    ----------
-    Z : ndarray of shape (n, m)
-        White features.
-
-    Y : ndarray of shape (n, n_tasks)
-        Numbers of the classes, NaN where missing.
-
-    n_classes : ndarray of shape (n_tasks,) of int
-
-    weight : ndarray of shape (n,) or (n, n_tasks), default=None
-
-    Returns
-    -------
-    Moments
-        With unit noise.
-    """
-    n_tasks, m = Y.shape[1], Z.shape[1]
-    share = (~np.isnan(Y)).astype(float)
-    if weight is not None:
-        share *= weight[:, None] if weight.ndim == 1 else weight
-    n_outputs = np.maximum(n_classes - 1, 1)
-    task = np.repeat(np.arange(n_tasks), n_outputs)
-    output = np.arange(len(task)) - (np.cumsum(n_outputs) - n_outputs)[task]
-    reference = _reference(Y, share, n_classes)[task]
-    label = output + (output >= reference)
-    target = (Y[:, task] == label).astype(float)
-    of_both = (target > 0) | (Y[:, task] == reference)
-    W, _, information = logistic_heads(Z, target, share[:, task] * of_both)
-    hessian = np.zeros((n_tasks, m, m))
-    np.add.at(hessian, task, information)
-    hessian /= n_outputs[:, None, None]
-    size = np.trace(information, axis1=1, axis2=2)
-    size /= np.trace(hessian, axis1=1, axis2=2)[task]
-    heads = np.zeros((n_tasks, n_outputs.max(initial=1), m))
-    heads[task, output] = W * np.sqrt(size)[:, None]
-    gradient = heads @ hessian
-    return Moments(
-        hessian,
-        gradient,
-        np.einsum("tcm,tcm->t", heads, gradient),
-        share.sum(0),
-        n_outputs,
-        noise=np.ones(n_tasks),
-    )
+# Precision of the prior of an intercept.
+_INTERCEPT = 1e-6
 
 
-def _reference(Y, share, n_classes):
-    """First of two classes, the most frequent one of more."""
-    most = np.full(len(n_classes), -1.0)
-    reference = np.zeros(len(n_classes), dtype=int)
-    for c in range(n_classes.max(initial=0)):
-        size = (share * (c == Y)).sum(0)
-        more = (size > most) & (n_classes > 2)
-        most[more], reference[more] = size[more], c
-    return reference
-
-
-def logistic_heads(Z, target, share, support=None):
+def logistic_heads(Z, target, share, support=None, *, precision=None, start=None):
     """Fit binary logistic regressions by Newton's method, all at once.
 
     Parameters
@@ -95,6 +30,13 @@ def logistic_heads(Z, target, share, support=None):
     support : ndarray of shape (n_heads, m) of bool, default=None
         Features that each head may use. None: all.
 
+    precision : ndarray of shape (m, m), default=None
+        Inverse of the covariance of the Gaussian prior of the heads; without one there
+        is no head where the classes can be separated. None: the identity.
+
+    start : tuple of `W` and `intercept`, default=None
+        Where to begin. None: at 0.
+
     Returns
     -------
     W : ndarray of shape (n_heads, m)
@@ -107,23 +49,26 @@ def logistic_heads(Z, target, share, support=None):
     n, m = Z.shape
     n_heads = target.shape[1]
     features = np.concatenate([Z, np.ones((n, 1))], 1)
-    prior = np.diag([PRIOR] * m + [1e-6])
+    prior = np.diag([1.0] * m + [_INTERCEPT])
+    if precision is not None:
+        prior[:m, :m] = precision
     free = np.ones((n_heads, m + 1), dtype=bool)
     if support is not None:
         free[:, :m] = support
     W = np.zeros((n_heads, m + 1))
+    if start is not None:
+        W[:, :m], W[:, m] = start
+        W *= free
 
     def loss(W, at):
         score = features @ W.T
         each = np.logaddexp(0, score) - target[:, at] * score
-        return (share[:, at] * each).sum(0) + 0.5 * PRIOR * (W[:, :m] ** 2).sum(1)
+        return (share[:, at] * each).sum(0) + 0.5 * (W @ prior * W).sum(1)
 
     def curvature(W, at):
         p = expit(features @ W.T)
         hessian = weighted_gram(features, share[:, at] * p * (1 - p)) + prior
-        gradient = (share[:, at] * (p - target[:, at])).T @ features + W * np.diag(
-            prior
-        )
+        gradient = (share[:, at] * (p - target[:, at])).T @ features + W @ prior
         if support is None:
             return hessian, gradient
         pairs = free[at, :, None] & free[at, None, :]
@@ -131,20 +76,26 @@ def logistic_heads(Z, target, share, support=None):
 
     moving = np.arange(n_heads)
     value = loss(W, moving)
+    if start is not None:
+        # Where a start is certain of what is wrong, its curvature is of no use.
+        zero = loss(np.zeros_like(W), moving)
+        W[zero < value] = 0.0
+        value = np.minimum(value, zero)
     for _ in range(_MAX_ITER):
         hessian, gradient = curvature(W[moving], moving)
         step = np.linalg.solve(hessian, gradient[:, :, None])[:, :, 0]
         decrease = (step * gradient).sum(1)
         size = np.ones(len(moving))
-        for _ in range(8):
+        for _ in range(_HALVINGS):
             tried = W[moving] - size[:, None] * step
             after = loss(tried, moving)
             worse = after > value[moving] - 1e-4 * size * decrease + 1e-12
             if not worse.any():
                 break
             size[worse] *= 0.5
-        W[moving], value[moving] = tried, after
-        moving = moving[decrease > 1e-8 * (1 + np.abs(after))]
+        better = after <= value[moving]
+        W[moving[better]], value[moving[better]] = tried[better], after[better]
+        moving = moving[better & (decrease > 1e-8 * (1 + np.abs(after)))]
         if not len(moving):
             break
     hessian, _ = curvature(W, np.arange(n_heads))
@@ -153,3 +104,9 @@ def logistic_heads(Z, target, share, support=None):
         cross[:, :, None] * cross[:, None, :] / hessian[:, m, m, None, None]
     )
     return W[:, :m], W[:, m], information
+
+
+def log_loss(Z, target, share, W, intercept):
+    """Sums of the losses of heads, without any prior, of shape (n_heads,)."""
+    score = Z @ W.T + intercept
+    return (share * (np.logaddexp(0, score) - target * score)).sum(0)

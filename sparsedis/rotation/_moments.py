@@ -34,6 +34,12 @@ class Moments:
 
     noise : ndarray of shape (n_tasks,) or None
         Variance of the noise where it is known, as for classes.
+
+    labels : ClassLabels or None
+        What moments of classes are an approximation to.
+
+    second : ndarray of shape (m, m) or None
+        Second moment of the heads of classes, their prior.
     """
 
     hessian: np.ndarray
@@ -42,6 +48,8 @@ class Moments:
     n_labels: np.ndarray
     n_outputs: np.ndarray
     noise: np.ndarray | None = None
+    labels: object = None
+    second: np.ndarray | None = None
 
     def __len__(self):
         return len(self.gradient)
@@ -61,11 +69,19 @@ class Moments:
             self.n_labels[tasks],
             self.n_outputs[tasks],
             None if self.noise is None else self.noise[tasks],
+            None if self.labels is None else self.labels.take(tasks),
+            self.second,
         )
 
     def project(self, V):
         """Restrict heads to the span of the columns of V, of shape (m, k)."""
-        return replace(self, hessian=V.T @ self.hessian @ V, gradient=self.gradient @ V)
+        return replace(
+            self,
+            hessian=V.T @ self.hessian @ V,
+            gradient=self.gradient @ V,
+            labels=None if self.labels is None else self.labels.project(V),
+            second=None if self.second is None else V.T @ self.second @ V,
+        )
 
     def solve(self, ridge=1e-8):
         """Heads without a penalty, and the inverse of each Hessian.
@@ -138,9 +154,6 @@ def concatenate(parts, m):
     hessians = [
         np.broadcast_to(part.hessian, (len(part), part.m, part.m)) for part in parts
     ]
-    noise = None
-    if parts[0].noise is not None:
-        noise = np.concatenate([part.noise for part in parts])
     return Moments(
         np.concatenate(hessians),
         np.concatenate(gradients),
@@ -148,7 +161,6 @@ def concatenate(parts, m):
             np.concatenate([getattr(part, name) for part in parts])
             for name in ("square", "n_labels", "n_outputs")
         ),
-        noise,
     )
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sparsedis.rotation._classes import refitted_heads
 from sparsedis.rotation._count import FactorCount, estimate_count
 from sparsedis.rotation._rotation import RotationResult, rotate
 from sparsedis.rotation._stability import estimate_stability
@@ -158,10 +159,12 @@ def kept_heads(moments):
         enough = np.argsort(np.argsort(-moments.n_labels, kind="stable")) < k
         enough &= moments.n_labels >= 2
     moments = moments.take(np.flatnonzero(enough))
-    heads, inverse = moments.solve(_RIDGE)
-    variance = (
-        moments.residual_variance(heads) * np.trace(inverse, axis1=1, axis2=2) / k
-    )
+    if moments.labels is None:
+        heads, inverse = moments.solve(_RIDGE)
+        trace = np.trace(inverse, axis1=1, axis2=2)
+        variance = moments.residual_variance(heads) * trace / k
+    else:
+        heads, variance = refitted_heads(moments)
     size = (heads**2).sum((1, 2)) / moments.n_outputs
     # A head that is all noise is as large as its error.
     size = np.maximum(size, k * variance)

@@ -7,7 +7,7 @@ import scipy.sparse as sp
 
 from sparsedis.inputs._classes import decode_classes, encode_classes
 from sparsedis.inputs._forms import read_targets
-from sparsedis.rotation._logistic import classification_moments
+from sparsedis.rotation._classes import ClassLabels, Part, class_moments
 from sparsedis.rotation._moments import regression_moments
 
 
@@ -79,9 +79,13 @@ class Tasks:
         """Moments of the heads on features of shape (n, m)."""
         if self.classes is None:
             return regression_moments(Z, self.Y, weight)[0]
+        return class_moments(self.labels(Z, weight), Z.shape[1])
+
+    def labels(self, Z, weight):
+        """Classes as binary labels of features of shape (n, m)."""
         # A single class says nothing.
         Y = np.where(self.n_classes > 1, self.Y[..., 0], np.nan)
-        return classification_moments(Z, Y, self.n_classes, weight)
+        return ClassLabels.of([Part.of(Z, Y, self.n_classes, weight)])
 
 
 def read_tasks(Y, n, weight, classification, who):

@@ -17,7 +17,7 @@ _RIDGE = 1e-8
 
 @dataclass(frozen=True, eq=False)
 class WhiteHeads:
-    """Unpenalised heads of tasks in white coordinates of their features.
+    """Heads of tasks in white coordinates of their features.
 
     White coordinates are ``(Z - mean) @ components.T``: uncorrelated, with unit
     variance.
@@ -25,9 +25,10 @@ class WhiteHeads:
     Parameters
     ----------
     coef : ndarray of shape (n_tasks, m) or (n_tasks, n_outputs, m)
-        Heads of targets in units of their standard deviation; for classes, log-odds,
-        scaled to equal errors where a task has more than two. Rows of zeros where a
-        task has fewer outputs, NaN without labels.
+        Heads of targets in units of their standard deviation; for classes, log-odds
+        with a Gaussian prior that all tasks share, whose covariance has the largest
+        marginal likelihood, scaled to equal errors where a task has more than two.
+        Rows of zeros where a task has fewer outputs, NaN without labels.
 
     variance : ndarray of shape (n_tasks,)
         Mean variance of the error of a coefficient; inf without labels.
@@ -103,10 +104,10 @@ def white_heads(Z, Y, *, sample_weight=None, classification=False):
     """Fit the head of every task in white coordinates, with its error.
 
     The features are whitened on all rows. Each task then has the least-squares head of
-    its labelled rows, or the logistic regression of its classes; of more than two, each
-    is compared with the most frequent one. Theorem B.4 of [1]_ says what such heads are
-    where the features hold the factors: those of the factors, times an invertible
-    matrix.
+    its labelled rows, or the logistic regression of its classes, with a prior that all
+    tasks share; of more than two, each is compared with the most frequent one. Theorem
+    B.4 of [1]_ says what such heads are where the features hold the factors: those of
+    the factors, times an invertible matrix.
 
     Parameters
     ----------
@@ -129,7 +130,7 @@ def white_heads(Z, Y, *, sample_weight=None, classification=False):
         Heads, the variances of their errors, and the white coordinates. The variance is
         that of the residuals (drawn towards that of all tasks where labels are few)
         times the mean of the inverse Hessian's diagonal; for classes, that of the
-        inverse Fisher information alone.
+        inverse Fisher information, the prior's included, alone.
 
     Raises
     ------
@@ -173,7 +174,8 @@ def count_factors(heads):
     Heads of k factors lie in k directions, up to their errors. Every number of
     directions is judged by the marginal likelihood of the labels under heads that are
     Gaussian in so many directions and zero in all others, less what choosing the
-    directions costs (BIC). Tasks with fewer labels than features have their part in it.
+    directions costs (BIC; AIC for classes, whose few labels do not bear more). Tasks
+    with fewer labels than features have their part in it.
 
     Parameters
     ----------

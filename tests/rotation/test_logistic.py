@@ -6,7 +6,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_expit
 from sklearn.linear_model import LogisticRegression
 
-from sparsedis.rotation._logistic import classification_moments, logistic_heads
+from sparsedis.rotation._logistic import logistic_heads
 
 
 def make_labels(n=150, m=3, H=4, seed=0):
@@ -78,51 +78,23 @@ def test_separable_classes_have_finite_heads():
     assert information[0, 0, 0] > 1
 
 
-def test_moments_solve_for_the_heads():
-    rng = np.random.default_rng(0)
-    Z = rng.standard_normal((200, 3))
-    Y = np.column_stack([rng.integers(0, 2, 200), rng.integers(0, 3, 200)]) * 1.0
-    moments = classification_moments(Z, Y, np.array([2, 3]))
-    heads, _ = moments.solve(0.0)
-    ones = np.ones((200, 1))
-    W, _, information = logistic_heads(Z, Y[:, :1], ones)
-    assert_allclose(heads[0, 0], W[0], rtol=1e-6)
-    assert_array_equal(heads[0, 1:], 0)
-    assert_allclose(moments.hessian[0], information[0], rtol=1e-6)
-    assert_array_equal(moments.n_outputs, [1, 2])
-    assert_array_equal(moments.noise, 1)
+def test_a_prior_is_a_change_of_coordinates():
+    Z, target, share = make_labels()
+    rng = np.random.default_rng(1)
+    M = rng.standard_normal((3, 3))
+    W, intercept, information = logistic_heads(Z, target, share)
+    # Heads of Z @ M are those of Z times the inverse of M'.
+    other = logistic_heads(Z @ M, target, share, precision=M.T @ M)
+    assert_allclose(other[0] @ M.T, W, atol=1e-4)
+    assert_allclose(other[1], intercept, atol=1e-4)
+    assert_allclose(other[2], M.T @ information @ M, rtol=1e-3, atol=1e-3)
 
 
-def test_more_classes_are_compared_with_the_most_frequent_one():
-    rng = np.random.default_rng(0)
-    Z = rng.standard_normal((300, 3))
-    y = rng.choice(3, 300, p=[0.3, 0.6, 0.1]).astype(float)
-    moments = classification_moments(Z, y[:, None], np.array([3]))
-    W, information = [], []
-    for c in (0, 2):
-        rows = (y == c) | (y == 1)
-        share = np.ones((rows.sum(), 1))
-        found = logistic_heads(Z[rows], (y[rows, None] == c) * 1.0, share)
-        W.append(found[0][0])
-        information.append(found[2][0])
-    assert_allclose(moments.hessian[0], np.mean(information, axis=0), rtol=1e-6)
-    # Each head in units of its own error.
-    size = np.trace(information, axis1=1, axis2=2)
-    expected = np.array(W) * np.sqrt(size / size.mean())[:, None]
-    heads, _ = moments.solve(0.0)
-    assert_allclose(heads[0], expected, rtol=1e-6)
-
-
-def test_softmax_of_linear_scores_has_no_other_directions():
-    # One class against all others would need functions of the factors that bend.
-    rng = np.random.default_rng(0)
-    Z = rng.standard_normal((2000, 3))
-    W = rng.standard_normal((40, 4, 3)) * 1.5
-    scores = np.einsum("nk,tck->ntc", Z, W) + rng.gumbel(size=(2000, 40, 4))
-    Y = scores.argmax(-1).astype(float)
-    F = np.column_stack([Z, Z**2])
-    F = (F - F.mean(0)) / F.std(0)
-    moments = classification_moments(F, Y, np.full(40, 4))
-    heads, _ = moments.solve(0.0)
-    along = (heads**2).mean((0, 1))
-    assert along[3:].max() < 0.02 * along[:3].min()
+def test_starts_lead_to_the_same_heads():
+    Z, target, share = make_labels()
+    W, intercept, _ = logistic_heads(Z, target, share)
+    for size in (1e-2, 1.0, 1e4):
+        start = np.full(W.shape, size), np.full(len(W), -size)
+        again, b, _ = logistic_heads(Z, target, share, start=start)
+        assert_allclose(again, W, atol=1e-4)
+        assert_allclose(b, intercept, atol=1e-4)
