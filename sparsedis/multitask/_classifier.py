@@ -9,8 +9,6 @@ from sklearn.base import ClassifierMixin
 from sparsedis.bilevel._declaration import declared
 from sparsedis.inputs._classes import decode_classes, encode_classes
 from sparsedis.inputs._forms import read_targets
-from sparsedis.inputs._ids import read_task_ids
-from sparsedis.inputs._known_tasks import task_numbers
 from sparsedis.multitask._base import BaseRepresentation
 
 
@@ -124,12 +122,8 @@ channels), torch Dataset or array on disk
         ValueError
             For an id of a task that `fit` has not seen.
         """
-        scores = self._scores(X, task)
-        if task is not None:
-            names = read_task_ids(task, len(scores))
-            return self._labels(scores, task_numbers(names, self.tasks_))
-        labels = self._labels(scores, np.arange(len(self.tasks_)))
-        return labels[:, 0] if self._layout == "single" else labels
+        labels = self._scores(X, task, self._labels)
+        return labels[:, 0] if task is None and self._layout == "single" else labels
 
     def predict_proba(self, X, task=None):
         """Probabilities of the classes.
@@ -159,23 +153,10 @@ channels), torch Dataset or array on disk
         ValueError
             For an id of a task that `fit` has not seen.
         """
-        scores = self._scores(X, task)
-        if self.coef_.ndim == 2:
-            p = np.stack([expit(-scores), expit(scores)], -1)
-        else:
-            p = softmax(scores, axis=-1)
-        counts = np.array([len(classes) for classes in self._classes])
-        tasks = slice(None)
-        if task is not None:
-            tasks = task_numbers(read_task_ids(task, len(p)), self.tasks_)
-        # A task of a single class has no head, and no doubt; one without labels has
-        # no classes.
-        certain = np.where(np.arange(p.shape[-1]) == 0, 1.0, 0.0)
-        lone = (counts == 1)[tasks]
-        p[np.broadcast_to(lone, p.shape[:-1])] = certain
+        p = self._scores(X, task, self._probabilities)
         if task is not None:
             return p
-        each = [p[:, t, :count] for t, count in enumerate(counts)]
+        each = [p[:, t, : len(own)] for t, own in enumerate(self._classes)]
         return each[0] if self._layout == "single" else each
 
     def score(self, X, y, task=None, sample_weight=None):
@@ -277,6 +258,19 @@ channels), torch Dataset or array on disk
         else:
             codes = np.where(np.isnan(scores), -np.inf, scores).argmax(-1)
         return decode_classes(codes, tasks, self._classes)
+
+    def _probabilities(self, scores, tasks):
+        """Probabilities from scores of tasks along the last axis but outputs."""
+        if self.coef_.ndim == 2:
+            p = np.stack([expit(-scores), expit(scores)], -1)
+        else:
+            p = softmax(scores, axis=-1)
+        # A task of a single class has no head, and no doubt; one without labels has
+        # no classes.
+        certain = np.where(np.arange(p.shape[-1]) == 0, 1.0, 0.0)
+        lone = np.array([len(own) == 1 for own in self._classes])[tasks]
+        p[np.broadcast_to(lone, p.shape[:-1])] = certain
+        return p
 
     def _find_new_classes(self, y, tasks, new):
         """Note a label, by the name of its task, that the task did not have."""

@@ -54,14 +54,19 @@ class TaskHeads(TaskTraining):
         )
         vars(self).update(found, tasks_=targets.names, _layout=targets.layout)
 
-    def _scores(self, X, task):
-        """Scores of the heads, for every task or for the named one of each row."""
+    def _scores(self, X, task, read=lambda scores, tasks: scores):
+        """Scores of the heads, for every task or for the named one of each row.
+
+        `read` converts the scores of a block, with the tasks along the last axis but
+        outputs, so that less is held.
+        """
         check_is_fitted(self, "module_")
         coef, intercept = self.coef_, self.intercept_
         X = self._validate_X(X, reset=False)
         if task is None:
             scores = (head_scores(Z, coef, intercept) for Z in self._encoded(X))
-            return stacked(scores, len(X))
+            every = np.arange(len(self.tasks_))
+            return stacked((read(block, every) for block in scores), len(X))
         names = read_task_ids(task, len(X))
         tasks = task_numbers(names, self.tasks_)
         if (tasks < 0).any():
@@ -70,8 +75,15 @@ class TaskHeads(TaskTraining):
                 f"task must hold the ids of tasks seen in fit; {unknown} are not among "
                 f"them. Known ids begin with {self.tasks_[:5].tolist()}."
             )
-        Z = stacked(self._encoded(X), len(X))
-        return head_scores(Z, coef, intercept, tasks)
+
+        def parts():
+            first = 0
+            for Z in self._encoded(X):
+                own = tasks[first : first + len(Z)]
+                first += len(Z)
+                yield read(head_scores(Z, coef, intercept, own), own)
+
+        return stacked(parts(), len(X))
 
     def _judged(self, X, y, task, sample_weight):
         """Labels of known tasks with what their heads say, a part at a time."""

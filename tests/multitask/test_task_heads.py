@@ -1,5 +1,7 @@
 """Labels in every form, and the heads and training that they give."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -215,3 +217,20 @@ def test_weighted_scores(data, rotation):
         assert est.score(X, labels, sample_weight=weight) == pytest.approx(
             est.score(X[twice], labels[twice])
         )
+
+
+def test_predictions_take_the_memory_of_their_output():
+    X, Y = make_sparse_tasks(60, 12, n_factors=2, random_state=0)
+    est = make(SparseMultiTaskClassifier).fit(X, np.digitize(Y, [-0.5, 0.5]))
+    X = np.tile(X, (600, 1))
+    tracemalloc.start()
+    labels = est.predict(X)
+    memory = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert memory < 2 * labels.nbytes
+    # Block by block, in the long form, too.
+    task = np.arange(len(X)) % 12
+    own = np.arange(len(X)), task
+    np.testing.assert_array_equal(est.predict(X, task=task), labels[own])
+    each = np.stack(est.predict_proba(X), 1)
+    np.testing.assert_allclose(est.predict_proba(X, task=task), each[own], atol=1e-12)
