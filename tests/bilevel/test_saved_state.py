@@ -118,7 +118,7 @@ CASES = {
     "digits": (raw('{"n_iter_": ' + "1" * 5000 + "}"), "state is not JSON"),
     "list": (raw("[1]"), "its state is a list"),
     "null": (raw("null"), "its state is a NoneType"),
-    "empty": (raw("{}"), "it lacks '_n_trained', 'alpha', .*'input_shape_'"),
+    "empty": (raw("{}"), r"it lacks '_n_trained', 'alpha', .*'head', \.\.\."),
     "no state": (without("state"), "it lacks 'state'"),
     "no estimator": (without("estimator"), "it lacks 'estimator'"),
     "no features": (without("n_features_in_"), "it lacks 'n_features_in_'"),
