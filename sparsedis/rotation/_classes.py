@@ -12,7 +12,7 @@ _POOLED = 500
 
 # Times that heads and prior are estimated in turn, and steps of expectation
 # maximisation for each.
-_ROUNDS, _EM_ITER = 5, 40
+_ROUNDS, _EM_ITER = 5, 15
 
 # Change of the prior, as a share of its largest entry, at which to stop.
 _EM_TOL = 1e-4
@@ -257,9 +257,9 @@ def _maximise(hessian, gradient, second):
     for _ in range(_EM_ITER):
         ridge = _RIDGE * np.trace(second) / m * np.eye(m)
         root = np.linalg.cholesky(second + ridge)
-        covariance = root @ np.linalg.inv(np.eye(m) + root.T @ hessian @ root) @ root.T
-        mean = np.einsum("hij,hj->hi", covariance, gradient)
-        new = (mean.T @ mean + covariance.sum(0)) / len(mean)
+        covariance = np.linalg.inv(np.eye(m) + root.T @ hessian @ root)
+        mean = np.einsum("hij,hj->hi", covariance, gradient @ root) @ root.T
+        new = (mean.T @ mean + root @ covariance.sum(0) @ root.T) / len(mean)
         change = np.abs(new - second).max()
         second = new
         if change < _EM_TOL * np.abs(new).max():
