@@ -11,7 +11,7 @@ from benchmarks.factors._heads import (
     predict_ridge,
     quality,
 )
-from benchmarks.factors._oracle import identified
+from benchmarks.factors._oracle import f1_of_decided, identified
 from sparsedis.metrics import linear_r_score, mean_correlation_coefficient
 
 # The keys of what `measure` returns. For classes all that is R2 is accuracy.
@@ -22,6 +22,7 @@ RESULTS = (
     "n_components",  # number of codes
     "count_right",  # whether that is the number of factors
     "f1",  # of the supports, see support_f1
+    "f1_oracle",  # of what the labels decide of them, see f1_of_decided
     "r2",  # R2 of the predictions, on noisy labels
     "r2_signal",  # the same on noiseless targets
     "r2_free",  # of heads without a penalty on the codes
@@ -77,6 +78,7 @@ def measure(estimator, data):
         "f1": support_f1(
             data.supports[labelled], estimator.support_[labelled], found.matching
         ),
+        "f1_oracle": f1_of_decided(data),
         "r2": quality(data.Y_test, prediction, classification),
         "r2_signal": quality(data.signal_test, prediction, classification),
         **{

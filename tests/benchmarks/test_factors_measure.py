@@ -51,6 +51,7 @@ def test_truth_is_perfect(missing, units):
     assert list(found) == list(RESULTS)
     for name in ("identified", "mcc", "r", "count_right", "f1", "r2_signal"):
         assert found[name] == pytest.approx(1)
+    assert 0.9 < found["f1_oracle"] <= 1
     # Of noise of a tenth.
     for name in ("r2", "r2_free", "r2_ridge", "r2_oracle"):
         assert found[name] == pytest.approx(1 / 1.01, abs=2e-3)

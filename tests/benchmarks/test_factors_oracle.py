@@ -7,7 +7,7 @@ import pytest
 from sklearn.utils import Bunch
 
 from benchmarks.factors._generate import Condition, make_data
-from benchmarks.factors._oracle import find_rival, identified
+from benchmarks.factors._oracle import f1_of_decided, find_rival, identified
 
 
 def signed(n_factors, size):
@@ -78,3 +78,19 @@ def test_blocks_and_tasks_without_labels_do_not_identify():
     # Only the tasks that do not use the first factor are labelled.
     Y = np.where(data.supports[:, 0], np.nan, data.Y)
     assert not identified(Bunch(**data | {"Y": Y}))
+
+
+@pytest.mark.parametrize("classification", [False, True])
+def test_labels_decide_what_is_not_in_their_noise(classification):
+    rng = np.random.default_rng(0)
+    Z = rng.standard_normal((400, 3))
+    supports = np.ones((4, 3), dtype=bool)
+    # Task by task fewer factors stand above the noise.
+    coef = np.where(np.arange(3) <= 2 - np.arange(4)[:, None], 5.0, 1e-3)
+    Y = Z @ coef.T + rng.logistic(size=(400, 4))
+    Y = np.where(rng.random(Y.shape) < 0.3, np.nan, Y)
+    if classification:
+        Y = np.where(np.isnan(Y), np.nan, Y > 0)
+    condition = Condition(3, classification=classification)
+    data = Bunch(factors=Z, supports=supports, Y=Y, condition=condition)
+    assert f1_of_decided(data) == pytest.approx(np.mean([1, 4 / 5, 2 / 4, 0]))
