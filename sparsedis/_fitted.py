@@ -20,16 +20,15 @@ def drop_learned(estimator, *private):
 
 
 def whole_or_not(fit, *, begin=drop_learned, stands=None):
-    """Let a `fit` start afresh, and one that raises leave the earlier one as it was.
+    """Remove fitted attributes before `fit`, and restore them if it raises.
 
-    What an earlier fit has learned is gone when the new one begins, so that none of it
-    stands beside what is new.
+    Attributes of an earlier fit never remain beside those of a new one.
 
     Parameters
     ----------
     fit : callable
-        Method of an estimator. The decorator goes outside of scikit-learn's, which
-        keep notes of their own meanwhile.
+        Method of an estimator. Apply this decorator after those of scikit-learn, which
+        set attributes themselves.
 
     begin : callable, default=drop_learned
         Called with the estimator before `fit`.

@@ -78,7 +78,7 @@ class BilevelEstimator(
     # Columns of `history_`, and what the net calls them.
     _columns = {"loss": "train_loss", "active": "active"}  # noqa: RUF012
 
-    # What the estimator lacks after a training that was interrupted.
+    # Attributes that are missing after an interrupted training.
     _without = ""
 
     def transform(self, X):

@@ -34,7 +34,7 @@ def _is_penalty(value):
     return type(value) in (int, float) and 0 <= value < math.inf
 
 
-# What each fitted attribute may be; what is not here may be anything JSON can hold.
+# Check of each fitted attribute; others may be anything that JSON can hold.
 _PLAIN = {
     "n_features_in_": lambda value: _is_whole(value, 1),
     "n_components_": lambda value: _is_whole(value, 1),

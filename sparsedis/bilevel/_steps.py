@@ -23,7 +23,7 @@ class SteppedNet(NeuralNet):
         Steps of training.
 
     randomness : TorchRandomness
-        What the module draws in training.
+        Random numbers that the module draws in training.
 
     checkpoint : TrainingFile or None
         Keeps the state of the training after each epoch.

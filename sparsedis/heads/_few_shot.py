@@ -66,7 +66,7 @@ class RidgeHead(Head):
 class PrototypeHead(Head):
     """Mean of each class; logits are minus mean squared distances. No penalty.
 
-    What all classes have in common, the norm of the query, is left out.
+    The norm of the query, which all classes share, is left out.
 
     Examples
     --------

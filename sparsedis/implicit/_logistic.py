@@ -279,7 +279,7 @@ def _choose_celer(solver, lacks, tasks):
 
 
 def _absent_intercept(labels, share, n_classes, like):
-    """What the intercepts of classes without a sample add to zero."""
+    """Offset of the intercepts of classes without a sample."""
     onehot = torch.nn.functional.one_hot(labels, n_classes).to(share.dtype)
     absent = (share.unsqueeze(-1) * onehot).sum(1) == 0
     added = torch.where(absent, _ABSENT, 0.0).to(like)

@@ -233,7 +233,7 @@ def prepare(tasks, fit_intercept):
         Single targets have ``c = 1``.
 
     n : int
-        What the squared loss is to be divided by; 1 where the weights, which are then
+        Divisor of the squared loss; 1 where the weights, which are then
         in the rows, say it.
 
     means : pair of tensors

@@ -45,7 +45,7 @@ def known_tasks(targets, y, n_samples, names, layout):
     targets : Targets
 
     y : array-like or DataFrame
-        What they were read from.
+        Labels that they were read from.
 
     n_samples : int
 

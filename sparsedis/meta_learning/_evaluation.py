@@ -29,7 +29,7 @@ class FewShotEvaluation:
         Share of the episodes whose head used each feature.
 
     setting : str
-        What an episode was, as in ``"5-way 1-shot"``.
+        Description of the episodes, as in ``"5-way 1-shot"``.
 
     Examples
     --------

@@ -37,8 +37,8 @@ class SparseMultiTaskClassifier(ClassifierMixin, BaseRepresentation):
     Parameters
     ----------
     selection : {"bic", "cv", "1se"}, default="bic"
-        How each head gets its features after a rotation. Heads of classes are chosen
-        by the Bayesian information criterion, whatever is asked for.
+        How each head gets its features after a rotation. For classes the
+        Bayesian information criterion is always used.
 
     refit : {"relaxed", "lasso"}, default="relaxed"
         Final heads with ``rotation=None``: logistic regression on the features that
@@ -47,8 +47,8 @@ class SparseMultiTaskClassifier(ClassifierMixin, BaseRepresentation):
         "relaxed", on the features of `selection`.
 
     solver : {"auto", "batched", "celer"}, default="auto"
-        Solver of the sparse heads. celer fits those with two classes, without an
-        intercept or sample weights; "batched" fits all others, whatever is asked for.
+        Solver of the sparse heads. celer is used for two classes without an
+        intercept or sample weights only; "batched" fits all other heads.
 
     max_iter : int, default=400
         Steps of training. With ``n_components="auto"`` and a rotation `fit` adds .3
@@ -265,8 +265,8 @@ channels), torch Dataset or array on disk
             p = np.stack([expit(-scores), expit(scores)], -1)
         else:
             p = softmax(scores, axis=-1)
-        # A task of a single class has no head, and no doubt; one without labels has
-        # no classes.
+        # A task with a single class has no head: its class is certain. A task without
+        # labels has no classes.
         certain = np.where(np.arange(p.shape[-1]) == 0, 1.0, 0.0)
         lone = np.array([len(own) == 1 for own in self._classes])[tasks]
         p[np.broadcast_to(lone, p.shape[:-1])] = certain

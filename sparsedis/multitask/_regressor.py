@@ -181,7 +181,7 @@ channels), torch Dataset or array on disk
         return float(np.nanmean(r2))
 
     def _predictions(self, scores):
-        """What the loss of the heads says of targets by their scores."""
+        """Predictions of the targets from the scores of the heads."""
         return self._head.loss.predict(torch.from_numpy(scores)).numpy()
 
     def _read(self, y, n_samples, task, weight):

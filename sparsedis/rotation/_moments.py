@@ -1,4 +1,4 @@
-"""What the labels of every task say about a linear head, as quadratic forms."""
+"""Quadratic forms of the linear heads, from the labels of every task."""
 
 from dataclasses import dataclass, replace
 

@@ -32,7 +32,7 @@ _DESCENTS = (50, 200)
 _ROUND = 200
 # Rounds without progress after which to give up.
 _STALLS = 5
-# Rounds without progress after which rounding must be what is in the way.
+# Rounds without progress after which rounding errors are taken for the cause.
 _MAX_STALLED = 30
 # A proximal term, in the units of the problem: with it a step is finite whatever the
 # rank, and it vanishes at the solution.
@@ -42,7 +42,7 @@ _RISE = 1e-10
 
 
 class Problem:
-    """What the solver asks of a batch of problems.
+    """Interface of a batch of problems.
 
     Attributes
     ----------

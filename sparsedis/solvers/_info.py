@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
-# What the two kinds of certificates are called.
+# Names of the two kinds of certificates.
 _NAMES = {"gap": "relative gap", "violation": "squared violation"}
 
 

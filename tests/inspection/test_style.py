@@ -1,4 +1,4 @@
-"""What the displays share: axes, colours and legends that can be read."""
+"""Axes, colours and legends of the displays are readable."""
 
 import subprocess
 import sys
