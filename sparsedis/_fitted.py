@@ -35,7 +35,7 @@ def whole_or_not(fit, *, begin=drop_learned, stands=None):
 
     stands : callable, default=None
         Called with the estimator and its earlier attributes, a dict, after an error:
-        whether what `fit` has learned so far stands nevertheless. None: it never does.
+        whether to keep what `fit` has learned so far. None: it is never kept.
 
     Returns
     -------

@@ -28,7 +28,7 @@ def head_scores(Z, coef, intercept, tasks=None):
     Returns
     -------
     ndarray of shape (n, n_tasks[, n_outputs]) or, with `tasks`, (n[, n_outputs])
-        Of float64: an intercept may be large beside what the features add.
+        Scores in float64, since an intercept may be large beside the other terms.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a bug report needs to know of the machine."""
+"""Versions and hardware, for bug reports."""
 
 import os
 import platform
@@ -37,7 +37,7 @@ def _installed(names):
 
 
 def _devices_and_threads():
-    """What torch can compute on, and on how many threads, as two dicts."""
+    """Devices and numbers of threads of torch, as two dicts."""
     try:
         import torch
     except (ImportError, OSError) as error:  # OSError: a shared library is missing

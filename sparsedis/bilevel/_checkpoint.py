@@ -165,7 +165,7 @@ def checkpoint_of(estimator, module, *contents):
 
 
 def identify(estimator, module, *contents):
-    """What tells trainings apart: class, parameters, initial weights and data.
+    """Hash of a training: of its class, parameters, initial weights and data.
 
     Parameters
     ----------
@@ -248,7 +248,7 @@ def _give_back(net, state):
 
 
 def _fitted(callback):
-    """What a callback has noted in training, by skorch's convention of names."""
+    """Fitted attributes of a callback, by skorch's convention of names."""
     found = {}
     for key, value in vars(callback).items():
         if not key.endswith("_") or key.startswith("_"):

@@ -72,7 +72,7 @@ class ModuleMixin:
         Parameters
         ----------
         path : str, path-like or file object
-            Of a safetensors file; one that exists is overwritten, and keeps its
+            Path of a safetensors file; an existing one is overwritten, and keeps its
             permissions. Or a file that is open for writing in binary mode.
 
         Raises
@@ -252,7 +252,7 @@ def stacked(blocks, n, dtype=None):
         Rows of all the blocks.
 
     dtype : dtype, default=None
-        Of the rows; None: that of the blocks.
+        Type of the rows; None: that of the blocks.
 
     Returns
     -------

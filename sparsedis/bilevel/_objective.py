@@ -80,7 +80,7 @@ class Objective(nn.Module):
             Features of the rows of the batches.
 
         inner, outer : TaskBatch
-            Of the same tasks.
+            Batches of the same tasks.
 
         Returns
         -------

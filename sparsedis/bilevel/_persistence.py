@@ -49,7 +49,7 @@ _WEIGHT_DTYPES = (
 
 
 class Saved(NamedTuple):
-    """What a file holds of an estimator, beside the weights of its modules.
+    """Attributes that a file stores, beside the weights of the modules.
 
     The estimator has two methods that take the fitted attributes as a dict:
     `_new_modules` returns the modules to load the weights into, by attribute, and

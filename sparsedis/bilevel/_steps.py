@@ -160,7 +160,7 @@ class SteppedNet(NeuralNet):
 
     @property
     def steps_(self):
-        """What was recorded of each step of training."""
+        """Record of each step of training."""
         return [
             step
             for epoch in self.history

@@ -1,4 +1,4 @@
-"""Heads: what is fitted to each task on the features of an encoder.
+"""Heads: predictors of the tasks, fitted to the features of an encoder.
 
 A head of many tasks is a loss of :mod:`sparsedis.solvers.losses` and a penalty of
 :mod:`sparsedis.solvers.penalties`, or one's own; those of few-shot learning are fitted

@@ -1,4 +1,4 @@
-"""What a head of few-shot learning is."""
+"""Base class of the heads of few-shot learning."""
 
 
 class Head:

@@ -219,7 +219,7 @@ class LinearHead(Head):
         return scale(Z, y, **how)
 
     def scale(self, Z, y, *, n_classes=2, **how):
-        """What relative penalties are fractions of.
+        """Unit of relative penalties.
 
         Parameters
         ----------

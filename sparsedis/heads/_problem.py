@@ -83,7 +83,7 @@ class InnerProblem:
         weight : tensor of shape (n_tasks, n_samples), default=None
 
         n_classes : int, default=2
-            Of all these tasks, where targets are classes.
+            Number of classes of all these tasks, where targets are classes.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Heads fitted again on features that are chosen, without the penalty."""
+"""Heads refitted without the penalty, on features that are given."""
 
 import torch
 
@@ -24,7 +24,7 @@ def relaxed_heads(problem, Z, y, support, *, n_classes, mask, weight):
         The features of each task.
 
     n_classes : int
-        Of all these tasks, where targets are classes.
+        Number of classes of all these tasks, where targets are classes.
 
     mask : tensor of shape (n_tasks, n_samples) of bool, or None
 

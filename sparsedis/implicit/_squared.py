@@ -237,7 +237,7 @@ def prepare(tasks, fit_intercept):
         in the rows, say it.
 
     means : pair of tensors
-        Of features and targets; zero without an intercept.
+        Means of features and targets; zero without an intercept.
     """
     Z, Y, means = tasks.Z, tasks.y, (0.0, 0.0)
     if fit_intercept:

@@ -1,1 +1,1 @@
-"""What X and y may be, and the tables and batches that are made of them."""
+"""Validation of X and y, and the tables and batches made from them."""

@@ -32,7 +32,7 @@ def validate_inputs(estimator, X, y="no_validation", *, reset):
     -------
     X : ndarray of shape (n_samples, n_features) or \
 (n_samples, height, width, channels), or of another shape
-        Of float64 or float32; images also of unsigned 8-bit integers.
+        Array of float64 or float32; images also of unsigned 8-bit integers.
 
     y : ndarray of shape (n_samples,)
         Where it was given.

@@ -133,7 +133,7 @@ def _common_dtype(classes):
     Parameters
     ----------
     classes : list of ndarray
-        Of each task; empty for tasks without any label.
+        Classes of each task; empty for tasks without any label.
 
     Returns
     -------

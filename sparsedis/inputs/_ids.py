@@ -21,7 +21,7 @@ def read_task_ids(task, n_samples):
     Returns
     -------
     ndarray of shape (n_samples,)
-        Of objects, where another dtype would make two ids one.
+        Array of ids, of objects if another dtype would merge two ids.
 
     Raises
     ------

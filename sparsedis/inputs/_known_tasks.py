@@ -53,7 +53,7 @@ def known_tasks(targets, y, n_samples, names, layout):
         Tasks of the fit.
 
     layout : str
-        Of the labels of the fit.
+        Layout of the labels of the fit.
 
     Returns
     -------

@@ -43,7 +43,7 @@ class TaskTable:
     def contents(self):
         """Arrays that tell this table from others: inputs, positions, labels.
 
-        Of inputs on disk a few rows are read, and stand for all.
+        For inputs on disk a few rows represent all of them.
 
         Returns
         -------

@@ -24,7 +24,7 @@ def read_values(y, *, real):
     Returns
     -------
     values : ndarray
-        Of float64 where `real`.
+        Values, in float64 where `real`.
 
     missing : ndarray of bool, or None
         What is missing; None where that is the NaN of the values.
@@ -130,7 +130,7 @@ def is_missing(values):
     Returns
     -------
     ndarray of bool
-        Of the same shape.
+        Array of the same shape.
 
     Examples
     --------

@@ -12,7 +12,7 @@ def crop_and_flip(images, padding, flip):
     Parameters
     ----------
     images : tensor of shape (n, height, width, channels)
-        Of any dtype.
+        Images of any dtype.
 
     padding : int
         Largest shift, in both directions; 0 for none.

@@ -234,7 +234,7 @@ channels), torch Dataset or array on disk
         return X
 
     def _doubts(self, X, split):
-        """What in the features and predictions is not to be trusted."""
+        """Warn of features and predictions that cannot be trusted."""
         doubts = doubts_about_features(self.stability_, len(self.rotation_.heads))
         if (
             split.held_out is None

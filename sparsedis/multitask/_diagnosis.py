@@ -1,4 +1,4 @@
-"""What a fit should be doubted for: its features, its rows, its predictions."""
+"""Diagnosis of a fit: its features, its rows and its predictions."""
 
 import warnings
 
@@ -58,7 +58,7 @@ def doubts_about_rows(Z, X, trained, held_out, support):
         Inputs.
 
     trained, held_out : TaskTable
-        Of targets of unit variance, without classes.
+        Table of targets of unit variance, without classes.
 
     support : ndarray of shape (n_tasks, k) of bool
         Features that each task uses.

@@ -144,7 +144,7 @@ def select_supports(Z, table, *, rule, spike, random_state):
         See :func:`sparsedis.rotation.select_heads`.
 
     random_state : int
-        Of the folds.
+        Seed of the folds.
 
     Returns
     -------

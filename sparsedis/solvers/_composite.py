@@ -65,7 +65,7 @@ class Problem:
         Relative duality gap, or squared violation of the optimality conditions, of
         shape (n_tasks,); infinite or NaN for hopeless points.
     objective(V)
-        Of shape (n_tasks,); asked for where the penalty is not convex.
+        Loss and penalty, of shape (n_tasks,); used if the penalty is not convex.
     take(at)
         The same for some of the tasks.
     """

@@ -1,4 +1,4 @@
-"""What a solver says about its solution."""
+"""Certificates of solutions."""
 
 import warnings
 from dataclasses import dataclass

@@ -91,7 +91,7 @@ class Linear(_composite.Problem):
         return part
 
     def least(self, tol, max_iter):
-        """Where all that `alpha` penalises is zero, of shape (n_tasks, k, c)."""
+        """Solution without penalised features, of shape (n_tasks, k, c)."""
         V = self.Z.new_zeros(*self.scale.shape, self.n_scores)
         weights = getattr(self.own, "weights", None) or ()
         free = [j for j, weight in enumerate(weights) if weight == 0]
@@ -171,12 +171,12 @@ class Linear(_composite.Problem):
         W : tensor of shape (n_tasks, k, c)
 
         Z, y, alpha, l2 : tensor
-            What the problem was made from.
+            Arguments that the problem was made from.
 
         Returns
         -------
         tensor of shape (n_tasks, k, c)
-            Of rows in use; without meaning elsewhere.
+            Gradient in the rows in use; undefined in the others.
         """
         k = self.n_features
         slope = self.loss.gradient(self.Z @ W, y)
@@ -192,7 +192,7 @@ class Linear(_composite.Problem):
         return loss + squares + self.penalty.value(V)
 
     def certificate(self):
-        """What `gap` says of a solution: "gap" or "violation"."""
+        """Kind of certificate that `gap` returns: "gap" or "violation"."""
         known = type(self.loss).conjugate is not Loss.conjugate
         known = known and isinstance(self.penalty, Norms)
         return "gap" if known else "violation"

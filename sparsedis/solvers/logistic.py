@@ -147,7 +147,7 @@ class Logistic(_composite.Problem):
         scale = torch.where(lipschitz > 0, lipschitz.rsqrt(), 1.0)
         penalty = alpha.unsqueeze(-1) * scale
         ridge = l2.unsqueeze(-1) * scale * scale
-        # What an intercept rules out, and the directions of it that change nothing.
+        # Classes without a sample, and directions of the intercept without effect.
         self.absent = torch.zeros_like(self.onehot[:1, 0], dtype=torch.bool)
         self.gauge = torch.zeros_like(B.T @ B).unsqueeze(0)
         if fit_intercept:
@@ -221,12 +221,12 @@ class Logistic(_composite.Problem):
         W : tensor of shape (n_tasks, k, d)
 
         Z, alpha, l2 : tensor
-            What the problem was made from.
+            Arguments that the problem was made from.
 
         Returns
         -------
         tensor of shape (n_tasks, k, d)
-            Of rows in use; without meaning elsewhere.
+            Gradient in the rows in use; undefined in the others.
         """
         scale, k = self.scale.unsqueeze(-1), self.n_features
         slope = self.gradient(W / scale) / scale
