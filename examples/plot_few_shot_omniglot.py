@@ -39,7 +39,7 @@ parser = argparse.ArgumentParser(
 )
 parser.add_argument("--steps", type=int, default=40, help="of training")
 parser.add_argument("--episodes", type=int, default=100, help="of evaluation")
-parser.add_argument("--l1", type=float, nargs="+", default=[0.0, 0.01, 0.03, 0.1])
+parser.add_argument("--alpha", type=float, nargs="+", default=[0.0, 0.01, 0.03, 0.1])
 parser.add_argument("--jobs", type=int, default=2, help="processes")
 parser.add_argument("--out", type=Path, default=Path("demo"))
 args = parser.parse_args()
@@ -117,7 +117,7 @@ def run(method, **params):
 methods = [
     ("pixels", {"encoder": "identity", "head": "prototypes"}),
     ("prototypes", {"head": "prototypes"}),
-    *((f"SVM, l1 = {l1:g}", {"l1": l1}) for l1 in sorted(args.l1)),
+    *((f"SVM, alpha = {alpha:g}", {"alpha": alpha}) for alpha in sorted(args.alpha)),
 ]
 # The slowest ones, those that are sparse, come first.
 runs = Parallel(n_jobs=args.jobs)(delayed(run)(m, **p) for m, p in methods[::-1])[::-1]
@@ -151,12 +151,12 @@ rows = [
 
 # %%
 # The picture. On the left, accuracy with its 95 % interval against the share of active
-# features: as `l1` grows, points move left. On the right, the features sorted by the
+# features: as `alpha` grows, points move left. On the right, the features sorted by the
 # share of the tasks that use them: a curve that falls slowly tells of different tasks
 # that use different features.
 
 COLORS = {1: "#e69f00", 5: "#0072b2"}
-svms = [run for run in runs if "l1" in run[1]]
+svms = [run for run in runs if "alpha" in run[1]]
 figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.8), layout="constrained")
 for at, n_shots in enumerate((1, 5)):
     color = COLORS[n_shots]
@@ -183,8 +183,8 @@ left.set(
     xlim=(0, 1),
 )
 left.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1), frameon=False)
-usage = {params["l1"]: results[1].feature_usage for _, params, _, results in svms}
-FeatureUsageDisplay(usage=usage, param_name="l1").plot(ax=right)
+usage = {params["alpha"]: results[1].feature_usage for _, params, _, results in svms}
+FeatureUsageDisplay(usage=usage, param_name="alpha").plot(ax=right)
 right.set_ylabel("share of the 5-shot tasks that use it")
 figure.savefig(args.out / "few_shot.png", dpi=100)
 print(f"\nWrote {args.out / 'few_shot.json'} and {args.out / 'few_shot.png'}.")

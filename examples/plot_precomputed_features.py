@@ -46,11 +46,11 @@ def evaluate(**parameters):
 dense = {
     "prototypes": evaluate(head="prototypes"),
     "Ridge": evaluate(head="ridge"),
-    "SVM": evaluate(l1=0),
+    "SVM": evaluate(alpha=0),
 }
-l1s = [0.01, 0.02, 0.05, 0.1, 0.2]
-sparse = [evaluate(l1=l1) for l1 in l1s]
-for name, result in [*dense.items(), *zip(l1s, sparse, strict=True)]:
+alphas = [0.01, 0.02, 0.05, 0.1, 0.2]
+sparse = [evaluate(alpha=alpha) for alpha in alphas]
+for name, result in [*dense.items(), *zip(alphas, sparse, strict=True)]:
     print(f"{name!s:>10}: {result}")
 
 # %%
@@ -88,6 +88,8 @@ left.set(
     title="five classes, five images each",
 )
 left.legend(loc="lower right")
-usage = {l1: result.feature_usage for l1, result in zip(l1s, sparse, strict=True)}
-FeatureUsageDisplay(usage=usage, param_name="l1").plot(right)
+usage = {
+    alpha: result.feature_usage for alpha, result in zip(alphas, sparse, strict=True)
+}
+FeatureUsageDisplay(usage=usage, param_name="alpha").plot(right)
 plt.show()

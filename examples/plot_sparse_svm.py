@@ -52,8 +52,8 @@ def linear_svm(**how):
 
 def group_lasso(X, y):
     path = [
-        GroupLassoSVC(l1=l1, tol=1e-5).fit(X, y)
-        for l1 in (0.44, 0.42, 0.4, 0.36, 0.32, 0.28, 0.24, 0.2, 0.15)
+        GroupLassoSVC(alpha=alpha, tol=1e-5).fit(X, y)
+        for alpha in (0.44, 0.42, 0.4, 0.36, 0.32, 0.28, 0.24, 0.2, 0.15)
     ]
     return [(clf, clf.active_features_) for clf in path]
 

@@ -17,6 +17,12 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from sparsedis._deprecated import (
+    check_renamed,
+    parameter,
+    renamed_attribute,
+    renamed_parameters,
+)
 from sparsedis._fitted import whole_or_not
 from sparsedis.inputs._plain import check_plain
 from sparsedis.inputs._values import complete_labels
@@ -32,6 +38,7 @@ __all__ = ["GroupLassoSVC"]
 _MAX_DUAL = 1000
 
 
+@renamed_parameters(l1="alpha", l1_mode="alpha_mode")
 class GroupLassoSVC(ClassifierMixin, BaseEstimator):
     r"""Linear multiclass SVM that uses a feature for all classes or for none.
 
@@ -41,7 +48,7 @@ class GroupLassoSVC(ClassifierMixin, BaseEstimator):
 
         \sum_i s_i \left[ \max_c \left( 1_{c \neq y_i} + f_c(x_i) \right)
         - f_{y_i}(x_i) \right]
-        + l_1 \sum_j \|W_j\|_2 + \frac{l_2}{2} \|W\|_F^2,
+        + \alpha \sum_j \|W_j\|_2 + \frac{l_2}{2} \|W\|_F^2,
         \qquad f(x) = x W + b
 
     over W, of shape (n_features, n_classes), and the intercepts b: the multiclass
@@ -52,16 +59,16 @@ class GroupLassoSVC(ClassifierMixin, BaseEstimator):
 
     Parameters
     ----------
-    l1 : float, default=0.1
-        Strength of the group penalty. With ``l1_mode="relative"`` it is a fraction of
-        `l1_max_`, in [0, 1]; with ``l1=1`` no feature is used.
+    alpha : float, default=0.1
+        Strength of the group penalty. With ``alpha_mode="relative"`` it is a fraction
+        of `alpha_max_`, in [0, 1]; with ``alpha=1`` no feature is used.
 
     l2 : float, default=1.0
         Strength of the squared l2 penalty, positive. The hinge is a sum over the
         samples, not a mean.
 
-    l1_mode : {"relative", "absolute"}, default="relative"
-        Whether `l1` is a fraction of `l1_max_` or the penalty itself.
+    alpha_mode : {"relative", "absolute"}, default="relative"
+        Whether `alpha` is a fraction of `alpha_max_` or the penalty itself.
 
     fit_intercept : bool, default=True
         Whether to add an intercept to each class, not penalised.
@@ -76,6 +83,12 @@ class GroupLassoSVC(ClassifierMixin, BaseEstimator):
 
     max_iter : int, default=200
         Largest number of interior-point iterations. Some 10 to 40 are usual.
+
+    l1, l1_mode : float, str, default="deprecated"
+        Old names of `alpha` and `alpha_mode`.
+
+        .. deprecated:: 0.1
+            They go in version 0.2.
 
     Attributes
     ----------
@@ -93,12 +106,12 @@ class GroupLassoSVC(ClassifierMixin, BaseEstimator):
     active_features_ : ndarray of int
         Features with a coefficient that is not zero.
 
-    l1_ : float
-        Absolute value of `l1`.
+    alpha_ : float
+        Absolute value of `alpha`.
 
-    l1_max_ : float
-        A value of l1, in closed form, from which on all coefficients are zero. They may
-        be zero for somewhat smaller values too.
+    alpha_max_ : float
+        A value of alpha, in closed form, from which on all coefficients are zero. They
+        may be zero for somewhat smaller values too.
 
     dual_gap_ : float
         Duality gap of the solution, relative to the objective at zero: an upper bound
@@ -124,10 +137,11 @@ class GroupLassoSVC(ClassifierMixin, BaseEstimator):
 
     One of two exact interior-point methods is chosen by the shape of X. A Newton step
     is a linear system in the dual variables, ``n_samples * (n_classes - 1)``, if there
-    are more features than samples and either no l1 or at most 1,000 dual variables.
+    are more features than samples and either alpha=0 or at most 1,000 dual variables.
     Otherwise it is a linear system in the coefficients of a working set of features:
     memory grows with the square of the number of features that the solution uses, times
-    the number of classes. With an l1, only the working set of a sparse X is made dense.
+    the number of classes. Unless alpha=0, only the working set of a sparse X is made
+    dense.
 
     References
     ----------
@@ -141,7 +155,7 @@ class GroupLassoSVC(ClassifierMixin, BaseEstimator):
     >>> from sklearn.preprocessing import StandardScaler
     >>> from sparsedis.svm import GroupLassoSVC
     >>> X, y = load_wine(return_X_y=True, as_frame=True)
-    >>> clf = make_pipeline(StandardScaler(), GroupLassoSVC(l1=0.6)).fit(X, y)
+    >>> clf = make_pipeline(StandardScaler(), GroupLassoSVC(alpha=0.6)).fit(X, y)
     >>> X.columns[clf[-1].active_features_].to_list()
     ['alcohol', 'flavanoids', 'color_intensity', 'hue',
      'od280/od315_of_diluted_wines', 'proline']
@@ -150,9 +164,9 @@ class GroupLassoSVC(ClassifierMixin, BaseEstimator):
     """
 
     _parameter_constraints = {  # noqa: RUF012 - scikit-learn's protocol
-        "l1": [Interval(Real, 0, None, closed="left")],
+        "alpha": [Interval(Real, 0, None, closed="left")],
         "l2": [Interval(Real, 0, None, closed="neither")],
-        "l1_mode": [StrOptions({"relative", "absolute"})],
+        "alpha_mode": [StrOptions({"relative", "absolute"})],
         "fit_intercept": ["boolean"],
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "tol": [Interval(Real, 0, None, closed="neither")],
@@ -161,22 +175,29 @@ class GroupLassoSVC(ClassifierMixin, BaseEstimator):
 
     def __init__(
         self,
-        l1=0.1,
+        alpha=0.1,
         *,
         l2=1.0,
-        l1_mode="relative",
+        alpha_mode="relative",
         fit_intercept=True,
         class_weight=None,
         tol=1e-8,
         max_iter=200,
+        l1="deprecated",
+        l1_mode="deprecated",
     ):
-        self.l1 = l1
+        self.alpha = alpha
         self.l2 = l2
-        self.l1_mode = l1_mode
+        self.alpha_mode = alpha_mode
         self.fit_intercept = fit_intercept
         self.class_weight = class_weight
         self.tol = tol
         self.max_iter = max_iter
+        self.l1 = l1
+        self.l1_mode = l1_mode
+
+    l1_ = renamed_attribute("l1_", "alpha_")
+    l1_max_ = renamed_attribute("l1_max_", "alpha_max_")
 
     @whole_or_not
     @_fit_context(prefer_skip_nested_validation=True)
@@ -211,10 +232,13 @@ class GroupLassoSVC(ClassifierMixin, BaseEstimator):
         ConvergenceWarning
             If the duality gap stays above `tol`.
         """
-        if self.l1_mode == "relative" and self.l1 > 1:
+        check_renamed(self)
+        alpha = parameter(self, "alpha")
+        relative = parameter(self, "alpha_mode") == "relative"
+        if relative and alpha > 1:
             raise ValueError(
-                f"l1={self.l1!r} must be a fraction between 0 and 1 with "
-                "l1_mode='relative'; l1_mode='absolute' takes the penalty itself."
+                f"alpha={alpha!r} must be a fraction between 0 and 1 with "
+                "alpha_mode='relative'; alpha_mode='absolute' takes the penalty itself."
             )
         check_plain(X, "X")
         check_plain(y, "y")
@@ -222,21 +246,21 @@ class GroupLassoSVC(ClassifierMixin, BaseEstimator):
         X, labels, weight = self._read_labels(X, y, sample_weight)
         features, n_classes = self._features(X, weight), len(self.classes_)
         weight, labels = torch.from_numpy(weight), torch.from_numpy(labels)
-        self.l1_max_ = _l1_max(features, labels, weight, self.fit_intercept)
-        if not np.isfinite(self.l1_max_):
+        self.alpha_max_ = _alpha_max(features, labels, weight, self.fit_intercept)
+        if not np.isfinite(self.alpha_max_):
             largest = float(abs(X).max())
             raise ValueError(
                 f"X has values up to {largest:.1e} in magnitude, whose squares are too "
                 "large for float64. Scale the features."
             )
-        self.l1_ = float(self.l1 * (self.l1_max_ if self.l1_mode == "relative" else 1))
+        self.alpha_ = float(alpha * (self.alpha_max_ if relative else 1))
 
         solve = solve_svm_primal if self._prefers_primal(X) else _solve_dual
         W, intercept, gap, n_iter = solve(
             features,
             labels,
             weight,
-            self.l1_,
+            self.alpha_,
             float(self.l2),
             n_classes,
             fit_intercept=self.fit_intercept,
@@ -338,13 +362,13 @@ class GroupLassoSVC(ClassifierMixin, BaseEstimator):
         n_samples, n_features = X.shape
         if n_features <= n_samples:
             return True
-        # Without l1 the working set would hold all features, which are more than the
+        # Without alpha the working set would hold all features, which are more than the
         # samples.
-        return self.l1_ > 0 and n_samples * (len(self.classes_) - 1) > _MAX_DUAL
+        return self.alpha_ > 0 and n_samples * (len(self.classes_) - 1) > _MAX_DUAL
 
 
-def _l1_max(features, labels, weight, fit_intercept):
-    """``max_j ||V_j||`` of a dual solution at W = 0, see :func:`l1_bound`."""
+def _alpha_max(features, labels, weight, fit_intercept):
+    """``max_j ||V_j||`` of a dual solution at W = 0, see :func:`alpha_bound`."""
     n_classes = int(labels.max()) + 1
     sizes = weight.new_zeros(1, n_classes).index_add_(1, labels, weight.unsqueeze(0))
     # Samples of one class have the same dual variables.
@@ -359,13 +383,13 @@ def _l1_max(features, labels, weight, fit_intercept):
     return float(V.square().sum(0).amax().sqrt())
 
 
-def _solve_dual(features, labels, weight, l1, l2, n_classes, **how):
+def _solve_dual(features, labels, weight, alpha, l2, n_classes, **how):
     Z = features.columns().unsqueeze(0)
     solution = solve_svm_dual(
         Z,
         labels.unsqueeze(0),
         weight.unsqueeze(0),
-        weight.new_tensor([l1]),
+        weight.new_tensor([alpha]),
         weight.new_tensor([l2]),
         n_classes,
         **how,

@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
-from sparsedis.implicit import group_lasso_svm_l1_max
+from sparsedis.implicit import group_lasso_svm_alpha_max
 from sparsedis.svm import GroupLassoSVC
 
 
@@ -48,12 +48,12 @@ def full(clf):
     return coef.T, intercept
 
 
-def objective(X, y, W, b, l1, l2, weight=1.0):
+def objective(X, y, W, b, alpha, l2, weight=1.0):
     scores = X @ W + b
     labels = np.unique(y, return_inverse=True)[1]
     own = scores[np.arange(len(y)), labels]
     hinge = (scores + 1 - np.eye(W.shape[1])[labels]).max(1) - own
-    penalty = l1 * np.linalg.norm(W, axis=1).sum() + l2 / 2 * (W**2).sum()
+    penalty = alpha * np.linalg.norm(W, axis=1).sum() + l2 / 2 * (W**2).sum()
     return (weight * hinge).sum() + penalty
 
 
@@ -65,7 +65,7 @@ def assert_same_predictions(y, scores):
     assert_array_equal(y[clear], scores.argmax(1)[clear])
 
 
-def solve_with_cvxpy(X, y, l1, l2, weight, fit_intercept):
+def solve_with_cvxpy(X, y, alpha, l2, weight, fit_intercept):
     labels = np.unique(y, return_inverse=True)[1]
     one_hot = np.eye(labels.max() + 1)[labels]
     W = cp.Variable((X.shape[1], one_hot.shape[1]))
@@ -73,7 +73,7 @@ def solve_with_cvxpy(X, y, l1, l2, weight, fit_intercept):
     scores = X @ W + np.ones((len(X), 1)) @ cp.reshape(b, (1, len(one_hot.T)), "C")
     hinge = cp.max(scores + 1 - one_hot, axis=1)
     hinge = hinge - cp.sum(cp.multiply(scores, one_hot), axis=1)
-    penalty = l1 * cp.sum(cp.norm(W, axis=1)) + l2 / 2 * cp.sum_squares(W)
+    penalty = alpha * cp.sum(cp.norm(W, axis=1)) + l2 / 2 * cp.sum_squares(W)
     constraints = [cp.sum(b) == 0] if fit_intercept else [b == 0]
     problem = cp.Problem(cp.Minimize(weight @ hinge + penalty), constraints)
     accuracy = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), 1e-9)
@@ -82,17 +82,17 @@ def solve_with_cvxpy(X, y, l1, l2, weight, fit_intercept):
 
 
 @pytest.mark.parametrize("fit_intercept", [False, True])
-@pytest.mark.parametrize(("n_classes", "l1", "l2"), [(2, 0.1, 1.0), (4, 0.3, 0.01)])
+@pytest.mark.parametrize(("n_classes", "alpha", "l2"), [(2, 0.1, 1.0), (4, 0.3, 0.01)])
 @pytest.mark.parametrize("shape", [(70, 12), (30, 50)])
-def test_agrees_with_cvxpy(shape, n_classes, l1, l2, fit_intercept):
+def test_agrees_with_cvxpy(shape, n_classes, alpha, l2, fit_intercept):
     X, y = make_data(*shape, n_classes=n_classes)
     weight = np.random.default_rng(0).uniform(0.5, 2, len(X))
-    clf = GroupLassoSVC(l1=l1, l2=l2, fit_intercept=fit_intercept)
+    clf = GroupLassoSVC(alpha=alpha, l2=l2, fit_intercept=fit_intercept)
     clf.fit(X, y, sample_weight=weight)
-    W, b = solve_with_cvxpy(X, y, clf.l1_, l2, weight, fit_intercept)
-    expected = objective(X, y, W, b, clf.l1_, l2, weight)
+    W, b = solve_with_cvxpy(X, y, clf.alpha_, l2, weight, fit_intercept)
+    expected = objective(X, y, W, b, clf.alpha_, l2, weight)
     assert_allclose(
-        objective(X, y, *full(clf), clf.l1_, l2, weight), expected, rtol=1e-6
+        objective(X, y, *full(clf), clf.alpha_, l2, weight), expected, rtol=1e-6
     )
     assert_allclose(full(clf)[0], W, atol=1e-4 * np.abs(W).max())
     assert_same_predictions(clf.predict(X), X @ W + b)
@@ -105,9 +105,9 @@ def test_agrees_with_cvxpy(shape, n_classes, l1, l2, fit_intercept):
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize("l2", [0.1, 10.0])
 @both_shapes
-def test_is_the_svm_of_scikit_learn_without_l1(shape, n_classes, l2):
+def test_is_the_svm_of_scikit_learn_without_alpha(shape, n_classes, l2):
     X, y = make_data(*shape, n_classes=n_classes)
-    ours = GroupLassoSVC(l1=0.0, l2=l2, fit_intercept=False).fit(X, y)
+    ours = GroupLassoSVC(alpha=0.0, l2=l2, fit_intercept=False).fit(X, y)
     theirs = LinearSVC(
         multi_class="crammer_singer",
         fit_intercept=False,
@@ -132,8 +132,8 @@ def test_sparse_is_dense(shape, kind, fit_intercept):
     X, y = make_data(*shape)
     X[np.abs(X) < 0.7] = 0
     X[:, 3] = 0
-    dense = GroupLassoSVC(l1=0.2, fit_intercept=fit_intercept).fit(X, y)
-    sparse = GroupLassoSVC(l1=0.2, fit_intercept=fit_intercept).fit(kind(X), y)
+    dense = GroupLassoSVC(alpha=0.2, fit_intercept=fit_intercept).fit(X, y)
+    sparse = GroupLassoSVC(alpha=0.2, fit_intercept=fit_intercept).fit(kind(X), y)
     assert_allclose(sparse.coef_, dense.coef_, atol=1e-7)
     assert_allclose(sparse.intercept_, dense.intercept_, atol=1e-7)
     scores = sparse.decision_function(kind(X))
@@ -155,7 +155,7 @@ def test_the_solution_does_not_depend_on_the_solver(
 ):
     X, y = make_data(many, n_features)
     X, y = X[::-1], y[::-1]
-    how = {"l1": 8.0, "l1_mode": "absolute", "fit_intercept": fit_intercept}
+    how = {"alpha": 8.0, "alpha_mode": "absolute", "fit_intercept": fit_intercept}
     without = GroupLassoSVC(**how).fit(X[:few], y[:few])
     # One more sample, whose weight does not change the solution.
     weight = np.ones(many)
@@ -195,50 +195,50 @@ def test_several_classes():
 @pytest.mark.parametrize("fit_intercept", [False, True])
 @pytest.mark.parametrize("n_classes", [2, 4])
 @both_shapes
-def test_l1_max(shape, n_classes, fit_intercept):
+def test_alpha_max(shape, n_classes, fit_intercept):
     X, y = make_data(*shape, n_classes=n_classes)
     weight = np.random.default_rng(0).uniform(0.5, 2, len(X))
-    clf = GroupLassoSVC(l1=1.0, fit_intercept=fit_intercept)
+    clf = GroupLassoSVC(alpha=1.0, fit_intercept=fit_intercept)
     clf.fit(X, y, sample_weight=weight)
-    expected = group_lasso_svm_l1_max(
+    expected = group_lasso_svm_alpha_max(
         torch.tensor(X),
         torch.tensor(y),
         sample_weight=torch.tensor(weight),
         fit_intercept=fit_intercept,
     )
-    assert_allclose(clf.l1_max_, float(expected), rtol=1e-10)
-    assert clf.l1_ == clf.l1_max_
+    assert_allclose(clf.alpha_max_, float(expected), rtol=1e-10)
+    assert clf.alpha_ == clf.alpha_max_
     assert not clf.coef_.any()
     assert len(clf.active_features_) == 0
     assert clf.predict(X).shape == y.shape
-    absolute = GroupLassoSVC(l1_mode="absolute", fit_intercept=fit_intercept)
-    relative = GroupLassoSVC(l1=0.25, fit_intercept=fit_intercept)
+    absolute = GroupLassoSVC(alpha_mode="absolute", fit_intercept=fit_intercept)
+    relative = GroupLassoSVC(alpha=0.25, fit_intercept=fit_intercept)
     relative.fit(X, y, sample_weight=weight)
-    absolute.set_params(l1=0.25 * clf.l1_max_).fit(X, y, sample_weight=weight)
+    absolute.set_params(alpha=0.25 * clf.alpha_max_).fit(X, y, sample_weight=weight)
     assert_allclose(absolute.coef_, relative.coef_, atol=1e-9)
 
 
-@pytest.mark.parametrize("l1", [0.0, 0.2])
+@pytest.mark.parametrize("alpha", [0.0, 0.2])
 @both_shapes
-def test_an_intercept_takes_over_what_all_samples_share(shape, l1):
+def test_an_intercept_takes_over_what_all_samples_share(shape, alpha):
     X, y = make_data(*shape)
     # Sums with the offset are exact.
     X, offset = np.round(32 * X) / 32, 2.0**33
-    near = GroupLassoSVC(l1=l1).fit(X, y)
-    far = GroupLassoSVC(l1=l1).fit(X + offset, y)
+    near = GroupLassoSVC(alpha=alpha).fit(X, y)
+    far = GroupLassoSVC(alpha=alpha).fit(X + offset, y)
     assert far.dual_gap_ <= far.tol
-    assert_allclose(far.l1_max_, near.l1_max_)
+    assert_allclose(far.alpha_max_, near.alpha_max_)
     assert_allclose(far.coef_, near.coef_, atol=1e-8)
     # What intercepts of that size are rounded to.
     scores = far.decision_function(X + offset)
     assert_allclose(scores, near.decision_function(X), atol=1e-4)
 
 
-def test_fewer_features_the_larger_l1():
+def test_fewer_features_the_larger_alpha():
     X, y = make_data(200, 30)
     counts = [
-        len(GroupLassoSVC(l1=l1).fit(X, y).active_features_)
-        for l1 in (0.0, 0.05, 0.15, 0.3, 1.0)
+        len(GroupLassoSVC(alpha=alpha).fit(X, y).active_features_)
+        for alpha in (0.0, 0.05, 0.15, 0.3, 1.0)
     ]
     assert counts[0] == 30
     assert counts[-1] == 0
@@ -246,15 +246,15 @@ def test_fewer_features_the_larger_l1():
     assert len(set(counts)) == 5
 
 
-@pytest.mark.parametrize("l1", [0.0, 0.2])
+@pytest.mark.parametrize("alpha", [0.0, 0.2])
 @pytest.mark.parametrize("shape", [(60, 12), (40, 150)])
-def test_weights_count_samples(shape, l1):
+def test_weights_count_samples(shape, alpha):
     # Repeated, the samples of the second shape are still fewer than the features.
     X, y = make_data(*shape)
     weight = np.random.default_rng(0).integers(0, 4, len(X))
-    weighted = GroupLassoSVC(l1=l1).fit(X, y, sample_weight=weight)
-    repeated = GroupLassoSVC(l1=l1).fit(X.repeat(weight, 0), y.repeat(weight))
-    assert_allclose(weighted.l1_, repeated.l1_)
+    weighted = GroupLassoSVC(alpha=alpha).fit(X, y, sample_weight=weight)
+    repeated = GroupLassoSVC(alpha=alpha).fit(X.repeat(weight, 0), y.repeat(weight))
+    assert_allclose(weighted.alpha_, repeated.alpha_)
     assert_allclose(weighted.coef_, repeated.coef_, atol=1e-6)
     assert_allclose(weighted.intercept_, repeated.intercept_, atol=1e-6)
 
@@ -284,7 +284,7 @@ def test_class_weights_multiply_those_of_samples(class_weight):
 
 def test_selects_features():
     X, y = make_data(150, 40)
-    selector = SelectFromModel(GroupLassoSVC(l1=0.5)).fit(X, y)
+    selector = SelectFromModel(GroupLassoSVC(alpha=0.5)).fit(X, y)
     clf = selector.estimator_
     assert 0 < len(clf.active_features_) < 10
     assert_array_equal(selector.get_support(indices=True), clf.active_features_)
@@ -293,10 +293,10 @@ def test_selects_features():
 
 def test_is_searched_in_a_pipeline():
     X, y = load_iris(return_X_y=True, as_frame=True)
-    grid = {"grouplassosvc__l1": [1.0, 0.1], "grouplassosvc__l2": [0.1, 10.0]}
+    grid = {"grouplassosvc__alpha": [1.0, 0.1], "grouplassosvc__l2": [0.1, 10.0]}
     model = make_pipeline(StandardScaler(), GroupLassoSVC())
     search = GridSearchCV(model, grid, cv=3).fit(X, y)
-    assert search.best_params_["grouplassosvc__l1"] < 1
+    assert search.best_params_["grouplassosvc__alpha"] < 1
     assert search.best_score_ > 0.94
     assert search.predict(X[:3]).shape == (3,)
 
@@ -304,28 +304,28 @@ def test_is_searched_in_a_pipeline():
 @pytest.mark.parametrize(("shape", "max_iter"), [((200, 30), 8), ((40, 60), 4)])
 def test_an_early_stop_warns_and_has_a_valid_gap(shape, max_iter):
     X, y = make_data(*shape)
-    exact = GroupLassoSVC(l1=0.1).fit(X, y)
-    clf = GroupLassoSVC(l1=0.1, max_iter=max_iter)
+    exact = GroupLassoSVC(alpha=0.1).fit(X, y)
+    clf = GroupLassoSVC(alpha=0.1, max_iter=max_iter)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         clf.fit(X, y)
     assert [w.category for w in caught] == [ConvergenceWarning]
     assert "relative duality gap" in str(caught[0].message)
     assert clf.n_iter_ == max_iter
-    values = [objective(X, y, *full(c), exact.l1_, 1.0) for c in (clf, exact)]
+    values = [objective(X, y, *full(c), exact.alpha_, 1.0) for c in (clf, exact)]
     assert clf.tol < (values[0] - values[1]) / len(y) <= clf.dual_gap_
 
 
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"l1": -0.1}, "l1"),
-        ({"l1": 1.5}, "l1=1.5 must be a fraction between 0 and 1"),
-        ({"l1": np.nan}, "l1"),
-        ({"l1": np.inf, "l1_mode": "absolute"}, "l1"),
+        ({"alpha": -0.1}, "alpha"),
+        ({"alpha": 1.5}, "alpha=1.5 must be a fraction between 0 and 1"),
+        ({"alpha": np.nan}, "alpha"),
+        ({"alpha": np.inf, "alpha_mode": "absolute"}, "alpha"),
         ({"l2": 0.0}, "l2"),
         ({"l2": -1.0}, "l2"),
-        ({"l1_mode": "share"}, "l1_mode"),
+        ({"alpha_mode": "share"}, "alpha_mode"),
         ({"tol": 0.0}, "tol"),
         ({"max_iter": 0}, "max_iter"),
         ({"class_weight": "even"}, "class_weight"),

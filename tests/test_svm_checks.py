@@ -8,7 +8,7 @@ from sparsedis.svm import GroupLassoSVC
 @parametrize_with_checks(
     [
         GroupLassoSVC(),
-        GroupLassoSVC(l1=0.0, class_weight="balanced"),
+        GroupLassoSVC(alpha=0.0, class_weight="balanced"),
     ],
     xfail_strict=True,
 )

@@ -17,8 +17,8 @@ from sparsedis.datasets import load_mini_imagenet, load_omniglot, split_classes
 from sparsedis.inspection import FeatureUsageDisplay
 
 # Relative to what makes a head zero; 0 is the dense SVM.
-L1 = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)
-FULL_L1 = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7)
+ALPHAS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)
+FULL_ALPHAS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7)
 TASKS = {"n_ways": 5, "n_shots": 5}
 SMALL = {
     "images": "omniglot",
@@ -26,7 +26,7 @@ SMALL = {
     "share_novel": 0.3,
     "encoder": "conv4",
     "l2": 1.0,
-    "l1_warmup": 0.5,
+    "alpha_warmup": 0.5,
     "train_shots": 5,
     "n_queries": 5,
     "episodes_per_batch": 4,
@@ -38,7 +38,7 @@ PAPER = {
     "share_novel": None,
     "encoder": "resnet12",
     "l2": 1.0,
-    "l1_warmup": 0.0,
+    "alpha_warmup": 0.0,
     "train_shots": 15,
     "n_queries": 6,
     "episodes_per_batch": 8,
@@ -54,9 +54,9 @@ def settings(full, n_seeds):
     """Each penalty."""
     scale = PAPER if full else SMALL
     return [
-        {"l1": l1, **TASKS, **scale, "seed": seed}
+        {"alpha": alpha, **TASKS, **scale, "seed": seed}
         for seed in range(n_seeds)
-        for l1 in (FULL_L1 if full else L1)
+        for alpha in (FULL_ALPHAS if full else ALPHAS)
     ]
 
 
@@ -67,9 +67,9 @@ def run(setting, data=None):
     base, novel = _split(data, *of_split)
     meta = GroupLassoSVMMetaLearner(
         setting["encoder"],
-        l1=setting["l1"],
+        alpha=setting["alpha"],
         l2=setting["l2"],
-        l1_warmup=setting["l1_warmup"],
+        alpha_warmup=setting["alpha_warmup"],
         n_ways=setting["n_ways"],
         n_shots=setting["n_shots"],
         n_queries=setting["n_queries"],
@@ -108,7 +108,7 @@ def table(rows):
         "half_width": "half-width of the 95 % interval",
         "active_share": "share of features in use",
     }
-    return summary(rows, ["images", "l1"], metrics)
+    return summary(rows, ["images", "alpha"], metrics)
 
 
 def plot(rows):
@@ -116,17 +116,17 @@ def plot(rows):
     import matplotlib.pyplot as plt
 
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(6.8, 7.6), layout="constrained")
-    first = rows[rows.seed == rows.seed.min()].sort_values("l1")
-    usage = {f"{row.l1:g}": json.loads(row.usage) for row in first.itertuples()}
-    FeatureUsageDisplay(usage=usage, param_name="l1").plot(ax=top)
-    of_l1 = rows.groupby("l1")
-    mean = of_l1.mean(numeric_only=True)
+    first = rows[rows.seed == rows.seed.min()].sort_values("alpha")
+    usage = {f"{row.alpha:g}": json.loads(row.usage) for row in first.itertuples()}
+    FeatureUsageDisplay(usage=usage, param_name="alpha").plot(ax=top)
+    of_alpha = rows.groupby("alpha")
+    mean = of_alpha.mean(numeric_only=True)
     # Between the seeds, where there are several, else between the tasks.
-    error = of_l1.accuracy.std().fillna(mean.half_width)
+    error = of_alpha.accuracy.std().fillna(mean.half_width)
     bottom.errorbar(mean.active_share, mean.accuracy, error, fmt="o-", capsize=3)
-    for l1, point in mean.iterrows():
+    for alpha, point in mean.iterrows():
         bottom.annotate(
-            f"l1 = {l1:g}",
+            f"alpha = {alpha:g}",
             (point.active_share, point.accuracy),
             textcoords="offset points",
             xytext=(5, -12),
@@ -148,7 +148,7 @@ STUDY = Study(
     settings=settings,
     run=run,
     results=("accuracy", "half_width", "active_share", "usage"),
-    by=("images", "l1"),
+    by=("images", "alpha"),
     table=table,
     plot=plot,
     data="Omniglot, a zip or folder; with --full miniImageNet, a folder with its lists",

@@ -53,12 +53,12 @@ def our_svm(problem):
 
     from sparsedis.implicit import group_lasso_svm
 
-    y, l1, l2 = (torch.from_numpy(problem[name]) for name in ("y", "l1", "l2"))
+    y, alpha, l2 = (torch.from_numpy(problem[name]) for name in ("y", "alpha", "l2"))
     c = problem["G"].shape[-1]
     return _torch_layer(
         problem["Z"],
         problem["G"],
-        lambda Z: group_lasso_svm(Z, y, l1, l2, n_classes=c),
+        lambda Z: group_lasso_svm(Z, y, alpha, l2, n_classes=c),
     )
 
 
@@ -209,18 +209,18 @@ def published_svm(maxiter):
 
         n_classes = problem["G"].shape[-1]
 
-        def shrink(V, l1):
+        def shrink(V, alpha):
             square = (V**2).sum(0)
             length = jnp.sqrt(jnp.where(square > 0, square, 1))
-            return jnp.maximum(1 - l1 / length, 0) * V
+            return jnp.maximum(1 - alpha / length, 0) * V
 
         class Dual(CompositeLinearFunction):
             def b(self, data):
                 return data[1] - 1
 
             def subfun(self, predictions, data):
-                _, _, V, l1, l2 = data
-                return (shrink(V - predictions, l1) ** 2).sum() / (2 * l2)
+                _, _, V, alpha, l2 = data
+                return (shrink(V - predictions, alpha) ** 2).sum() / (2 * l2)
 
             def make_linop(self, data):
                 return _Rows(data[0])
@@ -231,17 +231,17 @@ def published_svm(maxiter):
         def block_prox(row, hyperparams, scaling=1.0):
             return projection_simplex(row)
 
-        def solve(Z, y, l1, l2):
+        def solve(Z, y, alpha, l2):
             Y = jax.nn.one_hot(y, n_classes, dtype=Z.dtype)
-            l1, l2 = l1.astype(Z.dtype), l2.astype(Z.dtype)
-            data = Z, Y, Y.T @ Z, l1, l2
+            alpha, l2 = alpha.astype(Z.dtype), l2.astype(Z.dtype)
+            data = Z, Y, Y.T @ Z, alpha, l2
             solver = BlockCoordinateDescent(
                 Dual(), block_prox, maxiter=maxiter, tol=0.0
             )
             beta = solver.run(jnp.full_like(Y, 1 / n_classes), None, data=data).params
-            return shrink((Y - beta).T @ Z, l1).T / l2
+            return shrink((Y - beta).T @ Z, alpha).T / l2
 
-        return _jax_layer(problem, ("y", "l1", "l2"), solve, one_by_one=True)
+        return _jax_layer(problem, ("y", "alpha", "l2"), solve, one_by_one=True)
 
     return prepare
 

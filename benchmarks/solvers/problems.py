@@ -37,7 +37,7 @@ def make_svm(n_tasks, p, relative, n_classes=5, n_shots=5, l2=1.0, seed=0):
     return {
         "Z": Z,
         "y": y,
-        "l1": relative * bound,
+        "alpha": relative * bound,
         "l2": np.full(n_tasks, l2),
         "G": rng.standard_normal((n_tasks, p, n_classes)).astype(np.float32),
     }
@@ -89,7 +89,7 @@ def svm_objective(problem, W):
     hinge = (1 - one_hot + scores).max(-1) - (one_hot * scores).sum(-1)
     rows = np.linalg.norm(W, axis=-1).sum(-1)
     square = (W**2).sum((1, 2))
-    return hinge.sum(-1) + problem["l1"] * rows + problem["l2"] / 2 * square
+    return hinge.sum(-1) + problem["alpha"] * rows + problem["l2"] / 2 * square
 
 
 def svm_reference(problem):
@@ -105,7 +105,7 @@ def svm_reference(problem):
     Z, y = np.asarray(problem["Z"], float), problem["y"]
     n_classes = problem["G"].shape[-1]
     tensors = (torch.from_numpy(x) for x in (Z, y, np.ones(y.shape)))
-    penalties = (torch.from_numpy(problem[name]) for name in ("l1", "l2"))
+    penalties = (torch.from_numpy(problem[name]) for name in ("alpha", "l2"))
     beta = solve_group_lasso_svm(
         *tensors, *penalties, n_classes, tol=1e-12
     ).beta.numpy()
@@ -113,11 +113,11 @@ def svm_reference(problem):
     beta /= beta.sum(-1, keepdims=True)
 
     one_hot = np.eye(n_classes)[y]
-    l1, l2 = problem["l1"][:, None, None], problem["l2"][:, None, None]
+    alpha, l2 = problem["alpha"][:, None, None], problem["l2"][:, None, None]
     V = np.swapaxes(Z, 1, 2) @ (one_hot - beta)
     length = np.linalg.norm(V, axis=-1, keepdims=True)
     with np.errstate(divide="ignore", invalid="ignore"):
-        W = np.where(length > l1, (1 - l1 / length) * V, 0.0) / l2
+        W = np.where(length > alpha, (1 - alpha / length) * V, 0.0) / l2
     dual = (beta * (1 - one_hot)).sum((1, 2)) - problem["l2"] / 2 * (W**2).sum((1, 2))
     gap = ((svm_objective(problem, W) - dual) / dual).max()
     grad = [
@@ -129,7 +129,7 @@ def svm_reference(problem):
             V,
             W,
             problem["G"],
-            problem["l1"],
+            problem["alpha"],
             problem["l2"],
             strict=True,
         )
@@ -137,15 +137,16 @@ def svm_reference(problem):
     return W, np.stack(grad), dual, gap
 
 
-def _svm_gradient(Z, Y, beta, V, W, G, l1, l2):
+def _svm_gradient(Z, Y, beta, V, W, G, alpha, l2):
     """Gradient of ``<W, G>`` of one task, through its dual, by dense algebra."""
     n, c = Y.shape
-    # Without l1 even a feature that is zero everywhere moves the solution.
-    on = (np.abs(W).max(1) > 0) | (l1 == 0)
+    # Without alpha even a feature that is zero everywhere moves the solution.
+    on = (np.abs(W).max(1) > 0) | (alpha == 0)
     length = np.linalg.norm(V[on], axis=1)[:, None, None]
     length = np.where(length > 0, length, 1)
     unit = V[on][:, :, None] / length
-    curve = (1 - l1 / length) * np.eye(c) + l1 / length * unit * np.swapaxes(unit, 1, 2)
+    share = alpha / length
+    curve = (1 - share) * np.eye(c) + share * unit * np.swapaxes(unit, 1, 2)
     part = Z[:, on]
     P = (curve @ G[on][:, :, None])[..., 0] / l2
 

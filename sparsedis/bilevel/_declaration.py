@@ -59,7 +59,7 @@ def _complete_docstring(cls):
             for name, entry in _entries(doc.get(title, "")).items():
                 found.setdefault(name, entry)
         if title == "Parameters":
-            # An entry may be of several parameters: "learn_l1, learn_l2".
+            # An entry may be of several parameters: "learn_alpha, learn_l2".
             found = {name: found[name] for name in _sorted(found, order)}
         own[title] = "\n\n".join(found.values())
     cls.__doc__ = "\n\n".join(

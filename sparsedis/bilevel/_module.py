@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
+from sparsedis._deprecated import parameter
 from sparsedis._fitted import drop_learned, whole_or_not
 from sparsedis.bilevel._persistence import load_fitted, save_fitted
 from sparsedis.encoders import Representation, build_encoder, n_features_of
@@ -123,7 +124,7 @@ class ModuleMixin:
     def _note_shape(self):
         """Note the parameters that the weights are for: they may be set to others."""
         names = (*self._saved.shaping, "encoder")
-        self._shaped = {name: getattr(self, name) for name in names}
+        self._shaped = {name: parameter(self, name) for name in names}
 
     def _restore(self, fitted):
         # What can fail comes first: the device may not be there.

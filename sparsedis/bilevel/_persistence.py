@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch.nn.parameter import is_lazy
 
+from sparsedis._deprecated import parameter
 from sparsedis.bilevel._file_io import read_file, write_file
 from sparsedis.bilevel._randomness import TorchRandomness
 from sparsedis.bilevel._saved_records import join_records, split_records
@@ -226,7 +227,7 @@ def _parameters(estimator):
 
 
 def _compare_parameters(found, estimator, where):
-    own = {key: plain_value(getattr(estimator, key)) for key in found}
+    own = {key: plain_value(parameter(estimator, key)) for key in found}
     other = {key: value for key, value in found.items() if value != own[key]}
     if not other:
         return

@@ -42,7 +42,7 @@ _PLAIN = {
     "n_iter_": _is_whole,
     "best_iter_": _is_whole,
     "learned_alpha_": _is_penalty,
-    "l1_": _is_penalty,
+    "alpha_": _is_penalty,
     "l2_": _is_penalty,
     "_layout": ("single", "wide", "sparse", "long").__contains__,
 }
@@ -308,6 +308,9 @@ def check_fitted(fitted, tables, n_components, categorical):
         When arrays have a wrong dtype, or shapes that do not go together, or some are
         missing.
     """
+    if not isinstance(fitted.get("alpha_"), np.ndarray):
+        # The meta-learner has a number of this name, which is checked already.
+        fitted = {name: fitted[name] for name in fitted if name != "alpha_"}
     heads = [name for name in _HEADS if name in fitted]
     if 0 < len(heads) < len(_HEADS):
         check_keys(fitted, fitted, _HEADS)

@@ -1,5 +1,7 @@
 """Base class of the heads of few-shot learning."""
 
+from sparsedis._deprecated import warn_renamed
+
 
 class Head:
     """Base class of heads that are fitted to the classes of an episode.
@@ -9,7 +11,7 @@ class Head:
     Attributes
     ----------
     penalties : tuple of str
-        Which of "l1" and "l2" the head has.
+        Which of "alpha" and "l2" the head has.
 
     logit_scale : float
         Factor of the scores at which training starts. A support that is told apart has
@@ -20,7 +22,7 @@ class Head:
     >>> import torch
     >>> from sparsedis.heads import Head
     >>> class Means(Head):
-    ...     def fit_classes(self, Z, y, n_classes, l1, l2, *, relative):
+    ...     def fit_classes(self, Z, y, n_classes, alpha, l2, *, relative):
     ...         onehot = torch.nn.functional.one_hot(y, n_classes).to(Z)
     ...         centres = (onehot / onehot.sum(1, keepdim=True)).mT @ Z
     ...         return 2 * centres.mT, -centres.square().sum(-1)
@@ -31,7 +33,14 @@ class Head:
     penalties = ()
     logit_scale = 10.0
 
-    def fit_classes(self, Z, y, n_classes, l1, l2, *, relative):
+    def __init_subclass__(cls, **options):
+        super().__init_subclass__(**options)
+        if isinstance(cls.penalties, tuple) and "l1" in cls.penalties:
+            warn_renamed(f"'l1' in the penalties of {cls.__name__}", "'alpha'")
+            names = ("alpha" if name == "l1" else name for name in cls.penalties)
+            cls.penalties = tuple(names)
+
+    def fit_classes(self, Z, y, n_classes, alpha, l2, *, relative):
         """Fit the head of every task.
 
         Parameters
@@ -45,11 +54,11 @@ class Head:
         n_classes : int
             Number of classes.
 
-        l1, l2 : float or scalar tensor
+        alpha, l2 : float or scalar tensor
             Penalties, beside a loss that is a sum over the samples.
 
         relative : bool
-            Whether ``l1`` is a fraction of the smallest penalty that makes a task's
+            Whether ``alpha`` is a fraction of the smallest penalty that makes a task's
             head zero.
 
         Returns

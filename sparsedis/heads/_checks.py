@@ -199,19 +199,19 @@ def check_head(head, *, n_classes=3, random_state=0):
     >>> check_head(GroupLassoSVMHead())
     """
     rng = np.random.default_rng(random_state)
-    unknown = set(head.penalties) - {"l1", "l2"}
-    _true(not unknown, f"penalties must be of 'l1' and 'l2', got {sorted(unknown)}")
+    unknown = set(head.penalties) - {"alpha", "l2"}
+    _true(not unknown, f"penalties must be of 'alpha' and 'l2', got {sorted(unknown)}")
     y = torch.as_tensor(np.tile(np.repeat(np.arange(n_classes), 4), (2, 1)))
     centres = 3 * np.eye(n_classes, n_classes + 2)
     Z = torch.as_tensor(
         centres[y] + 0.3 * rng.standard_normal((*y.shape, n_classes + 2))
     )
     Z.requires_grad_()
-    l1, l2 = (
+    alpha, l2 = (
         torch.tensor(size, dtype=torch.float64, requires_grad=name in head.penalties)
-        for name, size in (("l1", 0.1), ("l2", 0.5))
+        for name, size in (("alpha", 0.1), ("l2", 0.5))
     )
-    W, b = head.fit_classes(Z, y, n_classes, l1, l2, relative=True)
+    W, b = head.fit_classes(Z, y, n_classes, alpha, l2, relative=True)
     _same(W.shape, (2, Z.shape[-1], n_classes), "W must be (n_tasks, k, n_classes)")
     scores = Z @ W
     if b is not None:
@@ -220,11 +220,11 @@ def check_head(head, *, n_classes=3, random_state=0):
     right = float((scores.argmax(-1) == y).double().mean())
     _true(right > 0.9, f"accuracy on separate classes of the support is {right:.2f}")
 
-    def probe(Z, l1, l2):
-        W, b = head.fit_classes(Z, y, n_classes, l1, l2, relative=False)
+    def probe(Z, alpha, l2):
+        W, b = head.fit_classes(Z, y, n_classes, alpha, l2, relative=False)
         return W.square().sum() + (0 if b is None else b.square().sum())
 
-    _check_derivatives(probe, [Z, l1, l2], rng)
+    _check_derivatives(probe, [Z, alpha, l2], rng)
 
 
 def _check_boundary(penalty, y, k, rng):

@@ -3,15 +3,16 @@
 import torch
 from torch import nn
 
+from sparsedis._deprecated import renamed_keywords
 from sparsedis.heads._base import Head
 from sparsedis.heads._linear import LinearHead
-from sparsedis.implicit import group_lasso_svm, group_lasso_svm_l1_max
+from sparsedis.implicit import group_lasso_svm, group_lasso_svm_alpha_max
 from sparsedis.solvers.losses import log_loss
 from sparsedis.solvers.penalties import GroupL1
 
 
 class GroupLassoSVMHead(Head):
-    """Group Lasso SVM (Eqs. 6-8); the dense SVM of MetaOptNet when ``l1=0``.
+    """Group Lasso SVM (Eqs. 6-8); the dense SVM of MetaOptNet when ``alpha=0``.
 
     See Also
     --------
@@ -27,16 +28,17 @@ class GroupLassoSVMHead(Head):
     tensor([[0, 0, 1, 1]])
     """
 
-    penalties = ("l1", "l2")
+    penalties = ("alpha", "l2")
 
-    def fit_classes(self, Z, y, n_classes, l1, l2, *, relative):
+    @renamed_keywords(l1="alpha")
+    def fit_classes(self, Z, y, n_classes, alpha, l2, *, relative):
         if relative:
-            l1 = l1 * group_lasso_svm_l1_max(Z, y, n_classes=n_classes)
-        return group_lasso_svm(Z, y, l1, l2, n_classes=n_classes), None
+            alpha = alpha * group_lasso_svm_alpha_max(Z, y, n_classes=n_classes)
+        return group_lasso_svm(Z, y, alpha, l2, n_classes=n_classes), None
 
 
 class RidgeHead(Head):
-    """Ridge regression on one-hot labels, in closed form; has no ``l1``.
+    """Ridge regression on one-hot labels, in closed form; has no ``alpha``.
 
     Examples
     --------
@@ -50,7 +52,8 @@ class RidgeHead(Head):
 
     penalties = ("l2",)
 
-    def fit_classes(self, Z, y, n_classes, l1, l2, *, relative):
+    @renamed_keywords(l1="alpha")
+    def fit_classes(self, Z, y, n_classes, alpha, l2, *, relative):
         exact = torch.float32 if Z.device.type == "mps" else torch.float64
         Y = nn.functional.one_hot(y, n_classes).to(exact)
         Z, dtype = Z.to(Y), Z.dtype
@@ -78,7 +81,8 @@ class PrototypeHead(Head):
     tensor([0.2500, 0.2500, 0.0000, 0.0000])
     """
 
-    def fit_classes(self, Z, y, n_classes, l1, l2, *, relative):
+    @renamed_keywords(l1="alpha")
+    def fit_classes(self, Z, y, n_classes, alpha, l2, *, relative):
         Y = nn.functional.one_hot(y, n_classes).to(Z)
         centres = (Y / Y.sum(1, keepdim=True)).mT @ Z
         k = Z.shape[-1]

@@ -2,6 +2,7 @@
 
 import torch
 
+from sparsedis._deprecated import renamed_keywords
 from sparsedis.heads._base import Head
 from sparsedis.implicit import (
     glm,
@@ -54,7 +55,7 @@ class LinearHead(Head):
     LinearHead(Huber(delta=1.35), L2())
     """
 
-    penalties = ("l1", "l2")
+    penalties = ("alpha", "l2")
     logit_scale = 1.0
 
     def __init__(self, loss, penalty):
@@ -244,12 +245,13 @@ class LinearHead(Head):
         scale = ridge_alpha_max(Z.detach(), target, **how)
         return scale if bounded is None else torch.where(bounded, largest, scale)
 
-    def fit_classes(self, Z, y, n_classes, l1, l2, *, relative):
+    @renamed_keywords(l1="alpha")
+    def fit_classes(self, Z, y, n_classes, alpha, l2, *, relative):
         n = Z.shape[1]
         # The layer's loss is a mean; here, as for the other heads, it counts as a sum.
         how = {"n_classes": n_classes, "fit_intercept": False}
         scale = self.scale(Z, y, **how) if relative else 1 / n
-        alpha = (l1 * scale) * torch.ones(len(y), dtype=Z.dtype, device=Z.device)
+        alpha = (alpha * scale) * torch.ones(len(y), dtype=Z.dtype, device=Z.device)
         W, _, _ = self.fit(Z, y, alpha, l2=l2 / n, **how)
         if n_classes == 2:
             # The one logit, shared out between both classes.

@@ -7,7 +7,8 @@ implicitly: the backward pass is one linear system per task on the support.
 from sparsedis.implicit._glm import glm, glm_alpha_max
 from sparsedis.implicit._group_lasso_svm import (
     group_lasso_svm,
-    group_lasso_svm_l1_max,
+    group_lasso_svm_alpha_max,
+    group_lasso_svm_l1_max,  # noqa: F401 - an old name
 )
 from sparsedis.implicit._lasso import lasso, lasso_alpha_max
 from sparsedis.implicit._logistic import logistic, logistic_alpha_max
@@ -21,7 +22,7 @@ __all__ = [
     "glm",
     "glm_alpha_max",
     "group_lasso_svm",
-    "group_lasso_svm_l1_max",
+    "group_lasso_svm_alpha_max",
     "lasso",
     "lasso_alpha_max",
     "logistic",

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import torch
 
+from sparsedis._deprecated import renamed_function, renamed_keywords
 from sparsedis.implicit._inputs import centre_features, read_labels, read_tasks
 from sparsedis.implicit._once import once_differentiable
 from sparsedis.implicit._squared import check_limits, pack
@@ -11,17 +12,18 @@ from sparsedis.implicit._svm_adjoint import svm_adjoint
 from sparsedis.implicit._units import choose_units
 from sparsedis.solvers._info import SolverInfo, warn_if_not_converged
 from sparsedis.solvers.svm.dual import solve_svm_dual
-from sparsedis.solvers.svm.null import l1_bound
+from sparsedis.solvers.svm.null import alpha_bound
 
-# Smallest l2 in units in which features and weights are about 1; smallest l1, relative
-# to the largest feature times the sum of the weights.
-_LEAST_L2, _LEAST_L1 = 1e-60, 1e-25
+# Smallest l2 in units in which features and weights are about 1; smallest alpha,
+# relative to the largest feature times the sum of the weights.
+_LEAST_L2, _LEAST_ALPHA = 1e-60, 1e-25
 
 
+@renamed_keywords(l1="alpha")
 def group_lasso_svm(
     Z,
     y,
-    l1,
+    alpha,
     l2,
     *,
     n_classes=None,
@@ -39,20 +41,20 @@ def group_lasso_svm(
     .. math::
 
         \min_W \sum_i \left[ \max_c \left( 1_{c \neq y_i} + (ZW)_{ic} \right)
-        - (ZW)_{i y_i} \right] + l_1 \sum_j \|W_j\|_2 + \frac{l_2}{2} \|W\|_F^2
+        - (ZW)_{i y_i} \right] + \alpha \sum_j \|W_j\|_2 + \frac{l_2}{2} \|W\|_F^2
 
     where :math:`W_j` is row j: a feature is used for all classes or for none. This is
-    the base learner of Eqs. 6-8 and Appendix C of [1]_; with ``l1=0`` it is the
+    the base learner of Eqs. 6-8 and Appendix C of [1]_; with ``alpha=0`` it is the
     multiclass SVM of Crammer and Singer, the head of MetaOptNet [2]_, with
     :math:`C = 1 / l_2`. It is solved through its dual,
 
     .. math::
 
         \max_{\beta_i \in \Delta} \langle \beta, 1 - Y \rangle - \frac{1}{2 l_2}
-        \| \mathrm{BST}(Z^\top (Y - \beta), l_1) \|_F^2
+        \| \mathrm{BST}(Z^\top (Y - \beta), \alpha) \|_F^2
 
     whose size does not depend on the number of features; BST shrinks each row by
-    ``l1`` in norm. The solution is differentiated implicitly, on its active set.
+    ``alpha`` in norm. The solution is differentiated implicitly, on its active set.
 
     Parameters
     ----------
@@ -62,9 +64,9 @@ def group_lasso_svm(
     y : tensor of shape (..., n_samples) of int
         Labels from 0 to ``n_classes - 1``. A task may lack some of them.
 
-    l1 : float or tensor of shape (...)
+    alpha : float or tensor of shape (...)
         Strength of the group penalty, absolute and non-negative. The solution is zero
-        if it is at least :func:`group_lasso_svm_l1_max`.
+        if it is at least :func:`group_lasso_svm_alpha_max`.
 
     l2 : float or tensor of shape (...)
         Strength of the squared l2 penalty, positive.
@@ -110,7 +112,7 @@ def group_lasso_svm(
     Raises
     ------
     ValueError
-        If features are not finite or integers, labels are out of range, ``l1`` is
+        If features are not finite or integers, labels are out of range, ``alpha`` is
         negative, ``l2`` is not positive, shapes do not fit, or ``mask`` leaves a task
         empty.
 
@@ -121,14 +123,14 @@ def group_lasso_svm(
 
     See Also
     --------
-    group_lasso_svm_l1_max : The natural scale of ``l1``.
+    group_lasso_svm_alpha_max : The natural scale of ``alpha``.
     logistic : The same penalty with the logistic loss.
 
     Notes
     -----
     The hinge is a sum over the samples, as published, not a mean. Products with all
     features are computed in the dtype of ``Z``, everything else in float64: with
-    ``l1``, only a working set of features is copied to float64.
+    ``alpha``, only a working set of features is copied to float64.
 
     At kinks, where a feature or a sample is about to become active, the gradient is
     that of the current active set. If the dual solution is not unique, as with samples
@@ -146,12 +148,12 @@ def group_lasso_svm(
     Examples
     --------
     >>> import torch
-    >>> from sparsedis.implicit import group_lasso_svm, group_lasso_svm_l1_max
+    >>> from sparsedis.implicit import group_lasso_svm, group_lasso_svm_alpha_max
     >>> _ = torch.manual_seed(0)
     >>> Z = torch.randn(2, 60, 6, requires_grad=True)
     >>> y = Z[..., :3].argmax(-1)
-    >>> l1 = 0.5 * group_lasso_svm_l1_max(Z, y)
-    >>> W, info = group_lasso_svm(Z, y, l1, l2=1.0, return_info=True)
+    >>> alpha = 0.5 * group_lasso_svm_alpha_max(Z, y)
+    >>> W, info = group_lasso_svm(Z, y, alpha, l2=1.0, return_info=True)
     >>> W.shape
     torch.Size([2, 6, 3])
     >>> info.support.int()
@@ -163,14 +165,17 @@ def group_lasso_svm(
     """
     check_limits(tol, max_iter)
     tasks, labels, weight, n_classes = _read(Z, y, n_classes, mask, sample_weight)
-    l1, l2 = tasks.parameter(l1, "l1"), tasks.parameter(l2, "l2", positive=True)
+    alpha, l2 = (
+        tasks.parameter(alpha, "alpha"),
+        tasks.parameter(l2, "l2", positive=True),
+    )
 
-    def solve(Z, l1, l2):
+    def solve(Z, alpha, l2):
         return solve_svm_dual(
             Z,
             labels,
             weight,
-            l1,
+            alpha,
             l2,
             n_classes,
             fit_intercept=fit_intercept,
@@ -179,14 +184,14 @@ def group_lasso_svm(
         )
 
     if tasks.unit is not None:
-        l1, l2 = l1 / tasks.unit, l2 / tasks.unit
-    units = choose_units(tasks, l1, l2, scale_y=False)
+        alpha, l2 = alpha / tasks.unit, l2 / tasks.unit
+    units = choose_units(tasks, alpha, l2, scale_y=False)
     _check_l2(tasks, units.l2, l2)
-    # A smaller l1 is below the rounding errors of every ||V_j||: take it for zero.
-    l1, least = units.alpha, _LEAST_L1 * units.size * tasks.total
-    l1 = l1 - torch.where(l1 < least, l1, 0.0).detach()
+    # A smaller alpha is below the rounding errors of every ||V_j||: take it for zero.
+    alpha, least = units.alpha, _LEAST_ALPHA * units.size * tasks.total
+    alpha = alpha - torch.where(alpha < least, alpha, 0.0).detach()
     features, mean = centre_features(units.tasks, fit_intercept)
-    W, intercept, *certificate = _GroupLassoSVM.apply(features, l1, units.l2, solve)
+    W, intercept, *certificate = _GroupLassoSVM.apply(features, alpha, units.l2, solve)
     if fit_intercept:
         shift = mean.unsqueeze(-2).to(intercept) @ W.to(intercept)
         intercept = intercept - shift.squeeze(-2)
@@ -202,12 +207,12 @@ def group_lasso_svm(
 
 
 @torch.no_grad()
-def group_lasso_svm_l1_max(
+def group_lasso_svm_alpha_max(
     Z, y, *, n_classes=None, mask=None, sample_weight=None, fit_intercept=False
 ):
-    r"""Upper bound, in closed form, of the smallest ``l1`` with a zero solution.
+    r"""Upper bound, in closed form, of the smallest ``alpha`` with a zero solution.
 
-    ``W = 0`` is optimal if ``l1`` is at least :math:`\max_j \|(Z^\top (Y -
+    ``W = 0`` is optimal if ``alpha`` is at least :math:`\max_j \|(Z^\top (Y -
     \beta))_j\|` for one of the dual solutions :math:`\beta` at ``W = 0``. This bound
     takes the one that is spread most evenly, :math:`\beta = (1 - Y) / (c - 1)` without
     an intercept. The solution may be zero for smaller values too.
@@ -241,30 +246,37 @@ def group_lasso_svm_l1_max(
     Examples
     --------
     >>> import torch
-    >>> from sparsedis.implicit import group_lasso_svm_l1_max
+    >>> from sparsedis.implicit import group_lasso_svm_alpha_max
     >>> Z = torch.tensor([[2.0], [0.0], [1.0]])
-    >>> group_lasso_svm_l1_max(Z, torch.tensor([0, 1, 2]))
+    >>> group_lasso_svm_alpha_max(Z, torch.tensor([0, 1, 2]))
     tensor(2.1213)
     """
     tasks, labels, weight, n_classes = _read(Z, y, n_classes, mask, sample_weight)
     zero = torch.zeros_like(tasks.total)
     units = choose_units(tasks, zero, zero, check=False, scale_y=False)
     features, _ = centre_features(units.tasks, fit_intercept)
-    bound = l1_bound(features, labels, weight, n_classes, fit_intercept=fit_intercept)
+    bound = alpha_bound(
+        features, labels, weight, n_classes, fit_intercept=fit_intercept
+    )
     bound = units.correlations(bound.to(tasks.total))
     if tasks.unit is not None:
         bound = bound * tasks.unit
     return tasks.unflatten_bound(bound)
 
 
+group_lasso_svm_l1_max = renamed_function(
+    "group_lasso_svm_l1_max", group_lasso_svm_alpha_max
+)
+
+
 class _GroupLassoSVM(torch.autograd.Function):
     """``W`` and intercepts of every task."""
 
     @staticmethod
-    def forward(ctx, Z, l1, l2, solve):
-        solution = solve(Z, l1, l2)
+    def forward(ctx, Z, alpha, l2, solve):
+        solution = solve(Z, alpha, l2)
         info = solution.info
-        ctx.save_for_backward(Z, l1, l2, solution.W)
+        ctx.save_for_backward(Z, alpha, l2, solution.W)
         # Outputs held by the context itself would never be freed.
         ctx.solution = replace(solution, W=None, intercept=None)
         ctx.mark_non_differentiable(info.gap, info.n_iter, info.converged, info.support)
@@ -280,12 +292,12 @@ class _GroupLassoSVM(torch.autograd.Function):
     @staticmethod
     @once_differentiable("group_lasso_svm")
     def backward(ctx, grad_W, grad_intercept, *_):
-        Z, l1, l2, W = ctx.saved_tensors
+        Z, alpha, l2, W = ctx.saved_tensors
         solution = replace(ctx.solution, W=W)
         grads = svm_adjoint(
             Z,
             solution,
-            l1,
+            alpha,
             l2,
             grad_W,
             grad_intercept,

@@ -18,7 +18,7 @@ from sparsedis.solvers.svm.saddle import SaddlePoint
 _RANK = 1e-12
 
 
-def svm_adjoint(Z, solution, l1, l2, grad_W, grad_intercept, *, needs=(True, True)):
+def svm_adjoint(Z, solution, alpha, l2, grad_W, grad_intercept, *, needs=(True, True)):
     """Return the cotangents of the features and of the penalties.
 
     Symbols are those of :mod:`sparsedis.solvers.svm`. With the projector Pi on the
@@ -30,7 +30,7 @@ def svm_adjoint(Z, solution, l1, l2, grad_W, grad_intercept, *, needs=(True, Tru
     has as many unknowns as the dual, whatever the number of features is. With ``U = M
     (G - Z's a)``:
 
-        dL/dZ = s X U' - s a W'    dL/dl1 = -<U, W / ||W||>    dL/dl2 = -<U, W>
+        dL/dZ = s X U' - s a W'    dL/dalpha = -<U, W / ||W||>    dL/dl2 = -<U, W>
 
     Intercepts, with cotangent g, add the constraint ``E'a = g``. Singular systems, for
     instance of samples that are copies of each other or zero, get their solution of
@@ -40,39 +40,39 @@ def svm_adjoint(Z, solution, l1, l2, grad_W, grad_intercept, *, needs=(True, Tru
     ----------
     Z : tensor of shape (n_tasks, n_samples, p) or (1, n_samples, p)
     solution : SVMSolution
-    l1, l2 : tensor of shape (n_tasks,)
+    alpha, l2 : tensor of shape (n_tasks,)
     grad_W : tensor of shape (n_tasks, p, n_classes)
     grad_intercept : tensor of shape (n_tasks, n_classes)
     needs : pair of bool, default=(True, True)
-        Whether the cotangents of l1 and of l2 are needed; zeros are returned otherwise.
+        Whether the cotangents of alpha and of l2 are needed; else zeros are returned.
 
     Returns
     -------
     grad_Z : tensor of the shape of Z
 
-    grad_l1, grad_l2 : tensor of shape (n_tasks,)
+    grad_alpha, grad_l2 : tensor of shape (n_tasks,)
     """
-    grad_l1, grad_l2 = torch.zeros_like(l1), torch.zeros_like(l2)
+    grad_alpha, grad_l2 = torch.zeros_like(alpha), torch.zeros_like(l2)
     used = solution.info.support.any(-1)
-    whole = len(Z) > 1 and bool((used & (l1 == 0)).all())
+    whole = len(Z) > 1 and bool((used & (alpha == 0)).all())
     grad_Z = torch.empty_like(Z) if whole else torch.zeros_like(Z)
-    # Without l1 every feature is active: they are not copied to float64.
-    for kind, chosen in ((_AllRows, l1 == 0), (_ActiveRows, l1 > 0)):
+    # Without alpha every feature is active: they are not copied to float64.
+    for kind, chosen in ((_AllRows, alpha == 0), (_ActiveRows, alpha > 0)):
         at = (chosen & used).nonzero().flatten()
         if not len(at):
             continue
         part = solution.simplices.take(at)
-        rows = kind(Z, solution, part, l1, l2, at, grad_W)
+        rows = kind(Z, solution, part, alpha, l2, at, grad_W)
         g = (grad_intercept[at].unsqueeze(1) @ part.basis).squeeze(1)
         a = _solve(part, solution.active[at], rows, g)
         X = part.coordinates(solution.beta[at])
         weight = part.weight.unsqueeze(-1)
         rows.finish(grad_Z, weight * X, weight * a)
         if needs[0]:
-            grad_l1[at] = -rows.along_unit().to(l1)
+            grad_alpha[at] = -rows.along_unit().to(alpha)
         if needs[1]:
             grad_l2[at] = -rows.along().to(l2)
-    return grad_Z, grad_l1, grad_l2
+    return grad_Z, grad_alpha, grad_l2
 
 
 class _ActiveRows:
@@ -81,22 +81,22 @@ class _ActiveRows:
     ``M_j = a_j I + d_j w_j w_j'`` is block-diagonal, see `link_curvature`.
     """
 
-    def __init__(self, Z, solution, part, l1, l2, at, grad_W):
+    def __init__(self, Z, solution, part, alpha, l2, at, grad_W):
         support = solution.info.support[at]
         count = int(support.sum(-1).max())
         index = support.to(torch.uint8).topk(count, -1).indices
-        real = support.gather(1, index).to(l1).unsqueeze(1)
+        real = support.gather(1, index).to(alpha).unsqueeze(1)
         self.index, self.at, self.weight = index, at, part.weight
         self.where = (
             (at if len(Z) > 1 else torch.zeros_like(at))[:, None, None],
             torch.arange(Z.shape[1], device=Z.device)[None, :, None],
             index[:, None],
         )
-        self.Z = Z[self.where].to(l1) * real
+        self.Z = Z[self.where].to(alpha) * real
         basis, task = part.basis.mT, at.unsqueeze(-1)
-        self.W = basis @ solution.W[task, index].mT.to(l1) * real
-        self.G = basis @ grad_W[task, index].mT.to(l1) * real
-        self.curvature = link_curvature(self.W, l1[at, None], l2[at, None])
+        self.W = basis @ solution.W[task, index].mT.to(alpha) * real
+        self.G = basis @ grad_W[task, index].mT.to(alpha) * real
+        self.curvature = link_curvature(self.W, alpha[at, None], l2[at, None])
 
     def hessian(self):
         """Return ``s Z M Z's``."""
@@ -134,10 +134,10 @@ class _ActiveRows:
 
 
 class _AllRows:
-    """All features of tasks without l1, where ``M = I / l2``; in classes."""
+    """All features of tasks without alpha, where ``M = I / l2``; in classes."""
 
-    def __init__(self, Z, solution, part, l1, l2, at, grad_W):
-        whole = len(at) == len(l1)
+    def __init__(self, Z, solution, part, alpha, l2, at, grad_W):
+        whole = len(at) == len(alpha)
         self.Z = Z if whole or len(Z) == 1 else Z[at]
         self.W = solution.W if whole else solution.W[at]
         self.G = grad_W if whole else grad_W[at]

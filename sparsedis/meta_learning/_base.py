@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from sklearn.utils.multiclass import check_classification_targets
 
+from sparsedis._deprecated import parameter, renamed_attribute
 from sparsedis.bilevel._estimator import BilevelEstimator
 from sparsedis.bilevel._module import new_representation
 from sparsedis.bilevel._persistence import Saved
@@ -53,7 +54,7 @@ class BaseMetaLearner(BilevelEstimator):
             "n_components_",
             "n_iter_",
             "best_iter_",
-            "l1_",
+            "alpha_",
             "l2_",
         ),
         names=("feature_names_in_", "classes_", "validation_classes_"),
@@ -62,8 +63,8 @@ class BaseMetaLearner(BilevelEstimator):
             "n_components",
             "normalization",
             "head",
-            "l1_mode",
-            "learn_l1",
+            "alpha_mode",
+            "learn_alpha",
             "learn_l2",
         ),
         # New heads have the penalties of the training, which are in the file.
@@ -73,12 +74,14 @@ class BaseMetaLearner(BilevelEstimator):
             "n_components_",
             "n_iter_",
             "best_iter_",
-            "l1_",
+            "alpha_",
             "l2_",
             "classes_",
             "validation_classes_",
         ),
     )
+
+    l1_ = renamed_attribute("l1_", "alpha_")
 
     def _validate(self, X, y, *, reset=True):
         X, y = self._validate_X(X, y, reset=reset)
@@ -87,15 +90,18 @@ class BaseMetaLearner(BilevelEstimator):
         return X, y
 
     def _check_penalties(self):
-        if self.l1_mode == "relative" and self.l1 > 1:
+        alpha, learn_alpha = parameter(self, "alpha"), parameter(self, "learn_alpha")
+        if parameter(self, "alpha_mode") == "relative" and alpha > 1:
             raise ValueError(
-                "l1 must lie in [0, 1] when l1_mode='relative', got "
-                f"{self.l1!r}. For a raw penalty set l1_mode='absolute'."
+                "alpha must lie in [0, 1] when alpha_mode='relative', got "
+                f"{alpha!r}. For a raw penalty set alpha_mode='absolute'."
             )
-        if self.learn_l1 and "l1" not in self._head.penalties:
-            raise ValueError(f"learn_l1=True, but head={self.head!r} has no l1.")
-        if self.learn_l1 and self.l1 == 0:
-            raise ValueError("learn_l1=True starts from l1, which must be positive.")
+        if learn_alpha and "alpha" not in self._head.penalties:
+            raise ValueError(f"learn_alpha=True, but head={self.head!r} has no alpha.")
+        if learn_alpha and alpha == 0:
+            raise ValueError(
+                "learn_alpha=True starts from alpha, which must be positive."
+            )
         if self.learn_l2 and "l2" not in self._head.penalties:
             raise ValueError(f"learn_l2=True, but head={self.head!r} has no l2.")
 
@@ -136,7 +142,7 @@ class BaseMetaLearner(BilevelEstimator):
         sampler = self._sampler(y, random_state, classes=base, n_shots=self.train_shots)
         self.classes_, self.validation_classes_ = base, held_out
         objective = EpisodeObjective(
-            self._new_head(self.l1, self.l2),
+            self._new_head(parameter(self, "alpha"), self.l2),
             X,
             label_smoothing=self.label_smoothing,
             crop_padding=self.crop_padding,
@@ -159,7 +165,7 @@ class BaseMetaLearner(BilevelEstimator):
             data={"X": X, "y": y},
             contents=(X, y, base),
             stopping=stopping,
-            warmup=self.l1_warmup,
+            warmup=parameter(self, "alpha_warmup"),
             optimizer=optimizer,
             # Scale and penalties have a meaning at any size.
             optimizer__param_groups=[("head.*", {"weight_decay": 0.0})],
@@ -181,19 +187,19 @@ class BaseMetaLearner(BilevelEstimator):
     def _head(self):
         return HEADS[self.head] if isinstance(self.head, str) else self.head
 
-    def _new_head(self, l1, l2):
+    def _new_head(self, alpha, l2):
         return LearnedHead(
             self._head,
-            l1,
+            alpha,
             l2,
-            relative=self.l1_mode == "relative",
-            learn_l1=self.learn_l1,
+            relative=parameter(self, "alpha_mode") == "relative",
+            learn_alpha=parameter(self, "learn_alpha"),
             learn_l2=self.learn_l2,
         )
 
     def _new_modules(self, fitted):
         # Where penalties were learned, their last values are weights.
-        head = self._new_head(fitted["l1_"], fitted["l2_"]).requires_grad_(False)
+        head = self._new_head(fitted["alpha_"], fitted["l2_"]).requires_grad_(False)
         input_shape = input_shape_of(np.empty((0, *fitted["input_shape_"])))
         return {"module_": self._new_representation(input_shape), "head_": head}
 
@@ -211,7 +217,9 @@ class BaseMetaLearner(BilevelEstimator):
 
     def _keep_objective(self, objective):
         self.head_ = copy.deepcopy(objective.head).cpu().requires_grad_(False)
-        self.l1_, self.l2_ = (float(self.head_.penalty(name)) for name in ("l1", "l2"))
+        self.alpha_, self.l2_ = (
+            float(self.head_.penalty(name)) for name in ("alpha", "l2")
+        )
 
     def _record(self, history, valid, stopping):
         super()._record(history, valid, stopping)
@@ -233,7 +241,8 @@ class BaseMetaLearner(BilevelEstimator):
         if len(active) and not active.any():
             warnings.warn(
                 f"No head used a feature in the last {len(active)} steps, so that the "
-                f"encoder has learned nothing from them: lower l1 (now {self.l1_:g}).",
+                "encoder has learned nothing from them: lower alpha (now "
+                f"{self.alpha_:g}).",
                 UserWarning,
                 stacklevel=3,
             )

@@ -57,7 +57,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
     >>> from sklearn.datasets import load_digits
     >>> from sparsedis import GroupLassoSVMMetaLearner
     >>> X, y = load_digits(return_X_y=True)
-    >>> meta = GroupLassoSVMMetaLearner(encoder="identity", l1=0.2).fit(X, y)
+    >>> meta = GroupLassoSVMMetaLearner(encoder="identity", alpha=0.2).fit(X, y)
     >>> clf = meta.adapt(X[:50], y[:50])
     >>> len(clf.active_features_)
     36
@@ -123,7 +123,7 @@ channels)
         if len(self.active_features_) == 0:
             warnings.warn(
                 "The head uses no feature, and all classes are equally likely: lower "
-                f"l1 (now {self._learner.l1_:g}).",
+                f"alpha (now {self._learner.alpha_:g}).",
                 UserWarning,
                 stacklevel=4,
             )
@@ -204,9 +204,9 @@ channels)
         if isinstance(head.kind, GroupLassoSVMHead):
             # Unlike the layer, it knows what to do about many samples or classes.
             svm = GroupLassoSVC(
-                l1=self._learner.l1_,
+                alpha=self._learner.alpha_,
                 l2=self._learner.l2_,
-                l1_mode="relative" if head.relative else "absolute",
+                alpha_mode="relative" if head.relative else "absolute",
                 fit_intercept=False,
             ).fit(Z, code)
             coef = svm.coef_.astype(Z.dtype)

@@ -14,42 +14,42 @@ class LearnedHead(nn.Module):
     kind : Head
         Fits the heads.
 
-    l1, l2 : float
+    alpha, l2 : float
         Penalties.
 
     relative : bool
-        Whether ``l1`` is a fraction of each task's ``l1_max``.
+        Whether ``alpha`` is a fraction of each task's ``alpha_max``.
 
-    learn_l1, learn_l2 : bool
+    learn_alpha, learn_l2 : bool
         Whether a penalty is a parameter, learned through its logarithm.
     """
 
-    def __init__(self, kind, l1, l2, *, relative, learn_l1=False, learn_l2=False):
+    def __init__(self, kind, alpha, l2, *, relative, learn_alpha=False, learn_l2=False):
         super().__init__()
         self.kind = kind
         self.relative = relative
-        self._fixed = {"l1": l1, "l2": l2}
+        self._fixed = {"alpha": alpha, "l2": l2}
         self.log_scale = nn.Parameter(torch.tensor(math.log(kind.logit_scale)))
         self.log_penalty = nn.ParameterDict(
             {
                 name: nn.Parameter(torch.tensor(math.log(self._fixed.pop(name))))
-                for name, learned in (("l1", learn_l1), ("l2", learn_l2))
+                for name, learned in (("alpha", learn_alpha), ("l2", learn_l2))
                 if learned
             }
         )
 
     def penalty(self, name):
-        """Return ``l1`` or ``l2``: a float, or a tensor where it is learned."""
+        """Return ``alpha`` or ``l2``: a float, or a tensor where it is learned."""
         if name in self._fixed:
             return self._fixed[name]
         value = self.log_penalty[name].exp()
         # A step may overshoot; from 1 on no feature is left.
-        return value.clamp(max=1) if name == "l1" and self.relative else value
+        return value.clamp(max=1) if name == "alpha" and self.relative else value
 
     def fit(self, Z, y, n_classes, ramp=1.0):
-        """Fit the head of every task, with ``ramp`` of l1."""
-        l1, l2 = ramp * self.penalty("l1"), self.penalty("l2")
-        return self.kind.fit_classes(Z, y, n_classes, l1, l2, relative=self.relative)
+        """Fit the head of every task, with ``ramp`` of alpha."""
+        alpha, l2 = ramp * self.penalty("alpha"), self.penalty("l2")
+        return self.kind.fit_classes(Z, y, n_classes, alpha, l2, relative=self.relative)
 
     def logits(self, Z, W, b):
         """Scaled scores of shape (n_tasks, n_samples, n_classes)."""

@@ -14,6 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from sparsedis._deprecated import check_renamed, renamed_parameters
 from sparsedis.bilevel._declaration import declared
 from sparsedis.bilevel._module import whole_unless_trained
 from sparsedis.heads import Head
@@ -23,6 +24,12 @@ from sparsedis.meta_learning._base import BaseMetaLearner
 from sparsedis.meta_learning._classifier import FewShotClassifier
 
 
+@renamed_parameters(
+    l1="alpha",
+    l1_mode="alpha_mode",
+    l1_warmup="alpha_warmup",
+    learn_l1="learn_alpha",
+)
 @declared
 class GroupLassoSVMMetaLearner(BaseMetaLearner):
     r"""Representation meta-learned for sparse few-shot classifiers.
@@ -37,10 +44,10 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
         \min_f \mathbb{E} \; \mathrm{CE}(s \, f(X_q) \hat W, y_q)
         \quad \text{with} \quad
         \hat W = \arg\min_W \mathrm{hinge}(f(X_s) W, y_s)
-        + l_1 \sum_j \|W_j\|_2 + \frac{l_2}{2} \|W\|_F^2
+        + \alpha \sum_j \|W_j\|_2 + \frac{l_2}{2} \|W\|_F^2
 
     with a learned scale s. The group penalty lets each task use a part of the features
-    only. With ``l1=0`` this is MetaOptNet [2]_; prototypical networks [3]_, ridge
+    only. With ``alpha=0`` this is MetaOptNet [2]_; prototypical networks [3]_, ridge
     [4]_ and group Lasso logistic heads are there to compare with.
 
     Parameters
@@ -55,30 +62,30 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
         Number of features. None: as many as the architecture has; for "mlp" 64.
 
     head : str, default="group_lasso_svm"
-        What is fitted to a support: "group_lasso_svm" (dense with ``l1=0``),
+        What is fitted to a support: "group_lasso_svm" (dense with ``alpha=0``),
         "logistic" (regression with the same penalties), "ridge" (regression on one-hot
         labels) or "prototypes" (the means of the classes).
 
-    l1 : float, default=0.1
+    alpha : float, default=0.1
         Strength of the group penalty of the first two heads. With
-        ``l1_mode="relative"`` a fraction, in [0, 1], of a value that makes a task's
+        ``alpha_mode="relative"`` a fraction, in [0, 1], of a value that makes a task's
         head zero, computed for every task (see
-        :func:`~sparsedis.implicit.group_lasso_svm_l1_max`); no gradient flows through
-        it.
+        :func:`~sparsedis.implicit.group_lasso_svm_alpha_max`); no gradient flows
+        through it.
 
     l2 : float, default=1.0
         Strength of the squared penalty against losses that are summed over the
         support, of all heads but prototypes.
 
-    l1_mode : {"relative", "absolute"}, default="relative"
-        Whether `l1` is a fraction or the penalty itself.
+    alpha_mode : {"relative", "absolute"}, default="relative"
+        Whether `alpha` is a fraction or the penalty itself.
 
-    l1_warmup : float, default=0.5
-        Share of the training steps over which `l1` rises linearly to its value. A
+    alpha_warmup : float, default=0.5
+        Share of the training steps over which `alpha` rises linearly to its value. A
         feature that no head uses receives no gradient: starting from zero trains all
         of them first.
 
-    learn_l1, learn_l2 : bool, default=False
+    learn_alpha, learn_l2 : bool, default=False
         Whether to learn a penalty with the encoder, from the given value on, by its
         hypergradient.
 
@@ -149,6 +156,12 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
         Decides initial weights, episodes and augmentation. With an int, every
         evaluation draws the same episodes.
 
+    l1, l1_mode, l1_warmup, learn_l1 : object, default="deprecated"
+        Old names of `alpha`, `alpha_mode`, `alpha_warmup` and `learn_alpha`.
+
+        .. deprecated:: 0.1
+            They go in version 0.2.
+
     Attributes
     ----------
     module_ : torch.nn.Module
@@ -158,7 +171,7 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
         Fits heads, and holds what is learned with the encoder: the scale of the logits
         and, on request, the penalties.
 
-    l1_, l2_ : float
+    alpha_, l2_ : float
         Penalties, learned or given.
 
     classes_ : ndarray of shape (n_classes,)
@@ -232,11 +245,11 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
         ],
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
         "head": [StrOptions(set(HEADS)), Head],
-        "l1": [Interval(Real, 0, None, closed="left")],
+        "alpha": [Interval(Real, 0, None, closed="left")],
         "l2": [Interval(Real, 0, None, closed="neither")],
-        "l1_mode": [StrOptions({"relative", "absolute"})],
-        "l1_warmup": [Interval(Real, 0, 1, closed="both")],
-        "learn_l1": ["boolean"],
+        "alpha_mode": [StrOptions({"relative", "absolute"})],
+        "alpha_warmup": [Interval(Real, 0, 1, closed="both")],
+        "learn_alpha": ["boolean"],
         "learn_l2": ["boolean"],
         "normalization": [StrOptions({"auto", "batch", "layer"}), None],
         "n_ways": [Interval(Integral, 2, None, closed="left")],
@@ -270,11 +283,11 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
     _: KW_ONLY
     n_components: int | None = None
     head: str = "group_lasso_svm"
-    l1: float = 0.1
+    alpha: float = 0.1
     l2: float = 1.0
-    l1_mode: str = "relative"
-    l1_warmup: float = 0.5
-    learn_l1: bool = False
+    alpha_mode: str = "relative"
+    alpha_warmup: float = 0.5
+    learn_alpha: bool = False
     learn_l2: bool = False
     normalization: str | None = "auto"
     n_ways: int = 5
@@ -298,6 +311,10 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
     device: str | torch.device = "auto"
     random_state: int | np.random.RandomState | None = None
     verbose: int = 0
+    l1: float | str = "deprecated"
+    l1_mode: str = "deprecated"
+    l1_warmup: float | str = "deprecated"
+    learn_l1: bool | str = "deprecated"
 
     @whole_unless_trained
     @with_callbacks
@@ -328,6 +345,7 @@ channels)
             out of range; and when training runs into NaN, where the estimator keeps the
             weights of the last finite loss.
         """
+        check_renamed(self)
         self._check_penalties()
         X, y = self._validate(X, y)
         check_magnitude(X)

@@ -174,7 +174,7 @@ FORMS = {
             validation_every=7,
             validation_episodes=5,
             optimizer="adam",
-            learn_l1=True,
+            learn_alpha=True,
         ),
         lambda: (X, np.arange(len(X)) % 6),
     ),
@@ -198,7 +198,7 @@ def assert_same(est, other, data):
     assert est.n_iter_ == other.n_iter_
     for name, values in est.history_.items():
         np.testing.assert_array_equal(values, other.history_[name], err_msg=name)
-    for name in ("coef_", "feature_usage_", "learned_alpha_", "best_iter_", "l1_"):
+    for name in ("coef_", "feature_usage_", "learned_alpha_", "best_iter_", "alpha_"):
         if name in vars(est):
             np.testing.assert_array_equal(getattr(est, name), getattr(other, name))
 

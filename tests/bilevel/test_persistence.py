@@ -184,8 +184,8 @@ def test_names_that_cannot_be_saved(data, tmp_path):
 
 
 HEADS = [
-    {"l1": 0.2},
-    {"head": "logistic", "l1": 0.05, "learn_l1": True, "learn_l2": True},
+    {"alpha": 0.2},
+    {"head": "logistic", "alpha": 0.05, "learn_alpha": True, "learn_l2": True},
     {"head": "ridge", "validation_classes": 0.5, "validation_every": 2},
     {"head": "prototypes", "normalization": "layer"},
 ]
@@ -221,7 +221,7 @@ def test_a_meta_learner_comes_back(few_shot, params, way, device, tmp_path):
     exact = {"rtol": 1e-6, "atol": 1e-6} if device != "cpu" else {"rtol": 0}
     np.testing.assert_allclose(copy.transform(X), meta.transform(X), **exact)
     assert set(vars(copy)) == set(vars(meta))
-    for name in ("l1_", "l2_", "n_iter_", "best_iter_", "n_components_"):
+    for name in ("alpha_", "l2_", "n_iter_", "best_iter_", "n_components_"):
         assert getattr(copy, name) == getattr(meta, name)
     for name in ("classes_", "validation_classes_", "feature_names_in_"):
         np.testing.assert_array_equal(getattr(copy, name), getattr(meta, name))
@@ -236,21 +236,21 @@ def test_a_meta_learner_comes_back(few_shot, params, way, device, tmp_path):
 
 def test_a_loaded_meta_learner_has_the_penalty_of_its_training(few_shot, tmp_path):
     X, y = few_shot
-    meta = meta_learn(X, y, head="logistic", l1=0.3)
+    meta = meta_learn(X, y, head="logistic", alpha=0.3)
     meta.save_params(tmp_path / "model")
-    copy = clone(meta).set_params(l1=0.01).load_params(tmp_path / "model")
-    assert copy.l1_ == 0.3
+    copy = clone(meta).set_params(alpha=0.01).load_params(tmp_path / "model")
+    assert copy.alpha_ == 0.3
     one, other = (m.adapt(X[:30], y[:30]).coef_ for m in (meta, copy))
     np.testing.assert_array_equal(other, one)
 
 
 def test_meta_learners_that_are_refused(few_shot, data, tmp_path):
-    meta = meta_learn(*few_shot, l1=0.1)
+    meta = meta_learn(*few_shot, alpha=0.1)
     path = tmp_path / "model"
     meta.save_params(path)
     for params, message in (
         ({"head": "ridge"}, "saved with head='group_lasso_svm'"),
-        ({"learn_l1": True}, "saved with learn_l1=False"),
+        ({"learn_alpha": True}, "saved with learn_alpha=False"),
         ({"n_components": 7}, "saved with n_components=None"),
         ({"encoder": "identity"}, "'identity' does not have the weights"),
     ):
@@ -310,9 +310,9 @@ def test_parameters_may_be_numbers_of_numpy(data, few_shot, saved, loaded, tmp_p
     copy = clone(est).set_params(n_components=loaded(3)).load_params(path)
     np.testing.assert_array_equal(copy.predict(data.data), est.predict(data.data))
     X, y = few_shot
-    meta = meta_learn(X, y, n_components=saved(4), learn_l1=np.bool_(True))
+    meta = meta_learn(X, y, n_components=saved(4), learn_alpha=np.bool_(True))
     meta.save_params(path)
-    params = {"n_components": loaded(4), "learn_l1": True}
+    params = {"n_components": loaded(4), "learn_alpha": True}
     copy = clone(meta).set_params(**params).load_params(path)
     np.testing.assert_array_equal(copy.transform(X), meta.transform(X))
 

@@ -267,9 +267,9 @@ def test_classes_that_do_not_fit(models, tmp_path, case):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (setting(l1_="0.1"), "l1_ is '0.1'"),
+        (setting(alpha_="0.1"), "alpha_ is '0.1'"),
         (setting(l2_=float("nan")), "l2_ is nan"),
-        (setting(l1_=-1.0), "l1_ is -1.0"),
+        (setting(alpha_=-1.0), "alpha_ is -1.0"),
         (setting(n_components_=10**9), "n_components_ is 1000000000, and its encoder"),
         (without("classes_"), "it lacks 'classes_'"),
         (without("best_iter_"), "it lacks 'best_iter_'"),

@@ -135,15 +135,15 @@ class Detached(Head):
 
     penalties = ("l2",)
 
-    def fit_classes(self, Z, y, n_classes, l1, l2, *, relative):
-        W, b = RidgeHead().fit_classes(Z, y, n_classes, l1, l2, relative=relative)
+    def fit_classes(self, Z, y, n_classes, alpha, l2, *, relative):
+        W, b = RidgeHead().fit_classes(Z, y, n_classes, alpha, l2, relative=relative)
         return W.detach() + 0 * (Z.sum() + l2), b
 
 
 class Guessing(Head):
     """A head that knows nothing."""
 
-    def fit_classes(self, Z, y, n_classes, l1, l2, *, relative):
+    def fit_classes(self, Z, y, n_classes, alpha, l2, *, relative):
         return Z.new_zeros(len(Z), Z.shape[-1], n_classes) * Z.sum(), None
 
 

@@ -11,18 +11,18 @@ from numpy.testing import assert_allclose
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
 
-from sparsedis.implicit import group_lasso_svm, group_lasso_svm_l1_max
+from sparsedis.implicit import group_lasso_svm, group_lasso_svm_alpha_max
 
 
-def objective(Z, y, W, b, l1, l2):
+def objective(Z, y, W, b, alpha, l2):
     scores = Z @ W + b
     picked = np.eye(W.shape[1])[y]
     hinge = (scores + 1 - picked).max(1) - (scores * picked).sum(1)
     norms = np.linalg.norm(W, axis=1)
-    return hinge.sum() + l1 * norms.sum() + 0.5 * l2 * (norms**2).sum()
+    return hinge.sum() + alpha * norms.sum() + 0.5 * l2 * (norms**2).sum()
 
 
-def reference_objective(Z, y, n_classes, fit_intercept, l1, l2):
+def reference_objective(Z, y, n_classes, fit_intercept, alpha, l2):
     """The optimal value by cvxpy, in units in which columns have norm 1."""
     norm = np.sqrt((Z**2).mean(0))
     scale = (1 / np.where(norm > 0, norm, 1.0))[:, None]
@@ -34,7 +34,7 @@ def reference_objective(Z, y, n_classes, fit_intercept, l1, l2):
     picked = np.eye(n_classes)[y]
     hinge = cp.sum(cp.max(scores + 1 - picked, axis=1))
     hinge -= cp.sum(cp.multiply(picked, scores))
-    penalty = l1 * cp.sum(cp.norm2(W, axis=1)) + l2 / 2 * cp.sum_squares(W)
+    penalty = alpha * cp.sum(cp.norm2(W, axis=1)) + l2 / 2 * cp.sum_squares(W)
     problem = cp.Problem(cp.Minimize(hinge + penalty))
     return problem.solve(cp.CLARABEL, tol_gap_abs=1e-9, tol_gap_rel=1e-9)
 
@@ -51,14 +51,14 @@ def test_hard_problems_against_cvxpy(hard_batch, device):
     fit_intercept = bool(hard_batch.seed % 2)
     how = {"n_classes": 3, "mask": mask, "fit_intercept": fit_intercept}
     l2 = np.maximum(hard_batch.l2, 1e-4)
-    l1 = torch.tensor(hard_batch.alpha, device=device)
-    l1 = l1 * group_lasso_svm_l1_max(Z, labels, **how)
+    alpha = torch.tensor(hard_batch.alpha, device=device)
+    alpha = alpha * group_lasso_svm_alpha_max(Z, labels, **how)
     found = {}
     for dtype in (torch.float64, torch.float32):
         out = group_lasso_svm(
             Z.to(dtype),
             labels,
-            l1,
+            alpha,
             torch.tensor(l2, device=device),
             return_info=True,
             **how,
@@ -66,7 +66,7 @@ def test_hard_problems_against_cvxpy(hard_batch, device):
         found[dtype] = (*out[:-1], None)[:2], out[-1]
     for t in range(len(y)):
         Z_t, y_t = hard_batch.task(t, y)
-        penalties = float(l1[t]), l2[t]
+        penalties = float(alpha[t]), l2[t]
         reference = reference_objective(Z_t, y_t, 3, fit_intercept, *penalties)
         for dtype, ((W, b), info) in found.items():
             assert W.dtype == dtype
@@ -98,7 +98,7 @@ def make_tasks(n_tasks=2, n=10, p=12, n_classes=3, seed=0):
 
 @pytest.mark.parametrize("l2", [0.1, 10.0])
 @pytest.mark.parametrize("size", [(30, 5, 4), (12, 40, 3)])
-def test_without_l1_agrees_with_scikit_learn(size, l2, device):
+def test_without_alpha_agrees_with_scikit_learn(size, l2, device):
     n, p, n_classes = size
     Z, y = make_tasks(2, n, p, n_classes)
     W = group_lasso_svm(Z.to(device), y.to(device), 0.0, l2).cpu()
@@ -140,14 +140,14 @@ def test_gradient(case, l2, fit_intercept):
         "mask": mask,
         "fit_intercept": fit_intercept,
     }
-    l1 = share * group_lasso_svm_l1_max(Z, y, **how)
-    l2 = torch.full_like(l1, l2)
+    alpha = share * group_lasso_svm_alpha_max(Z, y, **how)
+    l2 = torch.full_like(alpha, l2)
     Z.requires_grad_()
-    # At zero, l1 has one-sided derivatives only.
-    arguments = (Z, l1.requires_grad_(share > 0), l2.requires_grad_())
+    # At zero, alpha has one-sided derivatives only.
+    arguments = (Z, alpha.requires_grad_(share > 0), l2.requires_grad_())
 
-    def layer(Z, l1, l2):
-        out = group_lasso_svm(Z, y, l1, l2, **how)
+    def layer(Z, alpha, l2):
+        out = group_lasso_svm(Z, y, alpha, l2, **how)
         return out[0] if fit_intercept else out
 
     assert float(layer(*arguments).detach().abs().max()) > 0
@@ -156,11 +156,11 @@ def test_gradient(case, l2, fit_intercept):
 
 def test_gradient_of_every_entry():
     Z, y = make_tasks(1, 6, 4)
-    l1 = 0.2 * group_lasso_svm_l1_max(Z, y)
-    arguments = Z.requires_grad_(), l1.requires_grad_(), torch.tensor(0.5).double()
+    alpha = 0.2 * group_lasso_svm_alpha_max(Z, y)
+    arguments = Z.requires_grad_(), alpha.requires_grad_(), torch.tensor(0.5).double()
 
-    def layer(Z, l1, l2):
-        return group_lasso_svm(Z, y, l1, l2)
+    def layer(Z, alpha, l2):
+        return group_lasso_svm(Z, y, alpha, l2)
 
     assert torch.autograd.gradcheck(layer, arguments, eps=1e-6)
 
@@ -168,11 +168,11 @@ def test_gradient_of_every_entry():
 def test_gradient_of_intercepts():
     # Enough margins that the intercepts are unique.
     Z, y = make_tasks(1, 15, 2)
-    l1 = 0.05 * group_lasso_svm_l1_max(Z, y, fit_intercept=True)
-    arguments = Z.requires_grad_(), l1.requires_grad_()
+    alpha = 0.05 * group_lasso_svm_alpha_max(Z, y, fit_intercept=True)
+    arguments = Z.requires_grad_(), alpha.requires_grad_()
 
-    def layer(Z, l1):
-        return group_lasso_svm(Z, y, l1, 0.5, fit_intercept=True)[1]
+    def layer(Z, alpha):
+        return group_lasso_svm(Z, y, alpha, 0.5, fit_intercept=True)[1]
 
     assert torch.autograd.gradcheck(layer, arguments, eps=1e-6)
 
@@ -198,12 +198,12 @@ def test_an_intercept_takes_over_what_all_samples_share(
     found = []
     for by in (0.0, offset):
         moved = (Z + by).to(dtype).requires_grad_()
-        l1 = share * group_lasso_svm_l1_max(moved, y, **how)
-        W, b, info = group_lasso_svm(moved, y, l1, 0.5, return_info=True, **how)
+        alpha = share * group_lasso_svm_alpha_max(moved, y, **how)
+        W, b, info = group_lasso_svm(moved, y, alpha, 0.5, return_info=True, **how)
         assert float(info.gap.max()) <= 1e-9
         W.square().sum().backward()
         b = b.detach().double() + by * W.detach().double().sum(-2)
-        found.append([a.detach() for a in (W, l1, moved.grad, b)])
+        found.append([a.detach() for a in (W, alpha, moved.grad, b)])
     near, far = found
     for was, now in zip(near[:3], far[:3], strict=True):
         assert_allclose(now, was, atol=atol * float(was.abs().max()))
@@ -217,10 +217,10 @@ def test_gradient_in_float32(share):
     grads = []
     for dtype in (torch.float64, torch.float32):
         own = Z.to(dtype, copy=True).requires_grad_()
-        l1 = share * group_lasso_svm_l1_max(Z, y)
+        alpha = share * group_lasso_svm_alpha_max(Z, y)
         # So strong that samples fall short of the margin, and W depends on it.
         l2 = torch.tensor(1000.0, dtype=dtype, requires_grad=True)
-        W = group_lasso_svm(own, y, l1, l2)
+        W = group_lasso_svm(own, y, alpha, l2)
         assert W.dtype == dtype
         W.square().sum().backward()
         assert own.grad.dtype == dtype
@@ -233,27 +233,27 @@ def test_gradient_in_float32(share):
 def test_shared_features(share):
     Z, y = make_tasks(1)
     y = torch.stack([y[0], y[0].roll(1), y[0].flip(0)])
-    l1 = share * group_lasso_svm_l1_max(Z, y)
+    alpha = share * group_lasso_svm_alpha_max(Z, y)
     grads = []
     for copies in (1, 3):
         own = Z[0].clone().requires_grad_()
-        W = group_lasso_svm(own.expand(copies, -1, -1), y, l1, 1.0)
+        W = group_lasso_svm(own.expand(copies, -1, -1), y, alpha, 1.0)
         assert W.shape == (3, 12, 3)
         (W * torch.arange(3).reshape(3, 1, 1)).square().sum().backward()
         grads.append(own.grad)
     assert_allclose(*grads, atol=1e-9)
 
 
-def test_tasks_with_and_without_l1_in_one_batch():
+def test_tasks_with_and_without_alpha_in_one_batch():
     Z, y = make_tasks(3)
-    l1 = torch.tensor([0.0, 0.3, 2.0]) * group_lasso_svm_l1_max(Z, y)
+    alpha = torch.tensor([0.0, 0.3, 2.0]) * group_lasso_svm_alpha_max(Z, y)
     own = Z.clone().requires_grad_()
-    W = group_lasso_svm(own, y, l1, 1.0)
+    W = group_lasso_svm(own, y, alpha, 1.0)
     assert not bool(W[2].any())
     W.square().sum().backward()
     for t in range(3):
         alone = Z[t].clone().requires_grad_()
-        W_t = group_lasso_svm(alone, y[t], float(l1[t]), 1.0)
+        W_t = group_lasso_svm(alone, y[t], float(alpha[t]), 1.0)
         assert_allclose(W_t.detach(), W[t].detach(), atol=1e-9)
         W_t.square().sum().backward()
         assert_allclose(alone.grad, own.grad[t], atol=1e-8)
@@ -272,10 +272,10 @@ def test_gradients_are_finite_at_kinks(share, n_samples, fit_intercept):
     y = torch.arange(n_samples).expand(2, -1) % 3
     y = torch.where(torch.tensor([[True], [False]]), y, y.clamp_max(1))
     how = {"n_classes": 4, "fit_intercept": fit_intercept}
-    l1 = share * group_lasso_svm_l1_max(Z, y, **how)
-    l2 = torch.full_like(l1, 1e-3).requires_grad_()
-    arguments = Z.requires_grad_(), l1.requires_grad_(), l2
-    *out, info = group_lasso_svm(Z, y, l1, l2, return_info=True, **how)
+    alpha = share * group_lasso_svm_alpha_max(Z, y, **how)
+    l2 = torch.full_like(alpha, 1e-3).requires_grad_()
+    arguments = Z.requires_grad_(), alpha.requires_grad_(), l2
+    *out, info = group_lasso_svm(Z, y, alpha, l2, return_info=True, **how)
     assert bool(info.converged.all())
     assert not bool(info.support[:, 5].any())
     sum(part.sin().sum() for part in out).backward()
@@ -289,12 +289,12 @@ def test_gradients_are_finite_at_kinks(share, n_samples, fit_intercept):
 @pytest.mark.parametrize("share", [0.0, 0.3])
 def test_a_dead_feature_gets_no_gradient_and_changes_no_other(share):
     Z, y = make_tasks()
-    l1 = share * group_lasso_svm_l1_max(Z, y)
+    alpha = share * group_lasso_svm_alpha_max(Z, y)
     dead = torch.cat([Z, torch.zeros(2, 10, 1).double()], -1)
     grads = []
     for own in (Z, dead):
         own.requires_grad_()
-        group_lasso_svm(own, y, l1, 1.0).square().sum().backward()
+        group_lasso_svm(own, y, alpha, 1.0).square().sum().backward()
         grads.append(own.grad)
     assert_allclose(grads[1][..., :-1], grads[0], atol=1e-9)
     assert not bool(grads[1][..., -1].any())
@@ -302,28 +302,28 @@ def test_a_dead_feature_gets_no_gradient_and_changes_no_other(share):
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize("fit_intercept", [False, True])
-def test_zero_from_l1_max_on(fit_intercept, dtype):
+def test_zero_from_alpha_max_on(fit_intercept, dtype):
     Z, y = make_tasks()
     # Classes of unequal sizes, for which an intercept matters.
     y = y.clamp_max(1) if fit_intercept else y
     Z = Z.to(dtype)
     how = {"n_classes": 3, "fit_intercept": fit_intercept}
-    l1_max = group_lasso_svm_l1_max(Z, y, **how)
-    assert l1_max.dtype == dtype
-    assert not l1_max.requires_grad
+    alpha_max = group_lasso_svm_alpha_max(Z, y, **how)
+    assert alpha_max.dtype == dtype
+    assert not alpha_max.requires_grad
     for share in (1.0, 3.0):
-        out = group_lasso_svm(Z, y, share * l1_max, 1.0, return_info=True, **how)
+        out = group_lasso_svm(Z, y, share * alpha_max, 1.0, return_info=True, **how)
         assert not bool(out[0].any())
         assert float(out[-1].gap.max()) <= 1e-9
-    out = group_lasso_svm(Z, y, 0.3 * l1_max, 1.0, return_info=True, **how)
+    out = group_lasso_svm(Z, y, 0.3 * alpha_max, 1.0, return_info=True, **how)
     assert bool(out[0].flatten(1).any(1).all())
 
 
-def test_l1_max_in_closed_form():
+def test_alpha_max_in_closed_form():
     Z, y = make_tasks(n_classes=4)
     labels = torch.nn.functional.one_hot(y, 4).double()
     expected = (Z.mT @ (labels - (1 - labels) / 3.0)).norm(dim=-1).amax(-1)
-    assert_allclose(group_lasso_svm_l1_max(Z, y), expected, rtol=1e-12)
+    assert_allclose(group_lasso_svm_alpha_max(Z, y), expected, rtol=1e-12)
 
 
 def test_intercept_of_a_class_without_samples():

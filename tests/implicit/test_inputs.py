@@ -5,7 +5,7 @@ import torch
 
 from sparsedis.implicit import (
     group_lasso_svm,
-    group_lasso_svm_l1_max,
+    group_lasso_svm_alpha_max,
     lasso,
     lasso_alpha_max,
     logistic,
@@ -17,9 +17,9 @@ from sparsedis.implicit import (
 )
 
 
-def svm(Z, y, alpha, *, l1=None, l2=1.0, **how):
-    """The SVM with its penalties where the other layers have theirs."""
-    return group_lasso_svm(Z, y, alpha if l1 is None else l1, l2, **how)
+def svm(Z, y, alpha, *, l2=1.0, **how):
+    """The SVM with an l2 of its own, as the other layers have."""
+    return group_lasso_svm(Z, y, alpha, l2, **how)
 
 
 LAYERS = (lasso, ridge, logistic, svm)
@@ -27,7 +27,7 @@ ALPHA_MAX = (
     lasso_alpha_max,
     ridge_alpha_max,
     logistic_alpha_max,
-    group_lasso_svm_l1_max,
+    group_lasso_svm_alpha_max,
 )
 
 
@@ -152,7 +152,7 @@ def test_bad_data_for_alpha_max(alpha_max, case):
         (multitask_lasso, Y[..., None], "l2"),
         (logistic, Y > 0, "alpha"),
         (logistic, Y > 0, "l2"),
-        (svm, Y > 0, "l1"),
+        (svm, Y > 0, "alpha"),
         (svm, Y > 0, "l2"),
     ],
 )
@@ -177,7 +177,7 @@ def test_integer_targets_are_refused(layer):
 @pytest.mark.parametrize("layer", LAYERS)
 def test_a_single_task_is_not_numbered(layer):
     target = Y[0].sign().clamp_min(0)
-    with pytest.raises(ValueError, match=r"(alpha|l1) must be .* got -1\."):
+    with pytest.raises(ValueError, match=r"alpha must be .* got -1\."):
         layer(Z[0], target, -1.0)
     with pytest.raises(ValueError, match=r"it holds NaN or inf\."):
         layer(Z[0] / 0, target, 1.0)
@@ -252,7 +252,7 @@ LABELS = (Y > 0).int()
 )
 @pytest.mark.parametrize(
     ("layer", "alpha_max"),
-    [(logistic, logistic_alpha_max), (svm, group_lasso_svm_l1_max)],
+    [(logistic, logistic_alpha_max), (svm, group_lasso_svm_alpha_max)],
 )
 def test_bad_labels(layer, alpha_max, target, n_classes, message):
     with pytest.raises(ValueError, match=message):

@@ -15,15 +15,19 @@ from sparsedis.implicit import (
 
 # Layers as functions of Z, y, a sparse penalty and a squared one.
 LAYERS = {
-    "lasso": lambda Z, y, l1, l2: lasso(Z, y, l1, l2=l2),
-    "multitask_lasso": lambda Z, y, l1, l2: multitask_lasso(
-        Z, y[:, None] * torch.tensor([1.0, -2.0]), l1, l2=l2, fit_intercept=True
+    "lasso": lambda Z, y, alpha, l2: lasso(Z, y, alpha, l2=l2),
+    "multitask_lasso": lambda Z, y, alpha, l2: multitask_lasso(
+        Z, y[:, None] * torch.tensor([1.0, -2.0]), alpha, l2=l2, fit_intercept=True
     )[0],
-    "ridge": lambda Z, y, l1, l2: ridge(Z, y, l1 + l2, fit_intercept=True)[0],
-    "logistic": lambda Z, y, l1, l2: logistic(Z, y > 0, l1, l2=l2),
-    "multinomial": lambda Z, y, l1, l2: logistic(Z, (y > 0).int() + (y > 1), l1, l2=l2),
-    "svm": lambda Z, y, l1, l2: group_lasso_svm(Z, y > 0, l1, l2),
-    "svm without l1": lambda Z, y, l1, l2: group_lasso_svm(Z, y > 0, 0 * l1, l2),
+    "ridge": lambda Z, y, alpha, l2: ridge(Z, y, alpha + l2, fit_intercept=True)[0],
+    "logistic": lambda Z, y, alpha, l2: logistic(Z, y > 0, alpha, l2=l2),
+    "multinomial": lambda Z, y, alpha, l2: logistic(
+        Z, (y > 0).int() + (y > 1), alpha, l2=l2
+    ),
+    "svm": lambda Z, y, alpha, l2: group_lasso_svm(Z, y > 0, alpha, l2),
+    "svm without alpha": lambda Z, y, alpha, l2: group_lasso_svm(
+        Z, y > 0, 0 * alpha, l2
+    ),
 }
 
 

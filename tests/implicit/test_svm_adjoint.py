@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 
 from sparsedis.implicit._svm_adjoint import svm_adjoint
 from sparsedis.solvers.svm.dual import solve_svm_dual
-from sparsedis.solvers.svm.null import l1_bound
+from sparsedis.solvers.svm.null import alpha_bound
 
 N_TASKS, N, P, C = 2, 10, 6, 3
 
@@ -35,7 +35,7 @@ def make_problem(kind):
     return Z, y, weight
 
 
-def reference(Z, y, weight, beta, face, W, l1, l2, G, g):
+def reference(Z, y, weight, beta, face, W, alpha, l2, G, g):
     """Gradients of one task; ``a`` is of minimum norm."""
     Y, s = np.eye(C)[y], weight[:, None]
     norms = np.linalg.norm(W, axis=1)
@@ -43,8 +43,8 @@ def reference(Z, y, weight, beta, face, W, l1, l2, G, g):
     M = np.zeros((P * C, P * C))
     for j in np.flatnonzero(norms):
         w = W[j] / norms[j]
-        v = l1 + l2 * norms[j]
-        block = ((1 - l1 / v) * np.eye(C) + l1 / v * np.outer(w, w)) / l2
+        v = alpha + l2 * norms[j]
+        block = ((1 - alpha / v) * np.eye(C) + alpha / v * np.outer(w, w)) / l2
         M[j * C : (j + 1) * C, j * C : (j + 1) * C] = block
     to_scores = np.kron(s * Z, np.eye(C))
     # Directions on the face: zero off it, every row sums to zero.
@@ -74,14 +74,14 @@ def reference(Z, y, weight, beta, face, W, l1, l2, G, g):
 def test_adjoint_follows_its_formulas(kind, share, fit_intercept):
     Z, y, weight = make_problem(kind)
     how = {"fit_intercept": fit_intercept}
-    l1 = share * l1_bound(Z, y, weight, C, **how).expand(N_TASKS)
+    alpha = share * alpha_bound(Z, y, weight, C, **how).expand(N_TASKS)
     l2 = torch.tensor([2.0, 20.0]).double()
-    solution = solve_svm_dual(Z, y, weight, l1, l2, C, **how)
+    solution = solve_svm_dual(Z, y, weight, alpha, l2, C, **how)
     generator = torch.Generator().manual_seed(1)
     G = torch.randn(N_TASKS, P, C, dtype=torch.float64, generator=generator)
     g = torch.randn(N_TASKS, C, dtype=torch.float64, generator=generator)
     g = g * fit_intercept
-    grad_Z, grad_l1, grad_l2 = svm_adjoint(Z, solution, l1, l2, G, g)
+    grad_Z, grad_alpha, grad_l2 = svm_adjoint(Z, solution, alpha, l2, G, g)
     expected = []
     for t in range(N_TASKS):
         own = Z[0 if len(Z) == 1 else t]
@@ -93,23 +93,23 @@ def test_adjoint_follows_its_formulas(kind, share, fit_intercept):
             solution.active[t],
             solution.W[t],
         )
-        parts = [part.numpy() for part in (*parts, l1[t], l2[t], G[t])]
+        parts = [part.numpy() for part in (*parts, alpha[t], l2[t], G[t])]
         expected.append(reference(*parts, g[t].numpy() if fit_intercept else None))
-    for_Z, for_l1, for_l2 = (np.stack(part) for part in zip(*expected, strict=True))
+    for_Z, for_alpha, for_l2 = (np.stack(part) for part in zip(*expected, strict=True))
     if len(Z) == 1:
         for_Z = for_Z.sum(0, keepdims=True)
     size = np.abs(for_Z).max()
     assert_allclose(grad_Z, for_Z, atol=1e-7 * size)
-    assert_allclose(grad_l1, for_l1, rtol=1e-6, atol=1e-7)
+    assert_allclose(grad_alpha, for_alpha, rtol=1e-6, atol=1e-7)
     assert_allclose(grad_l2, for_l2, rtol=1e-6, atol=1e-7)
 
 
 def test_penalties_without_a_need_get_zeros():
     Z, y, weight = make_problem("plain")
-    l1 = 0.2 * l1_bound(Z, y, weight, C)
+    alpha = 0.2 * alpha_bound(Z, y, weight, C)
     l2 = torch.ones(N_TASKS).double()
-    solution = solve_svm_dual(Z, y, weight, l1, l2, C)
-    args = Z, solution, l1, l2, torch.ones(N_TASKS, P, C).double()
+    solution = solve_svm_dual(Z, y, weight, alpha, l2, C)
+    args = Z, solution, alpha, l2, torch.ones(N_TASKS, P, C).double()
     none = torch.zeros(N_TASKS, C).double()
     whole = svm_adjoint(*args, none)
     part = svm_adjoint(*args, none, needs=(False, True))

@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sparsedis.implicit import (
     group_lasso_svm,
-    group_lasso_svm_l1_max,
+    group_lasso_svm_alpha_max,
     lasso,
     lasso_alpha_max,
     logistic,
@@ -28,16 +28,16 @@ def two_outputs(y):
 
 # Each layer of Z, y, a penalty of norms and one of squares.
 LAYERS = {
-    "lasso": lambda Z, y, l1, l2, **how: lasso(Z, y, l1, l2=l2, **how),
-    "multitask_lasso": lambda Z, y, l1, l2, **how: multitask_lasso(
-        Z, two_outputs(y), l1, l2=l2, **how
+    "lasso": lambda Z, y, alpha, l2, **how: lasso(Z, y, alpha, l2=l2, **how),
+    "multitask_lasso": lambda Z, y, alpha, l2, **how: multitask_lasso(
+        Z, two_outputs(y), alpha, l2=l2, **how
     ),
-    "ridge": lambda Z, y, l1, l2, **how: ridge(Z, y, l2, **how),
-    "logistic": lambda Z, y, l1, l2, **how: logistic(Z, y > 0, l1, l2=l2, **how),
-    "multinomial": lambda Z, y, l1, l2, **how: logistic(
-        Z, (y > 0).int() + (y > 0.5 * y.max()), l1, l2=l2, **how
+    "ridge": lambda Z, y, alpha, l2, **how: ridge(Z, y, l2, **how),
+    "logistic": lambda Z, y, alpha, l2, **how: logistic(Z, y > 0, alpha, l2=l2, **how),
+    "multinomial": lambda Z, y, alpha, l2, **how: logistic(
+        Z, (y > 0).int() + (y > 0.5 * y.max()), alpha, l2=l2, **how
     ),
-    "svm": lambda Z, y, l1, l2, **how: group_lasso_svm(Z, y > 0, l1, l2, **how),
+    "svm": lambda Z, y, alpha, l2, **how: group_lasso_svm(Z, y > 0, alpha, l2, **how),
 }
 SQUARED = ("lasso", "multitask_lasso", "ridge")
 LARGEST = {
@@ -47,7 +47,7 @@ LARGEST = {
     ),
     "ridge": ridge_alpha_max,
     "logistic": lambda Z, y, **how: logistic_alpha_max(Z, y > 0, **how),
-    "svm": lambda Z, y, **how: group_lasso_svm_l1_max(Z, y > 0, **how),
+    "svm": lambda Z, y, **how: group_lasso_svm_alpha_max(Z, y > 0, **how),
 }
 
 
@@ -77,15 +77,15 @@ CASES = [
 @pytest.mark.parametrize(("name", "s", "v"), CASES)
 def test_units_of_features_and_targets_do_not_matter(name, s, v, fit_intercept):
     Z, y = make_data()
-    l1, l2 = penalties(name)
+    alpha, l2 = penalties(name)
     if name != "svm":
         # As a number in those units l2 may be none.
         l2 = 0.0 if abs(s) > 490 else l2
-        l1 = 0.0 if abs(s + v) > 990 else l1
+        alpha = 0.0 if abs(s + v) > 990 else alpha
     how = {"fit_intercept": fit_intercept, "return_info": True}
-    expected, *_ = LAYERS[name](Z, y, l1, l2, **how)
+    expected, *_ = LAYERS[name](Z, y, alpha, l2, **how)
     inputs = [(Z * 2.0**s).requires_grad_(), (y * 2.0**v).requires_grad_()]
-    scaled = l1 * 2.0**s * 2.0**v, l2 * 2.0**s * 2.0**s
+    scaled = alpha * 2.0**s * 2.0**v, l2 * 2.0**s * 2.0**s
     W, *_, info = LAYERS[name](*inputs, *scaled, **how)
     assert info.converged.all()
     W = W * 2.0 ** (s - v)
@@ -98,9 +98,9 @@ def test_units_of_features_and_targets_do_not_matter(name, s, v, fit_intercept):
 def test_tasks_of_zeros_beside_large_ones(name):
     Z, y = make_data()
     Z[0], y[1] = 0.0, 0.0
-    l1, l2 = penalties(name)
-    expected = LAYERS[name](Z, y, l1, l2)
-    found = LAYERS[name](Z * 2.0**300, y, l1 * 2.0**300, l2 * 2.0**600)
+    alpha, l2 = penalties(name)
+    expected = LAYERS[name](Z, y, alpha, l2)
+    found = LAYERS[name](Z * 2.0**300, y, alpha * 2.0**300, l2 * 2.0**600)
     assert_allclose(found * 2.0**300, expected, rtol=1e-9, atol=1e-12)
     assert not found[0].any()
 
@@ -109,13 +109,13 @@ def test_tasks_of_zeros_beside_large_ones(name):
 @pytest.mark.parametrize("name", LAYERS)
 def test_equal_weights_are_none(name, factor):
     Z, y = make_data()
-    l1, l2 = penalties(name)
-    expected = LAYERS[name](Z, y, l1, l2)
+    alpha, l2 = penalties(name)
+    expected = LAYERS[name](Z, y, alpha, l2)
     if name == "svm":
         # Its loss is a sum.
-        l1, l2 = l1 * factor, l2 * factor
+        alpha, l2 = alpha * factor, l2 * factor
     weight = torch.full_like(y, factor)
-    found, info = LAYERS[name](Z, y, l1, l2, sample_weight=weight, return_info=True)
+    found, info = LAYERS[name](Z, y, alpha, l2, sample_weight=weight, return_info=True)
     assert info.converged.all()
     assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
 
@@ -172,12 +172,12 @@ def test_features_that_vanish_beside_others(name):
     assert_allclose(found, rest, atol=1e-9)
 
 
-@pytest.mark.parametrize("l1", [1e-30, 1e-150, 1e-300])
+@pytest.mark.parametrize("alpha", [1e-30, 1e-150, 1e-300])
 @pytest.mark.parametrize("name", [name for name in LAYERS if name != "ridge"])
-def test_penalties_below_rounding_errors_are_none(name, l1):
+def test_penalties_below_rounding_errors_are_none(name, alpha):
     Z, y = make_data()
     l2 = penalties(name)[1]
-    found, info = LAYERS[name](Z, y, l1, l2, return_info=True)
+    found, info = LAYERS[name](Z, y, alpha, l2, return_info=True)
     assert info.converged.all()
     assert_allclose(found, LAYERS[name](Z, y, 0.0, l2), atol=1e-9)
 

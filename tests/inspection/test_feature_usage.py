@@ -33,8 +33,8 @@ def test_curves_are_sorted():
 
 def test_values_of_a_parameter_name_the_curves():
     usage = {0.3: [0.5], 0.0: [1.0]}
-    display = FeatureUsageDisplay(usage=usage, param_name="l1").plot()
-    assert labels(display) == ["l1 = 0.3 (mean 0.50)", "l1 = 0 (mean 1.00)"]
+    display = FeatureUsageDisplay(usage=usage, param_name="alpha").plot()
+    assert labels(display) == ["alpha = 0.3 (mean 0.50)", "alpha = 0 (mean 1.00)"]
 
 
 def test_a_single_curve_tells_its_mean():

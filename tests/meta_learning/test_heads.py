@@ -25,8 +25,8 @@ def episode(n_shots=6, k=8, n_tasks=1, seed=0, dtype=torch.float64):
     return torch.as_tensor(Z, dtype=dtype), labels
 
 
-def fit(kind, Z, y, l1=0.0, l2=1.0, relative=True):
-    head = LearnedHead(HEADS[kind], l1, l2, relative=relative)
+def fit(kind, Z, y, alpha=0.0, l2=1.0, relative=True):
+    head = LearnedHead(HEADS[kind], alpha, l2, relative=relative)
     W, b = head.fit(Z, y, N_CLASSES)
     return head, W, b
 
@@ -87,26 +87,26 @@ def test_prototypes_find_the_nearest_centroid():
 
 
 @pytest.mark.parametrize("kind", SPARSE)
-def test_a_relative_l1_is_a_share_of_what_leaves_no_feature(kind):
+def test_a_relative_alpha_is_a_share_of_what_leaves_no_feature(kind):
     Z, y = episode(k=30, n_tasks=3)
     shares = [
-        active_features(fit(kind, Z, y, l1=l1)[1]).double().mean()
-        for l1 in (0.0, 0.1, 0.4, 1.0)
+        active_features(fit(kind, Z, y, alpha=alpha)[1]).double().mean()
+        for alpha in (0.0, 0.1, 0.4, 1.0)
     ]
     assert shares[0] == 1
     assert shares[0] > shares[1] > shares[2] > shares[3] == 0
     # Scaling the features changes nothing; an absolute penalty would not notice l2.
-    W = fit(kind, Z, y, l1=0.3, l2=1e-3)[1]
-    scaled = fit(kind, 5 * Z, y, l1=0.3, l2=25e-3)[1]
+    W = fit(kind, Z, y, alpha=0.3, l2=1e-3)[1]
+    scaled = fit(kind, 5 * Z, y, alpha=0.3, l2=25e-3)[1]
     torch.testing.assert_close(W, 5 * scaled, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("kind", HEADS)
 def test_tasks_are_solved_as_if_alone(kind):
     Z, y = episode(n_tasks=4)
-    _, W, b = fit(kind, Z, y, l1=0.2)
+    _, W, b = fit(kind, Z, y, alpha=0.2)
     for t in range(4):
-        _, alone, intercept = fit(kind, Z[t : t + 1], y[t : t + 1], l1=0.2)
+        _, alone, intercept = fit(kind, Z[t : t + 1], y[t : t + 1], alpha=0.2)
         torch.testing.assert_close(W[t], alone[0], atol=1e-7, rtol=1e-5)
         if b is not None:
             torch.testing.assert_close(b[t], intercept[0])
@@ -118,7 +118,7 @@ def test_dead_features_stay_unused(kind, dtype):
     Z, y = episode(k=12, dtype=dtype)
     Z[..., 4:9] = 0
     Z.requires_grad_()
-    head, W, b = fit(kind, Z, y, l1=0.1)
+    head, W, b = fit(kind, Z, y, alpha=0.1)
     assert W.dtype == dtype
     assert not active_features(W)[0, 4:9].any()
     head.logits(Z, W, b).square().sum().backward()
@@ -131,7 +131,7 @@ def test_the_outer_loss_has_the_gradient_of_finite_differences(kind):
     queries, answers = episode(n_shots=4, k=6, n_tasks=2, seed=1)
     sparse, penalised = kind in SPARSE, kind != "prototypes"
     head = LearnedHead(
-        HEADS[kind], 0.3, 0.7, relative=False, learn_l1=sparse, learn_l2=penalised
+        HEADS[kind], 0.3, 0.7, relative=False, learn_alpha=sparse, learn_l2=penalised
     ).double()
 
     fitted = _Fit(head)

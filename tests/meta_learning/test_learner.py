@@ -86,7 +86,7 @@ def identity(**params):
 def test_meta_training_helps_on_unseen_classes(data, head, device):
     X, y = data
     base = y < "c10"
-    options = {"head": head, "l1": 0.05, "n_shots": 1, "device": device}
+    options = {"head": head, "alpha": 0.05, "n_shots": 1, "device": device}
     size = {"n_episodes": 200, "n_queries": 5}
     raw = identity(**options).fit(X[base], y[base])
     meta = quick(
@@ -105,10 +105,10 @@ def test_meta_training_helps_on_unseen_classes(data, head, device):
     assert gain > trained.confidence_interval + untrained.confidence_interval
 
 
-def test_a_larger_l1_uses_fewer_features(data):
+def test_a_larger_alpha_uses_fewer_features(data):
     shares = [
-        identity(l1=l1).fit(*data).evaluate(*data, n_episodes=50).active_share
-        for l1 in (0.0, 0.1, 0.5, 1.0)
+        identity(alpha=alpha).fit(*data).evaluate(*data, n_episodes=50).active_share
+        for alpha in (0.0, 0.1, 0.5, 1.0)
     ]
     assert shares[0] == 1
     assert sorted(shares, reverse=True) == shares
@@ -117,9 +117,9 @@ def test_a_larger_l1_uses_fewer_features(data):
 
 def test_penalties_can_be_learned(data):
     X, y = data
-    start = {"l1": 0.2, "l2": 2.0}
-    how = {"max_iter": 1, "optimizer": "sgd", "lr": 0.1, "l1_warmup": 0.0}
-    how |= {"learn_l1": True, "learn_l2": True}
+    start = {"alpha": 0.2, "l2": 2.0}
+    how = {"max_iter": 1, "optimizer": "sgd", "lr": 0.1, "alpha_warmup": 0.0}
+    how |= {"learn_alpha": True, "learn_l2": True}
     est = identity(**how | start).fit(X, y)
     for name, value in start.items():
         # The loss before the first step, on the same episodes.
@@ -134,13 +134,13 @@ def test_penalties_can_be_learned(data):
         # The first step of SGD with Nesterov's momentum, in the logarithm.
         moved = np.log(getattr(est, f"{name}_") / value)
         np.testing.assert_allclose(moved, -0.1 * 1.9 * slope, rtol=0.05)
-    fixed = quick(l1=0.2, l2=2.0).fit(X, y)
-    assert (fixed.l1_, fixed.l2_) == (0.2, 2.0)
+    fixed = quick(alpha=0.2, l2=2.0).fit(X, y)
+    assert (fixed.alpha_, fixed.l2_) == (0.2, 2.0)
 
 
 def test_penalties_are_learned_on_fixed_features(data):
     X, y = data
-    est = identity(learn_l1=True, max_iter=40, lr=0.05).fit(X, y)
+    est = identity(learn_alpha=True, max_iter=40, lr=0.05).fit(X, y)
     assert est.n_iter_ == 40
     np.testing.assert_allclose(est.transform(X), X)
     assert est.history_["loss"][-20:].mean() < est.history_["loss"][:20].mean()
@@ -154,7 +154,7 @@ def test_adapt_takes_any_labels_and_unequal_shots(data, labels):
     X, y = data
     support = np.concatenate([np.arange(3 + c) + 12 * c for c in range(len(labels))])
     names = np.array(list(labels))[support // 12]
-    clf = identity(l1=0.0, l2=0.5).fit(X, y).adapt(X[support], names)
+    clf = identity(alpha=0.0, l2=0.5).fit(X, y).adapt(X[support], names)
     assert isinstance(clf, FewShotClassifier)
     np.testing.assert_array_equal(clf.classes_, np.unique(names))
     prediction = clf.predict(X[: 12 * len(labels)])
@@ -242,7 +242,7 @@ def test_probabilities_are_those_of_the_scaled_scores(data, fitted):
 
 def test_active_features_are_those_with_weight(data):
     X, y = data
-    clf = identity(l1=0.5).fit(X, y).adapt(X[:48], y[:48])
+    clf = identity(alpha=0.5).fit(X, y).adapt(X[:48], y[:48])
     assert 0 < len(clf.active_features_) < 10
     np.testing.assert_array_equal(
         clf.active_features_, np.flatnonzero((clf.coef_ != 0).any(0))
@@ -360,19 +360,19 @@ def test_train_shots_are_used_in_training_only(data):
     assert (as_chosen != six).any()
 
 
-def test_l1_warms_up(data):
-    # Steps that move nothing, so that a step's loss depends on its l1 only.
+def test_alpha_warms_up(data):
+    # Steps that move nothing, so that a step's loss depends on its alpha only.
     how = {"max_iter": 10, "optimizer": "sgd", "lr": 1e-12, "learn_l2": True}
-    warm = identity(l1=0.5, l1_warmup=0.5, **how).fit(*data)
+    warm = identity(alpha=0.5, alpha_warmup=0.5, **how).fit(*data)
     for step, ramp in enumerate([0.2, 0.4, 0.6, 0.8, 1.0, 1.0]):
-        fixed = identity(l1=0.5 * ramp, l1_warmup=0.0, **how).fit(*data)
+        fixed = identity(alpha=0.5 * ramp, alpha_warmup=0.0, **how).fit(*data)
         for name in ("loss", "active"):
             found, expected = (e.history_[name][step] for e in (warm, fixed))
             np.testing.assert_allclose(found, expected, rtol=1e-5, err_msg=f"{step}")
 
 
 @pytest.mark.parametrize("ramp", [0.0, 0.3, 1.0])
-def test_the_ramp_is_a_factor_of_l1(data, ramp):
+def test_the_ramp_is_a_factor_of_alpha(data, ramp):
     Z = torch.from_numpy(data[0][:36])[None]
     y = torch.arange(3).repeat_interleave(12)[None]
     W, _ = LearnedHead(GroupLassoSVMHead(), 0.4, 1.0, relative=True).fit(Z, y, 3, ramp)
@@ -410,7 +410,7 @@ def test_the_best_weights_are_kept(data):
     how = {
         "lr": 0.3,
         "lr_schedule": "constant",
-        "l1_warmup": 0.0,
+        "alpha_warmup": 0.0,
         "validation_classes": 0.25,
         "validation_every": 2,
         "validation_episodes": 10,
@@ -459,9 +459,9 @@ def test_training_that_fails_at_once_leaves_nothing(data):
 
 
 def test_an_encoder_that_no_head_uses_is_reported(data):
-    with pytest.warns(UserWarning, match=r"No head used a feature .* lower l1"):
-        est = quick(l1=1.0, l1_warmup=0.0).fit(*data)
-    with pytest.warns(UserWarning, match=r"The head uses no feature, .* lower l1"):
+    with pytest.warns(UserWarning, match=r"No head used a feature .* lower alpha"):
+        est = quick(alpha=1.0, alpha_warmup=0.0).fit(*data)
+    with pytest.warns(UserWarning, match=r"The head uses no feature, .* lower alpha"):
         clf = est.adapt(data[0][:36], data[1][:36])
     np.testing.assert_allclose(clf.predict_proba(data[0]), 1 / 3, rtol=1e-6)
 
@@ -578,14 +578,17 @@ def test_statistics_are_those_of_the_training_classes(data):
     [
         ({"n_ways": 17}, "n_ways=17 need at least 17 classes, got 16"),
         ({"train_shots": 10}, r"10 \+ 3 = 13 samples .* 16 of 16 classes have fewer"),
-        ({"l1": 1.5}, r"l1 must lie in \[0, 1\].* got 1.5"),
+        ({"alpha": 1.5}, r"alpha must lie in \[0, 1\].* got 1.5"),
         ({"l2": 0.0}, "'l2' parameter"),
         ({"head": "svm"}, "'head' parameter.*'svm'"),
         ({"encoder": "resnet"}, "'encoder' parameter.*'resnet'"),
         ({"encoder": nn.Linear(10, 7)}, r"encoder must return .* got \(\d+, 7\)"),
-        ({"head": "ridge", "learn_l1": True}, "head='ridge' has no l1"),
+        ({"head": "ridge", "learn_alpha": True}, "head='ridge' has no alpha"),
         ({"head": "prototypes", "learn_l2": True}, "head='prototypes' has no l2"),
-        ({"learn_l1": True, "l1": 0.0}, "starts from l1, which must be positive"),
+        (
+            {"learn_alpha": True, "alpha": 0.0},
+            "starts from alpha, which must be positive",
+        ),
         ({"validation_classes": 5}, "'validation_classes' parameter"),
         ({"validation_classes": 0.1}, "0.1 of 16 classes are 2, fewer than n_ways=3"),
         ({"validation_classes": ["c01", "x"]}, r"it lacks \['x'\]"),
@@ -727,9 +730,9 @@ def test_a_grid_search_by_classes_and_a_pipeline(data):
     X, y = data
     pipe = make_pipeline(StandardScaler(), identity())
     name = "grouplassosvmmetalearner"
-    search = GridSearchCV(pipe, {f"{name}__l1": [0.1, 1.0]}, cv=GroupKFold(2))
+    search = GridSearchCV(pipe, {f"{name}__alpha": [0.1, 1.0]}, cv=GroupKFold(2))
     search.fit(X, y, groups=y)
-    assert search.best_params_ == {f"{name}__l1": 0.1}
+    assert search.best_params_ == {f"{name}__alpha": 0.1}
     assert search.best_score_ > 0.5
 
 

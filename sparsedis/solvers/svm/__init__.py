@@ -5,14 +5,15 @@ has features ``Z`` (n, p), one-hot labels ``Y`` (n, c), sample weights ``s`` (n,
 with `fit_intercept`, intercepts ``b`` (c,)::
 
     primal  min_{W, b}  sum_i s_i [max_l (1 - Y_il + F_il) - <Y_i, F_i>]
-                        + l1 sum_j ||W_j|| + l2/2 ||W||^2,        F = Z W + 1 b'
+                        + alpha sum_j ||W_j|| + l2/2 ||W||^2,        F = Z W + 1 b'
 
-    dual    max_beta    sum_i s_i <beta_i, 1 - Y_i> - sum_j (||V_j|| - l1)_+^2 / (2 l2)
+    dual    max_beta    sum_i s_i <beta_i, 1 - Y_i>
+                        - sum_j (||V_j|| - alpha)_+^2 / (2 l2)
             subject to  beta_i in the unit simplex; sum_i s_i (Y_i - beta_i) = 0 if
                         there are intercepts
             where       V = Z' diag(s) (Y - beta)
 
-    link    W_j = (1 - l1 / ||V_j||)_+ V_j / l2
+    link    W_j = (1 - alpha / ||V_j||)_+ V_j / l2
 
 Symbols that the modules share:
 
@@ -28,7 +29,7 @@ Symbols that the modules share:
     (n, c), multipliers of ``beta >= 0``. At a solution ``z + s (1 - Y) + s F`` is
     constant on every sample and ``beta * z = 0``.
 ``u``
-    (m, q), gradient of the norms: ``V = l2 W + u`` with ``||u_j|| <= l1``.
+    (m, q), gradient of the norms: ``V = l2 W + u`` with ``||u_j|| <= alpha``.
 ``E``, border
     (n m, m), the constraint of the intercepts: ``E'X = sum_i s_i X_i``.
 ``M``

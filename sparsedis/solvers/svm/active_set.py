@@ -3,7 +3,8 @@
 On the face of beta where only the entries in `face` are positive, with the rows of W
 that are not zero, the optimality conditions are smooth equations:
 
-    Pi Q' (s_i (1 - Y_i) + s_i F_i) = 0,    E'X = 0,    V_j = l2 W_j + l1 W_j / ||W_j||,
+    Pi Q' (s_i (1 - Y_i) + s_i F_i) = 0,    E'X = 0,
+    V_j = l2 W_j + alpha W_j / ||W_j||,
 
 where ``Pi`` projects on the directions in which X may move on its face. Eliminating W
 leaves ``(Pi s Z M Z's Pi) dX + Pi E db = r`` with the Jacobian M of the link.

@@ -5,7 +5,7 @@ import torch
 from sparsedis.solvers.svm.group_penalty import norm
 
 
-def duality_gap(Z, W, beta, intercept, simplices, l1, l2):
+def duality_gap(Z, W, beta, intercept, simplices, alpha, l2):
     """Return the primal objective of W minus the dual objective of beta, for one task.
 
     Parameters
@@ -16,7 +16,7 @@ def duality_gap(Z, W, beta, intercept, simplices, l1, l2):
     intercept : tensor of shape (n_classes,)
     simplices : Simplices
         That of this task alone.
-    l1, l2 : tensor of shape ()
+    alpha, l2 : tensor of shape ()
 
     Returns
     -------
@@ -29,14 +29,14 @@ def duality_gap(Z, W, beta, intercept, simplices, l1, l2):
     residual = weight.unsqueeze(-1) * (one_hot - beta)
     V = Z.mT @ residual
     length = norm(V).unsqueeze(-1)
-    linked = torch.where(length > l1, 1 - l1 / length, 0.0) * V / l2
+    linked = torch.where(length > alpha, 1 - alpha / length, 0.0) * V / l2
     dual = (weight.unsqueeze(-1) * beta * (1 - one_hot)).sum()
     dual = dual - 0.5 * l2 * linked.square().sum()
     scores = Z @ W + intercept
     raised = torch.where(simplices.free[0], scores + 1 - one_hot, -torch.inf)
     hinge = raised.amax(-1) - (one_hot * scores).sum(-1)
     primal = (weight * torch.where(weight > 0, hinge, 0.0)).sum()
-    primal = primal + l1 * norm(W).sum() + 0.5 * l2 * W.square().sum()
+    primal = primal + alpha * norm(W).sum() + 0.5 * l2 * W.square().sum()
     # Rounding errors in the dual constraint of the intercept count too.
     gap = primal - dual + (residual.sum(0) * intercept).abs().sum()
     if dtype != l2.dtype:

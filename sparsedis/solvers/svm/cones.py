@@ -1,7 +1,7 @@
 """The group penalty in the interior-point method: one pair of cones per feature.
 
 A row W_j and its dual ``u_j = V_j - l2 W_j`` are complementary in the second-order
-cones ``||W_j|| <= t_j`` and ``||u_j|| <= l1``: ``t_j l1 - <W_j, u_j> = 0`` at a
+cones ``||W_j|| <= t_j`` and ``||u_j|| <= alpha``: ``t_j alpha - <W_j, u_j> = 0`` at a
 solution. With the Nesterov-Todd scaling, whose square is a matrix ``T_j`` on the rows,
 a Newton step solves
 
@@ -14,8 +14,8 @@ hence, with ``M = T (I + l2 T)^-1`` and ``N = (I + l2 T)^-1``,
 As both W and u are variables, the number of steps does not depend on how small l2 is:
 the exact link from V to W has a slope of 1/l2 and a kink.
 
-The distances to the boundary, ``slack_W = t - ||W||`` and ``slack_u = l1 - ||u||``, are
-variables too: computed as differences they would have no correct digit in the end.
+The distances to the boundary, ``slack_W = t - ||W||`` and ``slack_u = alpha - ||u||``,
+are variables too: computed as differences they would have no correct digit in the end.
 """
 
 import torch
@@ -39,7 +39,7 @@ class Cones:
     Parameters
     ----------
     weight : tensor of shape (n_tasks, n_samples)
-    l1, l2 : tensor of shape (n_tasks,)
+    alpha, l2 : tensor of shape (n_tasks,)
         Penalties, positive.
     m : int
         Length of the rows.
@@ -58,15 +58,15 @@ class Cones:
         have ``W_j = 0``.
     """
 
-    def __init__(self, weight, l1, l2, m):
+    def __init__(self, weight, alpha, l2, m):
         self.weight = weight
-        self.l1, self.l2 = l1.unsqueeze(-1), l2.unsqueeze(-1)
+        self.alpha, self.l2 = alpha.unsqueeze(-1), l2.unsqueeze(-1)
         n_tasks, n = weight.shape
         self.rows = weight.new_zeros(n_tasks, n, 0)
         self.W = self.u = weight.new_zeros(n_tasks, m, 0)
         self.slack_W = self.slack_u = self.radius = weight.new_zeros(n_tasks, 0)
         self.real = self.slack_W.bool()
-        self.outside = torch.zeros_like(l1)
+        self.outside = torch.zeros_like(alpha)
 
     def join(self, rows, V, real, mu):
         """Add features, with W = 0 and u inside of its cone.
@@ -78,19 +78,19 @@ class Cones:
             Their present ``Z'(s X)``.
         real : tensor of shape (n_tasks, k) of bool
         mu : tensor of shape (n_tasks,)
-            Least complementarity ``slack_W l1`` that they get.
+            Least complementarity ``slack_W alpha`` that they get.
         """
         rows, V = rows * real.unsqueeze(1), V * real.unsqueeze(1)
         reach = norm(V)
-        inside = 0.95 * self.l1
+        inside = 0.95 * self.alpha
         shrink = torch.where(reach > inside, inside / reach, 1.0)
         u = V * shrink.unsqueeze(1)
-        radius = torch.where(real, self.l1, 1.0)
+        radius = torch.where(real, self.alpha, 1.0)
         # Cones of violated features start wider: the steps would be short otherwise.
-        violation = conjugate(reach, self.l1, self.l2)
+        violation = conjugate(reach, self.alpha, self.l2)
         violation = torch.minimum(violation, self.weight.mean(-1, keepdim=True))
         mu = torch.maximum(violation, mu.unsqueeze(-1))
-        slack_W = torch.where(real, mu / self.l1, 1.0)
+        slack_W = torch.where(real, mu / self.alpha, 1.0)
         for name, new in (
             *(("rows", rows), ("real", real), ("radius", radius)),
             *(("W", torch.zeros_like(u)), ("u", u)),
@@ -105,23 +105,23 @@ class Cones:
         that along it. M and N are stored as pairs of eigenvalues, across and along.
         """
         self.V = pull(self.rows, self.weight, X)
-        W, u, l1, l2 = self.W, self.u, self.radius, self.l2
+        W, u, alpha, l2 = self.W, self.u, self.radius, self.l2
         self.infeasible = self.V - u - l2.unsqueeze(1) * W
         self.norm_W, self.norm_u = norm(W), norm(u)
         self.t = self.norm_W + self.slack_W
         apart = unit(W, self.norm_W) - unit(u, self.norm_u)
         self.products = (
-            self.slack_W * l1
+            self.slack_W * alpha
             + self.norm_W * self.slack_u
             + 0.5 * self.norm_W * self.norm_u * dot(apart, apart)
         )
         # The scaling point is eta (w0, w1) with w0^2 - |w1|^2 = 1; root_W and root_u
-        # are the roots of the determinants t^2 - |W|^2 and l1^2 - |u|^2.
+        # are the roots of the determinants t^2 - |W|^2 and alpha^2 - |u|^2.
         self.root_W = (self.slack_W * (self.t + self.norm_W)).sqrt()
-        self.root_u = (self.slack_u * (l1 + self.norm_u)).sqrt()
+        self.root_u = (self.slack_u * (alpha + self.norm_u)).sqrt()
         self.size = self.root_W * self.root_u
         self.gamma = (0.5 + 0.5 * self.products / self.size).sqrt()
-        self.x0, self.y0 = self.t / self.root_W, l1 / self.root_u
+        self.x0, self.y0 = self.t / self.root_W, alpha / self.root_u
         half = 0.5 / self.gamma
         self.w0 = (self.x0 + self.y0) * half
         self.w1 = W * (half / self.root_W).unsqueeze(1)
@@ -138,12 +138,12 @@ class Cones:
 
     def gap(self):
         """Return ``sum_j P(W_j) + P*(V_j) - <V_j, W_j>`` over all features."""
-        inside = fenchel_gap(self.V, self.W, self.l1, self.l2)
+        inside = fenchel_gap(self.V, self.W, self.alpha, self.l2)
         return (inside * self.real).sum(-1) + self.outside
 
     def conjugate(self):
-        """Return ``sum_j (||V_j|| - l1)_+^2 / (2 l2)`` over all features."""
-        return conjugate(norm(self.V), self.l1, self.l2).sum(-1) + self.outside
+        """Return ``sum_j (||V_j|| - alpha)_+^2 / (2 l2)`` over all features."""
+        return conjugate(norm(self.V), self.alpha, self.l2).sum(-1) + self.outside
 
     def hessian(self):
         """Return ``s Z M Z's``, the matrix of a step in X once dW is eliminated."""
@@ -228,7 +228,7 @@ class Cones:
     def max_step(self, step):
         """Return the length at which the first cone is left."""
         if self.W.shape[-1] == 0:
-            return torch.full_like(self.l1[:, 0], torch.inf)
+            return torch.full_like(self.alpha[:, 0], torch.inf)
         dt, dW, du = step
         length = torch.minimum(
             _to_boundary(self.t, self.W, self.root_W, dt, dW),
@@ -237,7 +237,7 @@ class Cones:
         return torch.where(self.real, length, torch.inf).amin(-1)
 
     def complementarity(self, step=None, length=None):
-        """Return ``sum_j t_j l1 - <W_j, u_j>``, now or after a step, and the number."""
+        """Return ``sum_j t_j alpha - <W_j, u_j>``, now or after a step, and number."""
         if step is None:
             products = self.products
         else:
@@ -262,7 +262,7 @@ class Cones:
         self.W, self.u = W, u
 
     def active(self):
-        """Guess the active features: ``||W_j|| / scale > (l1 - ||u_j||) / l1^2``."""
+        """Guess what is active: ``||W_j|| / scale > (alpha - ||u_j||) / alpha^2``."""
         if self.W.shape[-1] == 0:
             return self.real
         # The scale is the longest row, unless that one is about to vanish too.
@@ -270,9 +270,11 @@ class Cones:
             self.weight.sum(-1, keepdim=True),
             self.products.amin(-1, keepdim=True),
         )
-        scale = self.norm_W.amax(-1, keepdim=True) * self.l1
+        scale = self.norm_W.amax(-1, keepdim=True) * self.alpha
         scale = torch.maximum(scale, (total * mu).sqrt())
-        return self.real & (self.norm_W * self.l1 * self.l1 > self.slack_u * scale)
+        return self.real & (
+            self.norm_W * self.alpha * self.alpha > self.slack_u * scale
+        )
 
 
 def _to_boundary(x0, x1, root, d0, d1):

@@ -44,7 +44,7 @@ class SVMSolution:
         Domain of beta.
 
     gram : tensor of shape (n_tasks, n_samples, n_samples) or None
-        ``(s Z)(s Z)' / l2`` of the tasks without l1.
+        ``(s Z)(s Z)' / l2`` of the tasks without alpha.
 
     info : SolverInfo
         The gap is that of W before it is rounded to the dtype of the features.
@@ -60,14 +60,14 @@ class SVMSolution:
 
 
 def solve_svm_dual(
-    Z, y, weight, l1, l2, n_classes, *, fit_intercept=False, tol=1e-9, max_iter=100
+    Z, y, weight, alpha, l2, n_classes, *, fit_intercept=False, tol=1e-9, max_iter=100
 ):
     """Solve a batch of group Lasso SVMs.
 
     A primal-dual interior-point method (Mehrotra's, with Nesterov-Todd scaling of one
     second-order cone per feature) runs on a working set of features. Close to the
     solution, Newton's method on the active set reduces the error to rounding errors.
-    Without l1 the features enter only through a factor of the Gram matrix of the
+    Without alpha the features enter only through a factor of the Gram matrix of the
     samples.
 
     Parameters
@@ -82,8 +82,8 @@ def solve_svm_dual(
     weight : tensor of shape (n_tasks, n_samples)
         Weights of the samples, 0 for padding.
 
-    l1, l2 : tensor of shape (n_tasks,)
-        Penalties; ``l1`` non-negative, ``l2`` positive.
+    alpha, l2 : tensor of shape (n_tasks,)
+        Penalties; ``alpha`` non-negative, ``l2`` positive.
 
     n_classes : int
         At least 2.
@@ -101,15 +101,15 @@ def solve_svm_dual(
     -------
     SVMSolution
     """
-    batch = _Batch(Z, y, weight, l1, l2, n_classes, fit_intercept)
+    batch = _Batch(Z, y, weight, alpha, l2, n_classes, fit_intercept)
     batch.tol, batch.max_iter = tol, max_iter
-    dense = l1 == 0
+    dense = alpha == 0
     batch.solve_dense(dense.nonzero().flatten())
     if not bool(dense.all()):
         direction = batch.simplices.coordinates(batch.beta)
         V = pull(Z, weight, direction)
-        # W = 0 is optimal if no ||V_j|| exceeds l1.
-        null = ~dense & (norm(V).amax(-1).to(l1) <= l1)
+        # W = 0 is optimal if no ||V_j|| exceeds alpha.
+        null = ~dense & (norm(V).amax(-1).to(alpha) <= alpha)
         batch.solve_null((null & fit_intercept).nonzero().flatten())
         batch.solve_sparse((~dense & ~null).nonzero().flatten(), direction, V)
     if fit_intercept:
@@ -130,8 +130,8 @@ def solve_svm_dual(
 class _Batch:
     """Tasks and their solutions, which are zero until they are solved."""
 
-    def __init__(self, Z, y, weight, l1, l2, n_classes, fit_intercept):
-        self.Z, self.weight, self.l1, self.l2 = Z, weight, l1, l2
+    def __init__(self, Z, y, weight, alpha, l2, n_classes, fit_intercept):
+        self.Z, self.weight, self.alpha, self.l2 = Z, weight, alpha, l2
         self.simplices = Simplices.build(
             y, weight, n_classes, fit_intercept=fit_intercept
         )
@@ -155,7 +155,7 @@ class _Batch:
         self.gap[at] = self._gap(at, 0.0)
 
     def solve_dense(self, at):
-        """Solve tasks without l1, from the Gram matrix or a factor of it.
+        """Solve tasks without alpha, from the Gram matrix or a factor of it.
 
         The factor of ``(s Z)(s Z)' / l2`` is ``s Z / sqrt(l2)`` itself if there are no
         more features than samples, else one from the eigenvectors of the Gram matrix.
@@ -207,7 +207,7 @@ class _Batch:
         self._run(at, penalty, start, emit)
 
     def solve_sparse(self, at, direction, V):
-        """Solve tasks with l1, from V at a point X on the boundary of the dual."""
+        """Solve tasks with alpha, from V at a point X on the boundary of the dual."""
         if not len(at):
             return
         part = self.simplices.take(at)
@@ -219,7 +219,7 @@ class _Batch:
             direction, V = direction[at], V[at]
         slope = (part.cost * part.beta(direction)).sum((1, 2))
         m = direction.shape[-1]
-        penalty = WorkingSet(self.Z, at, part.weight, self.l1[at], self.l2[at], m)
+        penalty = WorkingSet(self.Z, at, part.weight, self.alpha[at], self.l2[at], m)
         start = penalty.begin(direction, V, slope)
 
         def emit(tasks, part, iterate):
@@ -235,7 +235,7 @@ class _Batch:
     def certify(self):
         """Compute gaps from the data where rounding errors, divided by l2, exceed tol.
 
-        ``W = BST(Z's (Y - beta), l1) / l2`` divides the rounding errors of V by l2.
+        ``W = BST(Z's (Y - beta), alpha) / l2`` divides the rounding errors of V by l2.
         """
         eps = torch.finfo(self.weight.dtype).eps
         size = torch.linalg.vector_norm(self.Z, torch.inf, (1, 2)).to(self.l2)
@@ -248,7 +248,7 @@ class _Batch:
                 self.beta[t],
                 self.intercept[t],
                 self.simplices.take(torch.tensor([t], device=self.Z.device)),
-                self.l1[t],
+                self.alpha[t],
                 self.l2[t],
             )
             self.gap[t] = torch.maximum(self.gap[t], gap)

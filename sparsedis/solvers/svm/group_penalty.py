@@ -1,4 +1,4 @@
-"""The penalty ``P(W) = l1 sum_j ||W_j|| + l2/2 ||W||^2``, its conjugate and its link.
+"""The penalty ``P(W) = alpha sum_j ||W_j|| + l2/2 ||W||^2``, its conjugate and link.
 
 Features are columns here: ``W`` has shape (n_tasks, m, q), so that norms over a
 feature's m coordinates run along contiguous memory.
@@ -63,30 +63,30 @@ def push(Z, weight, W):
     return weight.unsqueeze(-1) * product(Z, W.mT)
 
 
-def link(V, l1, l2):
-    """``W_j = (1 - l1 / ||V_j||)_+ V_j / l2``, the minimiser of ``P(W) - <V, W>``."""
+def link(V, alpha, l2):
+    """``W_j = (1 - alpha / ||V_j||)_+ V_j / l2``, which minimises ``P(W) - <V, W>``."""
     v = norm(V)
-    kept = torch.where(v > l1, 1 - l1 / torch.where(v > l1, v, 1.0), 0.0)
+    kept = torch.where(v > alpha, 1 - alpha / torch.where(v > alpha, v, 1.0), 0.0)
     return V * (kept / l2).unsqueeze(1)
 
 
-def conjugate(reach, l1, l2):
-    """Conjugate of P, ``(||V_j|| - l1)_+^2 / (2 l2)``, for ``reach = ||V_j||``."""
-    return (reach - l1).clamp_min(0) ** 2 / (2 * l2)
+def conjugate(reach, alpha, l2):
+    """Conjugate of P, ``(||V_j|| - alpha)_+^2 / (2 l2)``, for ``reach = ||V_j||``."""
+    return (reach - alpha).clamp_min(0) ** 2 / (2 * l2)
 
 
-def fenchel_gap(V, W, l1, l2):
+def fenchel_gap(V, W, alpha, l2):
     """``P(W_j) + P*(V_j) - <V_j, W_j>``: zero if and only if W_j is the link of V_j."""
     w = norm(W)
-    gap = w * (l1 + 0.5 * l2 * w) + conjugate(norm(V), l1, l2) - dot(V, W)
+    gap = w * (alpha + 0.5 * l2 * w) + conjugate(norm(V), alpha, l2) - dot(V, W)
     return gap.clamp_min(0)
 
 
-def link_curvature(W, l1, l2):
+def link_curvature(W, alpha, l2):
     """Jacobian M of the link at its value W, ``M_j = a_j I + d_j w_j w_j'``.
 
-    With ``w_j = W_j / ||W_j||`` it is ``a_j = ||W_j|| / (l1 + l2 ||W_j||)`` and ``d_j =
-    l1 / (l2 (l1 + l2 ||W_j||))``; both are zero where ``W_j = 0``.
+    With ``w_j = W_j / ||W_j||`` it is ``a_j = ||W_j|| / (alpha + l2 ||W_j||)`` and
+    ``d_j = alpha / (l2 (alpha + l2 ||W_j||))``; both are zero where ``W_j = 0``.
 
     Returns
     -------
@@ -96,8 +96,8 @@ def link_curvature(W, l1, l2):
     """
     w = norm(W)
     active = (w > 0).to(w.dtype)
-    slope = torch.where(w > 0, l1 + l2 * w, 1.0)
-    return w / slope, active * l1 / (l2 * slope), unit(W, w)
+    slope = torch.where(w > 0, alpha + l2 * w, 1.0)
+    return w / slope, active * alpha / (l2 * slope), unit(W, w)
 
 
 def apply_curvature(a, d, direction, V):
@@ -140,15 +140,15 @@ def weighted_gram(Z, weight, a, d, direction):
 class GroupIterate:
     """W in Newton's method on the active set, see :mod:`.active_set`.
 
-    The active rows solve ``R_j = V_j - l1 W_j / ||W_j|| - l2 W_j = 0``; all others are
-    zero. A Newton step is ``dW = M (dV + R)``.
+    The active rows solve ``R_j = V_j - alpha W_j / ||W_j|| - l2 W_j = 0``; all others
+    are zero. A Newton step is ``dW = M (dV + R)``.
 
     Attributes
     ----------
     Z : tensor of shape (n_tasks, n_samples, q)
     weight : tensor of shape (n_tasks, n_samples)
     W : tensor of shape (n_tasks, m, q)
-    l1, l2 : tensor of shape (n_tasks, 1)
+    alpha, l2 : tensor of shape (n_tasks, 1)
     index : tensor of shape (n_tasks, q)
         Feature in each column; -1 for padding.
     """
@@ -156,7 +156,7 @@ class GroupIterate:
     Z: torch.Tensor
     weight: torch.Tensor
     W: torch.Tensor
-    l1: torch.Tensor
+    alpha: torch.Tensor
     l2: torch.Tensor
     index: torch.Tensor
 
@@ -177,10 +177,12 @@ class GroupIterate:
         """Return ``s Z W``, ``s Z M R`` and the matrix ``s Z M Z's`` of a step in X."""
         V = pull(self.Z, self.weight, X)
         w = norm(self.W)
-        # Rows of zeros with ||V_j|| > l1 join.
-        self.W = torch.where((w == 0).unsqueeze(1), link(V, self.l1, self.l2), self.W)
-        self.curvature = link_curvature(self.W, self.l1, self.l2)
-        pushed_back = self.l1.unsqueeze(1) * self.curvature[2]
+        # Rows of zeros with ||V_j|| > alpha join.
+        self.W = torch.where(
+            (w == 0).unsqueeze(1), link(V, self.alpha, self.l2), self.W
+        )
+        self.curvature = link_curvature(self.W, self.alpha, self.l2)
+        pushed_back = self.alpha.unsqueeze(1) * self.curvature[2]
         residual = V - pushed_back - self.l2.unsqueeze(1) * self.W
         self.residual = residual * (norm(self.W) > 0).unsqueeze(1)
         fixed = apply_curvature(*self.curvature, self.residual)
@@ -200,7 +202,7 @@ class GroupIterate:
     def measure(self, X):
         """Yield the present W and the link of X: scores, part of the gap, iterate."""
         V = pull(self.Z, self.weight, X)
-        linked = dataclasses.replace(self, W=link(V, self.l1, self.l2))
+        linked = dataclasses.replace(self, W=link(V, self.alpha, self.l2))
         for iterate in (self, linked):
-            gap = fenchel_gap(V, iterate.W, self.l1, self.l2)
+            gap = fenchel_gap(V, iterate.W, self.alpha, self.l2)
             yield iterate.scores(), gap.sum(-1), iterate

@@ -4,7 +4,7 @@ import torch
 
 
 def predictor_corrector(newton, simplices, penalty, beta, z, intercept):
-    """Take one step towards ``beta * z = mu`` and the cones' ``t l1 - <W, u> = mu``.
+    """Take one step towards ``beta * z = mu`` and the cones' ``t alpha - <W, u> = mu``.
 
     The predictor aims at ``mu = 0``. If its longest feasible step leaves a share ``r``
     of the complementarity, the corrector aims at ``r^3`` times its mean, with the

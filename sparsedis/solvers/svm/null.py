@@ -1,4 +1,4 @@
-"""Dual solutions at ``W = 0``, and a bound on the l1 from which ``W = 0``."""
+"""Dual solutions at ``W = 0``, and a bound on the alpha from which ``W = 0``."""
 
 import torch
 
@@ -6,8 +6,8 @@ from sparsedis.solvers.svm.group_penalty import norm, pull
 from sparsedis.solvers.svm.simplices import Simplices
 
 
-def l1_bound(Z, y, weight, n_classes, *, fit_intercept=False):
-    """Return ``max_j ||V_j||`` at :func:`null_beta`, from which l1 on ``W = 0``.
+def alpha_bound(Z, y, weight, n_classes, *, fit_intercept=False):
+    """Return ``max_j ||V_j||`` at :func:`null_beta`, from which alpha on ``W = 0``.
 
     Parameters
     ----------

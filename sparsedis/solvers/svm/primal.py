@@ -20,7 +20,7 @@ _FURTHER = 1e-4
 
 
 def solve_svm_primal(
-    features, y, weight, l1, l2, n_classes, *, fit_intercept=False, tol, max_iter
+    features, y, weight, alpha, l2, n_classes, *, fit_intercept=False, tol, max_iter
 ):
     """Solve one group Lasso SVM, see :mod:`sparsedis.solvers.svm`.
 
@@ -35,8 +35,8 @@ def solve_svm_primal(
     weight : tensor of shape (n_samples,)
         Weights of the samples, positive.
 
-    l1, l2 : float
-        Penalties; ``l1`` non-negative, ``l2`` positive.
+    alpha, l2 : float
+        Penalties; ``alpha`` non-negative, ``l2`` positive.
 
     n_classes : int
         At least 2.
@@ -73,9 +73,9 @@ def solve_svm_primal(
         intercept = basis.new_zeros(1, n_classes - 1)
     beta = 0.1 * simplices.one_hot + 0.9 * share
     z = weight.unsqueeze(-1).expand_as(beta)
-    if l1 > 0:
+    if alpha > 0:
         penalty = PrimalWorkingSet(
-            features, weight, l1, l2, simplices.coordinates(beta)
+            features, weight, alpha, l2, simplices.coordinates(beta)
         )
     else:
         penalty = PrimalRidge(features, weight, l2)

@@ -12,7 +12,7 @@ from sparsedis.solvers.svm.group_penalty import (
 )
 from sparsedis.solvers.svm.ridge_penalty import RidgePenalty
 
-# A feature joins once its ||V_j|| exceeds this share of l1.
+# A feature joins once its ||V_j|| exceeds this share of alpha.
 _JOIN = 0.9
 # Features to begin with; later their number may double.
 _START = 32
@@ -21,22 +21,22 @@ _START = 32
 class PrimalWorkingSet(Cones):
     """Group penalty on the features that may be active.
 
-    Every other feature has ``W_j = 0`` and adds its conjugate, ``(||V_j|| - l1)_+^2 /
-    (2 l2)``, to the duality gap.
+    Every other feature has ``W_j = 0`` and adds its conjugate,
+    ``(||V_j|| - alpha)_+^2 / (2 l2)``, to the duality gap.
 
     Parameters
     ----------
     features : Features
     weight : tensor of shape (n_samples,)
-    l1, l2 : float
+    alpha, l2 : float
         Penalties, positive.
     X : tensor of shape (1, n_samples, m)
         Start, from which the first features are chosen.
     """
 
-    def __init__(self, features, weight, l1, l2, X):
-        l1, l2 = weight.new_tensor([l1]), weight.new_tensor([l2])
-        super().__init__(weight.unsqueeze(0), l1, l2, X.shape[-1])
+    def __init__(self, features, weight, alpha, l2, X):
+        alpha, l2 = weight.new_tensor([alpha]), weight.new_tensor([l2])
+        super().__init__(weight.unsqueeze(0), alpha, l2, X.shape[-1])
         self.features = features
         self.index = torch.zeros(0, dtype=torch.long)
         self.member = torch.zeros(features.shape[1], dtype=torch.bool)
@@ -82,8 +82,11 @@ class PrimalWorkingSet(Cones):
 
     def solutions(self):
         """Yield W, (m, q), with exact zeros, its scores and its part of the gap."""
-        for W in (self.W * self.active().unsqueeze(1), link(self.V, self.l1, self.l2)):
-            gap = fenchel_gap(self.V, W, self.l1, self.l2).sum()
+        for W in (
+            self.W * self.active().unsqueeze(1),
+            link(self.V, self.alpha, self.l2),
+        ):
+            gap = fenchel_gap(self.V, W, self.alpha, self.l2).sum()
             yield W[0], push(self.rows, self.weight, W), gap + self.outside
 
     def _reach(self, X):
@@ -92,12 +95,12 @@ class PrimalWorkingSet(Cones):
         return reach.square_().sum(0).sqrt_().masked_fill_(self.member, 0.0)
 
     def _cost(self, reach):
-        return conjugate(reach, self.l1[0], self.l2[0]).sum()
+        return conjugate(reach, self.alpha[0], self.l2[0]).sum()
 
     def _let_in(self, X, reach, mu):
         """Add the features with the largest reach; return the reach of the others."""
         room = max(_START, len(self.index))
-        wanted = int((reach > _JOIN * self.l1).sum())
+        wanted = int((reach > _JOIN * self.alpha).sum())
         index = reach.topk(min(max(wanted, 1), room)).indices
         self.member[index] = True
         self.index = torch.cat([self.index, index])
@@ -110,7 +113,7 @@ class PrimalWorkingSet(Cones):
 
 
 class PrimalRidge(RidgePenalty):
-    """The penalty without l1, on all features.
+    """The penalty without alpha, on all features.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The penalty ``l2/2 ||W||^2`` alone: the SVM without l1."""
+"""The penalty ``l2/2 ||W||^2`` alone: the SVM without alpha."""
 
 from dataclasses import dataclass
 

@@ -5,7 +5,7 @@ import torch
 from sparsedis.solvers.svm.cones import Cones
 from sparsedis.solvers.svm.group_penalty import GroupIterate, conjugate, norm, pull
 
-# A feature joins once its ||V_j|| exceeds this share of l1.
+# A feature joins once its ||V_j|| exceeds this share of alpha.
 _JOIN = 0.9
 # Shortest start, as a share of the given direction.
 _LEAST = 0.01
@@ -14,8 +14,8 @@ _LEAST = 0.01
 class WorkingSet(Cones):
     """Group penalty in the interior-point method, on a working set of features.
 
-    Every other feature has ``W_j = 0`` and adds its conjugate, ``(||V_j|| - l1)_+^2 /
-    (2 l2)``, to the duality gap.
+    Every other feature has ``W_j = 0`` and adds its conjugate,
+    ``(||V_j|| - alpha)_+^2 / (2 l2)``, to the duality gap.
 
     Parameters
     ----------
@@ -27,14 +27,14 @@ class WorkingSet(Cones):
         Index in Z of each task.
 
     weight : tensor of shape (n_tasks, n_samples)
-    l1, l2 : tensor of shape (n_tasks,)
+    alpha, l2 : tensor of shape (n_tasks,)
         Penalties, positive.
     m : int
         Length of the rows of W.
     """
 
-    def __init__(self, Z, tasks, weight, l1, l2, m):
-        super().__init__(weight, l1, l2, m)
+    def __init__(self, Z, tasks, weight, alpha, l2, m):
+        super().__init__(weight, alpha, l2, m)
         self.Z, self.tasks = Z, tasks
         self.index = tasks.new_zeros(len(tasks), 0)
         self.member = torch.zeros(
@@ -53,9 +53,9 @@ class WorkingSet(Cones):
     def begin(self, X, V, slope):
         """Scale a start, and choose the first working set along its direction.
 
-        The start is ``0.9 f X`` with ``f = min_j l1 / ||V_j||``, at which every feature
-        is within its cone, or ``0.01 X`` if that is larger. The working set holds the
-        features with the largest ``||V_j||``.
+        The start is ``0.9 f X`` with ``f = min_j alpha / ||V_j||``, at which every
+        feature is within its cone, or ``0.01 X`` if that is larger. The working set
+        holds the features with the largest ``||V_j||``.
 
         Parameters
         ----------
@@ -74,50 +74,52 @@ class WorkingSet(Cones):
             The start, a multiple of X.
         """
         reach = norm(V)
-        l1, l2 = self.l1.to(reach), self.l2[:, 0].to(reach)
-        first = (l1[:, 0] / reach.amax(-1)).clamp_max(1.0)
-        # Features with ||V_j|| > l1 at the maximum of the dual along the direction are
-        # likely to be active.
+        alpha, l2 = self.alpha.to(reach), self.l2[:, 0].to(reach)
+        first = (alpha[:, 0] / reach.amax(-1)).clamp_max(1.0)
+        # Features with ||V_j|| > alpha at the maximum of the dual along the direction
+        # are likely to be active.
         best = first
         for power in (0.85, 0.7, 0.55, 0.4, 0.2, 0.0):
             length = first**power
-            excess = (length.unsqueeze(-1) * reach - l1).clamp_min(0)
+            excess = (length.unsqueeze(-1) * reach - alpha).clamp_min(0)
             rising = (excess * reach).sum(-1) < slope * l2
             if not bool(rising.any()):
                 break
             best = torch.where(rising, length, best)
-        likely = (best.unsqueeze(-1) * reach > _JOIN * l1).sum(-1)
+        likely = (best.unsqueeze(-1) * reach > _JOIN * alpha).sum(-1)
         # Twice as many as there are dual variables; all of them if they are few.
         p, room = reach.shape[-1], max(2 * X[0].numel(), int(likely.max()))
         self.complete = p <= 2 * room
         room = p if self.complete else room
         index = reach.topk(room, -1).indices
-        # With a small l1, a start outside of some cones is better than one close to 0.
+        # With a small alpha, a start outside of some cones is better than one near 0.
         X = (0.9 * first).clamp_min(_LEAST).to(X)[:, None, None] * X
         everywhere = torch.ones_like(index, dtype=torch.bool)
         self._let_in(X, index, everywhere, self.weight.mean(-1))
         return X
 
     def grow(self, X, mu):
-        """Let features outside join that have ``||V_j|| > 0.9 l1``."""
+        """Let features outside join that have ``||V_j|| > 0.9 alpha``."""
         if self.fresh or self.complete:
             # `begin` has just chosen the working set.
             self.fresh = False
             return
         V = pull(self.Z, self.weight, X, self.tasks)
         reach = V.mul_(V).sum(1).masked_fill_(self.member, 0.0).sqrt_()
-        l1 = self.l1.to(reach)
-        wanted = reach > _JOIN * l1
+        alpha = self.alpha.to(reach)
+        wanted = reach > _JOIN * alpha
         count = int(wanted.sum(-1).max())
-        self.outside = torch.zeros_like(self.l1[:, 0])
+        self.outside = torch.zeros_like(self.alpha[:, 0])
         if count:
             room = max(X[0].numel(), self.W.shape[-1]) // 2 + 1
             score, index = reach.topk(min(room, count), -1)
-            self._let_in(X, index, score > _JOIN * l1, mu)
+            self._let_in(X, index, score > _JOIN * alpha, mu)
             if count > room:
                 # Those that stay outside count in the duality gap.
                 reach = reach.masked_fill_(self.member, 0.0)
-                self.outside = conjugate(reach.to(self.l1), self.l1, self.l2).sum(-1)
+                self.outside = conjugate(reach.to(self.alpha), self.alpha, self.l2).sum(
+                    -1
+                )
 
     def _let_in(self, X, index, real, mu):
         self.member.scatter_(1, index, self.member.gather(1, index) | real)
@@ -130,20 +132,20 @@ class WorkingSet(Cones):
     def excess(self, at, pair, simplices):
         """Return the gap of the features outside: the sum of their conjugates."""
         if self.complete:
-            return torch.zeros_like(self.l1[at, 0])
+            return torch.zeros_like(self.alpha[at, 0])
         X = simplices.coordinates(pair.beta)
         V = pull(self.Z, self.weight[at], X, self.tasks[at])
         reach, index = V.mul_(V).sum(1).sqrt_(), pair.iterate.index
         reach.scatter_reduce_(
             1, index.clamp_min(0), torch.where(index < 0, torch.inf, 0.0).to(V), "amin"
         )
-        l1 = self.l1[at]
-        if bool((reach.amax(-1, keepdim=True) > l1).any()):
-            return conjugate(reach.to(l1), l1, self.l2[at]).sum(-1)
-        return torch.zeros_like(l1[:, 0])
+        alpha = self.alpha[at]
+        if bool((reach.amax(-1, keepdim=True) > alpha).any()):
+            return conjugate(reach.to(alpha), alpha, self.l2[at]).sum(-1)
+        return torch.zeros_like(alpha[:, 0])
 
     def restrict(self, at):
         """Return the iterate of some tasks, for Newton's method on the active set."""
         W = self.W[at] * self.active()[at].unsqueeze(1)
-        parts = self.rows, self.weight, W, self.l1, self.l2, self.index
+        parts = self.rows, self.weight, W, self.alpha, self.l2, self.index
         return GroupIterate(*(p if p is W else p[at] for p in parts))

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 from sparsedis.solvers.svm.active_set import EXACT, polish
 from sparsedis.solvers.svm.dual import solve_svm_dual
 from sparsedis.solvers.svm.group_penalty import GroupIterate
-from sparsedis.solvers.svm.null import l1_bound
+from sparsedis.solvers.svm.null import alpha_bound
 
 N, P, C = 18, 6, 3
 
@@ -31,9 +31,9 @@ def make_problem(fit_intercept, size):
     means = torch.randn(2, C, P, dtype=torch.float64, generator=generator)
     Z = Z + means.gather(1, y.unsqueeze(-1).expand(-1, -1, P))
     weight = torch.linspace(0.5, 2, 2 * N).double().reshape(2, N)
-    l1 = 0.2 * l1_bound(Z, y, weight, C, fit_intercept=fit_intercept)
+    alpha = 0.2 * alpha_bound(Z, y, weight, C, fit_intercept=fit_intercept)
     l2 = torch.ones(2).double()
-    exact = solve_svm_dual(Z, y, weight, l1, l2, C, fit_intercept=fit_intercept)
+    exact = solve_svm_dual(Z, y, weight, alpha, l2, C, fit_intercept=fit_intercept)
     simplices = exact.simplices
     noise = torch.rand(exact.beta.shape, dtype=torch.float64, generator=generator)
     beta = exact.beta + size * noise
@@ -47,7 +47,7 @@ def make_problem(fit_intercept, size):
     if fit_intercept:
         intercept = (exact.intercept.unsqueeze(1) @ simplices.basis).squeeze(1) + size
     index = torch.arange(P).expand(2, P)
-    start = Start(Z, weight, W, l1[:, None], l2[:, None], index)
+    start = Start(Z, weight, W, alpha[:, None], l2[:, None], index)
     return exact, start, simplices, beta, z, intercept
 
 

@@ -19,7 +19,7 @@ def make_problem(seed=0):
     return Z, y, weight
 
 
-def solve_with_cvxpy(Z, y, weight, l1, l2, fit_intercept):
+def solve_with_cvxpy(Z, y, weight, alpha, l2, fit_intercept):
     """W, intercept, beta and the optimal value; beta from the dual variables."""
     one_hot = np.eye(3)[y]
     W, b = cp.Variable((Z.shape[1], 3)), cp.Variable((1, 3))
@@ -27,7 +27,7 @@ def solve_with_cvxpy(Z, y, weight, l1, l2, fit_intercept):
     scores = Z @ W + np.ones((len(y), 1)) @ b
     above = top @ np.ones((1, 3)) >= scores + 1 - one_hot
     hinge = top[:, 0] - cp.sum(cp.multiply(scores, one_hot), axis=1)
-    penalty = l1 * cp.sum(cp.norm(W, axis=1)) + l2 / 2 * cp.sum_squares(W)
+    penalty = alpha * cp.sum(cp.norm(W, axis=1)) + l2 / 2 * cp.sum_squares(W)
     fixed = [] if fit_intercept else [b == 0]
     problem = cp.Problem(cp.Minimize(weight @ hinge + penalty), [above, *fixed])
     tight = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), 1e-9)
@@ -38,29 +38,29 @@ def solve_with_cvxpy(Z, y, weight, l1, l2, fit_intercept):
     return W.value, b.value[0], beta, problem.value
 
 
-def measure(Z, y, weight, W, b, beta, l1, l2, fit_intercept):
+def measure(Z, y, weight, W, b, beta, alpha, l2, fit_intercept):
     labels, weight = torch.tensor(y)[None], torch.tensor(weight)[None]
     simplices = Simplices.build(labels, weight, 3, fit_intercept=fit_intercept)
     W, b, beta = torch.tensor(W), torch.tensor(b), torch.tensor(beta)
-    penalties = torch.tensor([l1, l2]).double()
+    penalties = torch.tensor([alpha, l2]).double()
     return float(duality_gap(torch.tensor(Z), W, beta, b, simplices, *penalties))
 
 
-def objective(Z, y, weight, W, b, l1, l2):
+def objective(Z, y, weight, W, b, alpha, l2):
     scores = Z @ W + b
     hinge = (scores + 1 - np.eye(3)[y]).max(1) - scores[np.arange(len(y)), y]
     norms = np.linalg.norm(W, axis=1)
-    return weight @ hinge + l1 * norms.sum() + l2 / 2 * (norms**2).sum()
+    return weight @ hinge + alpha * norms.sum() + l2 / 2 * (norms**2).sum()
 
 
 @pytest.mark.parametrize("fit_intercept", [False, True])
-@pytest.mark.parametrize("l1", [0.0, 1.0])
-def test_gap_is_the_suboptimality_beside_an_optimal_beta(l1, fit_intercept):
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
+def test_gap_is_the_suboptimality_beside_an_optimal_beta(alpha, fit_intercept):
     Z, y, weight = make_problem()
-    how = l1, 0.5, fit_intercept
+    how = alpha, 0.5, fit_intercept
     W, b, beta, optimum = solve_with_cvxpy(Z, y, weight, *how)
     assert measure(Z, y, weight, W, b, beta, *how) < 1e-7
-    excess = objective(Z, y, weight, W + 0.1, b, l1, 0.5) - optimum
+    excess = objective(Z, y, weight, W + 0.1, b, alpha, 0.5) - optimum
     gap = measure(Z, y, weight, W + 0.1, b, beta, *how)
     assert_allclose(gap, excess / weight.sum(), atol=1e-7)
     assert gap > 1e-3

@@ -1,7 +1,7 @@
 """Pairs of cones: Nesterov-Todd scaling and steps from their definitions.
 
 A pair is written out as two vectors of a second-order cone, ``x = (t, W_j)`` and ``y =
-(l1, -u_j)``, for one feature at a time.
+(alpha, -u_j)``, for one feature at a time.
 """
 
 import numpy as np
@@ -24,15 +24,17 @@ def draw(*shape, seed):
 def make_cones():
     """Cones of two tasks off the central path, the second with fewer features."""
     weight = draw(2, N, seed=0).abs() + 0.1
-    l1, l2 = torch.tensor([1.0, 2.0]).double(), torch.tensor([0.3, 1.5]).double()
-    cones = Cones(weight, l1, l2, M_)
+    alpha, l2 = torch.tensor([1.0, 2.0]).double(), torch.tensor([0.3, 1.5]).double()
+    cones = Cones(weight, alpha, l2, M_)
     real = torch.ones(2, Q, dtype=torch.bool)
     real[1, -1] = False
     rows, V = draw(2, N, Q, seed=1), draw(2, M_, Q, seed=2)
     cones.join(rows, V, real, torch.tensor([0.1, 0.2]).double())
     cones.W = draw(2, M_, Q, seed=3) * real.unsqueeze(1)
     cones.u = 0.4 * draw(2, M_, Q, seed=4) * real.unsqueeze(1)
-    cones.u = cones.u * (0.9 * cones.l1 / cones.u.norm(dim=1)).clamp_max(1).unsqueeze(1)
+    cones.u = cones.u * (0.9 * cones.alpha / cones.u.norm(dim=1)).clamp_max(
+        1
+    ).unsqueeze(1)
     cones.slack_u = cones.radius - cones.u.norm(dim=1)
     cones.slack_W = draw(2, Q, seed=5).abs() + 0.05
     return cones
@@ -47,7 +49,7 @@ def pairs(cones):
             task,
             j,
             np.append(t, W),
-            np.append(float(cones.l1[task]), -u),
+            np.append(float(cones.alpha[task]), -u),
         )
 
 
@@ -215,6 +217,6 @@ def test_distances_keep_their_digits():
     cones.slack_u = torch.tensor([[1e-20]], dtype=torch.float64)
     cones.slack_W = torch.tensor([[1e-19]], dtype=torch.float64)
     cones.evaluate(torch.zeros(1, N, M_).double())
-    # t l1 - <W, u> = slack_W l1 + |W| slack_u
+    # t alpha - <W, u> = slack_W alpha + |W| slack_u
     assert_allclose(float(cones.complementarity()[0]), 1e-19 + 3e-20, rtol=1e-12)
     assert bool(cones.active().all())

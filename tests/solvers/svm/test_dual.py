@@ -6,34 +6,35 @@ import torch
 from numpy.testing import assert_allclose
 
 from sparsedis.solvers.svm.dual import solve_svm_dual
-from sparsedis.solvers.svm.null import l1_bound
+from sparsedis.solvers.svm.null import alpha_bound
 
 SIZES = ((7, 30, 3), (25, 6, 3), (12, 12, 5), (10, 250, 2), (30, 2, 4))
 KINDS = ("plain", "scales", "copied columns", "low rank", "copied rows", "zeros")
 
 
-def primal(Z, y, weight, W, intercept, l1, l2):
+def primal(Z, y, weight, W, intercept, alpha, l2):
     """Objectives of a batch, (n_tasks,), in numpy and float64."""
     scores = Z @ W + intercept[:, None]
     raised = scores + 1 - np.eye(W.shape[-1])[y]
     hinge = raised.max(-1) - np.take_along_axis(scores, y[..., None], -1)[..., 0]
     norms = np.linalg.norm(W, axis=-1)
-    penalty = l1 * norms.sum(-1) + 0.5 * l2 * (norms**2).sum(-1)
+    penalty = alpha * norms.sum(-1) + 0.5 * l2 * (norms**2).sum(-1)
     return (weight * hinge).sum(-1) + penalty
 
 
-def dual(Z, y, weight, beta, l1, l2):
+def dual(Z, y, weight, beta, alpha, l2):
     labels = np.eye(beta.shape[-1])[y]
     V = np.swapaxes(Z, 1, 2) @ (weight[..., None] * (labels - beta))
-    excess = np.maximum(np.linalg.norm(V, axis=-1) - l1[:, None], 0)
+    excess = np.maximum(np.linalg.norm(V, axis=-1) - alpha[:, None], 0)
     linear = (weight[..., None] * beta * (1 - labels)).sum((1, 2))
     return linear - (excess**2).sum(-1) / (2 * l2)
 
 
 class Batch:
-    """Ten tasks with one kind of trouble, l2 in 1e-4..1e2, l1 from 0 to beyond l1_max.
+    """Ten tasks with one kind of trouble.
 
-    Some lack a class, and some have weights over two decades, or samples without any.
+    They have l2 in 1e-4..1e2, and alpha from 0 to beyond its bound. Some lack a class,
+    and some have weights over two decades, or samples without any.
     """
 
     def __init__(self, seed):
@@ -71,10 +72,10 @@ class Batch:
         self.bound = self.run_bound()
         shares = 10 ** rng.uniform(-3, 0, 10)
         shares[:2] = 0.0, 1.3
-        self.l1 = torch.tensor(shares) * self.bound
+        self.alpha = torch.tensor(shares) * self.bound
 
     def run_bound(self):
-        return l1_bound(
+        return alpha_bound(
             self.Z,
             self.y,
             self.weight,
@@ -84,19 +85,19 @@ class Batch:
 
     def solve(self, dtype=torch.float64, **how):
         how = {"fit_intercept": self.fit_intercept, **how}
-        data = self.Z.to(dtype), self.y, self.weight, self.l1, self.l2
+        data = self.Z.to(dtype), self.y, self.weight, self.alpha, self.l2
         return solve_svm_dual(*data, self.n_classes, **how)
 
     def gap(self, solution):
         """Primal minus dual objective, relative to the objective at zero."""
-        Z, y, weight, l1, l2 = (
-            a.numpy() for a in (self.Z, self.y, self.weight, self.l1, self.l2)
+        Z, y, weight, alpha, l2 = (
+            a.numpy() for a in (self.Z, self.y, self.weight, self.alpha, self.l2)
         )
         W, intercept, beta = (
             a.double().numpy() for a in (solution.W, solution.intercept, solution.beta)
         )
-        value = primal(Z, y, weight, W, intercept, l1, l2)
-        return (value - dual(Z, y, weight, beta, l1, l2)) / weight.sum(-1)
+        value = primal(Z, y, weight, W, intercept, alpha, l2)
+        return (value - dual(Z, y, weight, beta, alpha, l2)) / weight.sum(-1)
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -138,9 +139,9 @@ def test_hard_problems_in_float32(seed):
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize("seed", [5, 11, 14, 17, 29, 41])
-def test_l1_may_be_as_small_as_one_likes(seed, dtype):
+def test_alpha_may_be_as_small_as_one_likes(seed, dtype):
     batch = Batch(seed)
-    batch.l1 = batch.bound * torch.logspace(-18, -2, 10, dtype=torch.float64)
+    batch.alpha = batch.bound * torch.logspace(-18, -2, 10, dtype=torch.float64)
     solution = batch.solve(dtype)
     assert bool(solution.info.converged.all())
     assert int(solution.info.n_iter.max()) <= 40
@@ -153,7 +154,7 @@ def simplex_projection(v):
     return np.maximum(v - total[k] / (k + 1), 0)
 
 
-def proximal_block_coordinate_descent(Z, y, l1, l2, n_classes, n_sweeps):
+def proximal_block_coordinate_descent(Z, y, alpha, l2, n_classes, n_sweeps):
     """The published algorithm (Appendix C): one row of beta after the other."""
     labels = np.eye(n_classes)[y]
     beta = np.full_like(labels, 1 / n_classes)
@@ -161,7 +162,7 @@ def proximal_block_coordinate_descent(Z, y, l1, l2, n_classes, n_sweeps):
     def solution():
         V = Z.T @ (labels - beta)
         norms = np.linalg.norm(V, axis=1, keepdims=True)
-        return V * np.maximum(1 - l1 / np.maximum(norms, 1e-300), 0) / l2
+        return V * np.maximum(1 - alpha / np.maximum(norms, 1e-300), 0) / l2
 
     steps = l2 / (Z**2).sum(1)
     for _ in range(n_sweeps):
@@ -179,10 +180,12 @@ def test_agrees_with_the_published_algorithm(size, share):
     y = np.arange(n) % n_classes
     Z = rng.standard_normal((n, p)) + rng.standard_normal((n_classes, p))[y]
     data = torch.tensor(Z)[None], torch.tensor(y)[None], torch.ones(1, n).double()
-    l1, l2 = share * l1_bound(*data, n_classes), torch.tensor([2.0])
-    solution = solve_svm_dual(*data, l1, l2.double(), n_classes)
-    W, beta = proximal_block_coordinate_descent(Z, y, float(l1), 2.0, n_classes, 1000)
-    penalties = l1.numpy(), l2.numpy()
+    alpha, l2 = share * alpha_bound(*data, n_classes), torch.tensor([2.0])
+    solution = solve_svm_dual(*data, alpha, l2.double(), n_classes)
+    W, beta = proximal_block_coordinate_descent(
+        Z, y, float(alpha), 2.0, n_classes, 1000
+    )
+    penalties = alpha.numpy(), l2.numpy()
     ones = np.ones((1, n))
     reference = dual(Z[None], y[None], ones, beta[None], *penalties)
     value = primal(
@@ -202,12 +205,12 @@ def ordinary(n_tasks=3, n=20, p=40, n_classes=4, seed=0):
 
 
 def solve(Z, y, weight, share, l2, n_classes=4, **how):
-    bound = l1_bound(
+    bound = alpha_bound(
         Z, y, weight, n_classes, fit_intercept=how.get("fit_intercept", False)
     )
-    l1 = share * bound.double()
-    l2 = torch.full_like(l1, l2)
-    return solve_svm_dual(Z, y, weight, l1, l2, n_classes, **how), l1, l2
+    alpha = share * bound.double()
+    l2 = torch.full_like(alpha, l2)
+    return solve_svm_dual(Z, y, weight, alpha, l2, n_classes, **how), alpha, l2
 
 
 @pytest.mark.parametrize("l2", [1e-3, 1.0])
@@ -215,11 +218,11 @@ def test_wide_features_join_when_they_are_needed(l2):
     # Far more features than the working set begins with.
     Z, y, weight = ordinary(p=3000, n=12)
     for dtype in (torch.float64, torch.float32):
-        solution, l1, _ = solve(Z.to(dtype), y, weight, 0.2, l2)
+        solution, alpha, _ = solve(Z.to(dtype), y, weight, 0.2, l2)
         assert bool(solution.info.converged.all())
         labels = torch.nn.functional.one_hot(y, 4)
         V = Z.mT @ (labels - solution.beta)
-        excess = V.norm(dim=-1) > l1[:, None] * (1 + 1e-5)
+        excess = V.norm(dim=-1) > alpha[:, None] * (1 + 1e-5)
         assert not bool((excess & ~solution.info.support).any())
         assert 0 < float(solution.info.support.double().mean()) < 0.1
 
@@ -238,13 +241,13 @@ def test_tasks_do_not_see_each_other(share, fit_intercept):
     Z, y, weight = ordinary()
     weight[1, -5:] = 0
     how = {"fit_intercept": fit_intercept}
-    together, l1, l2 = solve(Z, y, weight, share, 1.0, **how)
-    # A batch may also mix tasks with and without l1.
-    l1[0] = 0.0
-    mixed = solve_svm_dual(Z, y, weight, l1, l2, 4, **how)
+    together, alpha, l2 = solve(Z, y, weight, share, 1.0, **how)
+    # A batch may also mix tasks with and without alpha.
+    alpha[0] = 0.0
+    mixed = solve_svm_dual(Z, y, weight, alpha, l2, 4, **how)
     for t in range(3):
         alone = solve_svm_dual(
-            *(a[t : t + 1] for a in (Z, y, weight, l1, l2)), 4, **how
+            *(a[t : t + 1] for a in (Z, y, weight, alpha, l2)), 4, **how
         )
         assert_allclose(mixed.W[t], alone.W[0], atol=1e-9)
         if t:
@@ -269,10 +272,10 @@ def test_weights_count_samples(share, fit_intercept):
     Z, y, weight = ordinary()
     weight[:, ::3], weight[:, 1::3] = 2, 0
     how = {"fit_intercept": fit_intercept}
-    weighted, l1, l2 = solve(Z, y, weight, share, 1.0, **how)
+    weighted, alpha, l2 = solve(Z, y, weight, share, 1.0, **how)
     rows = torch.repeat_interleave(torch.arange(20), weight[0].long())
     repeated = solve_svm_dual(
-        Z[:, rows], y[:, rows], torch.ones(3, len(rows)).double(), l1, l2, 4, **how
+        Z[:, rows], y[:, rows], torch.ones(3, len(rows)).double(), alpha, l2, 4, **how
     )
     assert_allclose(weighted.W, repeated.W, atol=1e-8)
     assert_allclose(weighted.intercept, repeated.intercept, atol=1e-6)
@@ -281,9 +284,9 @@ def test_weights_count_samples(share, fit_intercept):
 @pytest.mark.parametrize("share", [0.0, 0.3])
 def test_a_dead_feature_changes_nothing(share):
     Z, y, weight = ordinary()
-    without, l1, l2 = solve(Z, y, weight, share, 1.0)
+    without, alpha, l2 = solve(Z, y, weight, share, 1.0)
     dead = torch.cat([Z[..., :5], torch.zeros(3, 20, 1).double(), Z[..., 5:]], -1)
-    solution = solve_svm_dual(dead, y, weight, l1, l2, 4)
+    solution = solve_svm_dual(dead, y, weight, alpha, l2, 4)
     assert not bool(solution.W[:, 5].any())
     others = [j for j in range(41) if j != 5]
     assert_allclose(solution.W[:, others], without.W, atol=1e-10)
@@ -304,9 +307,9 @@ def test_samples_that_nearly_coincide():
     Z, y, weight = ordinary()
     Z[:, ::2] = Z[:, 1::2] + 1e-6 * Z[:, ::2]
     for share in (0.0, 0.1):
-        solution, l1, l2 = solve(Z, y, weight, share, 1e-4)
+        solution, alpha, l2 = solve(Z, y, weight, share, 1e-4)
         assert bool(solution.info.converged.all())
         data = (a.numpy() for a in (Z, y, weight, solution.W))
-        value = primal(*data, np.zeros((3, 4)), l1.numpy(), l2.numpy())
-        bound = dual(*(a.numpy() for a in (Z, y, weight, solution.beta, l1, l2)))
+        value = primal(*data, np.zeros((3, 4)), alpha.numpy(), l2.numpy())
+        bound = dual(*(a.numpy() for a in (Z, y, weight, solution.beta, alpha, l2)))
         assert ((value - bound) / 20 <= 1e-9).all()

@@ -28,14 +28,14 @@ def make_problem():
     return Z, np.broadcast_to(y, (N_TASKS, N)), weight
 
 
-def run(l1, l2, *, fit_intercept, max_iter=100):
+def run(alpha, l2, *, fit_intercept, max_iter=100):
     """The pairs that were emitted, one list per task, with W in classes."""
     Z, y, weight = (torch.tensor(np.array(a)) for a in make_problem())
     simplices = Simplices.build(y, weight, C, fit_intercept=fit_intercept)
     X = simplices.uniform()
     l2 = torch.full((N_TASKS,), l2).double()
-    if l1:
-        strength = torch.full((N_TASKS,), l1).double()
+    if alpha:
+        strength = torch.full((N_TASKS,), alpha).double()
         tasks = torch.arange(N_TASKS)
         penalty = WorkingSet(Z, tasks, weight, strength, l2, C - 1)
         V = (Z.mT @ (weight.unsqueeze(-1) * X)).mT
@@ -50,21 +50,21 @@ def run(l1, l2, *, fit_intercept, max_iter=100):
         for i, t in enumerate(tasks.tolist()):
             part = pair.take(slice(i, i + 1))
             W = part.iterate.W[0]
-            # With l1, features are columns, in the order in which they joined.
-            W = W.T[part.iterate.index[0].argsort()] if l1 else W / l2[t].sqrt()
+            # With alpha, features are columns, in the order in which they joined.
+            W = W.T[part.iterate.index[0].argsort()] if alpha else W / l2[t].sqrt()
             found[t].append((n_iter, part, (W @ simplices.basis[t].T).numpy()))
 
     interior_point(penalty, simplices, start, tol=1e-9, max_iter=max_iter, emit=emit)
     return found
 
 
-def solve_with_cvxpy(Z, y, weight, l1, l2, fit_intercept):
+def solve_with_cvxpy(Z, y, weight, alpha, l2, fit_intercept):
     one_hot = np.eye(C)[y]
     W, b = cp.Variable((P, C)), cp.Variable((1, C))
     scores = Z @ W + np.ones((N, 1)) @ b
     hinge = cp.max(scores + 1 - one_hot, axis=1)
     hinge = hinge - cp.sum(cp.multiply(scores, one_hot), axis=1)
-    penalty = l1 * cp.sum(cp.norm(W, axis=1)) + l2 / 2 * cp.sum_squares(W)
+    penalty = alpha * cp.sum(cp.norm(W, axis=1)) + l2 / 2 * cp.sum_squares(W)
     constraints = [cp.sum(b) == 0] if fit_intercept else [b == 0]
     problem = cp.Problem(cp.Minimize(weight @ hinge + penalty), constraints)
     accuracy = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), 1e-9)
@@ -73,14 +73,14 @@ def solve_with_cvxpy(Z, y, weight, l1, l2, fit_intercept):
 
 
 @pytest.mark.parametrize("fit_intercept", [False, True])
-@pytest.mark.parametrize("l1", [0.0, 2.0])
-def test_every_task_is_solved_once(l1, fit_intercept):
+@pytest.mark.parametrize("alpha", [0.0, 2.0])
+def test_every_task_is_solved_once(alpha, fit_intercept):
     Z, y, weight = make_problem()
-    found = run(l1, 0.5, fit_intercept=fit_intercept)
+    found = run(alpha, 0.5, fit_intercept=fit_intercept)
     for t in range(N_TASKS):
         ((_, pair, W),) = found[t]
         assert float(pair.gap) <= 1e-13
-        expected = solve_with_cvxpy(Z[t], y[t], weight[t], l1, 0.5, fit_intercept)
+        expected = solve_with_cvxpy(Z[t], y[t], weight[t], alpha, 0.5, fit_intercept)
         size = np.abs(expected).max()
         assert_allclose(W, expected, atol=1e-4 * size)
         small = np.linalg.norm(expected, axis=1) < 1e-6 * size
@@ -91,9 +91,9 @@ def test_every_task_is_solved_once(l1, fit_intercept):
 
 
 @pytest.mark.parametrize("max_iter", [0, 3])
-@pytest.mark.parametrize("l1", [0.0, 2.0])
-def test_tasks_that_run_out_of_iterations_stop_too(l1, max_iter):
-    found = run(l1, 0.5, fit_intercept=False, max_iter=max_iter)
+@pytest.mark.parametrize("alpha", [0.0, 2.0])
+def test_tasks_that_run_out_of_iterations_stop_too(alpha, max_iter):
+    found = run(alpha, 0.5, fit_intercept=False, max_iter=max_iter)
     assert [len(pairs) for pairs in found] == [1] * N_TASKS
     assert all(pairs[0][0] <= max_iter for pairs in found)
     assert max(float(pairs[0][1].gap) for pairs in found) > 1e-9

@@ -1,4 +1,4 @@
-"""Dual solutions at W = 0: feasible, optimal, and the l1 that follows from them."""
+"""Dual solutions at W = 0: feasible, optimal, and the alpha that follows from them."""
 
 import numpy as np
 import pytest

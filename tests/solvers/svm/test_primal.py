@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose
 
 from sparsedis.solvers.svm.dual import solve_svm_dual
 from sparsedis.solvers.svm.features import Features
-from sparsedis.solvers.svm.null import l1_bound
+from sparsedis.solvers.svm.null import alpha_bound
 from sparsedis.solvers.svm.primal import solve_svm_primal
 
 
@@ -22,14 +22,14 @@ def make_problem(n, p, n_classes, seed=0):
 def solve_both(X, y, weight, share, l2, **how):
     n_classes = int(y.max()) + 1
     data = torch.tensor(X)[None], y[None], weight[None]
-    l1 = share * l1_bound(*data, n_classes, **how)
-    l2 = torch.full_like(l1, l2)
-    dual = solve_svm_dual(*data, l1, l2, n_classes, **how)
+    alpha = share * alpha_bound(*data, n_classes, **how)
+    l2 = torch.full_like(alpha, l2)
+    dual = solve_svm_dual(*data, alpha, l2, n_classes, **how)
     primal = solve_svm_primal(
         Features(X),
         y,
         weight,
-        float(l1),
+        float(alpha),
         float(l2),
         n_classes,
         **{"fit_intercept": False, **how},

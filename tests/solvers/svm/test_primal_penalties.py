@@ -16,12 +16,12 @@ def draw(*shape, seed):
     return torch.randn(*shape, dtype=torch.float64, generator=generator)
 
 
-def make(l1):
+def make(alpha):
     X = np.random.default_rng(0).standard_normal((N, P))
     weight = torch.linspace(0.5, 2, N).double()
     features, start = Features(X), draw(1, N, M_, seed=0)
-    if l1:
-        return PrimalWorkingSet(features, weight, l1, 0.5, start), X, weight
+    if alpha:
+        return PrimalWorkingSet(features, weight, alpha, 0.5, start), X, weight
     return PrimalRidge(features, weight, 0.5), X, weight
 
 
@@ -64,14 +64,14 @@ def test_ridge_penalty_takes_the_steps_of_the_dual():
 
 
 def test_solutions_come_with_their_scores_and_gaps():
-    for l1 in (0.0, 20.0):
-        penalty, X, weight = make(l1)
+    for alpha in (0.0, 20.0):
+        penalty, X, weight = make(alpha)
         dual = draw(1, N, M_, seed=1)
         penalty.evaluate(dual)
         V = X.T @ (weight[:, None] * dual[0]).numpy()
         norms = np.linalg.norm(V, axis=1)
-        conjugate = (np.maximum(norms - l1, 0) ** 2).sum() / (2 * 0.5)
-        if l1:
+        conjugate = (np.maximum(norms - alpha, 0) ** 2).sum() / (2 * 0.5)
+        if alpha:
             # As for the features outside at this dual point.
             penalty.outside = penalty._cost(penalty._reach(dual))
         for W, scores, gap in penalty.solutions():
@@ -79,7 +79,7 @@ def test_solutions_come_with_their_scores_and_gaps():
             own[penalty.index] = W.T
             sZ = weight[:, None].numpy() * X
             assert_allclose(scores[0], sZ @ own, atol=1e-10)
-            value = l1 * np.linalg.norm(own, axis=1).sum() + 0.25 * (own**2).sum()
+            value = alpha * np.linalg.norm(own, axis=1).sum() + 0.25 * (own**2).sum()
             assert_allclose(float(gap), value + conjugate - (V * own).sum(), rtol=1e-9)
 
 

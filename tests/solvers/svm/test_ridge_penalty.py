@@ -1,4 +1,4 @@
-"""The penalty without l1: its equations, with and without rotated features."""
+"""The penalty without alpha: its equations, with and without rotated features."""
 
 import pytest
 import torch

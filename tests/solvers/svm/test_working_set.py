@@ -20,8 +20,10 @@ def make(share, dtype=torch.float64):
     tasks, weight = torch.tensor([0, 2]), torch.linspace(0.5, 2, 12).double()
     weight = weight.reshape(2, N)
     V = (Z[tasks].mT @ (weight.unsqueeze(-1) * X)).mT
-    l1 = share * V.norm(dim=1).amax(-1)
-    penalty = WorkingSet(Z.to(dtype), tasks, weight, l1, torch.full_like(l1, 0.5), M_)
+    alpha = share * V.norm(dim=1).amax(-1)
+    penalty = WorkingSet(
+        Z.to(dtype), tasks, weight, alpha, torch.full_like(alpha, 0.5), M_
+    )
     # A flat dual objective: only features close to the start are likely.
     start = penalty.begin(X, V.to(dtype), torch.zeros(2).double())
     return penalty, Z[tasks], X, start
@@ -35,7 +37,7 @@ def all_V(penalty, Z, X):
 def test_the_start_is_inside_of_the_cones(dtype):
     penalty, Z, X, start = make(0.5, dtype)
     reach = all_V(penalty, Z, start).norm(dim=1)
-    assert_allclose(reach.amax(-1), 0.9 * penalty.l1[:, 0], rtol=1e-5)
+    assert_allclose(reach.amax(-1), 0.9 * penalty.alpha[:, 0], rtol=1e-5)
     # A multiple of the direction that was asked for.
     ratio = start / X
     assert_allclose(ratio, ratio[:, :1, :1].expand_as(ratio), rtol=1e-6)
@@ -48,7 +50,7 @@ def test_the_start_is_inside_of_the_cones(dtype):
     assert_allclose(penalty.rows, rows, rtol=1e-6)
 
 
-def test_a_small_l1_starts_outside_of_the_cones():
+def test_a_small_alpha_starts_outside_of_the_cones():
     _, _, X, start = make(1e-4)
     assert_allclose(start, 0.01 * X, rtol=1e-12)
 
@@ -57,8 +59,8 @@ def test_violated_features_join_or_count_in_the_gap():
     penalty, Z, X, start = make(0.3)
     penalty.grow(start, penalty.weight.mean(-1))
     size = penalty.index.shape[1]
-    V, l1, l2 = all_V(penalty, Z, X), penalty.l1, penalty.l2
-    violated = V.norm(dim=1) > l1
+    V, alpha, l2 = all_V(penalty, Z, X), penalty.alpha, penalty.l2
+    violated = V.norm(dim=1) > alpha
     before = (violated & ~penalty.member).sum(-1)
     assert bool((before > 0).all())
     penalty.grow(X, penalty.weight.mean(-1))
@@ -69,9 +71,9 @@ def test_violated_features_join_or_count_in_the_gap():
     W = torch.zeros_like(V)
     task = torch.arange(2)[:, None].expand_as(penalty.index)[penalty.real]
     W[task, :, penalty.index[penalty.real]] = penalty.W.mT[penalty.real]
-    expected = fenchel_gap(V, W, l1, l2).sum(-1)
+    expected = fenchel_gap(V, W, alpha, l2).sum(-1)
     assert_allclose(penalty.gap(), expected, rtol=1e-10)
-    conjugate = ((V.norm(dim=1) - l1).clamp_min(0) ** 2 / (2 * l2)).sum(-1)
+    conjugate = ((V.norm(dim=1) - alpha).clamp_min(0) ** 2 / (2 * l2)).sum(-1)
     assert_allclose(penalty.conjugate(), conjugate, rtol=1e-10)
     # With room for all that are violated, none of them stays outside.
     for _ in range(10):
@@ -85,12 +87,12 @@ def test_a_polished_pair_counts_the_features_outside():
     y = torch.arange(N).expand(2, N) % 3
     simplices = Simplices.build(y, penalty.weight, 3, fit_intercept=False)
     penalty.evaluate(start)
-    # A beta that is far from optimal, so that features outside exceed l1.
+    # A beta that is far from optimal, so that features outside exceed alpha.
     beta = torch.full((2, N, 3), 1 / 3).double()
     index = torch.arange(2)
     pair = polish(penalty, simplices, beta, torch.ones_like(beta), None, index)
     V = all_V(penalty, Z, simplices.coordinates(pair.beta))
-    excess = (V.norm(dim=1) - penalty.l1).clamp_min(0) ** 2 / (2 * penalty.l2)
+    excess = (V.norm(dim=1) - penalty.alpha).clamp_min(0) ** 2 / (2 * penalty.l2)
     expected = (excess * ~penalty.member).sum(-1)
     assert float(expected.max()) > 0
     found = penalty.excess(index, pair, simplices)

@@ -1,0 +1,193 @@
+"""Names that have changed: the old ones still work, and warn, until `REMOVED_IN`."""
+
+import functools
+import inspect
+import warnings
+
+from sklearn.utils._param_validation import Hidden, StrOptions
+
+REMOVED_IN = "0.2"
+
+# The value of an old parameter that nobody has set, by scikit-learn's convention.
+_UNSET = "deprecated"
+
+
+def warn_renamed(old, new, *, stacklevel=3):
+    """Warn of an old name.
+
+    Parameters
+    ----------
+    old, new : str
+        The names.
+
+    stacklevel : int, default=3
+        As of :func:`warnings.warn`, 3 being the caller of who warns.
+    """
+    warnings.warn(
+        f"{old} is now called {new}; the old name goes in version {REMOVED_IN}.",
+        FutureWarning,
+        stacklevel=stacklevel,
+    )
+
+
+def renamed_keywords(**names):
+    """Make a function take keywords by their old names too.
+
+    Parameters
+    ----------
+    **names : str
+        The new name of each old one.
+
+    Returns
+    -------
+    callable
+        A decorator.
+    """
+
+    def decorate(function):
+        @functools.wraps(function)
+        def wrapper(*args, **kwargs):
+            for old in names.keys() & kwargs.keys():
+                new = names[old]
+                if new in kwargs:
+                    raise TypeError(
+                        f"{function.__name__}() got both {new}={kwargs[new]!r} and its "
+                        f"old name, {old}={kwargs[old]!r}; give {new} alone."
+                    )
+                warn_renamed(old, new)
+                kwargs[new] = kwargs.pop(old)
+            return function(*args, **kwargs)
+
+        return wrapper
+
+    return decorate
+
+
+def renamed_function(old, function):
+    """Return a function under its old name.
+
+    Parameters
+    ----------
+    old : str
+        The old name, under which it must stand in the same module.
+
+    function : callable
+        The function under its new name.
+
+    Returns
+    -------
+    callable
+        The same, with a warning.
+    """
+
+    @functools.wraps(function)
+    def wrapper(*args, **kwargs):
+        warn_renamed(old, function.__name__)
+        return function(*args, **kwargs)
+
+    wrapper.__name__ = wrapper.__qualname__ = old
+    wrapper.__doc__ = f"Old name of `{function.__name__}`, until {REMOVED_IN}."
+    return wrapper
+
+
+def renamed_attribute(old, new):
+    """Return a property that gives a fitted attribute under its old name.
+
+    Parameters
+    ----------
+    old, new : str
+        The names.
+
+    Returns
+    -------
+    property
+        For the body of the class.
+    """
+
+    def attribute(self):
+        value = getattr(self, new)
+        warn_renamed(old, new)
+        return value
+
+    return property(attribute, doc=f"Old name of `{new}`, until {REMOVED_IN}.")
+
+
+def renamed_parameters(**names):
+    """Make an estimator take parameters by their old names too.
+
+    Its ``__init__`` has the old ones at the end, with the default "deprecated"; its
+    methods read the new ones with `parameter`, and `fit` begins with `check_renamed`.
+
+    Parameters
+    ----------
+    **names : str
+        The new name of each old one.
+
+    Returns
+    -------
+    callable
+        A decorator of the class.
+    """
+
+    def decorate(cls):
+        cls._renamed = names
+        unset = Hidden(StrOptions({_UNSET}))
+        known = cls._parameter_constraints
+        old = {old: [*known[new], unset] for old, new in names.items()}
+        cls._parameter_constraints = known | old
+        return cls
+
+    return decorate
+
+
+def parameter(estimator, name):
+    """Return a parameter of an estimator, under whichever name it was set.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Of any class.
+
+    name : str
+        The new name.
+
+    Returns
+    -------
+    object
+        Its value.
+    """
+    for old, new in getattr(estimator, "_renamed", {}).items():
+        if new == name and _is_set(estimator, old):
+            return getattr(estimator, old)
+    return getattr(estimator, name)
+
+
+def check_renamed(estimator):
+    """Warn of parameters that are set by their old names.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Of a class with `renamed_parameters`.
+
+    Raises
+    ------
+    ValueError
+        When the new name is set as well.
+    """
+    defaults = inspect.signature(type(estimator)).parameters
+    for old, new in estimator._renamed.items():
+        if not _is_set(estimator, old):
+            continue
+        theirs, value = getattr(estimator, old), getattr(estimator, new)
+        if value != defaults[new].default:
+            raise ValueError(
+                f"Both {new}={value!r} and its old name, {old}={theirs!r}, are set; "
+                f"set {new} alone."
+            )
+        warn_renamed(old, new, stacklevel=4)
+
+
+def _is_set(estimator, old):
+    value = getattr(estimator, old)
+    return not isinstance(value, str) or value != _UNSET
