@@ -5,7 +5,7 @@ import torch
 
 from sparsedis.implicit import glm, glm_alpha_max
 from sparsedis.solvers.losses import Loss, Squared
-from sparsedis.solvers.penalties import L2
+from sparsedis.solvers.penalties import L2, GroupL1
 
 # Relative errors that derivatives, by differences and in float64, may have.
 _CLOSE = 1e-4
@@ -122,7 +122,7 @@ def check_penalty(penalty, *, n_scores=1, random_state=0):
     >>> check_penalty(GroupL1(), n_scores=3)
     """
     rng = np.random.default_rng(random_state)
-    k = len(penalty.weights) if getattr(penalty, "weights", None) else 4
+    k = len(_weights(penalty) or range(4))
     penalty.check_scores(n_scores)
     alpha = torch.tensor([[0.7], [0.2]], dtype=torch.float64)
     step = torch.as_tensor(rng.uniform(0.3, 1.0, (2, k)))
@@ -227,6 +227,11 @@ def check_head(head, *, n_classes=3, random_state=0):
     _check_derivatives(probe, [Z, alpha, l2], rng)
 
 
+def _weights(penalty):
+    """Weights of the features, where a penalty has them."""
+    return penalty.weights if isinstance(penalty, GroupL1) else None
+
+
 def _check_boundary(penalty, y, k, rng):
     """Solutions above and below alpha_max, and the conditions of optimality."""
     Z = torch.as_tensor(rng.standard_normal((1, y.shape[1], k)))
@@ -234,7 +239,7 @@ def _check_boundary(penalty, y, k, rng):
     alpha_max = glm_alpha_max(Z, y, **how)
     if not bool(torch.isfinite(alpha_max).all()):
         return
-    weights = getattr(penalty, "weights", None) or [1.0] * k
+    weights = _weights(penalty) or [1.0] * k
     optional = torch.tensor(weights) > 0
     if bool(optional.all()):
         # The gradient of the squared loss at zero.

@@ -158,6 +158,7 @@ class LinearHead(Head):
             "return_info": True,
         }
         loss, vector = self.loss_of(n_classes), y.ndim == 3
+        self.penalty.check_scores(loss.n_scores(y))
         ours = self._has_layer(loss)
         if ours:
             l2 = l2 + self.penalty.l2
@@ -172,19 +173,20 @@ class LinearHead(Head):
                 multi_output=vector,
                 **how,
             )
-        elif not self.is_of_classes and not vector and alpha is None:
+        elif isinstance(loss, Squared) and not vector and alpha is None:
             W, *rest = ridge(Z, y, l2, **how)
-        elif not self.is_of_classes and not vector:
+        elif isinstance(loss, Squared) and not vector:
             W, *rest = lasso(Z, y, alpha, l2=l2, solver=solver, **how)
         else:
             # A squared l2 term alone is no sparse problem: nothing for celer.
             how["solver"] = "batched" if alpha is None else solver
             alpha = 0.0 if alpha is None else alpha
-            if self.is_of_classes:
+            if isinstance(loss, Squared):
+                W, *rest = multitask_lasso(Z, y, alpha, l2=l2, **how)
+            else:
+                n_classes = _n_classes(loss)
                 how["solver"] = _solver_of_classes(how, n_classes, l2)
                 W, *rest = logistic(Z, y, alpha, l2=l2, n_classes=n_classes, **how)
-            else:
-                W, *rest = multitask_lasso(Z, y, alpha, l2=l2, **how)
         W = W.unsqueeze(-1) if W.ndim == 2 else W
         intercept = rest[0] if fit_intercept else torch.zeros_like(W[:, 0])
         return W, intercept.reshape(len(W), -1), rest[-1]
@@ -210,12 +212,13 @@ class LinearHead(Head):
             "fit_intercept": fit_intercept,
         }
         Z, loss = Z.detach(), self.loss_of(n_classes)
+        self.penalty.check_scores(loss.n_scores(y))
         if not self._has_layer(loss) or isinstance(self.penalty, L2):
             vector = y.ndim == 3
             how |= {"loss": loss, "penalty": self.penalty, "multi_output": vector}
             return glm_alpha_max(Z, y, **how)
-        if self.is_of_classes:
-            return logistic_alpha_max(Z, y, n_classes=n_classes, **how)
+        if not isinstance(loss, Squared):
+            return logistic_alpha_max(Z, y, n_classes=_n_classes(loss), **how)
         scale = lasso_alpha_max if y.ndim == 2 else multitask_lasso_alpha_max
         return scale(Z, y, **how)
 
@@ -264,11 +267,19 @@ class LinearHead(Head):
             return False
         if getattr(self.penalty, "weights", None) is not None:
             return False
-        return type(loss) in (Squared, Logistic, Multinomial)
+        # The layer has one score for two classes, and no two scores that sum to zero.
+        return type(loss) in (Squared, Logistic, Multinomial) and (
+            loss != Multinomial(2)
+        )
 
     def __repr__(self):
         loss = getattr(self.loss, "__name__", repr(self.loss))
         return f"{type(self).__name__}({loss}, {self.penalty!r})"
+
+
+def _n_classes(loss):
+    """Number of classes of a log loss."""
+    return 2 if isinstance(loss, Logistic) else loss.n_classes
 
 
 def _solver_of_classes(how, n_classes, l2):

@@ -9,6 +9,8 @@ from sparsedis.implicit._layer import solve_implicitly
 from sparsedis.implicit._squared import check_limits, pack
 from sparsedis.solvers._info import warn_if_not_converged
 from sparsedis.solvers._linear import Linear, solve_linear
+from sparsedis.solvers.losses import Loss
+from sparsedis.solvers.penalties import Penalty
 
 # Sizes of features whose squares have all their digits.
 _RANGE = 1e-60, 1e60
@@ -103,6 +105,8 @@ def glm(
 
     Raises
     ------
+    TypeError
+        When `loss` is not a loss, or `penalty` not a penalty.
     ValueError
         For non-finite values, targets that the loss is not for, scores that the
         penalty is not for, negative penalties, shapes that do not fit, or a task left
@@ -142,7 +146,7 @@ def glm(
     torch.Size([3, 50, 6])
     """
     check_limits(tol, max_iter)
-    tasks = _read(Z, y, loss, mask, sample_weight, multi_output)
+    tasks = _read(Z, y, loss, penalty, mask, sample_weight, multi_output)
     alpha, l2 = tasks.parameter(alpha, "alpha"), tasks.parameter(l2, "l2")
     features, mean = centre_features(tasks, fit_intercept)
     weight = tasks.share()
@@ -230,7 +234,7 @@ def glm_alpha_max(
     >>> glm_alpha_max(torch.eye(2), y, loss=Squared(), penalty=L1())
     tensor(1.5000)
     """
-    tasks = _read(Z, y, loss, mask, sample_weight, multi_output)
+    tasks = _read(Z, y, loss, penalty, mask, sample_weight, multi_output)
     features, _ = centre_features(tasks, fit_intercept)
     zero = torch.zeros_like(tasks.total)
     y = tasks.y.to(features.dtype)
@@ -243,7 +247,13 @@ def glm_alpha_max(
     return tasks.unflatten_bound(bound)
 
 
-def _read(Z, y, loss, mask, sample_weight, multi_output):
+def _read(Z, y, loss, penalty, mask, sample_weight, multi_output):
+    for name, value, kind in (("loss", loss, Loss), ("penalty", penalty, Penalty)):
+        if not isinstance(value, kind):
+            some = {"loss": "Squared()", "penalty": "L1()"}[name]
+            raise TypeError(
+                f"{name} must be a {kind.__name__}, such as {some}, got {value!r}."
+            )
     tasks = read_tasks(
         Z, y, mask=mask, sample_weight=sample_weight, target_ndim=int(multi_output)
     )

@@ -14,7 +14,7 @@ from sparsedis.bilevel._estimator import BilevelEstimator
 from sparsedis.encoders import build_encoder, input_shape_of, n_features_of
 from sparsedis.heads import LinearHead
 from sparsedis.heads._problem import InnerProblem
-from sparsedis.solvers.losses import Squared, log_loss
+from sparsedis.solvers.losses import Multinomial, Squared, log_loss
 from sparsedis.solvers.penalties import L2, ElasticNet, GroupL1
 
 # Features to train where their number is found afterwards.
@@ -341,7 +341,8 @@ class RepresentationParameters(BilevelEstimator):
                 "penalty must be 'auto' beside a head, which has a penalty of its own; "
                 f"got penalty={self.penalty!r}, head={self.head!r}."
             )
-        if self.head.is_of_classes != (self._likelihood == "categorical"):
+        several = isinstance(self.head.loss, Multinomial)
+        if several or self.head.is_of_classes != (self._likelihood == "categorical"):
             kind = "of a loss of numbers, such as Squared()"
             if self._likelihood == "categorical":
                 kind = "of a function of the number of classes, such as log_loss"

@@ -93,7 +93,7 @@ class Linear(_composite.Problem):
     def least(self, tol, max_iter):
         """Solution without penalised features, of shape (n_tasks, k, c)."""
         V = self.Z.new_zeros(*self.scale.shape, self.n_scores)
-        weights = getattr(self.own, "weights", None) or ()
+        weights = (isinstance(self.own, GroupL1) and self.own.weights) or ()
         free = [j for j, weight in enumerate(weights) if weight == 0]
         if free or self.fit_intercept:
             zero = torch.zeros_like(self.scale[:, 0])

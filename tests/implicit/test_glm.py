@@ -359,6 +359,22 @@ def test_bad_arguments(change, match):
         glm(Z, y["real"], 0.1, **how)
 
 
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"loss": "huber"}, r"loss must be a Loss, such as Squared\(\), got 'huber'"),
+        ({"penalty": L1}, r"penalty must be a Penalty, such as L1\(\), got <class"),
+    ],
+)
+def test_what_is_no_loss_and_no_penalty_is_refused(change, match):
+    Z, y = make_tasks()
+    how = {"loss": Huber(), "penalty": L1()} | change
+    with pytest.raises(TypeError, match=match):
+        glm(Z, y["real"], 0.1, **how)
+    with pytest.raises(TypeError, match=match):
+        glm_alpha_max(Z, y["real"], **how)
+
+
 def test_penalties_of_one_score_refuse_more():
     Z, y = make_tasks()
     with pytest.raises(ValueError, match=r"penalty=L1\(\) is for one score, got 2"):

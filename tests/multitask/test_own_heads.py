@@ -4,14 +4,21 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
-from sklearn.linear_model import HuberRegressor, PoissonRegressor
+from sklearn.linear_model import HuberRegressor, LogisticRegression, PoissonRegressor
 from sklearn.model_selection import GridSearchCV
 
 from sparsedis import SparseMultiTaskClassifier, SparseMultiTaskRepresentation
 from sparsedis.datasets import make_sparse_tasks
 from sparsedis.heads import LinearHead
 from sparsedis.implicit import glm, glm_alpha_max
-from sparsedis.solvers.losses import Huber, Poisson, Squared, log_loss
+from sparsedis.solvers.losses import (
+    Huber,
+    Logistic,
+    Multinomial,
+    Poisson,
+    Squared,
+    log_loss,
+)
 from sparsedis.solvers.penalties import L1, L2, MCP, GroupL1, NonNegativeL1
 
 
@@ -84,6 +91,18 @@ def test_poisson_heads_predict_means(tables):
     np.testing.assert_allclose(est.score(X, counts), each.mean())
 
 
+def test_truth_values_are_numbers_for_the_logistic_loss(tables):
+    X, y = tables["X"], tables["classes"].astype(float)
+    est = given(head=LinearHead(Logistic(), L2()), alpha=0.01, alpha_mode="absolute")
+    est.fit(X, y)
+    for t in range(6):
+        own = LogisticRegression(C=1 / (0.01 * len(X)), tol=1e-10, max_iter=1000)
+        own.fit(X, y[:, t])
+        np.testing.assert_allclose(est.coef_[t], own.coef_[0], atol=1e-5)
+        expected = own.predict_proba(X)[:, 1]
+        np.testing.assert_allclose(est.predict(X)[:, t], expected, atol=1e-5)
+
+
 def test_counts_keep_their_unit(tables):
     head = LinearHead(Poisson(), L2())
     how = {"head": head, "alpha": 0.01, "alpha_mode": "absolute"}
@@ -147,6 +166,10 @@ def test_heads_are_parameters_like_others(tables, tmp_path):
         (
             {"head": LinearHead(Huber(), L2()), "penalty": "l1"},
             "penalty must be 'auto'",
+        ),
+        (
+            {"head": LinearHead(Multinomial(3), L2())},
+            "head must be of a loss of numbers",
         ),
         ({"head": "huber"}, "'head' parameter .* must be an instance of"),
         ({"head": LinearHead(Poisson(), L2())}, "y must not be negative"),
