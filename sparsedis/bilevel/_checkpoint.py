@@ -13,7 +13,7 @@ import torch
 from skorch.callbacks import LoadInitState
 from skorch.history import History
 
-from sparsedis.bilevel._file_io import read_file, write_file
+from sparsedis._persistence._file_io import read_file, write_file
 
 _MAGIC = b"sparsedis training 1\n"
 

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import LRScheduler
 from torch.optim.lr_scheduler import LambdaLR
 
+from sparsedis._randomness import TorchRandomness
 from sparsedis.bilevel._checkpoint import checkpoint_of
 from sparsedis.bilevel._module import (
     ModuleMixin,
@@ -24,7 +25,6 @@ from sparsedis.bilevel._module import (
 )
 from sparsedis.bilevel._net import BilevelNet, NonFiniteError, learns
 from sparsedis.bilevel._progress import STEPS_PER_EPOCH, Progress
-from sparsedis.bilevel._randomness import TorchRandomness
 from sparsedis.bilevel._schedules import SCHEDULES
 from sparsedis.inputs._arrays import validate_inputs
 from sparsedis.inputs._rows import blocks_of

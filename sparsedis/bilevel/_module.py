@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sparsedis._deprecated import parameter
 from sparsedis._fitted import drop_learned, whole_or_not
-from sparsedis.bilevel._persistence import load_fitted, save_fitted
+from sparsedis._persistence import load_fitted, save_fitted
 from sparsedis.encoders import Representation, build_encoder, n_features_of
 from sparsedis.inputs._arrays import is_8bit_image
 
@@ -61,7 +61,7 @@ class ModuleMixin:
     """An estimator whose `module_` maps inputs to features.
 
     It has a parameter `device`, and for files `_saved` and `_new_modules`, see
-    :mod:`sparsedis.bilevel._persistence`.
+    :mod:`sparsedis._persistence`.
     """
 
     def save_params(self, path):

@@ -9,9 +9,9 @@ import torch
 from sklearn.utils.multiclass import check_classification_targets
 
 from sparsedis._deprecated import parameter, renamed_attribute
+from sparsedis._persistence import Saved
 from sparsedis.bilevel._estimator import BilevelEstimator
 from sparsedis.bilevel._module import new_representation
-from sparsedis.bilevel._persistence import Saved
 from sparsedis.bilevel._schedules import OPTIMIZERS
 from sparsedis.bilevel._stopping import KeepBest
 from sparsedis.encoders import input_shape_of

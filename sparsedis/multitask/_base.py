@@ -8,8 +8,8 @@ from sklearn.callback import with_callbacks
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from sparsedis._persistence import Saved
 from sparsedis.bilevel._module import whole_unless_trained
-from sparsedis.bilevel._persistence import Saved
 from sparsedis.inputs._arrays import check_images
 from sparsedis.inputs._forms import check_weights
 from sparsedis.inputs._plain import check_plain

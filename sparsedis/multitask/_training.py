@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch.optim import AdamW
 
+from sparsedis._randomness import TorchRandomness
 from sparsedis.bilevel._module import new_representation, to_device
-from sparsedis.bilevel._randomness import TorchRandomness
 from sparsedis.bilevel._stopping import StopEarly
 from sparsedis.encoders import RotatedRepresentation, input_shape_of
 from sparsedis.inputs._table import TableSource

@@ -9,7 +9,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from sparsedis import SparseMultiTaskRepresentation
-from sparsedis.bilevel._randomness import TorchRandomness
+from sparsedis._randomness import TorchRandomness
 from sparsedis.datasets import make_sparse_tasks
 from sparsedis.meta_learning import GroupLassoSVMMetaLearner
 

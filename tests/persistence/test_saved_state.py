@@ -18,7 +18,7 @@ from sparsedis import (
     SparseMultiTaskClassifier,
     SparseMultiTaskRepresentation,
 )
-from sparsedis.bilevel._persistence import _digest
+from sparsedis._persistence._fitted_files import _digest
 from sparsedis.datasets import make_sparse_tasks
 
 pytestmark = pytest.mark.filterwarnings("ignore:No head uses:UserWarning")

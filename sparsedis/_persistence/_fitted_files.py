@@ -12,10 +12,9 @@ from safetensors.torch import load, save
 from torch.nn.parameter import is_lazy
 
 from sparsedis._deprecated import parameter
-from sparsedis.bilevel._file_io import read_file, write_file
-from sparsedis.bilevel._randomness import TorchRandomness
-from sparsedis.bilevel._saved_records import join_records, split_records
-from sparsedis.bilevel._saved_state import (
+from sparsedis._persistence._file_io import read_file, write_file
+from sparsedis._persistence._saved_records import join_records, split_records
+from sparsedis._persistence._saved_state import (
     Malformed,
     check_fitted,
     check_keys,
@@ -25,6 +24,7 @@ from sparsedis.bilevel._saved_state import (
     plain_value,
     read_json,
 )
+from sparsedis._randomness import TorchRandomness
 
 # Raised when files of an older layout can no longer be read.
 _FORMAT = "1"
@@ -112,7 +112,7 @@ def save_fitted(estimator, file):
         Fitted.
 
     file : str, path-like or file object
-        See :func:`~sparsedis.bilevel._file_io.write_file`.
+        See :func:`~sparsedis._persistence._file_io.write_file`.
 
     Raises
     ------
@@ -160,7 +160,7 @@ def load_fitted(estimator, file):
         With the parameters of the estimator that was saved.
 
     file : str, path-like or file object
-        See :func:`~sparsedis.bilevel._file_io.read_file`.
+        See :func:`~sparsedis._persistence._file_io.read_file`.
 
     Raises
     ------

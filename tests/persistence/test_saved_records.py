@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from sparsedis import SparseMultiTaskRepresentation
-from sparsedis.bilevel._saved_records import join_records, split_records
-from sparsedis.bilevel._saved_state import Malformed
+from sparsedis._persistence._saved_records import join_records, split_records
+from sparsedis._persistence._saved_state import Malformed
 from sparsedis.datasets import make_sparse_tasks
 
 

@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import numpy as np
 
-from sparsedis.bilevel._saved_state import Malformed, check_keys
+from sparsedis._persistence._saved_state import Malformed, check_keys
 
 
 def split_records(fitted, records):

@@ -22,7 +22,7 @@ class TorchRandomness:
     Examples
     --------
     >>> import torch
-    >>> from sparsedis.bilevel._randomness import TorchRandomness
+    >>> from sparsedis._randomness import TorchRandomness
     >>> one, other = (TorchRandomness(0, torch.device("cpu")) for _ in range(2))
     >>> with one.lent():
     ...     numbers = torch.rand(4)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from sparsedis.bilevel._file_io import read_file, write_file
+from sparsedis._persistence._file_io import read_file, write_file
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="permissions of POSIX")
 
