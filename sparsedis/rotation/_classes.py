@@ -195,10 +195,9 @@ class ClassLabels:
 
     def most_labelled(self):
         """Those tasks alone that the prior is estimated from."""
-        if len(self.n_labels) <= _POOLED:
-            return self
         most = np.argsort(-self.n_labels, kind="stable")[:_POOLED]
-        return self.take(np.sort(most))
+        most = np.sort(most[self.n_labels[most] >= 2])
+        return self if len(most) == len(self.n_labels) else self.take(most)
 
     def fit(self, precision, start=None):
         """Heads of all parts with a prior, see :meth:`Part.fit`."""

@@ -168,6 +168,7 @@ def test_tasks_without_labels_have_heads_of_zeros():
     Z, Y = make_classes(rng.standard_normal((20, 2)), 50)
     Y[:, 0] = np.nan
     moments = class_moments(labels_of(Z, Y), 2)
+    assert_array_equal(moments.second, pool(labels_of(Z, Y[:, 1:]), 2))
     assert_allclose(moments.solve(0.0)[0][0], 0, atol=1e-12)
     none = class_moments(ClassLabels.of([]), 2)
     assert len(none) == 0
