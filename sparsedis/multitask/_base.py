@@ -109,9 +109,14 @@ channels), torch Dataset or array on disk
         if self.rotation is not None:
             factors = self._factors(table, self.n_components, random_state)
             if self._narrows(factors):
+                wide = self.module_
                 split = self._train_narrow(factors, scaled, random_state, data)
-                again = self._factors(table, self.n_components_, random_state)
-                factors = replace(again, count=factors.count)
+                again = self._factors(table, "auto", random_state)
+                if again.count.n_factors < factors.count.n_factors:
+                    # A factor was lost.
+                    self.module_, self._n_trained = wide, wide.n_components
+                else:
+                    factors = replace(again, count=factors.count)
             self._rotate(factors, width)
         self._fit_heads(table, scale, targets)
         self._warn_if_unused()

@@ -3,6 +3,7 @@
 import itertools
 import pickle
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -131,6 +132,31 @@ def test_classes_are_learned_on_with_the_factors_alone(data, tmp_path):
     copy = clone(est).load_params(tmp_path / "model")
     np.testing.assert_array_equal(copy.transform(data.data), codes)
     np.testing.assert_array_equal(copy.predict(data.data), est.predict(data.data))
+
+
+@UNSURE
+def test_wide_features_come_back_where_fewer_lose_a_factor(data, monkeypatch, tmp_path):
+    found = []
+    original = SparseMultiTaskClassifier._factors
+
+    def lossy(self, *args):
+        factors = original(self, *args)
+        lost = len(found)
+        found.append(factors)
+        count = replace(factors.count, n_factors=factors.count.n_factors - lost)
+        return replace(factors, count=count)
+
+    monkeypatch.setattr(SparseMultiTaskClassifier, "_factors", lossy)
+    y = data.target > 0
+    est = make(SparseMultiTaskClassifier, max_iter=60, early_stopping=False)
+    codes = est.fit_transform(data.data, y)
+    assert len(found) == 2
+    assert est.module_.representation.n_components == 32
+    np.testing.assert_array_equal(est.rotation_.heads, found[0].rotation.heads)
+    assert est.coef_.shape == (len(est.tasks_), est.n_components_)
+    est.save_params(tmp_path / "model")
+    copy = clone(est).load_params(tmp_path / "model")
+    np.testing.assert_array_equal(copy.transform(data.data), codes)
 
 
 @UNSURE
