@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+# Median absolute deviation of a standard Gaussian.
+_NORMAL = 0.6744897501960817
+
 
 @dataclass(frozen=True, eq=False)
 class DenseLabels:
@@ -57,8 +60,14 @@ class DenseLabels:
         weight = None if self.weight is None else self.weight[rows]
         return DenseLabels(self.Y[rows], weight)
 
-    def scale(self):
-        """Standard deviation of each task, outputs together; 1 where constant."""
+    def scale(self, *, robust=False):
+        """Standard deviation of each task, outputs together; 1 where constant.
+
+        With `robust` it is estimated by the median absolute deviation, where that is
+        not zero.
+        """
+        if robust:
+            return _robust(self, self.scale())
         present = self.present()[..., None]
         Y = self.Y.reshape(*self.Y.shape[:2], -1)
         share = present if self.weight is None else present * self.weight[..., None]
@@ -125,8 +134,10 @@ class SparseLabels:
         weight = None if self.weight is None else self.weight[kept]
         return SparseLabels(ends, position[self.rows[kept]], self.values[kept], weight)
 
-    def scale(self):
-        """Standard deviation of each task, outputs together; 1 where constant."""
+    def scale(self, *, robust=False):
+        """Standard deviation of each task, see :meth:`DenseLabels.scale`."""
+        if robust:
+            return _robust(self, self.scale())
         task = self._tasks()
         weight = np.ones(len(task)) if self.weight is None else self.weight
         total = np.maximum(self._sum(task, weight), np.finfo(float).tiny)
@@ -150,6 +161,30 @@ class SparseLabels:
 
     def _sum(self, task, values):
         return np.bincount(task, values, minlength=self.n_tasks)
+
+
+def _robust(labels, scale):
+    """Median absolute deviation of every task, as an estimate of its `scale`.
+
+    Half of the labels of a task may be the same: then `scale` is what is left.
+    """
+    found = np.zeros(len(scale))
+    for t in range(labels.n_tasks):
+        _, y, weight = labels.of(t)
+        weight = np.ones(len(y)) if weight is None else weight
+        if not weight.any():
+            continue
+        y = y.reshape(len(y), -1)
+        away = np.abs(y - [_median(column, weight) for column in y.T])
+        found[t] = _median(away.ravel(), weight.repeat(y.shape[1]))
+    return np.where(found > 0, found / _NORMAL, scale)
+
+
+def _median(values, weight):
+    """Lower median; weights are repetitions."""
+    order = np.argsort(values)
+    total = np.cumsum(weight[order])
+    return values[order[np.searchsorted(total, 0.5 * total[-1])]]
 
 
 def _positive(scale, largest):

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import KW_ONLY
 from numbers import Integral, Real
 from os import PathLike
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -52,7 +53,9 @@ class RepresentationParameters(BilevelEstimator):
         `penalty` must be "auto" beside it. The rotation takes all targets as numbers,
         or as classes, and final heads have the loss of the head. What a loss measures,
         such as the `delta` of Huber's, is in the units that are trained on: with
-        `normalize_y` standard deviations of the targets.
+        `normalize_y` standard deviations of the targets, which for Huber's loss the
+        median absolute deviation estimates. Outliers reach the rotation all the same:
+        ``rotation=None`` keeps them out.
 
     alpha : float, array-like of shape (n_tasks,) or "auto", default="auto"
         Strength of the penalty, of all tasks or of each. With
@@ -203,7 +206,7 @@ class RepresentationParameters(BilevelEstimator):
         Steps done.
     """
 
-    _parameter_constraints = {  # noqa: RUF012 - scikit-learn's protocol
+    _parameter_constraints: ClassVar = {
         "n_components": [
             Interval(Integral, 1, None, closed="left"),
             StrOptions({"auto"}),

@@ -33,7 +33,7 @@ class TaskHeads(TaskTraining):
         )
         scale = np.ones(targets.n_tasks)
         if getattr(self, "normalize_y", False) and self._head.loss.has_unit:
-            scale = table.labels.scale()
+            scale = table.labels.scale(robust=self._head.loss.robust)
         return table, scale
 
     def _fit_heads(self, table, scale, targets):

@@ -137,6 +137,7 @@ def test_both_ways_to_store_labels_agree(n_outputs, weighted):
     for one, other in pairs:
         np.testing.assert_array_equal(one.counts(), other.counts())
         np.testing.assert_allclose(one.scale(), other.scale())
+        np.testing.assert_allclose(one.scale(robust=True), other.scale(robust=True))
         for t in range(5):
             expected = one.of(t)
             found = other.of(t)
@@ -150,6 +151,28 @@ def test_both_ways_to_store_labels_agree(n_outputs, weighted):
     std = np.sqrt(np.average((reference - mean) ** 2, 0, w).mean())
     assert dense.scale()[0] == pytest.approx(std)
     assert dense.scale()[2] == 1.0
+
+
+def test_the_robust_scale_bears_outliers_and_takes_weights_for_repetitions():
+    rng = np.random.default_rng(0)
+    Y = 5.0 + 3.0 * rng.standard_normal((2000, 2))
+    outliers = np.where(rng.random(Y.shape) < 0.1, 1e6, Y)
+    np.testing.assert_allclose(
+        DenseLabels(Y, None).scale(robust=True), Y.std(0), rtol=0.05
+    )
+    # A tenth of outliers on one side raises the quantile, and that is all.
+    ratio = DenseLabels(outliers, None).scale(robust=True) / Y.std(0)
+    assert ((ratio > 1) & (ratio < 1.3)).all()
+    times = rng.integers(0, 4, len(Y))
+    weight = np.repeat(times[:, None].astype(float), 2, axis=1)
+    repeated = DenseLabels(np.repeat(Y, times, axis=0), None)
+    np.testing.assert_array_equal(
+        DenseLabels(Y, weight).scale(robust=True), repeated.scale(robust=True)
+    )
+    # More than half of the labels are the same.
+    Y[:1500] = 0.0
+    labels = DenseLabels(Y, None)
+    np.testing.assert_array_equal(labels.scale(robust=True), labels.scale())
 
 
 def pairs(batch):

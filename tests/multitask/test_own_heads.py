@@ -77,6 +77,16 @@ def test_huber_heads_bear_outliers(tables):
         np.testing.assert_allclose(robust.coef_[t], own.coef_, atol=0.1)
 
 
+def test_the_unit_of_robust_losses_bears_outliers(tables):
+    X, W = tables["X"], tables["W"]
+    for Y in (tables["outliers"], 1e3 * tables["outliers"] + 5e4):
+        est = given(head=LinearHead(Huber(), L2()), alpha=1e-4, normalize_y=True)
+        size = np.diff(Y[:2, 0])[0] / np.diff(tables["outliers"][:2, 0])[0]
+        est.fit(X, Y)
+        # Standard deviations, of some 11, would take most outliers for noise.
+        assert np.abs(est.coef_ / size - W).max() < 0.15
+
+
 def test_poisson_heads_predict_means(tables):
     X, counts = tables["X"], tables["counts"]
     head = LinearHead(Poisson(), L2())
