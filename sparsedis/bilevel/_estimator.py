@@ -2,6 +2,7 @@
 
 import warnings
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -76,7 +77,7 @@ class BilevelEstimator(
     """
 
     # Columns of `history_`, and what the net calls them.
-    _columns = {"loss": "train_loss", "active": "active"}  # noqa: RUF012
+    _columns: ClassVar = {"loss": "train_loss", "active": "active"}
 
     # Attributes that are missing after an interrupted training.
     _without = ""

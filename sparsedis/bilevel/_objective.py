@@ -1,5 +1,6 @@
 """The outer loss that an encoder is trained with, as a family of estimators sees it."""
 
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import torch
@@ -26,7 +27,7 @@ class Step(NamedTuple):
     record: dict
 
 
-class Objective(nn.Module):
+class Objective(nn.Module, ABC):
     """Base class of outer losses through the heads of a batch of tasks.
 
     It is the criterion of :class:`~sparsedis.bilevel._net.BilevelNet`: what is learned
@@ -49,6 +50,7 @@ class Objective(nn.Module):
         """Inputs as a step sees them, changed at random or not."""
         return rows
 
+    @abstractmethod
     def forward(self, Z, batch, warmth, step):
         """Solve the heads of a batch, and take their loss.
 
@@ -69,24 +71,6 @@ class Objective(nn.Module):
         -------
         Step
         """
-        raise NotImplementedError
-
-    def judge(self, Z, inner, Z_outer, outer):
-        """Loss of heads fitted on one batch, on another.
-
-        Parameters
-        ----------
-        Z, Z_outer : tensor of shape (n_rows, k)
-            Features of the rows of the batches.
-
-        inner, outer : TaskBatch
-            Batches of the same tasks.
-
-        Returns
-        -------
-        tensor
-        """
-        raise NotImplementedError
 
     def pass_over(self, batch):
         """Draw the random numbers that `forward` draws for a batch."""

@@ -1,9 +1,12 @@
 """Base class of the heads of few-shot learning."""
 
+from abc import ABC, abstractmethod
+
 from sparsedis._deprecated import warn_renamed
+from sparsedis.solvers._value import Value
 
 
-class Head:
+class Head(Value, ABC):
     """Base class of heads that are fitted to the classes of an episode.
 
     A subclass defines `fit_classes`, differentiable in features and penalties.
@@ -40,6 +43,7 @@ class Head:
             names = ("alpha" if name == "l1" else name for name in cls.penalties)
             cls.penalties = tuple(names)
 
+    @abstractmethod
     def fit_classes(self, Z, y, n_classes, alpha, l2, *, relative):
         """Fit the head of every task.
 
@@ -69,13 +73,3 @@ class Head:
         b : tensor of shape (n_tasks, n_classes) or None
             Intercepts.
         """
-        raise NotImplementedError
-
-    def __repr__(self):
-        return f"{type(self).__name__}()"
-
-    def __eq__(self, other):
-        return type(self) is type(other) and vars(self) == vars(other)
-
-    def __hash__(self):
-        return hash((type(self), *vars(self).values()))

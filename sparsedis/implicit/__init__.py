@@ -8,7 +8,9 @@ from sparsedis.implicit._glm import glm, glm_alpha_max
 from sparsedis.implicit._group_lasso_svm import (
     group_lasso_svm,
     group_lasso_svm_alpha_max,
-    group_lasso_svm_l1_max,  # noqa: F401 - an old name
+)
+from sparsedis.implicit._group_lasso_svm import (
+    group_lasso_svm_l1_max as group_lasso_svm_l1_max,
 )
 from sparsedis.implicit._lasso import lasso, lasso_alpha_max
 from sparsedis.implicit._logistic import logistic, logistic_alpha_max

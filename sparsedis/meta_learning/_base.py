@@ -3,6 +3,7 @@
 import copy
 import warnings
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -40,7 +41,7 @@ class BaseMetaLearner(BilevelEstimator):
     :class:`~sparsedis.meta_learning.GroupLassoSVMMetaLearner`.
     """
 
-    _columns = {  # noqa: RUF012
+    _columns: ClassVar = {
         "loss": "train_loss",
         "accuracy": "accuracy",
         "active": "active",

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import KW_ONLY
 from numbers import Integral, Real
 from os import PathLike
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -237,7 +238,7 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
     array([15, 16, 17, 18, 19])
     """
 
-    _parameter_constraints = {  # noqa: RUF012 - scikit-learn's protocol
+    _parameter_constraints: ClassVar = {
         "encoder": [
             StrOptions({"conv4", "resnet12", "mlp", "identity"}),
             torch.nn.Module,

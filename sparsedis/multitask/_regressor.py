@@ -1,6 +1,7 @@
 """Sparse multi-task representation learning as a scikit-learn estimator."""
 
 from dataclasses import KW_ONLY
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -104,7 +105,7 @@ class SparseMultiTaskRepresentation(RegressorMixin, BaseRepresentation):
     ((300, 4), (60, 4))
     """
 
-    _parameter_constraints = {  # noqa: RUF012 - scikit-learn's protocol
+    _parameter_constraints: ClassVar = {
         **BaseRepresentation._parameter_constraints,
         "normalize_y": ["boolean"],
     }

@@ -1,6 +1,7 @@
 """Training on tables and streams of tasks, and what may follow: a rotation."""
 
 import copy
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -29,7 +30,11 @@ class TaskTraining(RepresentationParameters):
     The parameters are those of :class:`~sparsedis.SparseMultiTaskRepresentation`.
     """
 
-    _columns = {"loss": "train_loss", "alpha": "alpha", "active": "active"}  # noqa: RUF012
+    _columns: ClassVar = {
+        "loss": "train_loss",
+        "alpha": "alpha",
+        "active": "active",
+    }
     _without = ", without heads"
 
     def _train_on(

@@ -64,6 +64,9 @@ class Problem:
     gap(V)
         Relative duality gap, or squared violation of the optimality conditions, of
         shape (n_tasks,); infinite or NaN for hopeless points.
+    stationarity(W, *theta)
+        Gradient of the objective in the features' units, for autograd, with respect to
+        what the problem was made from; of rows in use, undefined in the others.
     objective(V)
         Loss and penalty, of shape (n_tasks,); used if the penalty is not convex.
     take(at)

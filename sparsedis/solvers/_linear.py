@@ -164,20 +164,6 @@ class Linear(_composite.Problem):
         return self._total(self.loss.value(scores, self.y.unsqueeze(1))) + squares
 
     def stationarity(self, W, Z, y, alpha, l2):
-        """Gradient of the objective in the features' units, for autograd.
-
-        Parameters
-        ----------
-        W : tensor of shape (n_tasks, k, c)
-
-        Z, y, alpha, l2 : tensor
-            Arguments that the problem was made from.
-
-        Returns
-        -------
-        tensor of shape (n_tasks, k, c)
-            Gradient in the rows in use; undefined in the others.
-        """
         k = self.n_features
         slope = self.loss.gradient(self.Z @ W, y)
         slope = self.Z.mT @ (self.weight * slope)

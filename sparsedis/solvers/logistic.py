@@ -214,20 +214,6 @@ class Logistic(_composite.Problem):
         return self.pull(probability - self.onehot) + self.ridge.unsqueeze(-1) * V
 
     def stationarity(self, W, Z, alpha, l2):
-        """Gradient of the objective in the features' units, for autograd.
-
-        Parameters
-        ----------
-        W : tensor of shape (n_tasks, k, d)
-
-        Z, alpha, l2 : tensor
-            Arguments that the problem was made from.
-
-        Returns
-        -------
-        tensor of shape (n_tasks, k, d)
-            Gradient in the rows in use; undefined in the others.
-        """
         scale, k = self.scale.unsqueeze(-1), self.n_features
         slope = self.gradient(W / scale) / scale
         penalty = alpha[:, None, None] * directions(W[:, :k])

@@ -6,8 +6,11 @@ autograd unless it writes them too. :func:`sparsedis.heads.check_loss` tests it.
 """
 
 import math
+from abc import ABC, abstractmethod
 
 import torch
+
+from sparsedis.solvers._value import Value
 
 __all__ = [
     "Huber",
@@ -20,7 +23,7 @@ __all__ = [
 ]
 
 
-class Loss:
+class Loss(Value, ABC):
     """Base class of losses.
 
     A subclass defines `value`, twice differentiable in the scores but for single
@@ -36,6 +39,10 @@ class Loss:
         Whether targets may be divided by a unit, and predictions multiplied by it: not
         those that are counts, or classes.
 
+    robust : bool
+        Whether outliers are expected: the unit of targets is then their median absolute
+        deviation, and not their standard deviation.
+
     Examples
     --------
     >>> import torch
@@ -49,7 +56,9 @@ class Loss:
 
     curvature = None
     has_unit = True
+    robust = False
 
+    @abstractmethod
     def value(self, scores, y):
         """Loss of every sample.
 
@@ -66,7 +75,6 @@ class Loss:
         tensor of shape (..., n_samples)
             One number per sample.
         """
-        raise NotImplementedError
 
     def gradient(self, scores, y):
         """Derivative of `value` in the scores.
@@ -209,16 +217,6 @@ class Loss:
         """
         return coef
 
-    def __repr__(self):
-        shown = (f"{k}={v!r}" for k, v in sorted(vars(self).items()) if v is not None)
-        return f"{type(self).__name__}({', '.join(shown)})"
-
-    def __eq__(self, other):
-        return type(self) is type(other) and vars(self) == vars(other)
-
-    def __hash__(self):
-        return hash((type(self), tuple(sorted(vars(self).items()))))
-
 
 def _as_scores(y, scores):
     """Targets with the axis of the scores."""
@@ -280,6 +278,7 @@ class Huber(Loss):
     """
 
     curvature = 1.0
+    robust = True
 
     def __init__(self, delta=1.35):
         if not 0 < delta < math.inf:

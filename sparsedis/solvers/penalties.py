@@ -7,13 +7,16 @@ coefficients of feature j, one for each score. One of your own subclasses
 """
 
 import math
+from abc import ABC, abstractmethod
 
 import torch
+
+from sparsedis.solvers._value import Value
 
 __all__ = ["L1", "L2", "MCP", "ElasticNet", "GroupL1", "NonNegativeL1", "Penalty"]
 
 
-class Penalty:
+class Penalty(Value, ABC):
     """Base class of penalties.
 
     A subclass defines `value`, twice differentiable where it is not zero, and `prox`.
@@ -51,6 +54,7 @@ class Penalty:
     l2 = 0.0
     single = False
 
+    @abstractmethod
     def value(self, W, alpha):
         """Penalty of every feature.
 
@@ -67,8 +71,8 @@ class Penalty:
         tensor of shape (n_tasks, k)
             One number per feature.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def prox(self, W, alpha, step):
         r"""Proximal operator :math:`\arg\min_V \|V - W\|^2 / 2 + step \, p(V)`.
 
@@ -88,7 +92,6 @@ class Penalty:
         tensor of shape (n_tasks, k, n_scores)
             The minimum.
         """
-        raise NotImplementedError
 
     def gradient(self, W, alpha):
         """Derivative of `value` where features are used.
@@ -230,16 +233,6 @@ class Penalty:
                 f"penalty={self!r} is for one score, got {n_scores}: penalise the "
                 "norms of rows, with GroupL1 or MCP."
             )
-
-    def __repr__(self):
-        shown = (f"{k}={v!r}" for k, v in sorted(vars(self).items()) if v is not None)
-        return f"{type(self).__name__}({', '.join(shown)})"
-
-    def __eq__(self, other):
-        return type(self) is type(other) and vars(self) == vars(other)
-
-    def __hash__(self):
-        return hash((type(self), tuple(sorted(vars(self).items()))))
 
 
 # How far the bisection of alpha_max goes beyond the norm of the gradient, and how
