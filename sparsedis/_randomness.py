@@ -1,23 +1,23 @@
-"""A state of torch's random numbers of one's own, whatever other threads draw."""
+"""Private state of torch's random numbers, independent of other threads."""
 
 import threading
 from contextlib import contextmanager
 
 import torch
 
-# Modules draw from generators that the whole process shares.
+# Modules draw from global generators.
 _LOCK = threading.RLock()
 
 
 class TorchRandomness:
-    """Random numbers that a seed decides, and that leave torch's generators alone.
+    """Random numbers from a seed, without changing torch's global generators.
 
     Parameters
     ----------
     seed : int
 
     device : torch.device
-        Generators of the CPU, and of this device where it is a GPU, are lent.
+        The generator of the CPU is used, and that of this device if it is a GPU.
 
     Examples
     --------
@@ -45,7 +45,7 @@ class TorchRandomness:
 
     @contextmanager
     def lent(self):
-        """Let torch draw these numbers; other threads wait for their turn."""
+        """Let torch draw these numbers, while other threads wait."""
         with _LOCK:
             before = self._states()
             self._set(self._own)
@@ -62,7 +62,7 @@ class TorchRandomness:
 
     @state.setter
     def state(self, states):
-        # What was begun on another device goes on with numbers of its own there.
+        # A training that started on another device uses new numbers on this one.
         self._own = [*states[: len(self._own)], *self._own[len(states) :]]
 
     def _states(self):

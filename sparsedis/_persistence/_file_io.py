@@ -1,4 +1,4 @@
-"""Whole files: written beside and renamed, read at once, at paths or opened."""
+"""Reading and atomic writing of files, at paths or as file objects."""
 
 import contextlib
 import errno
@@ -9,16 +9,15 @@ import stat
 
 
 def write_file(file, content):
-    """Write a file whole or not at all.
+    """Write a file completely or not at all.
 
-    At a path, a new file is written beside and takes the place of an earlier one only
-    once it is complete and on the disk. It has the permissions of the earlier one, or
-    those that `open` gives.
+    At a path, a new file replaces an earlier one only when it is complete and on the
+    disk. It has the permissions of the earlier file, or those that `open` gives.
 
     Parameters
     ----------
     file : str, path-like, or file object
-        One that is open for writing in binary mode, or what has such a `write`.
+        A file object must be open for writing in binary mode, or have such a `write`.
 
     content : bytes
 
@@ -27,12 +26,12 @@ def write_file(file, content):
     ValueError
         When the file object is open for text.
     OSError
-        When the file cannot be written; what was there before is there still.
+        When the file cannot be written; an earlier file does not change.
     """
     if hasattr(file, "write"):
         _write_all(file, content)
         return
-    # Where the path is a link, the file that it leads to is replaced.
+    # If the path is a link, replace its target.
     path = os.path.realpath(os.fsdecode(file))
     earlier = os.stat(path) if os.path.exists(path) else None
     if earlier is not None and stat.S_ISDIR(earlier.st_mode):
@@ -42,7 +41,7 @@ def write_file(file, content):
             device.write(content)
         return
     if earlier is not None:
-        # A file that must not be written must not be replaced either.
+        # Do not replace a read-only file.
         os.close(os.open(path, os.O_WRONLY))
     folder = os.path.dirname(path)
     partial = os.path.join(folder, f".sparsedis-{secrets.token_hex(8)}.partial")
@@ -59,19 +58,19 @@ def write_file(file, content):
 
 
 def read_file(file):
-    """Read a file whole.
+    """Read a complete file.
 
     Parameters
     ----------
     file : str, path-like, or file object
-        One that is open for reading in binary mode, or what has such a `read`.
+        A file object must be open for reading in binary mode, or have such a `read`.
 
     Returns
     -------
     content : bytes
 
     name : str
-        What to call the file.
+        Name of the file for messages.
 
     Raises
     ------
@@ -115,7 +114,7 @@ def _write_all(file, content):
     while len(rest):
         written = file.write(rest)
         if written is None and not isinstance(file, io.RawIOBase):
-            return  # what says nothing has taken all
+            return  # a `write` without a result has written everything
         if not written:
             raise BlockingIOError(errno.EAGAIN, "The file takes no more now", 0)
         rest = memoryview(rest)[written:]
@@ -140,7 +139,7 @@ def _write_new(path, content, earlier):
 
 
 def _sync_folder(folder):
-    """Put the new name on the disk too, where the system can."""
+    """Sync the new name to the disk too, if the system can."""
     if not hasattr(os, "O_DIRECTORY"):
         return
     with contextlib.suppress(OSError):

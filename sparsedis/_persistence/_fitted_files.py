@@ -1,4 +1,4 @@
-"""Fitted estimators as files that hold numbers and text, and no code."""
+"""Saving of fitted estimators in files of numbers and text, without code."""
 
 import json
 import warnings
@@ -26,14 +26,14 @@ from sparsedis._persistence._saved_state import (
 )
 from sparsedis._randomness import TorchRandomness
 
-# Raised when files of an older layout can no longer be read.
+# Increased when files of an older layout can no longer be read.
 _FORMAT = "1"
 
-# Bytes that a module may have beyond those of its file, to hear what else it lacks.
+# Bytes that a module may have beyond those of its file, for a better error message.
 _SLACK = 2**20
 
-# What safetensors both writes and reads, and numpy knows; then what modules may hold
-# beside it.
+# Dtypes that safetensors reads and writes and numpy supports; then the other dtypes
+# that modules may have.
 _ARRAY_DTYPES = (
     torch.bool,
     *(torch.int8, torch.int16, torch.int32, torch.int64),
@@ -50,11 +50,11 @@ _WEIGHT_DTYPES = (
 
 
 class Saved(NamedTuple):
-    """Attributes that a file stores, beside the weights of the modules.
+    """Attributes that a file stores in addition to the weights of the modules.
 
     The estimator has two methods that take the fitted attributes as a dict:
     `_new_modules` returns the modules to load the weights into, by attribute, and
-    `_restore` sets the attributes in place of all the earlier ones.
+    `_restore` replaces all earlier attributes.
 
     Parameters
     ----------
@@ -62,19 +62,19 @@ class Saved(NamedTuple):
         Fitted modules; the first one has a number of features, ``n_components``.
 
     arrays, plain, names, tables : tuple of str
-        Fitted attributes: arrays of numbers; what JSON can hold; arrays of names, or
-        lists of these; dicts of arrays.
+        Fitted attributes: arrays of numbers; values that JSON can represent; arrays of
+        names, or lists of these; dicts of arrays.
 
     shaping : tuple of str
-        Parameters that must be the same in the estimator that loads, since they decide
-        what the weights are for.
+        Parameters that must be the same in the estimator that loads, since the meaning
+        of the weights depends on them.
 
     adapting : tuple of str
-        Parameters that must be the same, where the estimator has them, since new heads
+        Parameters that must be the same, if the estimator has them, since new heads
         depend on them.
 
     required : tuple of str
-        Fitted attributes without which a file is no model.
+        Fitted attributes that every file must contain.
 
     records : tuple of (str, type)
         Fitted attributes that are dataclasses of arrays (``np.ndarray`` by their
@@ -104,12 +104,12 @@ class Saved(NamedTuple):
 
 
 def save_fitted(estimator, file):
-    """Write what an estimator has learned to a safetensors file.
+    """Write a fitted estimator to a safetensors file.
 
     Parameters
     ----------
     estimator : ModuleMixin
-        Fitted.
+        Fitted estimator.
 
     file : str, path-like or file object
         See :func:`~sparsedis._persistence._file_io.write_file`.
@@ -117,8 +117,8 @@ def save_fitted(estimator, file):
     Raises
     ------
     ValueError
-        When names of tasks or classes are neither numbers nor text, or a module holds
-        something else than plain tensors.
+        When names of tasks or classes are neither numbers nor text, or a module has
+        state other than plain tensors.
     """
     fitted, saved = vars(estimator), estimator._saved
     tensors = {
@@ -128,14 +128,14 @@ def save_fitted(estimator, file):
     }
     arrays = {name: fitted[name] for name in saved.arrays if name in fitted}
     for table in saved.tables:
-        # A fit that failed has left weights alone.
+        # A failed fit leaves only weights.
         columns = fitted.get(table, {})
         arrays |= {f"{table}.{name}": a for name, a in columns.items()}
     parts, state = split_records(fitted, saved.records)
     for name, array in (arrays | parts).items():
         tensors[f"fitted.{name}"] = torch.from_numpy(np.array(array, order="C"))
     state |= {name: fitted[name] for name in saved.plain if name in fitted}
-    # Parameters that were set after the fit are not those of the weights.
+    # Parameters that were changed after the fit do not describe the weights.
     parameters = fitted | fitted.get("_shaped", {})
     state |= {name: plain_value(parameters[name]) for name in _parameters(estimator)}
     state["input_shape_"] = list(fitted["input_shape_"])
@@ -152,12 +152,12 @@ def save_fitted(estimator, file):
 
 
 def load_fitted(estimator, file):
-    """Read what an estimator has learned; nothing in the file is run.
+    """Read a fitted estimator without running any code in the file.
 
     Parameters
     ----------
     estimator : ModuleMixin
-        With the parameters of the estimator that was saved.
+        Must have the parameters of the saved estimator.
 
     file : str, path-like or file object
         See :func:`~sparsedis._persistence._file_io.read_file`.
@@ -165,8 +165,8 @@ def load_fitted(estimator, file):
     Raises
     ------
     ValueError
-        When the file is not one of these, is damaged or was changed, is of another
-        format or estimator, or does not fit the parameters.
+        When the file was not written by `write`, is damaged or was changed, has another
+        format or estimator, or does not match the parameters.
     """
     content, where = read_file(file)
     metadata, tensors = _parse(content, where)
@@ -221,7 +221,7 @@ def _read_fitted(estimator, metadata, tensors, where):
 
 
 def _parameters(estimator):
-    """Names of the parameters that files hold."""
+    """Names of the parameters that files contain."""
     adapting = [name for name in estimator._saved.adapting if hasattr(estimator, name)]
     return (*estimator._saved.shaping, *adapting)
 
@@ -242,7 +242,7 @@ def _compare_parameters(found, estimator, where):
 
 
 def _load_modules(estimator, fitted, tensors, where):
-    """Modules with the weights of a file, which bound the memory that is asked for."""
+    """Modules with the weights of a file, whose size limits the memory."""
     built_in, modules = isinstance(estimator.encoder, str), None
 
     def build():
@@ -263,7 +263,7 @@ def _load_modules(estimator, fitted, tensors, where):
                 modules = build()
                 _fill(modules, estimator, tensors, where)
             except ValueError:
-                # Encoders of other people may need memory to be made or loaded.
+                # Custom encoders may need memory to be created or loaded.
                 if built_in or _n_bytes(modules) > _n_bytes_of(tensors) + _SLACK:
                     raise
         if built_in and all(map(_is_state, modules.values())):
@@ -275,7 +275,7 @@ def _load_modules(estimator, fitted, tensors, where):
 
 
 def _n_bytes(modules):
-    """Bytes of the weights of modules; 0 where there are none yet."""
+    """Bytes of the weights of modules; 0 if they have none yet."""
     return sum(_n_bytes_of(module.state_dict()) for module in (modules or {}).values())
 
 
@@ -288,7 +288,7 @@ def _n_bytes_of(tensors):
 
 
 def _is_state(module):
-    """Whether all of a module is in its state."""
+    """Whether the state of a module is complete."""
     parts = [*module.named_parameters(), *module.named_buffers()]
     return {name for name, _ in parts} <= module.state_dict().keys()
 
@@ -314,7 +314,7 @@ def _prefix(name):
 
 
 def _plain_tensor(tensor, key):
-    """Copy a tensor: the format has no place for tied weights, which share memory."""
+    """Copy a tensor, since the format does not support weights that share memory."""
     if (
         not isinstance(tensor, torch.Tensor)
         or tensor.layout is not torch.strided
@@ -329,7 +329,7 @@ def _plain_tensor(tensor, key):
 
 
 def _to_bytes(tensors, metadata):
-    """The same bytes for the same model: safetensors shuffles the metadata."""
+    """Make the bytes reproducible, since safetensors shuffles the metadata."""
     content = save(tensors, metadata)
     end = 8 + int.from_bytes(content[:8], "little")
     header = json.loads(content[8:end]) | {"__metadata__": metadata}
@@ -348,7 +348,7 @@ def _parse(content, where):
         raise ValueError(
             f"{where} is no safetensors file, or damaged: {error}"
         ) from None
-    except Exception as error:  # what safetensors lets through
+    except Exception as error:  # errors that safetensors does not detect
         raise ValueError(
             f"{where} is no safetensors file, or damaged: {type(error).__name__} "
             f"{error}"
@@ -374,7 +374,7 @@ def _digest(metadata, tensors):
         tensor = tensors[name]
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         if tensor.numel():
-            # Numpy does not know all of torch's dtypes.
+            # Numpy does not have all of torch's dtypes.
             digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
 

@@ -8,7 +8,7 @@ from sparsedis._persistence._saved_state import Malformed, check_keys
 
 
 def split_records(fitted, records):
-    """Part what is there of some dataclasses into arrays and plain values.
+    """Split the existing ones of some dataclasses into arrays and plain values.
 
     Parameters
     ----------
@@ -16,7 +16,7 @@ def split_records(fitted, records):
         Fitted attributes.
 
     records : sequence of (str, type)
-        Attributes, with their dataclasses.
+        Attributes and their dataclasses.
 
     Returns
     -------
@@ -41,15 +41,15 @@ def split_records(fitted, records):
 
 
 def join_records(arrays, state, records):
-    """Make dataclasses of what a file holds, and take it away from there.
+    """Create dataclasses from the contents of a file, and remove these contents.
 
     Parameters
     ----------
     arrays : dict of ndarray
-        By "attribute.field"; those of the records are removed.
+        By "attribute.field"; entries of the records are removed.
 
     state : dict
-        Plain values; those of the records are removed.
+        Plain values; entries of the records are removed.
 
     records : sequence of (str, type)
 
@@ -61,7 +61,7 @@ def join_records(arrays, state, records):
     Raises
     ------
     Malformed
-        When fields are missing, or of another kind.
+        When fields are missing, or have the wrong type.
     """
     made = {}
     for name, kind in records:

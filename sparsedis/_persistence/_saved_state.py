@@ -1,4 +1,4 @@
-"""The text in a file of an estimator, and whether all its parts fit together."""
+"""Text in the file of an estimator, and checks of its consistency."""
 
 import json
 import math
@@ -9,10 +9,10 @@ import numpy as np
 from sparsedis.heads import Head
 
 # Arrays of names with more bytes than this are neither written nor read: a long name
-# makes every place of an array of fixed width as long, so a small file could ask for
-# any amount of memory.
+# makes every entry of a fixed-width array as long, so a small file could allocate any
+# amount of memory.
 _NAMES_BYTES = 2**28
-# What names are made of: truth values, numbers, dates and times, text, and objects.
+# Kinds of names: truth values, numbers, dates and times, text, and objects.
 _NAME_DTYPE = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248]|[mM]8\[\d*[a-zA-Z]+\]|U\d+|O)")
 _NAME_VALUES = {
     "b": bool,
@@ -63,12 +63,12 @@ _AXES = {
     "validation_classes_": (("held-out class",),),
     "feature_names_in_": (("feature",),),
 }
-# Attributes that are there together, or not at all.
+# Groups of attributes: a file contains all attributes of a group, or none.
 _HEADS = ("coef_", "intercept_", "alpha_", "support_", "tasks_", "_layout")
 
 
 class Malformed(ValueError):
-    """Says what is wrong with a file, without its name."""
+    """Error in a file; the message does not contain the file name."""
 
 
 def read_json(text):
@@ -97,7 +97,7 @@ def read_json(text):
 
 
 def plain_value(value):
-    """Turn a parameter into what JSON can hold.
+    """Convert a parameter to a value that JSON can represent.
 
     Parameters
     ----------
@@ -106,8 +106,7 @@ def plain_value(value):
     Returns
     -------
     object
-        Scalars and arrays of numpy, which grids are made of, as Python's; heads as
-        text.
+        Python values for numpy scalars and arrays, as in grids; text for heads.
     """
     if isinstance(value, np.generic):
         return value.item()
@@ -119,14 +118,14 @@ def plain_value(value):
 
 
 def names_to_json(names, what):
-    """Turn arrays of names into what JSON can hold.
+    """Convert arrays of names to values that JSON can represent.
 
     Parameters
     ----------
     names : ndarray, or list of ndarray
 
     what : str
-        What they are, for messages.
+        What the names describe, for messages.
 
     Returns
     -------
@@ -153,12 +152,12 @@ def _parts(names):
 
 
 def _array_to_json(names, what):
-    # Arrays of objects hold what they were given.
+    # Arrays of objects keep their values.
     values = [
         value.item() if isinstance(value, np.generic) else value
         for value in names.tolist()
     ]
-    # Text of any length is an object to files.
+    # In files, text of any length has dtype object.
     dtype = "|O" if names.dtype.kind == "T" else names.dtype.str
     kinds = _NAME_VALUES["O"]
     if _NAME_DTYPE.fullmatch(dtype):
@@ -183,15 +182,15 @@ def names_from_json(state, keys):
     Parameters
     ----------
     state : dict
-        What JSON held.
+        Contents of the JSON text.
 
     keys : sequence of str
-        Which of it are names.
+        Entries that are names.
 
     Raises
     ------
     Malformed
-        When they are something else, or ask for too much memory.
+        When they are not arrays of names, or need too much memory.
     """
     n_bytes = 0
     for key in keys:
@@ -222,7 +221,7 @@ def _check_names(saved, key):
         raise Malformed(f"{key} has values that are not of dtype {dtype!r:.100}")
     if kind != "U":
         return 8 * len(values)
-    # Digits beyond these would be refused in any case.
+    # More digits would be refused in any case.
     width = int(dtype.lstrip("<>|=")[1:][:20])
     if any(len(value) > width for value in values):
         raise Malformed(f"{key} has values longer than its dtype {dtype!r:.100}")
@@ -237,7 +236,7 @@ def _array_from_json(saved, key):
 
 
 def check_keys(found, known, required=()):
-    """Check that a dict has the keys that it must have, and no unknown one.
+    """Check that a dict has all required keys, and no unknown key.
 
     Parameters
     ----------
@@ -246,7 +245,7 @@ def check_keys(found, known, required=()):
     Raises
     ------
     Malformed
-        When it does not.
+        When keys are missing or unknown.
     """
     unexpected = sorted(set(found) - set(known))
     if unexpected:
@@ -262,7 +261,7 @@ def _listed(names):
 
 
 def check_plain(state):
-    """Check the values that JSON held, before anything is made of them.
+    """Check the values of the JSON text before they are used.
 
     Parameters
     ----------
@@ -271,7 +270,7 @@ def check_plain(state):
     Raises
     ------
     Malformed
-        When a value is not what an attribute of its name can be.
+        When a value is not valid for its attribute.
     """
     shape = state["input_shape_"]
     if not isinstance(shape, list) or not all(_is_whole(side, 1) for side in shape):
@@ -286,7 +285,7 @@ def check_plain(state):
 
 
 def check_fitted(fitted, tables, n_components, categorical):
-    """Check that fitted attributes are of one model.
+    """Check that fitted attributes are consistent.
 
     Parameters
     ----------
@@ -294,7 +293,7 @@ def check_fitted(fitted, tables, n_components, categorical):
         The attributes.
 
     tables : sequence of str
-        Which of them are dicts of columns.
+        Names of the attributes that are dicts of columns.
 
     n_components : int
         Number of features of the encoder.
@@ -305,8 +304,7 @@ def check_fitted(fitted, tables, n_components, categorical):
     Raises
     ------
     Malformed
-        When arrays have a wrong dtype, or shapes that do not go together, or some are
-        missing.
+        When arrays have a wrong dtype or inconsistent shapes, or some are missing.
     """
     if not isinstance(fitted.get("alpha_"), np.ndarray):
         # The meta-learner has a number of this name, which is checked already.

@@ -1,4 +1,4 @@
-"""The state of a training in a file, to take it up again as if it had not stopped."""
+"""State of a training in a file, to continue after an interruption."""
 
 import io
 import json
@@ -17,24 +17,23 @@ from sparsedis._persistence._file_io import read_file, write_file
 
 _MAGIC = b"sparsedis training 1\n"
 
-# Parameters that do not decide what is learned.
+# Parameters that do not affect the result.
 _IDLE = ("callbacks", "checkpoint", "device", "verbose", "warm_start")
 
 
 class TrainingFile:
-    """Keeps the state of one training in a file, after each epoch.
+    """Writes the state of one training to a file after each epoch.
 
-    The file belongs to a training of these parameters on these data from these initial
-    weights: any other has another name, so that the candidates of a search, too, can
-    share a folder.
+    The name of the file depends on the parameters, the data and the initial weights, so
+    the candidates of a search can share a folder.
 
     Parameters
     ----------
     folder : str or path-like
-        Made where it is missing.
+        Created if it is missing.
 
     prefix : str
-        Begins the name of the file.
+        Start of the file name.
 
     key : str
         Identifies the training, see :func:`identify`.
@@ -47,15 +46,15 @@ class TrainingFile:
         self._written = False
 
     def save(self, net, *, ended=False):
-        """Write the state of a net, in place of an earlier one.
+        """Write the state of a net, and replace an earlier one.
 
-        Weights that are not finite are not worth going on with: then nothing changes.
+        If the weights are not finite, the file does not change.
 
         Raises
         ------
         ValueError
-            When something that the encoder or the optimiser keeps is neither tensors
-            nor numbers, text and containers of these.
+            When the state of the encoder or the optimiser contains anything but
+            tensors, numbers, text and containers of these.
         """
         if not net.is_sound():
             return
@@ -68,12 +67,12 @@ class TrainingFile:
         self._written = True
 
     def restore(self, net):
-        """Give a net the state in the file, where there is one.
+        """Load the state in the file, if there is one, into a net.
 
         Returns
         -------
         ended : bool
-            Whether that training had come to its end.
+            Whether that training had finished.
 
         Raises
         ------
@@ -113,32 +112,32 @@ def _digest(content):
 
 
 def checkpoint_of(estimator, module, *contents):
-    """The file of a training, if it is to have one; and the callbacks to call.
+    """Checkpoint file of a training, if it has one, and the callbacks to call.
 
-    A LoadInitState of skorch stands for the folder of its Checkpoint: what skorch
-    writes there is not all that a training needs.
+    skorch's LoadInitState gives the folder of its Checkpoint. The files that skorch
+    writes there do not contain the complete state.
 
     Parameters
     ----------
     estimator : BaseEstimator
 
     module : torch.nn.Module
-        As training begins.
+        The module at the start of training.
 
     *contents : object
-        What it is trained on.
+        Training data.
 
     Returns
     -------
     checkpoint : TrainingFile or None
 
     callbacks : list
-        Those of the estimator, without LoadInitState.
+        Callbacks of the estimator, without LoadInitState.
 
     Raises
     ------
     ValueError
-        When two folders are asked for, or `random_state` is no number.
+        When two folders are given, or `random_state` is not an int.
     """
     callbacks, folder, prefix = [], estimator.checkpoint, ""
     for callback in estimator.callbacks or []:
@@ -165,7 +164,7 @@ def checkpoint_of(estimator, module, *contents):
 
 
 def identify(estimator, module, *contents):
-    """Hash of a training: of its class, parameters, initial weights and data.
+    """Hash of a training: class, parameters, initial weights and data.
 
     Parameters
     ----------
@@ -174,7 +173,7 @@ def identify(estimator, module, *contents):
     module : torch.nn.Module
 
     *contents : object
-        Arrays, and containers of these.
+        Arrays and containers of arrays.
 
     Returns
     -------
@@ -199,7 +198,7 @@ def identify(estimator, module, *contents):
 
 
 def _plain_of(value):
-    """Something that always has the same hash, as far as it says what a value is."""
+    """Representation of a value that always has the same hash."""
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu().contiguous()
         return str(value.dtype), value.shape, value.flatten().view(torch.uint8).numpy()
@@ -257,12 +256,12 @@ def _fitted(callback):
         try:
             found[key] = _storable(value.state_dict() if has_state else value)
         except TypeError:
-            continue  # a bar or a file, made anew as training begins
+            continue  # a bar or a file, created again when training starts
     return found
 
 
 def _storable(value):
-    """Numbers, text, tensors and containers of these, or a TypeError."""
+    """Convert to numbers, text, tensors and containers of these, or raise TypeError."""
     if isinstance(value, np.generic):
         return value.item()
     if value is None or isinstance(value, bool | int | float | str | torch.Tensor):

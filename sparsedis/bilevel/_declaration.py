@@ -1,4 +1,4 @@
-"""Parameters of estimators, declared once: as annotated fields, each with one text."""
+"""Declaration of estimator parameters as annotated fields, each documented once."""
 
 import inspect
 import re
@@ -12,14 +12,13 @@ _COMPLETED = "Parameters", "Attributes"
 def declared(cls):
     """Make the ``__init__`` of an estimator from annotated fields of its class.
 
-    A subclass declares what it has beside the fields of its bases. Its docstring says
-    of parameters and attributes what is particular to it, and gets the other entries
-    from its bases.
+    A subclass declares only its additional fields. Its docstring documents these
+    parameters and attributes, and inherits the other entries from its bases.
 
     Parameters
     ----------
     cls : type
-        A class with fields, as of a dataclass.
+        A class with annotated fields, like a dataclass.
 
     Returns
     -------
@@ -40,7 +39,7 @@ def declared(cls):
     """
     cls = dataclass(eq=False, repr=False)(cls)
     for field in fields(cls):
-        # An estimator has parameters; its class has none.
+        # An instance has the parameters as attributes; the class has none.
         if field.name in vars(cls):
             delattr(cls, field.name)
     if cls.__doc__:
@@ -59,7 +58,7 @@ def _complete_docstring(cls):
             for name, entry in _entries(doc.get(title, "")).items():
                 found.setdefault(name, entry)
         if title == "Parameters":
-            # An entry may be of several parameters: "learn_alpha, learn_l2".
+            # An entry may document several parameters: "learn_alpha, learn_l2".
             found = {name: found[name] for name in _sorted(found, order)}
         own[title] = "\n\n".join(found.values())
     cls.__doc__ = "\n\n".join(
@@ -70,14 +69,14 @@ def _complete_docstring(cls):
 
 
 def _sections(doc):
-    """Bodies of the sections of a docstring by their titles; None is the beginning."""
+    """Bodies of the sections of a docstring by title; None is the text before them."""
     intro, *rest = re.split(r"^(\w[\w ]*)\n-{3,}\n", inspect.cleandoc(doc), flags=re.M)
     bodies = [body.strip("\n") for body in rest[1::2]]
     return {None: intro.strip("\n")} | dict(zip(rest[::2], bodies, strict=True))
 
 
 def _entries(body):
-    """Entries of a section by what stands before the colon."""
+    """Entries of a section by the names before the colon."""
     entries = re.split(r"\n+(?=\S)", body) if body else []
     return {entry.partition(" :")[0]: entry for entry in entries}
 

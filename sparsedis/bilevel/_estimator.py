@@ -46,23 +46,23 @@ class BilevelEstimator(
     Parameters
     ----------
     callbacks : list of skorch callbacks, default=None
-        Called during training; an epoch is 20 steps. GradientNormClipping and
-        ProgressBar are among them, or for a bar of scikit-learn's
+        Called during training, such as GradientNormClipping and ProgressBar; an epoch
+        is 20 steps. For scikit-learn's progress bar, call
         ``set_callbacks(sklearn.callback.ProgressBar())``.
 
     checkpoint : str or path-like, default=None
-        A folder for the state of training, written after every epoch. The same fit,
-        interrupted and called again, goes on from there, and learns the same bit for
-        bit; a finished one is not trained again. Other parameters, data or seeds have
-        files of their own in it, so that a search can share it. `random_state` must be
-        an int.
+        Folder in which to save the state of training after every epoch. If `fit` is
+        interrupted and called again, it continues from there, and the result is the
+        same bit for bit; a finished training is not repeated. Trainings with other
+        parameters, data or seeds have their own files in the folder, so the candidates
+        of a search can share it. `random_state` must be an int.
 
     device : str or torch.device, default="auto"
-        Where to train and encode. "auto": a CUDA device where there is one, else the
-        CPU.
+        Device for training and encoding. "auto": a CUDA device if there is one,
+        otherwise the CPU.
 
     verbose : int, default=0
-        Whether to print skorch's log of the epochs.
+        Whether to print skorch's log of the epochs, if not 0.
 
     Attributes
     ----------
@@ -70,13 +70,13 @@ class BilevelEstimator(
         Number of features of the input; for images, their height.
 
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the input features, where X has names.
+        Names of the input features, if X has names.
 
     input_shape_ : tuple of int
         Shape of one input.
     """
 
-    # Columns of `history_`, and what the net calls them.
+    # Columns of `history_`, and their names in the net.
     _columns: ClassVar = {"loss": "train_loss", "active": "active"}
 
     # Attributes that are missing after an interrupted training.
@@ -94,7 +94,7 @@ channels)
         Returns
         -------
         Z : ndarray of shape (n_samples, `n_components_`)
-            Features; float64 when X is a table of float64, else float32.
+            Features; float64 if X is a float64 table, otherwise float32.
         """
         check_is_fitted(self, "module_")
         X = self._validate_X(X, reset=False)
@@ -102,7 +102,7 @@ channels)
         return stacked(self._encoded(X), len(X), np.float64 if wide else np.float32)
 
     def _validate_X(self, X, y="no_validation", *, reset):
-        """Check inputs, and with them labels where they are given."""
+        """Check inputs, and labels if given."""
         checked = validate_inputs(self, X, y, reset=reset)
         X = checked[0] if isinstance(checked, tuple) else checked
         self._check_shape_of(X, reset)
@@ -126,7 +126,7 @@ channels)
     def _codes(self, blocks, module=None):
         """Features of blocks of inputs, as tensors on the device."""
         device = self._device()
-        # Of a table in float32, too: what is far from zero would lose its features.
+        # Also for tables in float32: inputs far from zero would lose precision.
         wide = len(self.input_shape_) == 1 and device.type != "mps"
         module = self.module_ if module is None else module
         yield from encode_blocks(module, blocks, device, wide=wide)
@@ -145,12 +145,12 @@ channels)
         stopping=None,
         **options,
     ):
-        """Train an encoder; sets what was learned, also what is left after an error.
+        """Train an encoder, and set the fitted attributes, also after an error.
 
         Parameters
         ----------
         make_module : callable
-            Makes the module, drawing weights from torch's generator.
+            Creates the module, with weights drawn from torch's generator.
 
         objective : Objective
             Heads and outer loss.
@@ -159,7 +159,7 @@ channels)
             A batch for each step.
 
         seed : int
-            Decides what torch draws.
+            Seed of torch's random numbers.
 
         rows : callable
             Returns blocks of rows, for the statistics of the normalisation.
@@ -168,22 +168,22 @@ channels)
             X and y, for callbacks.
 
         contents : tuple
-            What tells this training from others, for the name of its checkpoint.
+            Data that identify this training, for the name of its checkpoint.
 
         valid : tuple (TaskBatch, TaskBatch), default=None
-            Where to fit and to judge heads after every epoch, for "valid_loss".
+            Batches to fit and evaluate heads on after every epoch, for "valid_loss".
 
         stopping : Callback, default=None
-            Judges the weights, and ends with the best ones.
+            Evaluates the weights, and restores the best ones at the end.
 
         **options : dict
-            Passed to :class:`~sparsedis.bilevel._net.BilevelNet`, in place of `lr` and
-            `max_iter` where they are among them.
+            Passed to :class:`~sparsedis.bilevel._net.BilevelNet`; `lr` and `max_iter`
+            override those of the estimator.
 
         Returns
         -------
         steps : list of dict
-            What was recorded at each step. Empty where there is nothing to learn.
+            Record of each step. Empty if the encoder has no weights.
         """
         options = {"max_iter": self.max_iter, "lr": self.lr} | options
         max_iter = options["max_iter"]
@@ -231,8 +231,8 @@ channels)
             self._keep(net.module_, net.criterion_, rows)
             net.check_sound()
         except BaseException as error:
-            # Weights that went to NaN, Ctrl-C, a full disk, a stream that breaks: what
-            # was learned so far stands.
+            # NaN weights, Ctrl-C, a full disk, a broken stream: keep the weights so
+            # far.
             if net.n_steps_:
                 net.leave_sound()
                 self._keep(net.module_, net.criterion_, rows)
@@ -244,8 +244,8 @@ channels)
         if net.ran_out_:
             warnings.warn(
                 f"source ended after {net.n_steps_} of max_iter={net.max_iter} "
-                "steps: what can be gone through once only, as a generator, must be "
-                "as long; a list is repeated.",
+                "steps: an iterable that can be used once, such as a generator, must "
+                "have as many batches; a list is repeated.",
                 UserWarning,
                 stacklevel=5,
             )
@@ -262,7 +262,7 @@ channels)
         return note
 
     def _keep(self, module, objective, rows):
-        """Take over a module and what was learned beside it."""
+        """Set a module and the other fitted attributes."""
         device = self._device()
         self.module_ = module.to(device).eval()
         self.n_components_ = module.n_components
@@ -271,7 +271,7 @@ channels)
         self.module_.set_statistics(device_blocks(rows(), device))
 
     def _record(self, history, valid, stopping):
-        """Note what happened in training, from the history of a net."""
+        """Set the attributes that describe the training, from the history of a net."""
         steps, valid_loss = [], []
         for epoch in history:
             mine = [step for step in epoch["batches"] if "train_loss" in step]

@@ -1,4 +1,4 @@
-"""Ctrl-C in training, which skorch takes for the wish of a callback to stop."""
+"""Detection of Ctrl-C, which skorch treats like a callback that stops training."""
 
 import signal
 import threading
@@ -7,17 +7,17 @@ from types import SimpleNamespace
 
 
 class StopTraining(Exception):
-    """Training ends here, as a callback wishes or since no batch is left."""
+    """Ends training, because a callback stops it or no batch is left."""
 
 
 @contextmanager
 def watched_sigint():
-    """Note whether SIGINT arrives, and leave what follows to the handler there is.
+    """Record whether SIGINT arrives, and call the existing handler.
 
     Yields
     ------
     SimpleNamespace
-        With `seen`. Only the main thread receives signals.
+        Has the attribute `seen`. Only the main thread receives signals.
     """
     sigint = SimpleNamespace(seen=False)
     before = signal.getsignal(signal.SIGINT)

@@ -21,7 +21,7 @@ _NUMBERS = 2**21
 
 
 def _begin(estimator):
-    """Drop what an earlier fit has learned, but what a warm start goes on with."""
+    """Drop the fitted attributes, except those that a warm start continues from."""
     fitted, kept = vars(estimator), {}
     if fitted.get("warm_start") and "module_" in fitted:
         _check_shape(estimator, fitted.get("_shaped", {}))
@@ -44,7 +44,7 @@ whole_unless_trained = partial(whole_or_not, begin=_begin, stands=_has_trained)
 
 
 def _check_shape(estimator, shaped):
-    """Refuse parameters that weights to go on with are not for."""
+    """Refuse parameters that differ from those of the weights to continue from."""
     for name, value in shaped.items():
         asked = getattr(estimator, name)
         # Modules are equal to themselves alone.
@@ -65,16 +65,16 @@ class ModuleMixin:
     """
 
     def save_params(self, path):
-        """Save what was learned, as numbers and text without any code.
+        """Save the fitted parameters, as numbers and text without any code.
 
-        A file is written beside the one that exists, and takes its place once it is
-        complete: a save that fails, or is cut short, leaves the earlier one.
+        The new file replaces an existing one only when it is complete: a save that
+        fails, or is interrupted, leaves the earlier file unchanged.
 
         Parameters
         ----------
         path : str, path-like or file object
-            Path of a safetensors file; an existing one is overwritten, and keeps its
-            permissions. Or a file that is open for writing in binary mode.
+            Path of a safetensors file; an existing file is overwritten, and keeps its
+            permissions. Or a file object open for writing in binary mode.
 
         Raises
         ------
@@ -82,7 +82,7 @@ class ModuleMixin:
             Before `fit`.
         ValueError
             When names of tasks or classes are neither numbers nor text, the encoder
-            has other state than tensors, or a file is open in text mode.
+            has state other than tensors, or a file is open in text mode.
         OSError
             When the file cannot be written.
 
@@ -94,20 +94,21 @@ class ModuleMixin:
         save_fitted(self, path)
 
     def load_params(self, path):
-        """Load what `save_params` has saved, on any device; no code is run.
+        """Load a file of `save_params`, on any device, without running any code.
 
         Parameters
         ----------
         path : str, path-like or file object
-            The file, or one that is open for reading in binary mode, which is read to
-            its end. The estimator must have the `encoder` of the one that was saved,
-            and the other parameters that decide what the weights are for and how new
-            heads are fitted; an error names those that differ.
+            Path of the file, or a file object open for reading in binary mode, which
+            is read to its end. The estimator must have the `encoder` of the saved
+            estimator, and the same values of the other parameters that affect the
+            meaning of the weights and the fit of new heads. An error names those that
+            differ.
 
         Returns
         -------
         self : object
-            The fitted estimator. It is independent of the file, which may change.
+            The fitted estimator. It does not depend on later changes of the file.
 
         Raises
         ------
@@ -115,19 +116,19 @@ class ModuleMixin:
             When there is no such file.
         ValueError
             When the file is damaged, was changed, has the format of another version,
-            or does not fit the parameters of the estimator; the estimator then stays
-            as it was.
+            or does not match the parameters of the estimator. The estimator does not
+            change in this case.
         """
         load_fitted(self, path)
         return self
 
     def _note_shape(self):
-        """Note the parameters that the weights are for: they may be set to others."""
+        """Record the parameters of the weights: `set_params` may change them later."""
         names = (*self._saved.shaping, "encoder")
         self._shaped = {name: parameter(self, name) for name in names}
 
     def _restore(self, fitted):
-        # What can fail comes first: the device may not be there.
+        # First the step that can fail: the device may not exist.
         fitted["module_"].to(self._device())
         saved = self._saved
         kept = (*saved.arrays, *saved.plain, *saved.names, *dict(saved.records))
@@ -160,7 +161,7 @@ class ModuleMixin:
 
 
 def new_representation(encoder, input_shape, n_components, normalization):
-    """Make the module that is trained.
+    """Create the module to train.
 
     Parameters
     ----------
@@ -243,7 +244,7 @@ def encode_blocks(module, blocks, device, *, wide):
 
 
 def stacked(blocks, n, dtype=None):
-    """Put blocks of rows below each other, with memory for one copy of them.
+    """Stack blocks of rows, with memory for one copy of them.
 
     Parameters
     ----------
@@ -278,7 +279,7 @@ def to_device(rows, device, *, wide=False):
     device : torch.device or str
 
     wide : bool, default=False
-        Whether as float64, and not as float32; 8-bit images as neither.
+        Whether to use float64 instead of float32; 8-bit images keep their dtype.
 
     Returns
     -------

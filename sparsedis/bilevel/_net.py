@@ -11,11 +11,11 @@ UNSOUND = "The encoder returned NaN, infinite or huge features"
 
 
 class NonFiniteError(ValueError):
-    """Training went to NaN or infinity."""
+    """Raised when training reaches NaN or infinity."""
 
 
 class BilevelNet(SteppedNet):
-    """One step encodes the distinct rows of a batch, solves every head, descends.
+    """Net whose step encodes the rows of a batch, solves the heads, and descends.
 
     Parameters
     ----------
@@ -32,14 +32,14 @@ class BilevelNet(SteppedNet):
         Arithmetic of the encoder while training.
 
     **kwargs : dict
-        Passed to :class:`~sparsedis.bilevel._steps.SteppedNet`. What the encoder and
-        the augmentation draw is drawn from `randomness`.
+        Passed to :class:`~sparsedis.bilevel._steps.SteppedNet`. The encoder and the
+        augmentation draw their random numbers from `randomness`.
 
     Attributes
     ----------
     good_ : list of dict, or None
-        Weights of the module and the criterion with which the last finite loss was
-        computed; None before the first one.
+        Weights of the module and the criterion that gave the last finite loss; None
+        before the first finite loss.
     """
 
     def __init__(self, module, *, criterion, warmup, precision="float32", **kwargs):
@@ -77,7 +77,7 @@ class BilevelNet(SteppedNet):
 
     @torch.no_grad()
     def validation_step(self, batch, **fit_params):
-        """Loss of heads fitted on one batch, on another."""
+        """Loss on one batch of heads fitted on another batch."""
         self._set_training(False)
         inner, outer = batch
         loss = self.criterion_.judge(*self._encoded(inner), *self._encoded(outer))
@@ -88,14 +88,14 @@ class BilevelNet(SteppedNet):
         return torch.cat([self.module_(rows) for rows in blocks]), batch
 
     def note_good(self):
-        """Note the weights at hand: they have given a finite loss."""
+        """Record the current weights, which gave a finite loss."""
         if self.good_ is None:
             self.good_ = copy_state(self)
             return
         for noted, state in zip(self.good_, _states(self), strict=True):
             for name, value in state.items():
                 there, tensor = noted.get(name), isinstance(value, torch.Tensor)
-                # In place, but for what an encoder has added or resized.
+                # In place, except for tensors that an encoder has added or resized.
                 if tensor and there is not None and there.shape == value.shape:
                     there.copy_(value)
                 else:
@@ -117,18 +117,18 @@ class BilevelNet(SteppedNet):
         Raises
         ------
         NonFiniteError
-            The last good weights are back.
+            The net has its last good weights again.
         """
         if not self.is_sound():
             self.fail("The weights or the features are NaN or infinite")
 
     def leave_sound(self):
-        """Go back to the last good weights, unless those at hand are finite."""
+        """Restore the last good weights, unless the current ones are finite."""
         if not self.is_sound():
             load_state(self, self.good_)
 
     def fail(self, what):
-        """Go back to the last good weights, and raise the error that says so.
+        """Restore the last good weights, and raise an error.
 
         Parameters
         ----------
@@ -174,7 +174,7 @@ def copy_state(net):
 
 
 def load_state(net, states):
-    """Give a net the weights of :func:`copy_state`."""
+    """Load the weights of :func:`copy_state` into a net."""
     for part, state in zip((net.module_, net.criterion_), states, strict=True):
         part.load_state_dict(state)
 

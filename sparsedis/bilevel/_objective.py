@@ -1,4 +1,4 @@
-"""The outer loss that an encoder is trained with, as a family of estimators sees it."""
+"""Interface of the outer losses of the estimators."""
 
 from abc import ABC, abstractmethod
 from typing import NamedTuple
@@ -30,14 +30,14 @@ class Step(NamedTuple):
 class Objective(nn.Module, ABC):
     """Base class of outer losses through the heads of a batch of tasks.
 
-    It is the criterion of :class:`~sparsedis.bilevel._net.BilevelNet`: what is learned
-    beside the encoder are its parameters. A subclass has `forward`, and `judge` where
-    weights are judged by a "valid_loss".
+    It is the criterion of :class:`~sparsedis.bilevel._net.BilevelNet`. Its parameters
+    are trained together with the encoder. A subclass defines `forward`, and `judge` if
+    training uses a "valid_loss".
 
     Attributes
     ----------
     dtype : torch.dtype
-        In which the heads are computed. The squares of features must not overflow it.
+        Dtype of the heads. The squares of features must not overflow it.
     """
 
     dtype = torch.float64
@@ -47,7 +47,7 @@ class Objective(nn.Module, ABC):
         return batch.rows
 
     def augment(self, rows):
-        """Inputs as a step sees them, changed at random or not."""
+        """Inputs for a training step, with or without random augmentation."""
         return rows
 
     @abstractmethod

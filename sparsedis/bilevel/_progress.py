@@ -2,13 +2,13 @@
 
 from skorch.callbacks import Callback
 
-# skorch's epochs carry its callbacks; tasks have no epoch of their own, so that one is
-# a fixed number of steps.
+# skorch calls its callbacks after each epoch. A stream of tasks has no epochs, so an
+# epoch is a fixed number of steps.
 STEPS_PER_EPOCH = 20
 
 
 class Progress(Callback):
-    """Tell scikit-learn's callbacks about every epoch."""
+    """Call scikit-learn's callbacks after every epoch."""
 
     def __init__(self, estimator, context):
         self.estimator = estimator

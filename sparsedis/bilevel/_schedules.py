@@ -12,7 +12,7 @@ OPTIMIZERS = {
 
 
 def step_schedule(step, max_iter):
-    """Factor of Lee et al. (2019): drops after 1/3, 2/3 and 5/6 of the steps."""
+    """Factor of Lee et al. (2019), which drops after 1/3, 2/3 and 5/6 of the steps."""
     factor = 1.0
     for share, drop in ((1 / 3, 0.06), (2 / 3, 0.2), (5 / 6, 0.2)):
         if step >= share * max_iter:

@@ -1,4 +1,4 @@
-"""Training step by step, that can be stopped, interrupted and taken up again."""
+"""Training step by step, which can be stopped, interrupted and continued."""
 
 from itertools import islice
 
@@ -9,10 +9,10 @@ from sparsedis.bilevel._progress import STEPS_PER_EPOCH
 
 
 class SteppedNet(NeuralNet):
-    """A net that takes one step with each batch it is handed.
+    """A net that takes one step with each batch.
 
-    A subclass has `train_step_single`, and `validation_step` where there is something
-    to validate on. These return "loss", "size" (how much a batch counts in the mean of
+    A subclass defines `train_step_single`, and `validation_step` if there are
+    validation data. These return "loss", "size" (how much a batch counts in the mean of
     an epoch) and "record", numbers of the step for the history.
 
     Parameters
@@ -23,10 +23,10 @@ class SteppedNet(NeuralNet):
         Steps of training.
 
     randomness : TorchRandomness
-        Random numbers that the module draws in training.
+        Random numbers of the module in training.
 
     checkpoint : TrainingFile or None
-        Keeps the state of the training after each epoch.
+        Saves the state of training after each epoch.
 
     **kwargs : dict
         Passed to :class:`skorch.NeuralNet`.
@@ -55,16 +55,16 @@ class SteppedNet(NeuralNet):
         Parameters
         ----------
         batches : iterable
-            One for each step. Where training is taken up again, those of the steps
-            before are drawn and passed over.
+            One for each step. If training continues from a checkpoint, the batches of
+            the completed steps are drawn and skipped.
 
         valid : object, default=None
-            What to validate on after every epoch, for "valid_loss".
+            Validation data for "valid_loss" after every epoch.
 
         Raises
         ------
         KeyboardInterrupt
-            When the process was interrupted, or anything but a callback raised it.
+            When the process is interrupted, or anything but a callback raises it.
         """
         self.initialize()
         self.n_steps_, self.ran_out_ = 0, False
@@ -73,7 +73,7 @@ class SteppedNet(NeuralNet):
         self.partial_fit(batches, epochs=-(-self.max_iter // STEPS_PER_EPOCH))
 
     def partial_fit(self, X, y=None, classes=None, **fit_params):
-        """Train until the last epoch, a callback's wish, or a signal.
+        """Train until the last epoch, or until a callback or a signal stops it.
 
         Callbacks of skorch, such as EarlyStopping, stop the training by a
         KeyboardInterrupt of their own, which ends it without an error.
@@ -106,7 +106,7 @@ class SteppedNet(NeuralNet):
         return self
 
     def notify(self, method_name, **kwargs):
-        """Call a method of all callbacks, and end the training if one wishes so."""
+        """Call a method of all callbacks, and end training if one of them stops it."""
         stops = False
         getattr(self, method_name)(self, **kwargs)
         for _, callback in self.callbacks_:
@@ -115,7 +115,7 @@ class SteppedNet(NeuralNet):
             except KeyboardInterrupt:
                 if self._sigint is None or self._sigint.seen:
                     raise
-                # Those that come after it are to see this epoch, too.
+                # Also call the callbacks after it for this epoch.
                 stops = True
         if stops:
             raise StopTraining
@@ -123,14 +123,14 @@ class SteppedNet(NeuralNet):
             self.checkpoint.save(self)
 
     def _take_up(self):
-        """Go on where an earlier training stood; whether it had ended."""
+        """Load the state of an earlier training; return whether it had finished."""
         ended = self.checkpoint.restore(self)
         for batch in islice(self._batches, self.n_steps_):
             self.pass_over(batch)
         return ended
 
     def pass_over(self, batch):
-        """Draw what a step with this batch has drawn from `random_state`."""
+        """Draw the random numbers of a step with this batch from `random_state`."""
 
     def get_split_datasets(self, X, y=None, **fit_params):
         return _Epoch(self), None if self._valid is None else [self._valid]
@@ -153,14 +153,14 @@ class SteppedNet(NeuralNet):
             self.notify("on_batch_end", batch=batch, training=training, **step)
             n_batches += 1
         if n_batches == 0:
-            # A stream has ended, or what was taken up had all the steps.
+            # The stream has ended, or the earlier training had all the steps.
             del self.history[-1]
             raise StopTraining
         self.history.record(prefix + "_batch_count", n_batches)
 
     @property
     def steps_(self):
-        """Record of each step of training."""
+        """Records of all training steps."""
         return [
             step
             for epoch in self.history
@@ -170,7 +170,7 @@ class SteppedNet(NeuralNet):
 
 
 class _Epoch:
-    """The batches of one epoch: as many steps as are left of it."""
+    """The remaining batches of one epoch."""
 
     def __init__(self, net):
         self.net = net

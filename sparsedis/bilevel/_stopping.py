@@ -1,4 +1,4 @@
-"""Callbacks that judge the weights in training, and end it with the best ones."""
+"""Callbacks that evaluate the weights in training, and restore the best ones."""
 
 import numpy as np
 from skorch.callbacks import Callback, EarlyStopping
@@ -8,9 +8,9 @@ from sparsedis.bilevel._net import UNSOUND, NonFiniteError, copy_state, load_sta
 
 
 class StopEarly(EarlyStopping):
-    """Stop when "valid_loss" gets no better, and end with the best weights.
+    """Stop when "valid_loss" does not improve, and restore the best weights.
 
-    Learned penalties are among them, which skorch leaves out.
+    The weights include learned penalties, which skorch leaves out.
 
     Parameters
     ----------
@@ -36,26 +36,26 @@ class StopEarly(EarlyStopping):
 
 
 class KeepBest(Callback):
-    """Validate every so often; end with the weights that did best.
+    """Validate at regular intervals, and restore the best weights at the end.
 
     Parameters
     ----------
     validate : callable
-        From a net to an accuracy.
+        Function that returns the accuracy of a net.
 
     every : int
-        Steps between validations. The last step is always followed by one.
+        Steps between validations. The last step is always validated.
 
     Attributes
     ----------
     step_, accuracy_ : list
-        When it validated, and what it found.
+        Steps and results of the validations.
 
     best_ : list of dict of tensor
-        The weights that did best.
+        Weights with the best accuracy.
 
     best_step_ : int
-        The step whose weights stand, once training has ended well.
+        Step of the final weights, if training ended without an error.
     """
 
     def __init__(self, validate, every):

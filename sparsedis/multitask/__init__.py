@@ -1,4 +1,4 @@
-"""Estimators of a representation that many tasks with sparse heads share."""
+"""Estimators of a representation shared by many tasks with sparse heads."""
 
 from sparsedis.multitask._classifier import SparseMultiTaskClassifier
 from sparsedis.multitask._regressor import SparseMultiTaskRepresentation

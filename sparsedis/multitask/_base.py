@@ -1,4 +1,4 @@
-"""Base class of the estimators of a representation that tasks share."""
+"""Base class of the estimators of a shared representation."""
 
 from dataclasses import replace
 
@@ -26,14 +26,14 @@ from sparsedis.multitask._rotation import factors_of_batches
 from sparsedis.multitask._task_heads import TaskHeads
 from sparsedis.rotation import FactorCount, RotationResult
 
-# Last steps of a stream whose rows stand for its training set.
+# Last steps of a stream whose rows serve as its training set.
 _REMEMBERED_STEPS = 50
 
 
 class BaseRepresentation(MultiOutputMixin, TaskHeads):
-    """Heads of tasks on a representation that is learned with them.
+    """Estimator of a representation and the heads of its tasks.
 
-    A subclass has a `_likelihood`, and reads labels by `_read`.
+    A subclass has a `_likelihood`, and reads labels with `_read`.
     """
 
     _saved = Saved(
@@ -79,7 +79,7 @@ channels), torch Dataset or array on disk
             once.
 
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples in their tasks; 0 leaves a sample out.
+            Weights of the samples in their tasks. A weight of 0 excludes a sample.
 
         Returns
         -------
@@ -89,9 +89,10 @@ channels), torch Dataset or array on disk
         Raises
         ------
         ValueError
-            When X holds NaN or inf, y inf or no label at all, shapes or lengths
-            disagree, a parameter is out of range, or the loss is not finite; the
-            estimator then transforms with the last good weights.
+            When X contains NaN or inf, y contains inf or no label at all, shapes or
+            lengths disagree, a parameter is out of range, or the loss is not finite. In
+            the last case the estimator keeps the last finite weights, and `transform`
+            works.
         """
         X = self._validate_X(X, reset=not self._goes_on())
         check_magnitude(X)
@@ -128,17 +129,17 @@ channels), torch Dataset or array on disk
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
     def fit_stream(self, source):
-        """Learn the representation from fresh tasks at every step.
+        """Learn the representation from new tasks at every step.
 
-        The setting of the paper: tasks are drawn, used for one step and forgotten, so
-        that afterwards the estimator transforms and adapts, but has no heads.
+        As in the paper, tasks are used for one step and not kept. Afterwards the
+        estimator can transform and adapt, but has no heads.
 
         Parameters
         ----------
         source : iterable
-            Of :class:`~sparsedis.tasks.TaskBatch`, or of pairs ``(X, Y)`` of arrays
-            as `fit` takes them; finite ones are repeated. Classes are whole numbers
-            from 0 on.
+            Iterable of :class:`~sparsedis.tasks.TaskBatch`, or of pairs ``(X, Y)`` of
+            arrays as in `fit`. A finite iterable is repeated. Classes are integers
+            starting at 0.
 
         Returns
         -------
@@ -191,7 +192,7 @@ channels), torch Dataset or array on disk
         return self
 
     def adapt(self, X, y, task=None, sample_weight=None, *, alpha=None):
-        """Fit heads of new tasks on the representation as it is.
+        """Fit heads of new tasks without changing the representation.
 
         Parameters
         ----------
@@ -199,13 +200,14 @@ channels), torch Dataset or array on disk
             As in `fit`.
 
         alpha : float or array-like of shape (n_tasks,), default=None
-            Penalty, in the mode of the estimator. None: that of the estimator. After a
-            rotation `selection` decides alone.
+            Penalty, in the mode of the estimator. None: that of the estimator. Not used
+            after a rotation, when only `selection` matters.
 
         Returns
         -------
         adapted : estimator of the same class
-            Fitted: it shares the representation, and has the heads of the new tasks.
+            Fitted estimator with the same representation and the heads of the new
+            tasks.
 
         Raises
         ------
@@ -239,7 +241,7 @@ channels), torch Dataset or array on disk
         return X
 
     def _doubts(self, X, split):
-        """Warn of features and predictions that cannot be trusted."""
+        """Warn about features and predictions that may not be reliable."""
         doubts = doubts_about_features(self.stability_, len(self.rotation_.heads))
         if (
             split.held_out is None

@@ -18,10 +18,10 @@ class SparseMultiTaskClassifier(ClassifierMixin, BaseRepresentation):
 
     One encoder f serves all the tasks; each has its own head, a logistic regression on
     the features, and the encoder is trained through the solutions by implicit
-    differentiation. By default heads have a squared l2 penalty in training; afterwards
-    the factors that they show are counted, the encoder is trained on with as many
-    features and no others, these are rotated to where the heads are sparsest, and each
-    head gets the features that its task needs.
+    differentiation. By default heads have a squared l2 penalty in training. Then `fit`
+    counts the factors from the heads, continues training with that number of features,
+    rotates the features to the sparsest heads, and selects the features that each task
+    needs.
 
     With ``rotation=None`` the heads are sparse in training (Eq. 4 of [1]_ with the
     categorical likelihood):
@@ -37,13 +37,13 @@ class SparseMultiTaskClassifier(ClassifierMixin, BaseRepresentation):
     Parameters
     ----------
     selection : {"bic", "cv", "1se"}, default="bic"
-        How each head gets its features after a rotation. For classes the
-        Bayesian information criterion is always used.
+        Selection of the features of each head after a rotation. The classifier always
+        uses the Bayesian information criterion, whatever the value.
 
     refit : {"relaxed", "lasso"}, default="relaxed"
         Final heads with ``rotation=None``: logistic regression on the features that
         the penalty selects, with the squared l2 penalty that is scikit-learn's default
-        (``C=1``), or the penalised solution itself. After a rotation they always are
+        (``C=1``), or the penalised solution itself. After a rotation heads are always
         "relaxed", on the features of `selection`.
 
     solver : {"auto", "batched", "celer"}, default="auto"
@@ -51,19 +51,19 @@ class SparseMultiTaskClassifier(ClassifierMixin, BaseRepresentation):
         intercept or sample weights only; "batched" fits all other heads.
 
     max_iter : int, default=400
-        Steps of training. With ``n_components="auto"`` and a rotation `fit` adds .3
-        times as many, at half of `lr`, with the features that were counted.
+        Number of training steps. With ``n_components="auto"`` and a rotation `fit` adds
+        .3 times as many, at half of `lr`, with the counted features.
 
     Attributes
     ----------
     classes_ : ndarray, or list of n_tasks ndarray
-        Classes of each task; not in a list when the y of `fit` had one dimension and
-        no `task`.
+        Classes of each task; a single array if the y of `fit` had one dimension and
+        there was no `task`.
 
     coef_ : ndarray, (n_tasks, n_components) or (n_tasks, n_classes, n_components)
-        Heads on the features: the logit of the second class when all tasks have two,
-        else the logits of up to the largest number of classes. NaN for tasks without
-        two classes.
+        Heads on the features: the logit of the second class if all tasks have two
+        classes, otherwise the logits of up to the largest number of classes. NaN for
+        tasks with fewer than two classes.
 
     intercept_ : ndarray of shape (n_tasks,) or (n_tasks, n_classes)
         Intercepts; -inf for classes that a task does not have.
@@ -75,8 +75,8 @@ class SparseMultiTaskClassifier(ClassifierMixin, BaseRepresentation):
 
     Notes
     -----
-    With labels missing, give model selection a splitter, ``cv=KFold(5)``: a number of
-    folds makes scikit-learn look at y, to stratify by it, and refuse NaN.
+    If labels are missing, pass a splitter to model selection, ``cv=KFold(5)``. With a
+    number of folds scikit-learn stratifies by y, and refuses NaN.
 
     References
     ----------
@@ -112,7 +112,7 @@ channels), torch Dataset or array on disk
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_tasks)
-            Classes, in the dtype of those of all the tasks together. For tasks that
+            Classes, in a dtype that can represent those of all tasks. For tasks that
             had a single class, that class; NaN or None for tasks without any label.
 
         Raises
@@ -140,11 +140,11 @@ channels), torch Dataset or array on disk
         Returns
         -------
         p : ndarray of shape (n_samples, n_classes), or list of n_tasks of them
-            One array when the y of `fit` had one dimension, or with `task`: it has as
-            many columns as any task has classes, the last ones zero where a task has
-            fewer, and NaN for tasks without any label. Otherwise one array per task,
-            without columns for tasks without any label. A task that had a single class
-            is certain of it.
+            One array if the y of `fit` had one dimension, or with `task`: it has as
+            many columns as the largest number of classes; the last ones are zero for
+            tasks with fewer classes, and all are NaN for tasks without any label.
+            Otherwise one array per task, which has no columns for tasks without any
+            label. For a task with a single class, its probability is 1.
 
         Raises
         ------
@@ -169,8 +169,8 @@ channels), torch Dataset or array on disk
             Inputs, as in `fit`.
 
         y, task : array-like
-            Labels in any form that `fit` takes. Tasks without labels here, or without
-            two classes in `fit`, do not count.
+            Labels in any form that `fit` takes. Tasks without labels here, or with
+            fewer than two classes in `fit`, are left out.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Sample weights.
@@ -188,8 +188,8 @@ channels), torch Dataset or array on disk
         Warns
         -----
         UserWarning
-            When y holds a class that its task did not have in `fit`: such labels count
-            as errors.
+            When y contains a class that its task did not have in `fit`. Such labels
+            count as errors.
         """
         n_tasks = len(self.tasks_)
         right, total, new = np.zeros(n_tasks), np.zeros(n_tasks), {}
@@ -252,7 +252,7 @@ channels), torch Dataset or array on disk
         self.classes_ = self._classes[0] if single else self._classes
 
     def _labels(self, scores, tasks):
-        """Labels of the highest scores, of tasks along the last axis but outputs."""
+        """Labels with the highest scores, with tasks along the second-last axis."""
         if self.coef_.ndim == 2:
             codes = (scores > 0).astype(int)
         else:
@@ -273,7 +273,7 @@ channels), torch Dataset or array on disk
         return p
 
     def _find_new_classes(self, y, tasks, new):
-        """Note a label, by the name of its task, that the task did not have."""
+        """Record a label that its task, given by name, did not have in fit."""
         known = {}
         for label, t in zip(y.tolist(), tasks.tolist(), strict=True):
             if t not in known:

@@ -1,4 +1,4 @@
-"""Number of factors, counted by the heads of a training of its own."""
+"""Number of factors, counted from the heads of a separate training."""
 
 import warnings
 from dataclasses import replace
@@ -8,7 +8,7 @@ from sparsedis.solvers.penalties import L2
 
 
 def counting_problem(problem):
-    """Heads to count with: Ridge heads, in which the span of the factors shows.
+    """Ridge heads for counting, since they show the span of the factors.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ def counting_problem(problem):
 
 
 def n_outputs(table):
-    """Outputs of all the tasks of a table: at most so many directions serve them.
+    """Outputs of all tasks of a table, a bound on the number of directions.
 
     Parameters
     ----------
@@ -40,14 +40,14 @@ def n_outputs(table):
 
 
 def warn_of_count(factors, width):
-    """Warn where no factors were counted, or where there could be more.
+    """Warn if no factors were counted, or if there could be more.
 
     Parameters
     ----------
     factors : Factors
 
     width : int or None
-        Features that were trained; None where the encoder alone decides it.
+        Number of trained features; None if the encoder alone determines it.
     """
     found, n_tasks = factors.count.n_factors, len(factors.rotation.heads)
     if found == 0:

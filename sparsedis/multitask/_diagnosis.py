@@ -1,4 +1,4 @@
-"""Diagnosis of a fit: its features, its rows and its predictions."""
+"""Warnings about features, overfitting and predictions of a fit."""
 
 import warnings
 
@@ -9,20 +9,20 @@ from sparsedis.identifiability._report import STABLE
 from sparsedis.inputs._rows import LazyRows
 from sparsedis.multitask._table_moments import chunks
 
-# A training score that is higher than that on held-out rows by more tells of rows
-# learned by heart.
+# A larger difference of the scores on training and held-out rows indicates
+# overfitting.
 _BY_HEART = 0.1
 
-# Held-out scores below those of Ridge by more tell of features that lose something.
+# A larger loss of the held-out score against Ridge indicates lost information.
 _BELOW_RIDGE = 0.02
 
-# Tasks that are scored, labels that one needs among the held-out rows for it, and
-# inputs for which Ridge is quick.
+# Number of tasks to score, labels that a task needs among the held-out rows, and
+# number of inputs for which Ridge is fast.
 _TASKS, _LABELS, _WIDE = 50, 5, 1000
 
 
 def doubts_about_features(stability, n_tasks):
-    """Say which features halves of the tasks do not agree on.
+    """Report the features on which halves of the tasks do not agree.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def doubts_about_rows(Z, X, trained, held_out, support):
         Inputs.
 
     trained, held_out : TaskTable
-        Table of targets of unit variance, without classes.
+        Tables with targets of unit variance, without classes.
 
     support : ndarray of shape (n_tasks, k) of bool
         Features that each task uses.
@@ -96,13 +96,13 @@ def doubts_about_rows(Z, X, trained, held_out, support):
 
 
 def warn_of(doubts):
-    """Give all doubts in one warning."""
+    """Give all findings in one warning."""
     if doubts:
         warnings.warn(" ".join(doubts), UserWarning, stacklevel=4)
 
 
 def warn_of_unused(unused, n_components, remedy):
-    """Warn of features that no head uses.
+    """Warn about features that no head uses.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def warn_of_unused(unused, n_components, remedy):
         Number of features.
 
     remedy : str
-        What to do about it.
+        Advice for the user.
     """
     warnings.warn(
         f"No head uses features {unused.tolist()} of {n_components}: {remedy}.",
@@ -133,7 +133,7 @@ def _labels(table, tasks):
 
 
 def _scores(features, inner, outer, tasks, fit, support):
-    """R2 of all tasks together, on the rows that heads are fitted on and on others."""
+    """R2 of all tasks together, on the rows used to fit the heads and on others."""
     errors, spreads = np.zeros(2), np.zeros(2)
     for t in tasks:
         used = slice(None) if support is None else support[t]

@@ -1,4 +1,4 @@
-"""Heads of all the tasks of a table on the features as they are in the end."""
+"""Heads of all tasks of a table on the final features."""
 
 import warnings
 
@@ -30,7 +30,8 @@ def final_heads(Z, table, scale, problem, alpha, *, refit, rule=None, spike=None
         See :func:`~sparsedis.multitask._table_heads.fit_heads`.
 
     rule : {"bic", "cv", "1se"}, default=None
-        How each head gets its features after a rotation. None: by the penalty.
+        Selection of the features of each head after a rotation. None: the penalty
+        selects.
 
     spike : ndarray of shape (k,), default=None
         See :func:`sparsedis.rotation.select_heads`.
@@ -76,7 +77,7 @@ def warn_of_missing(names, counts, stacklevel):
         Labels of each task.
 
     stacklevel : int
-        As that of a warning given by the caller.
+        Stack level of a warning in the caller.
     """
     if counts.all():
         return

@@ -1,40 +1,40 @@
-"""Training on with the features that were counted, and no others."""
+"""Further training with only the counted features."""
 
 import copy
 
 import torch
 from torch import nn
 
-# Steps, of all, and fraction of the learning rate of a training that goes on.
+# Fraction of the steps and of the learning rate for the further training.
 SHARE, LR = 0.3, 0.5
 
 
 @torch.no_grad()
 def take_over(narrow, wide, components, mean, rows):
-    """Give a representation the weights of one with more features.
+    """Initialise a representation from one with more features.
 
     Parameters
     ----------
     narrow : Representation
-        With an encoder of the same architecture.
+        Has an encoder of the same architecture.
 
     wide : Representation
-        As it was trained.
+        The trained representation.
 
     components : tensor of shape (n_components, n_features)
-        The features of `narrow`, in terms of those of `wide`.
+        Linear map from the features of `wide` to those of `narrow`.
 
     mean : tensor of shape (n_features,)
-        What is taken from the features of `wide` before.
+        Mean to subtract from the features of `wide` first.
 
     rows : tensor of shape (n, ...)
-        Inputs to see the result on.
+        Inputs on which to compare the results.
 
     Returns
     -------
     bool
-        Whether the encoders give the same. Where they do not, since their last layer
-        is not linear, `narrow` stays as it was.
+        Whether the encoders give the same features. If they do not, since their last
+        layer is not linear, `narrow` does not change.
     """
     before = copy.deepcopy(narrow.encoder.state_dict())
     state, there = copy.deepcopy(before), wide.encoder.state_dict()

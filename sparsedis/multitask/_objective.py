@@ -7,7 +7,7 @@ from sparsedis.bilevel._objective import Objective, Step
 
 
 class TaskObjective(Objective):
-    """Outer loss of Eq. 4, or of Eq. 5 where samples are split.
+    """Outer loss of Eq. 4, or of Eq. 5 if samples are split.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ class TaskObjective(Objective):
         Whether `alpha`, a fraction, is a parameter, the sigmoid of a number.
 
     inner_fraction : float, default=None
-        Share of the samples that the heads are fitted on, the others making the loss.
+        Share of the samples to fit the heads on; the loss uses the others.
 
     random_state : RandomState instance, default=None
         Splits the samples.
@@ -47,7 +47,7 @@ class TaskObjective(Objective):
             self.alpha = alpha
 
     def penalty(self):
-        """The penalty at present, as numbers."""
+        """Current penalty, as numbers."""
         if self.logit is None:
             return self.alpha
         return float(torch.sigmoid(self.logit.detach()))
@@ -82,7 +82,7 @@ class TaskObjective(Objective):
         return batch.split(self.inner_fraction, self.random_state)
 
     def _loss(self, Z, inner, Z_outer, outer, warmth):
-        """Mean loss over the tasks, and the share of heads that use each feature."""
+        """Mean loss over the tasks, and share of the heads that use each feature."""
         # The inner problems are small: float64 costs nothing and certifies them.
         wide = Z.to(self._dtype(Z))
         Z_outer = wide if Z_outer is Z else Z_outer.to(wide)
@@ -121,7 +121,7 @@ class _Samples:
         device = Z.device
         self.Z = Z
         if batch.index is not None:
-            # (n_samples,) when the tasks share them: one Gram matrix serves them all.
+            # (n_samples,) if the tasks share them: all use one Gram matrix.
             self.Z = Z[_tensor(batch.index, device)]
         self.y = _tensor(batch.y, device, Z.dtype)
         self.options = {"mask": None, "weight": None}
@@ -133,13 +133,13 @@ class _Samples:
 
 
 def _tensor(array, device, dtype=None):
-    # torch knows neither all of numpy's strides nor read-only arrays.
+    # torch supports neither all of numpy's strides nor read-only arrays.
     array = np.require(array, requirements=["C_CONTIGUOUS", "WRITEABLE"])
     return torch.as_tensor(array, dtype=dtype, device=device)
 
 
 def _groups(batch):
-    """Tasks with as many classes each; None stands for all the tasks."""
+    """Groups of tasks with the same number of classes; None means all tasks."""
     if batch.n_classes is None:
         yield None, max(2, int(batch.y.max()) + 1)
         return

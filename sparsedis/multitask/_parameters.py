@@ -18,14 +18,14 @@ from sparsedis.heads._problem import InnerProblem
 from sparsedis.solvers.losses import Multinomial, Squared, log_loss
 from sparsedis.solvers.penalties import L2, ElasticNet, GroupL1
 
-# Features to train where their number is found afterwards.
+# Number of features to train if `fit` estimates it afterwards.
 _WIDE = 32
 
-# Penalties where none is asked for, as fractions of their scale.
+# Default penalties, as fractions of their scale.
 _LASSO_ALPHA, _OUTER_ALPHA = 0.4, 0.05
 
-# Shrunk logistic heads are nearly linear in the features, as probabilities are not: the
-# encoder then bends the features towards probabilities, and the factors are lost.
+# Shrunk logistic heads are nearly linear in the features, but probabilities are not:
+# the features would become nonlinear functions of the factors, like the probabilities.
 _RIDGE_ALPHA = {"gaussian": 0.01, "categorical": 1e-4}
 
 
@@ -36,43 +36,43 @@ class RepresentationParameters(BilevelEstimator):
     Parameters
     ----------
     n_components : int or "auto", default="auto"
-        Number of features. "auto" counts the factors that the heads of the tasks show:
-        32 features are trained, or as many as the tasks have outputs; those of a torch
-        module or of "identity" are as many as these give. With ``rotation=None``, `fit`
-        counts by a first training, and `fit_stream` needs a number.
+        Number of features. "auto": training uses 32 features, or the number of outputs
+        of all tasks if that is smaller, and `fit` then counts the factors from the
+        heads. A torch module or "identity" determines the number itself. With
+        ``rotation=None``, `fit` counts in a first training, and `fit_stream` needs a
+        number.
 
     rotation : {"sparsest"} or None, default="sparsest"
-        "sparsest": features are the linear map of what was trained in which the heads
-        of the tasks are sparsest. None: what was trained, where the penalty of the
-        heads is to separate the factors.
+        "sparsest": the features are the linear map of the trained features that makes
+        the heads of the tasks sparsest. None: the trained features themselves; the
+        penalty of the heads has to separate the factors.
 
     head : LinearHead, default=None
         Loss and penalty of the heads, such as ``LinearHead(Huber(), L2())``, see
         :class:`~sparsedis.heads.LinearHead`. None: the squared error, or the log loss
-        of classes, with `penalty`; a head says itself what `penalty` and `l2` say, and
-        `penalty` must be "auto" beside it. The rotation takes all targets as numbers,
-        or as classes, and final heads have the loss of the head. What a loss measures,
-        such as the `delta` of Huber's, is in the units that are trained on: with
-        `normalize_y` standard deviations of the targets, which for Huber's loss the
-        median absolute deviation estimates. Outliers reach the rotation all the same:
-        ``rotation=None`` keeps them out.
+        for classes, with `penalty`. A head replaces `penalty` and `l2`, and `penalty`
+        must be "auto". The rotation treats all targets as numbers, or as classes, and
+        final heads have the loss of the head. Parameters of a loss, such as the `delta`
+        of Huber's, are in the units of training: with `normalize_y` standard deviations
+        of the targets, estimated by the median absolute deviation for Huber's loss. The
+        rotation is not robust to outliers; ``rotation=None`` avoids it.
 
     alpha : float, array-like of shape (n_tasks,) or "auto", default="auto"
-        Strength of the penalty, of all tasks or of each. With
+        Strength of the penalty, for all tasks or for each. With
         ``alpha_mode="relative"`` a fraction, in (0, 1], of the smallest penalty that
         makes a task's head zero, or for "l2" of the mean curvature, computed for every
         task at every step; no gradient flows through it. "auto": for "l2" 0.01, or
-        0.0001 where labels are classes; else 0.4, or 0.05 where ``penalty_at="outer"``.
-        After a rotation it shapes the training alone. With ``rotation=None`` small
-        values leave correlated factors mixed: the shrinkage of the heads then costs
+        0.0001 if labels are classes; otherwise 0.4, or 0.05 if ``penalty_at="outer"``.
+        With a rotation `alpha` affects only the training. With ``rotation=None`` small
+        values leave correlated factors mixed, since the shrinkage of the heads costs
         less with mixed features.
 
     penalty : {"auto", "l1", "elasticnet", "l2"}, default="auto"
-        Penalty of the heads in training. "auto": "l2" where a rotation follows, else,
-        and for ``penalty_at="outer"``, "l1". "l1": sparse heads ("inner-Lasso"), by
-        rows where targets are vectors or several classes, so that a feature serves all
-        the outputs of a task or none. "elasticnet": with a squared l2 term besides.
-        "l2": dense heads ("inner-Ridge"), which do not disentangle by themselves.
+        Penalty of the heads in training. "auto": "l2" if a rotation follows; otherwise,
+        and for ``penalty_at="outer"``, "l1". "l1": sparse heads ("inner-Lasso"); for
+        vector targets or more than two classes by rows, so that all outputs of a task
+        use a feature or none does. "elasticnet": "l1" with an additional squared l2
+        term. "l2": dense heads ("inner-Ridge"), which do not disentangle by themselves.
 
     alpha_mode : {"relative", "absolute"}, default="relative"
         Whether `alpha` is a fraction or the penalty :math:`\lambda` itself.
@@ -82,8 +82,8 @@ class RepresentationParameters(BilevelEstimator):
         penalty from the first step can switch a feature off for good.
 
     learn_alpha : bool, default=False
-        Whether to learn `alpha`, which is then where to start, by its hypergradient:
-        one number for all tasks, a fraction through a sigmoid. Needs
+        Whether to learn `alpha` by its hypergradient, starting from the given value:
+        one number for all tasks, a fraction through a sigmoid. Requires
         `inner_fraction`; `alpha_warmup` is not used.
 
     l2 : float, default=0.01
@@ -91,35 +91,34 @@ class RepresentationParameters(BilevelEstimator):
         0.01 adds one percent to it.
 
     penalty_at : {"inner", "outer"}, default="inner"
-        Where the l1 penalty stands. "outer": in the loss of the encoder, the heads
-        having a tiny ridge term alone (Eq. 60, Appendix B.3).
+        Problem that has the l1 penalty. "outer": the loss of the encoder; the heads
+        then have only a tiny ridge term (Eq. 60, Appendix B.3).
 
     inner_fraction : float in (0, 1), default=None
-        Share of a task's samples in a step that its head is fitted on; the loss of the
-        encoder is that of the others (Eq. 5). None: both use all of them (Eq. 4).
+        Share of a task's samples in a step used to fit its head. The loss of the
+        encoder uses the others (Eq. 5). None: both use all samples (Eq. 4).
 
     encoder : str, torch module or callable, default="auto"
         "auto", "mlp", "conv", "conv4", "resnet12" or "identity", where "auto" is "conv"
         for images ``(n, height, width, channels)``, else "mlp" (see
         :mod:`sparsedis.encoders`). A module is copied; a class or function is called
-        with ``(input_shape, n_components)``. Images reach it as
-        ``(n, channels, height, width)``. Its weights become float32, whatever they
-        were.
+        with ``(input_shape, n_components)``. It receives images as
+        ``(n, channels, height, width)``. Its weights are converted to float32.
 
     normalization : {"batch", "layer", None}, default="batch"
         Normalisation, without learned scale and shift, appended to any encoder. It
-        keeps the norm of the features, and so the meaning of the penalty, fixed. With
-        "layer" the features of a row sum to zero, so that they depend on each other.
+        fixes the norm of the features, and thus the meaning of the penalty. With
+        "layer" the features of a row sum to zero, so they are linearly dependent.
 
     fit_intercept : bool, default=True
         Whether heads have an intercept, which is not penalised.
 
     max_iter : int, default=400
-        Steps of training.
+        Number of training steps.
 
     batch_size : int, default=100
-        Samples per task in a step of `fit`. Where labels are dense these rows are
-        shared by all the tasks of the step.
+        Samples per task in a step of `fit`. If labels are dense, all tasks of the step
+        share these rows.
 
     task_batch_size : int, default=100
         Tasks in a step of `fit`.
@@ -134,36 +133,36 @@ class RepresentationParameters(BilevelEstimator):
         Optimiser class, or a function that makes one from parameters and ``lr``.
 
     weight_decay : float or "auto", default="auto"
-        Decay of the weights, per step and unit of the learning rate, which keeps the
-        encoder from learning rows by heart. "auto": with a rotation and AdamW 3 in
-        `fit` and 1 in `fit_stream`, else 0; other optimisers keep what they have.
+        Decay of the weights, per step and unit of the learning rate, which reduces
+        overfitting of the encoder. "auto": with a rotation and AdamW 3 in `fit` and 1
+        in `fit_stream`, otherwise 0; other optimisers keep their own default.
 
     precision : {"float32", "bfloat16"}, default="float32"
         Arithmetic of the encoder in training. Its weights, the normalisation and
         `transform` stay in float32, the inner problems in float64.
 
     early_stopping : bool or "auto", default="auto"
-        Whether `fit` sets rows aside, fits heads on the others after every epoch of 20
-        steps and judges them there ("valid_loss"), keeps the best weights, and stops
-        when they get no better. "auto": with a rotation, where that leaves at least 5
-        rows to set aside. The final heads use all rows.
+        Whether `fit` holds out rows, fits heads on the others after every epoch of 20
+        steps and evaluates them on the held-out rows ("valid_loss"), keeps the best
+        weights, and stops if they do not improve. "auto": True with a rotation, if at
+        least 5 rows can be held out. The final heads use all rows.
 
     validation_fraction : float in (0, 1), default=0.1
-        Share of the rows set aside for early stopping.
+        Share of the rows held out for early stopping.
 
     n_iter_no_change : int, default=5
-        Epochs without improvement after which early stopping stops.
+        Number of epochs without improvement after which training stops.
 
     warm_start : bool, default=False
-        Whether a further `fit` or `fit_stream` starts from the present weights.
+        Whether the next `fit` or `fit_stream` starts from the current weights.
 
     random_state : int, RandomState instance or None, default=None
-        Decides initial weights and batches.
+        Determines the initial weights and the batches.
 
     Attributes
     ----------
     module_ : torch.nn.Module
-        Encoder and normalisation, and behind them the rotation.
+        Encoder and normalisation, followed by the rotation.
 
     n_components_ : int
         Number of features.
@@ -182,28 +181,29 @@ class RepresentationParameters(BilevelEstimator):
         heads of the last steps.
 
     stability_ : ndarray of shape (n_components,)
-        Correlation of each feature with that which halves of the tasks lead to; below
-        0.95 it may be no factor. Only with a rotation, as the next three.
+        Correlation of each feature with its match from halves of the tasks; below 0.95
+        the feature may not be a factor. Only with a rotation, as the next three.
 
     spike_ : ndarray of shape (n_components,)
         Standard deviation of the coefficients of the rotated heads that count as zero.
 
     count_ : object
-        Evidence of each number of factors, and their number, ``count_.n_factors``.
+        Evidence for each number of factors, and the selected number,
+        ``count_.n_factors``.
 
     rotation_ : object
-        The rotation of the heads, and how it was found.
+        The rotation of the heads, and the results of its starts.
 
     learned_alpha_ : float
-        The fraction that ``learn_alpha=True`` has learned.
+        Fraction learned with ``learn_alpha=True``.
 
     history_ : dict of ndarray
         Per step: "loss" (outer loss), "alpha" and "active" (mean share of features
-        that a head uses); with early stopping "valid_loss", NaN but at the end of an
-        epoch. ``pandas.DataFrame(est.history_)`` is a table of it.
+        that a head uses); with early stopping "valid_loss", which is NaN except at the
+        end of an epoch. ``pandas.DataFrame(est.history_)`` gives a table.
 
     n_iter_ : int
-        Steps done.
+        Number of training steps done.
     """
 
     _parameter_constraints: ClassVar = {
@@ -295,7 +295,7 @@ class RepresentationParameters(BilevelEstimator):
 
     @property
     def _penalty(self):
-        """The penalty in training: Ridge trains best where a rotation separates."""
+        """Penalty in training; Ridge trains best if a rotation follows."""
         if self.penalty != "auto":
             return self.penalty
         lasso = self.rotation is None or self.penalty_at == "outer"
@@ -311,7 +311,7 @@ class RepresentationParameters(BilevelEstimator):
 
     @property
     def _module_alone(self):
-        """Whether the number of features is that of the encoder, whatever is asked."""
+        """Whether the encoder determines the number of features."""
         return isinstance(self.encoder, torch.nn.Module) or self.encoder == "identity"
 
     def _width(self, input_shape, n_outputs=None):
@@ -323,7 +323,7 @@ class RepresentationParameters(BilevelEstimator):
             Shape of one input.
 
         n_outputs : int, default=None
-            Outputs of all the tasks together: as many features, at most, serve them.
+            Outputs of all tasks together, a bound on the useful number of features.
 
         Returns
         -------

@@ -19,14 +19,14 @@ class SparseMultiTaskRepresentation(RegressorMixin, BaseRepresentation):
 
     One encoder f serves all the tasks; each task t has its own head, the exact
     solution of a convex problem on the features, and the encoder is trained through
-    that solution by implicit differentiation. By default the heads are Ridge heads on
-    more features than are needed, which finds the span of the factors behind the
-    tasks. Then their heads say how many factors there are, the features are rotated to
-    where the heads are sparsest (Eq. 2 of [1]_), and each head gets the features that
-    its task needs. Nothing has to be chosen, and no penalty shrinks the predictions.
+    that solution by implicit differentiation. By default training uses Ridge heads on
+    more features than needed, which finds the span of the factors behind the tasks.
+    Then `fit` counts the factors from the heads, rotates the features to the sparsest
+    heads (Eq. 2 of [1]_), and selects the features that each task needs. The defaults
+    need no tuning, and no penalty shrinks the predictions.
 
-    With ``rotation=None`` the encoder itself is trained to have sparse heads, which is
-    the method of the paper (Eq. 4):
+    With ``rotation=None`` the encoder is trained with sparse heads, the method of the
+    paper (Eq. 4):
 
     .. math::
 
@@ -41,10 +41,10 @@ class SparseMultiTaskRepresentation(RegressorMixin, BaseRepresentation):
     Parameters
     ----------
     selection : {"bic", "cv", "1se"}, default="bic"
-        How each head gets its features after a rotation: by the Bayesian information
-        criterion, by cross-validation, or as the fewest features within a standard
-        error of the best in it. For classes, and without a rotation, see
-        :class:`~sparsedis.SparseMultiTaskClassifier` and `refit`.
+        Selection of the features of each head after a rotation: by the Bayesian
+        information criterion, by cross-validation, or as the fewest features within one
+        standard error of the best cross-validation score. For classes see
+        :class:`~sparsedis.SparseMultiTaskClassifier`; without a rotation see `refit`.
 
     alpha_mode : {"relative", "absolute"}, default="relative"
         Whether `alpha` is a fraction or the penalty :math:`\lambda` itself (on
@@ -53,26 +53,26 @@ class SparseMultiTaskRepresentation(RegressorMixin, BaseRepresentation):
     refit : {"relaxed", "lasso"}, default="relaxed"
         Final heads with ``rotation=None``: least squares (for "elasticnet" with its l2
         term) on the features that the penalty selects, so that predictions are not
-        shrunk, or the penalised solution itself. After a rotation they always are least
-        squares, on the features of `selection`.
+        shrunk, or the penalised solution itself. After a rotation heads are always
+        least squares, on the features of `selection`.
 
     solver : {"auto", "batched", "celer"}, default="auto"
         Solver of the sparse heads, see :func:`sparsedis.implicit.lasso`. "auto": in
-        training celer for wide problems on a CPU, where it is faster, else the solver
-        that takes all tasks of a step at once; for the final heads, and in `adapt`,
-        celer for up to 1000 tasks.
+        training celer for wide problems on a CPU, where it is faster, otherwise the
+        batched solver, which solves all tasks of a step at once; for the final heads,
+        and in `adapt`, celer for up to 1000 tasks.
 
     normalize_y : bool, default=True
-        Whether `fit` trains on targets of unit variance per task, so that no task's
-        unit rules the loss. Undone in `coef_` and `intercept_`. Where targets share a
-        unit and factors are strongly correlated, False disentangles better. The
-        targets of a stream are taken as they are.
+        Whether `fit` trains on targets of unit variance per task, so that no task
+        dominates the loss because of its unit. `coef_` and `intercept_` are scaled
+        back. If targets share a unit and factors are strongly correlated, False
+        disentangles better. The targets of a stream are not scaled.
 
     Attributes
     ----------
     coef_ : ndarray, (n_tasks, n_components) or (n_tasks, n_outputs, n_components)
-        Heads on the features. NaN for a task without any label. Not after
-        `fit_stream`, whose tasks are gone.
+        Heads on the features. NaN for a task without any label. Not available after
+        `fit_stream`, which does not keep the tasks.
 
     intercept_ : ndarray of shape (n_tasks,) or (n_tasks, n_outputs)
         Intercepts of the heads.
@@ -131,8 +131,8 @@ channels), torch Dataset or array on disk
         -------
         y : ndarray of shape (n_samples,), (n_samples, n_tasks) or (n_samples, \
 n_tasks, n_outputs)
-            Predictions of all the tasks, without the axis of tasks where the y of `fit`
-            had none or with `task`.
+            Predictions of all tasks; without the axis of tasks if the y of `fit` had
+            none, or with `task`.
 
         Raises
         ------
@@ -155,7 +155,7 @@ channels), torch Dataset or array on disk
 
         y, task : array-like
             Labels in any form that `fit` takes. Tasks with fewer than two labels here,
-            or none in `fit`, do not count.
+            or none in `fit`, are left out.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Sample weights.

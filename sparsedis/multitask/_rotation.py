@@ -12,7 +12,7 @@ from sparsedis.rotation._stages import MAX_TASKS, Whitening, find_factors
 
 
 def factors_of_table(Z, table, *, n_components, rng):
-    """Find the factors by the tasks of a table.
+    """Find the factors from the tasks of a table.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def factors_of_table(Z, table, *, n_components, rng):
 
 @torch.no_grad()
 def factors_of_batches(module, batches, categorical, *, n_components, rng, device):
-    """Find the factors by the tasks of the last steps of a stream.
+    """Find the factors from the tasks of the last steps of a stream.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def factors_of_batches(module, batches, categorical, *, n_components, rng, devic
 
 
 def _of_shared_rows(batch):
-    """Tasks of a batch with the positions of the rows that they share."""
+    """Tasks of a batch, and the positions of the rows that they share."""
     if batch.index is None or batch.index.ndim == 1:
         yield np.arange(batch.n_tasks), batch.index
         return
@@ -120,7 +120,7 @@ def _of_shared_rows(batch):
 
 
 def rotated(module, factors):
-    """Put the rotation behind a module.
+    """Append the rotation to a module.
 
     Parameters
     ----------

@@ -9,11 +9,11 @@ from sparsedis.heads._relaxed import relaxed_heads
 from sparsedis.inputs._table import gather
 from sparsedis.solvers.penalties import L2
 
-# Numbers in the features of the tasks that are solved at a time.
+# Maximal size of the features of the tasks that are solved at once.
 _CHUNK = 2**19
 
-# celer takes some .3 ms a task, whatever its size; from here on a user would wait for
-# it, while the batched solver is done at once.
+# celer takes about .3 ms per task, whatever its size. With more tasks the batched
+# solver is faster.
 _MANY_TASKS = 1000
 
 
@@ -24,11 +24,11 @@ class Heads:
     Attributes
     ----------
     coef : ndarray of shape (n_tasks, n_outputs, k)
-        One output for a scalar target or two classes. Tasks of classification with
-        fewer classes than others have rows of zeros at the end.
+        One output for a scalar target or two classes. Classification tasks with fewer
+        classes than others have rows of zeros at the end.
 
     intercept : ndarray of shape (n_tasks, n_outputs)
-        -inf for the classes that a task does not have.
+        -inf for missing classes of a task.
 
     alpha : ndarray of shape (n_tasks,)
         Absolute penalties.
@@ -63,8 +63,7 @@ def fit_heads(Z, table, alpha, problem, *, refit, support=None):
         Whether to fit again, without the penalty, on the features that it selects.
 
     support : ndarray of shape (n_tasks, k) of bool, default=None
-        Features that each task uses, where they are chosen already. None: the penalty
-        chooses them.
+        Features that each task uses. None: the penalty selects them.
 
     Returns
     -------
@@ -114,7 +113,7 @@ def fit_heads(Z, table, alpha, problem, *, refit, support=None):
 
 
 def _pad(coef, intercept, n_outputs):
-    """Give heads of fewer outputs the shape of the others; their scores stay."""
+    """Pad heads with fewer outputs to a common shape, without changing their scores."""
     if coef.shape[1] == n_outputs:
         return coef, intercept
     if coef.shape[1] == 1:
@@ -147,7 +146,7 @@ def _chunks(Z, table):
                     torch.tensor(y),
                     _options(weight=weight),
                 )
-        # Sorted, so that tasks padded to one size have about that size.
+        # Sorted by size, so that tasks in one group need little padding.
         partial = np.flatnonzero(mine & (counts > 0))
         partial = np.setdiff1d(partial, full, assume_unique=True)
         partial = partial[np.argsort(counts[partial], kind="stable")[::-1]]

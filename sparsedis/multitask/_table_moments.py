@@ -1,4 +1,4 @@
-"""From features and labels of many tasks to what the rotation needs of them."""
+"""Moments of the features and labels of many tasks, for the rotation."""
 
 import numpy as np
 
@@ -7,32 +7,32 @@ from sparsedis.rotation._classes import ClassLabels, Part
 from sparsedis.rotation._moments import regression_moments
 from sparsedis.rotation._selection import select_by_folds, select_from_moments
 
-# Labels, present or not, of the tasks that are looked at together.
+# Maximal number of labels, present or missing, of the tasks in one part.
 _CHUNK = 2**21
 
-# Labels of classes that are held in memory rather than read again.
+# Maximal number of labels of classes to keep in memory instead of reading them again.
 _HELD = 2**23
 
-# Tasks with rows of their own that are looked at together.
+# Maximal number of tasks with separate rows in one part.
 _SPARSE_TASKS = 64
 
 
 def chunks(table, tasks):
-    """Labels of some tasks, a part of the tasks at a time.
+    """Labels of some tasks, in parts of several tasks.
 
     Parameters
     ----------
     table : TaskTable
 
     tasks : ndarray of int
-        With labels.
+        Tasks with labels.
 
     Yields
     ------
     tasks : ndarray of int
 
     rows : ndarray of int
-        Rows that the tasks label.
+        Labelled rows of the tasks.
 
     Y : ndarray of shape (n_rows, n_tasks, n_outputs)
         NaN where missing.
@@ -47,7 +47,7 @@ def chunks(table, tasks):
             y = y if y.ndim == 3 else y[..., None]
             yield part, rows, np.swapaxes(y, 0, 1), None if weight is None else weight.T
         return
-    # Tasks of about the same number of labels together.
+    # Group tasks with similar numbers of labels.
     tasks = tasks[np.argsort(labels.counts()[tasks], kind="stable")]
     for part in _split(tasks, _SPARSE_TASKS):
         yield part, *_unite([labels.of(t) for t in part])
@@ -60,7 +60,7 @@ def _split(tasks, size):
 def _unite(drawn):
     """Labels of tasks on all the rows that any of them has.
 
-    A row that a task labels several times stands as many times.
+    A row with several labels of a task appears as many times.
     """
     places, times = [], []
     for rows, _, _ in drawn:
@@ -86,7 +86,7 @@ def _unite(drawn):
 
 
 class _Parts:
-    """Binary labels of the classes of a table, read anew each time.
+    """Binary labels of the classes of a table, read again at each pass.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def class_labels(Z, table, tasks):
 
 
 def select_supports(Z, table, *, rule, spike, random_state):
-    """Choose the features of every task.
+    """Select the features of every task.
 
     Parameters
     ----------

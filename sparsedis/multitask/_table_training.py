@@ -1,4 +1,4 @@
-"""Rows of a table that are held out of training, and batches to judge it by."""
+"""Held-out rows of a table, and batches for validation."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ import numpy as np
 from sparsedis.inputs._batch import TaskBatch
 from sparsedis.inputs._table import TaskTable
 
-# Rows to hold out from which early stopping is worth them.
+# Minimal number of held-out rows for early stopping.
 _HELD_OUT = 5
 
 
@@ -18,13 +18,13 @@ class Split:
     Attributes
     ----------
     trained : TaskTable
-        What is trained on.
+        Rows for training.
 
     held_out : TaskTable or None
-        Rows that are not trained on, if any.
+        Held-out rows, if any.
 
     valid : tuple (TaskBatch, TaskBatch) or None
-        Batches of the same tasks, to fit heads on and to judge the training by.
+        Batches of the same tasks, to fit heads and to evaluate them.
     """
 
     trained: TaskTable
@@ -33,20 +33,20 @@ class Split:
 
 
 def split_table(table, early_stopping, fraction, *, n_tasks, n_samples, random_state):
-    """Hold out rows of a table where that pays.
+    """Hold out rows of a table if this is useful.
 
     Parameters
     ----------
     table : TaskTable
 
     early_stopping : bool or "auto"
-        "auto": where enough rows are held out, and tasks can be judged by them.
+        "auto": if enough rows can be held out, and tasks can be evaluated on them.
 
     fraction : float
         Share of the rows to hold out.
 
     n_tasks, n_samples : int
-        Size of a batch of training; those to judge by have ten times the samples.
+        Size of a training batch; validation batches have ten times the samples.
 
     random_state : RandomState instance
 
@@ -57,7 +57,7 @@ def split_table(table, early_stopping, fraction, *, n_tasks, n_samples, random_s
     Raises
     ------
     ValueError
-        When ``early_stopping=True`` and no task can be judged.
+        When ``early_stopping=True`` and no task can be evaluated.
     """
     if early_stopping == "auto":
         if fraction * table.n_rows < _HELD_OUT:

@@ -1,4 +1,4 @@
-"""Heads of tasks on a representation: fitted, applied and judged."""
+"""Fitting, application and evaluation of the heads of tasks."""
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -14,12 +14,12 @@ from sparsedis.inputs._table import TaskTable
 from sparsedis.multitask._final_heads import final_heads, warn_of_missing
 from sparsedis.multitask._training import TaskTraining
 
-# What belongs to the tasks of a fit, and not to the representation.
+# Attributes of the tasks of a fit, not of the representation.
 HEADS = ("coef_", "intercept_", "alpha_", "support_", "tasks_", "classes_")
 
 
 class TaskHeads(TaskTraining):
-    """Heads of the tasks of a table, and what they say of inputs.
+    """Heads of the tasks of a table, and their predictions.
 
     A subclass has a `_likelihood`.
     """
@@ -49,7 +49,7 @@ class TaskHeads(TaskTraining):
             getattr(self, "learned_alpha_", self._alpha),
             refit=self.refit,
             rule=rule,
-            # None after a training that failed.
+            # None after a failed training.
             spike=vars(self).get("spike_"),
         )
         vars(self).update(found, tasks_=targets.names, _layout=targets.layout)
@@ -86,7 +86,7 @@ class TaskHeads(TaskTraining):
         return stacked(parts(), len(X))
 
     def _judged(self, X, y, task, sample_weight):
-        """Labels of known tasks with what their heads say, a part at a time."""
+        """Labels of known tasks and scores of their heads, in parts."""
         check_is_fitted(self, "module_")
         coef, intercept = self.coef_, self.intercept_
         X = self._validate_X(X, reset=False)
@@ -106,7 +106,7 @@ class TaskHeads(TaskTraining):
         return judged_labels(self._encoded(X), targets, weight, number, coef, intercept)
 
     def identifiability(self, **kwargs):
-        """Say of each feature whether it is a factor, as far as the tasks tell.
+        """Check for each feature whether the tasks identify it as a factor.
 
         Parameters
         ----------
@@ -116,9 +116,9 @@ class TaskHeads(TaskTraining):
         Returns
         -------
         IdentifiabilityReport
-            The assumptions of the theory, checked on the learned heads; with
+            Checks of the assumptions of the theory on the learned heads; with
             ``rotation="sparsest"`` also the stability of each feature over halves of
-            the tasks, and which features are trusted.
+            the tasks, and the trusted features.
 
         Raises
         ------

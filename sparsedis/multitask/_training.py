@@ -1,4 +1,4 @@
-"""Training on tables and streams of tasks, and what may follow: a rotation."""
+"""Training on tables and streams of tasks, and the rotation that may follow."""
 
 import copy
 from typing import ClassVar
@@ -19,8 +19,8 @@ from sparsedis.multitask._parameters import RepresentationParameters
 from sparsedis.multitask._rotation import factors_of_table, rotated
 from sparsedis.multitask._table_training import split_table
 
-# Decay of the weights per step and unit of the learning rate, before a rotation: more
-# where a table could be learned by heart.
+# Weight decay per step and unit of the learning rate, before a rotation: larger for
+# tables, which the encoder can overfit.
 _WEIGHT_DECAY = {"table": 3.0, "stream": 1.0}
 
 
@@ -55,11 +55,11 @@ class TaskTraining(RepresentationParameters):
         weight_decay, auto = self.weight_decay, self.weight_decay == "auto"
         if auto:
             weight_decay = 0.0 if self.rotation is None else _WEIGHT_DECAY[kind]
-        # "auto" is for AdamW: elsewhere a decay is a penalty, or not known.
+        # "auto" is for AdamW: for others weight_decay is a penalty, or unknown.
         if not auto or self.optimizer is AdamW:
             options["optimizer__weight_decay"] = weight_decay
         if self.learn_alpha:
-            # A penalty has a meaning at any size.
+            # Weight decay must not act on a learned penalty.
             options["optimizer__param_groups"] = [("logit", {"weight_decay": 0.0})]
         objective = TaskObjective(
             problem,
@@ -81,13 +81,13 @@ class TaskTraining(RepresentationParameters):
             stopping=stopping,
             optimizer=self.optimizer,
             precision=self.precision,
-            # A penalty that is learned has no schedule.
+            # A learned penalty has no schedule.
             warmup=0.0 if self.learn_alpha else self.alpha_warmup,
             **options,
         )
 
     def _train_table(self, table, width, random_state, data, **options):
-        """Train on a table; returns it, split if rows were held out."""
+        """Train on a table, and return its split."""
         early = self.early_stopping
         if early == "auto" and self.rotation is None:
             early = False
@@ -120,7 +120,7 @@ class TaskTraining(RepresentationParameters):
         return split
 
     def _count(self, table, width, random_state, data):
-        """Number of factors, by a training with Ridge heads."""
+        """Number of factors, from a training with Ridge heads."""
         problem = counting_problem(self._problem())
         self._train_table(table, width, random_state, data, problem=problem)
         count = self._factors(table, "auto", random_state).count
@@ -132,11 +132,11 @@ class TaskTraining(RepresentationParameters):
         return factors_of_table(Z, table, n_components=n_components, rng=rng)
 
     def _narrows(self, factors):
-        """Whether to train on with the features that were counted, and no others.
+        """Whether to continue training with the counted features only.
 
-        Classes that are nearly without noise say on which side of a boundary a row
-        lies, and hardly how far from it: features to spare serve the encoder to bend
-        the factors. Numbers gain nothing.
+        Class labels with little noise say on which side of a boundary a row lies, and
+        little about the distance, so the encoder uses extra features for nonlinear
+        functions of the factors. Numeric targets do not benefit.
         """
         return (
             self._likelihood == "categorical"
@@ -147,7 +147,7 @@ class TaskTraining(RepresentationParameters):
         )
 
     def _train_narrow(self, factors, table, random_state, data):
-        """Train on from the factors found; the history goes on."""
+        """Continue training from the factors found, and extend the history."""
         wide, history, device = self.module_, self.history_, self._device()
         rows = to_device(next(iter(table.blocks())), device)
         components, mean = (
@@ -158,7 +158,7 @@ class TaskTraining(RepresentationParameters):
         with TorchRandomness(seed, device).lent():
             narrow = self._new_module(self.input_shape_, len(components)).to(device)
         options = {}
-        # Where it begins from new weights, it takes all the steps.
+        # With new weights it takes all the steps.
         if take_over(narrow, wide, components, mean, rows):
             steps = max(1, round(SHARE * self.max_iter))
             options = {"max_iter": steps, "lr": LR * self.lr}
@@ -178,9 +178,9 @@ class TaskTraining(RepresentationParameters):
         return split
 
     def _rotate(self, factors, width):
-        """Put the rotation behind the module, and note how it was found.
+        """Append the rotation to the module, and set its attributes.
 
-        The factors were counted among as many features as `width` says.
+        `width` is the number of features among which the factors were counted.
         """
         if self.n_components == "auto":
             warn_of_count(factors, None if self._module_alone else width)
@@ -191,7 +191,7 @@ class TaskTraining(RepresentationParameters):
         self.feature_usage_ = self._used_features().mean((0, 1))
 
     def _used_features(self):
-        """Which features the heads that were rotated use."""
+        """Features that the rotated heads use."""
         size = np.linalg.norm(self.rotation_.heads, axis=1, keepdims=True)
         return size > 3 * np.maximum(self.spike_, 0.02)
 
@@ -228,7 +228,7 @@ class TaskTraining(RepresentationParameters):
 
 
 def _repeat(source):
-    """Go through ``source`` again and again."""
+    """Repeat ``source`` endlessly."""
     while True:
         batch = None
         for batch in source:
