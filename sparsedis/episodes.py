@@ -16,8 +16,8 @@ __all__ = ["EpisodeBatch", "EpisodeSampler"]
 class EpisodeBatch:
     """Several episodes as positions of samples, each distinct sample listed once.
 
-    In every episode class ``l`` has label ``l``, and samples stand class by class, so
-    that all the episodes of a batch have the same labels in the same order.
+    In every episode class ``l`` has label ``l``, and samples are sorted by class, so
+    all episodes of a batch have the same labels in the same order.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class EpisodeBatch:
         Positions in ``rows`` of the samples to predict.
 
     classes : ndarray of shape (n_episodes, n_ways)
-        The classes of each episode, as the labels of the data name them.
+        The classes of each episode, as labels of the data.
 
     Examples
     --------
@@ -83,8 +83,8 @@ class EpisodeSampler:
     """Draws episodes of ``n_ways`` classes with ``n_shots`` labelled samples each.
 
     Within an episode classes and samples are drawn without replacement, so that no
-    sample is both in the support and among the queries. Only positions are drawn:
-    the data stay where they are, on a disk if need be.
+    sample is both in the support and among the queries. Only positions are drawn, so
+    the data may be on disk.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ class EpisodeSampler:
         The classes to draw from; None: all those in `y`.
 
     random_state : int, RandomState instance or None, default=None
-        Decides which episodes are drawn.
+        Determines the episodes.
 
     Raises
     ------
@@ -166,7 +166,7 @@ class EpisodeSampler:
         Parameters
         ----------
         n_episodes : int
-            How many.
+            Number of episodes.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Choosing parameters, the penalty above all, without ground-truth factors."""
+"""Selection of parameters without ground-truth factors."""
 
 import time
 from numbers import Integral
@@ -31,32 +31,32 @@ def _best_has(method):
 class UDRSearch(MetaEstimatorMixin, BaseEstimator):
     """Search over a grid by the agreement of models with different seeds.
 
-    Each setting is trained with several seeds. Where it disentangles, all its models
-    find the same features up to order and scale; elsewhere each seed mixes them in its
-    own way. Unsupervised disentanglement ranking [1]_ measures the agreement, with no
-    factor known.
+    Each setting is trained with several seeds. If it disentangles, all its models find
+    the same features up to order and scale; otherwise each seed mixes them differently.
+    Unsupervised disentanglement ranking [1]_ measures the agreement without known
+    factors.
 
     Parameters
     ----------
     estimator : estimator
-        With `fit`, `transform` and a parameter `random_state`, such as
+        Estimator with `fit`, `transform` and a parameter `random_state`, such as
         :class:`~sparsedis.SparseMultiTaskRepresentation`, or a pipeline with such
-        steps: every `random_state` in it is set.
+        steps. The search sets every `random_state` in it.
 
     param_grid : dict or list of dict
-        Values to try, as in :class:`~sklearn.model_selection.GridSearchCV`; not of
+        Values to try, as in :class:`~sklearn.model_selection.GridSearchCV`, except
         `random_state`, which the search sets.
 
     n_seeds : int, default=5
         Models per setting, at least 2.
 
     similarity : {"lasso", "spearman", "mcc"}, default="mcc"
-        How two models are compared, see
+        Comparison of two models, see
         :func:`~sparsedis.metrics.unsupervised_disentanglement_ranking`.
 
     tau : float, default=0.0
-        Where the estimator, or the last step of a pipeline, has heads (`coef_`), share
-        of the heads that must use a feature for it to count.
+        Minimal share of the heads that must use a feature for it to count, if the
+        estimator, or the last step of a pipeline, has heads (`coef_`).
 
     n_jobs : int, default=None
         Models trained at a time, see :class:`joblib.Parallel`.
@@ -70,8 +70,8 @@ class UDRSearch(MetaEstimatorMixin, BaseEstimator):
     Attributes
     ----------
     cv_results_ : dict of ndarray
-        As of :class:`~sklearn.model_selection.GridSearchCV`, with a seed in the place
-        of a split: `params`, `param_NAME`, `split0_test_score` (the UDR of the first
+        As in :class:`~sklearn.model_selection.GridSearchCV`, with seeds instead of
+        splits: `params`, `param_NAME`, `split0_test_score` (the UDR of the first
         seed's model), ..., `mean_test_score`, `std_test_score`, `rank_test_score`,
         `mean_fit_time`, `std_fit_time`.
 
@@ -194,7 +194,7 @@ class UDRSearch(MetaEstimatorMixin, BaseEstimator):
         coefs = None
         models = [m[-1] if isinstance(m, Pipeline) else m for m in models]
         if all(hasattr(model, "coef_") for model in models):
-            # Tells unused features, which agree with anything.
+            # Identifies unused features, which agree with any feature.
             coefs = [getattr(model, "support_", model.coef_) for model in models]
         return unsupervised_disentanglement_ranking(
             [codes for _, codes, _ in group],
@@ -277,7 +277,8 @@ class UDRSearch(MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         float
-            Such as mean R2 or accuracy; not the agreement with models of other seeds.
+            For example mean R2 or accuracy, not the agreement with models of other
+            seeds.
         """
         check_is_fitted(self, "best_estimator_")
         return self.best_estimator_.score(X, y, **params)

@@ -165,8 +165,8 @@ def load_fitted(estimator, file):
     Raises
     ------
     ValueError
-        When the file was not written by `write`, is damaged or was changed, has another
-        format or estimator, or does not match the parameters.
+        When the file was not written by `save_fitted`, is damaged or was changed, has
+        another format or estimator, or does not match the parameters.
     """
     content, where = read_file(file)
     metadata, tensors = _parse(content, where)
@@ -254,8 +254,8 @@ def _load_modules(estimator, fitted, tensors, where):
                 f"made for its inputs, of shape {fitted['input_shape_']}: {error}"
             ) from error
 
-    # First without memory, which needs no warnings. The first weights are drawn in
-    # vain, and leave torch's generator as it was.
+    # First on the meta device, without memory and warnings. The initial weights are
+    # not used, so torch's generator does not change.
     with TorchRandomness(0, torch.device("cpu")).lent():
         with warnings.catch_warnings(), torch.device("meta"):
             warnings.simplefilter("ignore")

@@ -1,8 +1,8 @@
-"""Heads: predictors of the tasks, fitted to the features of an encoder.
+"""Heads: predictors that are fitted to each task on the features of an encoder.
 
-A head of many tasks is a loss of :mod:`sparsedis.solvers.losses` and a penalty of
-:mod:`sparsedis.solvers.penalties`, or one's own; those of few-shot learning are fitted
-to the classes of an episode. Estimators take such an object as their `head`.
+A multi-task head combines a loss of :mod:`sparsedis.solvers.losses` and a penalty of
+:mod:`sparsedis.solvers.penalties`, or custom ones. A few-shot head is fitted to the
+classes of an episode. Estimators accept such an object as `head`.
 """
 
 from sparsedis.heads._base import Head

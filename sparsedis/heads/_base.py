@@ -1,4 +1,4 @@
-"""Base class of the heads of few-shot learning."""
+"""Base class of few-shot heads."""
 
 from abc import ABC, abstractmethod
 
@@ -9,16 +9,17 @@ from sparsedis.solvers._value import Value
 class Head(Value, ABC):
     """Base class of heads that are fitted to the classes of an episode.
 
-    A subclass defines `fit_classes`, differentiable in features and penalties.
+    A subclass defines `fit_classes`, which must be differentiable in features and
+    penalties.
 
     Attributes
     ----------
     penalties : tuple of str
-        Which of "alpha" and "l2" the head has.
+        Penalties of the head, among "alpha" and "l2".
 
     logit_scale : float
-        Factor of the scores at which training starts. A support that is told apart has
-        scores that differ by about 1; the cross-entropy wants larger ones.
+        Initial value of the factor of the scores in training. If a support is
+        separated, scores differ by about 1; the cross-entropy needs larger ones.
 
     Examples
     --------
@@ -59,7 +60,7 @@ class Head(Value, ABC):
             Number of classes.
 
         alpha, l2 : float or scalar tensor
-            Penalties, beside a loss that is a sum over the samples.
+            Penalties; the loss is a sum over the samples.
 
         relative : bool
             Whether ``alpha`` is a fraction of the smallest penalty that makes a task's

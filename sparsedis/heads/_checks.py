@@ -1,4 +1,4 @@
-"""Checks of losses, penalties and heads, for those of one's own."""
+"""Checks of custom losses, penalties and heads."""
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ _CLOSE = 1e-4
 
 
 def check_loss(loss, *, targets=None, n_outputs=None, random_state=0):
-    """Check that a loss is what the solvers and layers take it for.
+    """Check that a loss meets the requirements of the solvers and layers.
 
     Derivatives are compared to finite differences, the conjugate to the inequality of
     Fenchel and Young and its case of equality, and the gradient of a Ridge problem with
@@ -24,10 +24,10 @@ def check_loss(loss, *, targets=None, n_outputs=None, random_state=0):
         The loss.
 
     targets : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
-        Targets that it is for, 10 or more; real numbers by default.
+        Valid targets of the loss, 10 or more; real numbers by default.
 
     n_outputs : int, default=None
-        Numbers in a target, where `targets` are not given; None for scalars.
+        Numbers in a target, if `targets` are not given; None for scalars.
 
     random_state : int, default=0
         Seed of scores, features and targets.
@@ -91,7 +91,7 @@ def check_loss(loss, *, targets=None, n_outputs=None, random_state=0):
 
 
 def check_penalty(penalty, *, n_scores=1, random_state=0):
-    """Check that a penalty is what the solvers and layers take it for.
+    """Check that a penalty meets the requirements of the solvers and layers.
 
     `prox` is compared to nearby points and its definition, derivatives to finite
     differences, `alpha_max` to solutions just above and below it, solutions to the
@@ -172,10 +172,10 @@ def check_penalty(penalty, *, n_scores=1, random_state=0):
 
 
 def check_head(head, *, n_classes=3, random_state=0):
-    """Check that a head of few-shot learning is what the meta-learner takes it for.
+    """Check that a few-shot head meets the requirements of the meta-learner.
 
     Its gradient in features and penalties is compared to finite differences, and the
-    head must tell apart, on its own support, classes that are far from each other.
+    head must separate, on its own support, classes that are far from each other.
 
     Parameters
     ----------

@@ -69,7 +69,7 @@ class RidgeHead(Head):
 class PrototypeHead(Head):
     """Mean of each class; logits are minus mean squared distances. No penalty.
 
-    The norm of the query, which all classes share, is left out.
+    The norm of the query, which is the same for all classes, is left out.
 
     Examples
     --------
@@ -89,7 +89,7 @@ class PrototypeHead(Head):
         return 2 * centres.mT / k, -(centres**2).sum(-1) / k
 
 
-# Names of the heads that estimators know.
+# Names of the built-in heads.
 HEADS = {
     "group_lasso_svm": GroupLassoSVMHead(),
     "logistic": LinearHead(log_loss, GroupL1()),

@@ -19,23 +19,23 @@ from sparsedis.implicit import (
 from sparsedis.solvers.losses import Logistic, Loss, Multinomial, Squared
 from sparsedis.solvers.penalties import L1, L2, ElasticNet, GroupL1, Penalty
 
-# Penalties of norms of rows, which the layers of their own have.
+# Penalties of norms of rows, which the specialised layers have.
 _NORMS = (L1, GroupL1, ElasticNet, L2)
 
 
 class LinearHead(Head):
     """Linear predictor of each task: a loss and a penalty.
 
-    Pairs that a layer of their own solves (:func:`~sparsedis.implicit.lasso`,
-    :func:`~sparsedis.implicit.multitask_lasso`, :func:`~sparsedis.implicit.ridge`,
-    :func:`~sparsedis.implicit.logistic`) go there; all others to
-    :func:`~sparsedis.implicit.glm`.
+    A specialised layer solves the pair if there is one
+    (:func:`~sparsedis.implicit.lasso`, :func:`~sparsedis.implicit.multitask_lasso`,
+    :func:`~sparsedis.implicit.ridge`, :func:`~sparsedis.implicit.logistic`);
+    otherwise :func:`~sparsedis.implicit.glm`.
 
     Parameters
     ----------
     loss : Loss or callable
-        Loss of a sample. For classes, a function of their number that makes one, as
-        tasks differ in it: :func:`~sparsedis.solvers.losses.log_loss`.
+        Loss of a sample. For classes, a function that returns the loss for a number of
+        classes, since tasks differ in it: :func:`~sparsedis.solvers.losses.log_loss`.
 
     penalty : Penalty
         Penalty of a feature's coefficients.
@@ -43,7 +43,7 @@ class LinearHead(Head):
     Raises
     ------
     TypeError
-        When `loss` is neither a loss nor callable, or `penalty` not a penalty.
+        When `loss` is neither a loss nor callable, or `penalty` is not a penalty.
 
     Examples
     --------
@@ -73,7 +73,7 @@ class LinearHead(Head):
 
     @property
     def is_of_classes(self):
-        """Whether targets are classes, and not numbers."""
+        """Whether targets are classes instead of numbers."""
         return not isinstance(self.loss, Loss)
 
     def loss_of(self, n_classes):
@@ -82,7 +82,7 @@ class LinearHead(Head):
         Parameters
         ----------
         n_classes : int
-            Number of classes; not used where targets are numbers.
+            Number of classes; not used if targets are numbers.
 
         Returns
         -------
@@ -119,10 +119,10 @@ class LinearHead(Head):
             Strength of the penalty.
 
         l2 : float or tensor of shape (n_tasks,), default=0.0
-            Strength of a squared l2 term besides.
+            Strength of an additional squared l2 term.
 
         n_classes : int, default=2
-            Number of classes of all these tasks, where targets are classes.
+            Number of classes of all these tasks, if targets are classes.
 
         mask : tensor of shape (n_tasks, n_samples) of bool, default=None
             Samples that exist.
@@ -134,7 +134,7 @@ class LinearHead(Head):
             Whether to add an intercept, not penalised.
 
         solver : {"auto", "batched", "celer"}, default="auto"
-            Solver of the layers that have a choice.
+            Solver, for layers with several solvers.
 
         tol : float, default=1e-12
             Tolerance of the layer.
@@ -178,7 +178,7 @@ class LinearHead(Head):
         elif isinstance(loss, Squared) and not vector:
             W, *rest = lasso(Z, y, alpha, l2=l2, solver=solver, **how)
         else:
-            # A squared l2 term alone is no sparse problem: nothing for celer.
+            # A problem with only a squared l2 term is not sparse: celer does not apply.
             how["solver"] = "batched" if alpha is None else solver
             alpha = 0.0 if alpha is None else alpha
             if isinstance(loss, Squared):
@@ -204,7 +204,7 @@ class LinearHead(Head):
         Returns
         -------
         tensor of shape (n_tasks,)
-            Infinite for penalties that leave no feature out.
+            Infinite for penalties that do not set features to zero.
         """
         how = {
             "mask": mask,
@@ -223,7 +223,7 @@ class LinearHead(Head):
         return scale(Z, y, **how)
 
     def scale(self, Z, y, *, n_classes=2, **how):
-        """Unit of relative penalties.
+        """Scale of relative penalties.
 
         Parameters
         ----------
@@ -257,12 +257,12 @@ class LinearHead(Head):
         alpha = (alpha * scale) * torch.ones(len(y), dtype=Z.dtype, device=Z.device)
         W, _, _ = self.fit(Z, y, alpha, l2=l2 / n, **how)
         if n_classes == 2:
-            # The one logit, shared out between both classes.
+            # Split the single logit between both classes.
             W = torch.cat([-W / 2, W / 2], -1)
         return W, None
 
     def _has_layer(self, loss):
-        """Whether a layer of its own solves this loss with this penalty."""
+        """Whether a specialised layer solves this loss with this penalty."""
         if type(self.penalty) not in _NORMS:
             return False
         if getattr(self.penalty, "weights", None) is not None:
@@ -283,7 +283,7 @@ def _n_classes(loss):
 
 
 def _solver_of_classes(how, n_classes, l2):
-    """The solver, but for the logistic regressions that celer does not have."""
+    """The solver, except for logistic regressions that celer does not support."""
     if how["solver"] != "celer":
         return how["solver"]
     lacks = n_classes > 2 or how["fit_intercept"] or how["sample_weight"] is not None

@@ -76,14 +76,15 @@ class InnerProblem:
         y : tensor of shape (n_tasks, n_samples) or (n_tasks, n_samples, n_outputs)
 
         alpha : tensor of shape (n_tasks,)
-            As `alpha_mode` says. No gradient flows through the scale.
+            Penalties, in the units of `alpha_mode`. No gradient flows through the
+            scale.
 
         mask : tensor of shape (n_tasks, n_samples) of bool, default=None
 
         weight : tensor of shape (n_tasks, n_samples), default=None
 
         n_classes : int, default=2
-            Number of classes of all these tasks, where targets are classes.
+            Number of classes of all these tasks, if targets are classes.
 
         Returns
         -------
@@ -120,7 +121,7 @@ class InnerProblem:
         """
         scores = Z @ heads.W + heads.intercept.unsqueeze(1)
         if self.head.is_of_classes and scores.shape[-1] > 1:
-            # As many scores as classes, and not their contrasts.
+            # One score per class, instead of contrasts.
             each = torch.nn.functional.cross_entropy(
                 scores.mT, y.long(), reduction="none"
             )

@@ -1,4 +1,4 @@
-"""Heads refitted without the penalty, on features that are given."""
+"""Heads fitted again on selected features, without the penalty."""
 
 import torch
 
@@ -10,7 +10,7 @@ from sparsedis.solvers.penalties import NonNegativeL1
 
 
 def relaxed_heads(problem, Z, y, support, *, n_classes, mask, weight):
-    """Fit heads on some features each, without the penalty that has chosen them.
+    """Fit each head on its selected features, without the penalty.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def relaxed_heads(problem, Z, y, support, *, n_classes, mask, weight):
         The features of each task.
 
     n_classes : int
-        Number of classes of all these tasks, where targets are classes.
+        Number of classes of all these tasks, if targets are classes.
 
     mask : tensor of shape (n_tasks, n_samples) of bool, or None
 

@@ -12,7 +12,7 @@ from sparsedis.solvers._linear import Linear, solve_linear
 from sparsedis.solvers.losses import Loss
 from sparsedis.solvers.penalties import Penalty
 
-# Sizes of features whose squares have all their digits.
+# Range of features whose squares are computed with full precision.
 _RANGE = 1e-60, 1e60
 
 
@@ -42,9 +42,9 @@ def glm(
         + \sum_j p(W_j; \alpha) + \frac{l_2}{2} \|W\|_F^2
 
     for the losses of :mod:`sparsedis.solvers.losses` and the penalties of
-    :mod:`sparsedis.solvers.penalties`, or one's own. The solution is differentiated
-    implicitly on its support, where the gradients of loss and penalty cancel [1]_; what
-    these depend on is left to autograd. :func:`lasso`, :func:`multitask_lasso`,
+    :mod:`sparsedis.solvers.penalties`, or custom ones. The solution is differentiated
+    implicitly on its support, where the gradients of loss and penalty cancel [1]_;
+    autograd differentiates these gradients. :func:`lasso`, :func:`multitask_lasso`,
     :func:`ridge` and :func:`logistic` are faster where they apply.
 
     Parameters
@@ -53,7 +53,7 @@ def glm(
         Features. Leading axes are tasks and broadcast against those of ``y``.
 
     y : tensor of shape (..., n_samples), or (..., n_samples, n_outputs)
-        Targets, of the kind that the loss is for.
+        Targets that are valid for the loss.
 
     alpha : float or tensor of shape (...)
         Strength of the penalty, non-negative.
@@ -93,8 +93,8 @@ def glm(
     Returns
     -------
     W : tensor of shape (..., k), or (..., k, n_scores) with several scores
-        Solutions, in the dtype of ``Z``. A penalty that is not convex has several;
-        this one is found from zero.
+        Solutions, in the dtype of ``Z``. A penalty that is not convex has several; the
+        solver starts from zero.
 
     intercept : tensor of shape (...) or (..., n_scores)
         Only when ``fit_intercept=True``.
@@ -190,7 +190,7 @@ def glm_alpha_max(
     fit_intercept=False,
     multi_output=False,
 ):
-    """Smallest ``alpha`` at which no feature is used that the penalty can leave out.
+    """Smallest ``alpha`` at which all features that the penalty can leave out are zero.
 
     Parameters
     ----------
@@ -221,8 +221,8 @@ def glm_alpha_max(
     Returns
     -------
     tensor of shape (...)
-        One value per task, without a gradient; infinite where no penalty, as the
-        squared one, leaves a feature out.
+        One value per task, without a gradient; infinite if the penalty leaves no
+        feature out, like the squared one.
 
     Examples
     --------

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 _DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
-# Range of weights whose sums and squares have all their digits.
+# Range of weights whose sums and squares are computed with full precision.
 _WEIGHTS = (1e-60, 1e60)
 
 
@@ -56,7 +56,7 @@ class Tasks:
     def parameter(self, value, name, *, positive=False):
         """Read a penalty: a number, or one per task, finite and not negative."""
         if isinstance(value, float):
-            # By itself torch reads a number as float32.
+            # By default torch converts a number to float32.
             value = torch.tensor(value, dtype=self.total.dtype)
         value = _as_tensor(value, name, "a number or a tensor").to(self.Z.device)
         if value.is_complex() or value.dtype == torch.bool:
@@ -89,7 +89,7 @@ class Tasks:
     def unflatten(self, value, name="The solution"):
         """Give a result its leading axes and the dtype of the features."""
         rounded = value.to(self.dtype)
-        # NaN, where a solver got nowhere, is no matter of range.
+        # NaN from a failed solver is not a range error.
         beyond = torch.isinf(rounded.detach())
         if bool(beyond.any()):
             t = int(beyond.reshape(len(beyond), -1).any(1).nonzero()[0])
@@ -187,7 +187,7 @@ def read_tasks(
             f"Z must be of one of the dtypes {', '.join(map(str, _DTYPES))}, got "
             f"{dtype}."
         )
-    # Small problems: float64 costs little and makes the certificate worth reading.
+    # Small problems: float64 costs little and makes the certificate meaningful.
     # Devices without it (MPS) work in float32.
     wide = torch.float32 if Z.device.type == "mps" else torch.float64
     shared = all(size == 1 for size in Z.shape[:-2])
@@ -366,9 +366,9 @@ def centre(tasks):
 
 
 def centre_features(tasks, fit_intercept):
-    """Features, and the means that an intercept takes over from them.
+    """Features, and the means that an intercept absorbs.
 
-    Without them a constant feature is zero, and the others tell more of the labels.
+    After centring a constant feature is zero, and the others are better conditioned.
 
     Parameters
     ----------
@@ -380,7 +380,7 @@ def centre_features(tasks, fit_intercept):
     Returns
     -------
     Z : tensor
-        The features, centred where there is an intercept.
+        The features, centred if there is an intercept.
 
     mean : tensor of shape (n_tasks, k) or (1, k), or None
     """

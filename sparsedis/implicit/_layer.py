@@ -1,4 +1,4 @@
-"""Implicit gradients of any problem that the solver knows."""
+"""Implicit gradients of all problems of the solver."""
 
 import torch
 
@@ -9,16 +9,16 @@ from sparsedis.solvers._linalg import solve_on_support
 
 
 def solve_implicitly(make, solve, *theta):
-    """Solve a batch of problems, differentiable in what they are made from.
+    """Solve a batch of problems, differentiable in their data and penalties.
 
-    On the support of a solution the gradients of loss and penalty cancel, and go on to
-    do so: one linear system per task with the second derivative gives the adjoint, and
-    autograd what the gradient depends on. Nothing here knows a loss or a penalty.
+    On the support of a solution the gradients of loss and penalty cancel. One linear
+    system per task with the second derivative gives the adjoint, and autograd
+    differentiates the gradient. The code does not depend on the loss or the penalty.
 
     Parameters
     ----------
     make : callable
-        Makes a problem from `theta`. It has ``scale``, ``hessian`` and ``penalty``
+        Creates a problem from `theta`. It has ``scale``, ``hessian`` and ``penalty``
         (see :class:`~sparsedis.solvers._composite.Problem`), ``n_features``, without an
         intercept, and ``stationarity(W, *theta)``, the gradient of the objective in
         rows in use.

@@ -264,7 +264,7 @@ def _read(Z, y, n_classes, mask, sample_weight):
 
 
 def _choose_celer(solver, lacks, tasks):
-    """Whether celer is to solve; an error where it is asked for what it lacks."""
+    """Whether to use celer; an error if it does not support a requested option."""
     check_solver(solver)
     asked = [name for name, value in lacks.items() if value]
     if solver == "celer" and asked:
@@ -279,7 +279,7 @@ def _choose_celer(solver, lacks, tasks):
 
 
 def _absent_intercept(labels, share, n_classes, like):
-    """Offset of the intercepts of classes without a sample."""
+    """Value to add to the zero intercepts of classes without a sample."""
     onehot = torch.nn.functional.one_hot(labels, n_classes).to(share.dtype)
     absent = (share.unsqueeze(-1) * onehot).sum(1) == 0
     added = torch.where(absent, _ABSENT, 0.0).to(like)

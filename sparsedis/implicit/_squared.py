@@ -43,7 +43,7 @@ class SquaredLoss(NamedTuple):
     Y : tensor of shape (n_tasks, n_samples, c)
 
     n : int
-        1 where ``Z`` and ``Y`` are scaled already.
+        1 if ``Z`` and ``Y`` are already scaled.
     """
 
     gram: torch.Tensor
@@ -66,7 +66,7 @@ class SquaredLoss(NamedTuple):
         )
 
     def scaled(self):
-        """Features and targets with ``1/n`` in them."""
+        """Features and targets scaled by ``1/n``."""
         factor = 1 / math.sqrt(self.n)
         return self.Z * factor, self.Y * factor
 
@@ -81,8 +81,7 @@ class _SquaredLoss(torch.autograd.Function):
 
     The gradient is that of the solution on its support S, where
     ``(Z_S'Z_S / n + l2) W_S + alpha W_S / ||W_S|| = Z_S'Y / n``, row by row: one linear
-    system per task, whatever the solver did (implicit differentiation, Bertrand et al.
-    2022).
+    system per task, for any solver (implicit differentiation, Bertrand et al. 2022).
     """
 
     @staticmethod
@@ -99,7 +98,7 @@ class _SquaredLoss(torch.autograd.Function):
     @once_differentiable("A layer with a squared loss (lasso, multitask_lasso, ridge)")
     def backward(ctx, grad, *_):
         Z, Y, gram, alpha, l2, W, support = ctx.saved_tensors
-        # What multiplies alpha in the optimality condition: signs where c = 1.
+        # Factor of alpha in the optimality condition: signs if c = 1.
         towards = torch.sign(W) if W.shape[-1] == 1 else directions(W)
         U, singular = _solve_adjoint(gram, grad, alpha, l2, W, support, Z, ctx.n)
         if bool(singular.any()):
@@ -107,7 +106,7 @@ class _SquaredLoss(torch.autograd.Function):
         grad_Z = grad_Y = grad_alpha = grad_l2 = None
         c = W.shape[-1]
         U_n = U / ctx.n
-        # R and ZU side by side, so that each product below is a single one.
+        # Stack R and ZU, so that each product below is a single one.
         both = product(Z, torch.cat([-W, U_n], -1))
         both[..., :c] += Y
         if ctx.needs_input_grad[0]:
@@ -153,7 +152,7 @@ def _solve_adjoint(gram, grad, alpha, l2, W, support, Z, n):
 
 
 def warn_of_dependence():
-    """Say that a gradient is one of many."""
+    """Warn that the gradient is not unique."""
     warnings.warn(
         "The features in the support of a task are linearly dependent, so its "
         "solution is not unique; the minimum-norm gradient is used. A "
@@ -169,17 +168,17 @@ def solve_squared(Z, Y, alpha, l2, solve, *, name, fit_intercept, tol, **read):
     Parameters
     ----------
     Z, Y : tensor
-        As the layer got them.
+        Arguments of the layer.
 
     alpha, l2 : callable
-        Each reads its penalty off the tasks.
+        Functions that read the penalties for the tasks.
 
     solve : callable
         ``(loss, alpha, l2) -> W, info``, with a :class:`SquaredLoss` and ``W`` of
         shape (n_tasks, k, c).
 
     name : str
-        The layer, for messages.
+        Name of the layer, for messages.
 
     fit_intercept : bool
 
@@ -233,8 +232,7 @@ def prepare(tasks, fit_intercept):
         Single targets have ``c = 1``.
 
     n : int
-        Divisor of the squared loss; 1 where the weights, which are then
-        in the rows, say it.
+        Divisor of the squared loss; 1 if the rows already contain the weights.
 
     means : pair of tensors
         Means of features and targets; zero without an intercept.
@@ -249,7 +247,7 @@ def prepare(tasks, fit_intercept):
 
 
 def check_limits(tol, max_iter=0):
-    """Refuse tolerances and numbers of iterations that make no sense."""
+    """Refuse invalid tolerances and numbers of iterations."""
     if not isinstance(tol, Real) or not tol >= 0:
         raise ValueError(f"tol must be a number of at least 0, got {tol!r}.")
     if not isinstance(max_iter, Integral) or max_iter < 0:
@@ -257,25 +255,25 @@ def check_limits(tol, max_iter=0):
 
 
 def check_solver(solver):
-    """Refuse solvers that there are none of."""
+    """Refuse unknown solvers."""
     if solver not in SOLVERS:
         raise ValueError(f"solver must be one of {SOLVERS}, got {solver!r}.")
 
 
 def choose_celer(solver, loss):
-    """Whether celer is to solve, which "auto" leaves to the size of the problem."""
+    """Whether to use celer, which depends on the size of the problem with "auto"."""
     if solver != "auto":
         return solver == "celer"
     n_samples, k = loss.Z.shape[-2:]
     n_tasks, _, c = loss.Y.shape
     if loss.Z.device.type != "cpu":
         return False
-    # Alone, or almost, no task gains from the company of others, and correlated
-    # features cost celer less.
+    # With one or two tasks batching gains nothing, and correlated features cost
+    # celer less.
     if k <= 32 or n_tasks <= 2:
         return n_tasks <= 2
-    # Working sets pay where most features stay out, Gram matrices where samples
-    # outnumber features and tasks are many.
+    # Working sets are faster if most features are zero; Gram matrices are faster if
+    # there are more samples than features, and many tasks.
     return c > 1 or n_samples < 2 * k or 2 * n_tasks <= k
 
 

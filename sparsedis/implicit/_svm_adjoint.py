@@ -32,9 +32,8 @@ def svm_adjoint(Z, solution, alpha, l2, grad_W, grad_intercept, *, needs=(True, 
 
         dL/dZ = s X U' - s a W'    dL/dalpha = -<U, W / ||W||>    dL/dl2 = -<U, W>
 
-    Intercepts, with cotangent g, add the constraint ``E'a = g``. Singular systems, for
-    instance of samples that are copies of each other or zero, get their solution of
-    minimum norm.
+    Intercepts, with cotangent g, add the constraint ``E'a = g``. For singular systems,
+    for example with duplicate or zero samples, the solution is that of minimum norm.
 
     Parameters
     ----------
@@ -170,7 +169,7 @@ class _AllRows:
         With ``U = (G - Z's a) / l2`` and ``W = Z's X / l2`` it is ``s X G' / l2 - B Z``
         for ``B = (s X (s a)' + s a (s X)') / l2``, an (n, n) matrix.
         """
-        # In classes: as rows of X sum to zero, G need not do so.
+        # In classes: since rows of X sum to zero, those of G need not.
         self.sX, self.sa = (self.part.expand(part) / self.l2 for part in (sX, sa))
         own = self.l2 * self.sX @ self.sa.mT
         own, sX, Z = (own + own.mT).to(self.Z), self.sX.to(self.Z), self.Z

@@ -6,9 +6,9 @@ import torch
 
 from sparsedis.implicit._inputs import Tasks
 
-# Sizes whose squares, and sums of these, have all their digits: they are not rescaled.
+# Range of sizes whose squares and their sums have full precision: not rescaled.
 _RANGE = {torch.float64: (1e-60, 1e60), torch.float32: (1e-8, 1e8)}
-# The square of a feature below this share of the largest one vanishes beside it.
+# Below this share of the largest feature, the square of a feature is lost to rounding.
 _TINY = {torch.float64: 1e-125, torch.float32: 1e-16}
 
 
@@ -51,15 +51,15 @@ class Units:
         return W
 
     def intercepts(self, b):
-        """Intercepts for the targets as they were."""
+        """Intercepts for the original targets."""
         return b if self.y is None else b * self.y.reshape(-1, *[1] * (b.ndim - 1))
 
     def correlations(self, value):
-        """Products of features and targets as they were."""
+        """Products of the original features and targets."""
         return value if self.Z is None else value * self.Z.to(value) * self.y.to(value)
 
     def squares(self, value):
-        """Squares of features as they were."""
+        """Squares of the original features."""
         return value if self.Z is None else value * self.Z.to(value) * self.Z.to(value)
 
 
@@ -78,7 +78,7 @@ def choose_units(tasks, alpha, l2, *, check=True, scale_y=True):
         Penalties of norms and of their squares.
 
     check : bool, default=True
-        Whether to refuse features that vanish beside others.
+        Whether to refuse features that are lost to rounding.
 
     scale_y : bool, default=True
         Whether targets have a unit; labels have none.
@@ -130,7 +130,7 @@ def _power_of_two(size):
 
 
 def _check_columns(tasks, columns, size, size_y, alpha, l2):
-    """Refuse features that vanish beside others but may not be left out."""
+    """Refuse features that are lost to rounding but could be nonzero."""
     least = _TINY[tasks.Z.dtype] * size.unsqueeze(-1)
     small = (columns > 0) & (columns < least)
     if not bool(small.any()):

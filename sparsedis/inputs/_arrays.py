@@ -1,4 +1,4 @@
-"""Inputs as arrays, in which images are told from tables by their shape."""
+"""Conversion of inputs to arrays; the shape distinguishes images from tables."""
 
 import numpy as np
 import torch
@@ -6,7 +6,7 @@ from sklearn.utils.validation import validate_data
 
 from sparsedis.inputs._plain import check_plain
 
-# Channels of images that come first, as torch has them.
+# Numbers of channels of images in torch's layout, with channels first.
 _FIRST = (1, 3)
 
 # Images are larger.
@@ -14,12 +14,12 @@ _SMALL = 4
 
 
 def validate_inputs(estimator, X, y="no_validation", *, reset):
-    """Read inputs, and with them labels where they are given, as scikit-learn does.
+    """Read inputs, and labels if given, as scikit-learn does.
 
     Parameters
     ----------
     estimator : BaseEstimator
-        Notes the number and names of the features, or compares them with its own.
+        Stores the number and names of the features, or compares them with its own.
 
     X : array-like, tensor, or list of images
 
@@ -35,7 +35,7 @@ def validate_inputs(estimator, X, y="no_validation", *, reset):
         Array of float64 or float32; images also of unsigned 8-bit integers.
 
     y : ndarray of shape (n_samples,)
-        Where it was given.
+        Only if it was given.
 
     Examples
     --------
@@ -62,15 +62,15 @@ def validate_inputs(estimator, X, y="no_validation", *, reset):
 
 
 def is_8bit_image(X):
-    """Whether inputs are images of numbers from 0 to 255, which stand for 0 to 1.
+    """Whether inputs are images of integers from 0 to 255, which are scaled to [0, 1].
 
-    They stay as they are until they are encoded, a quarter of the size of floats. An
-    8-bit table is a table of numbers, which keep their scale.
+    They keep their dtype until they are encoded, since floats take four times the
+    memory. The numbers of an 8-bit table are not scaled.
 
     Parameters
     ----------
     X : object
-        An array or a tensor of shape (n_samples, ...); others are no images.
+        An array or a tensor of shape (n_samples, ...); other types are not images.
 
     Returns
     -------
@@ -84,13 +84,13 @@ def is_8bit_image(X):
     >>> is_8bit_image(image), is_8bit_image(image.reshape(1, -1))
     (True, False)
     """
-    # The shape first: a frame may have a column named "dtype".
+    # Check the shape first: a frame may have a column named "dtype".
     is_image = getattr(X, "ndim", 0) == 4
     return is_image and getattr(X, "dtype", None) in (np.uint8, torch.uint8)
 
 
 def as_inputs(X):
-    """Make one array of tensors and of lists of images; check the shape of images.
+    """Convert tensors and lists of images to one array; check the shape of images.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def as_inputs(X):
     Returns
     -------
     object
-        An array, or what was given where it is neither.
+        An array, or X itself if it is neither.
 
     Examples
     --------
@@ -119,7 +119,7 @@ def as_inputs(X):
 
 
 def check_images(shape, dtype):
-    """Refuse what may be images of another layout or range.
+    """Refuse inputs that may be images with another layout or range.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""One step's worth of tasks."""
+"""Batch of tasks for one training step."""
 
 from dataclasses import dataclass, replace
 
@@ -19,26 +19,26 @@ class TaskBatch:
         ``(n_rows, height, width, channels)``.
 
     y : ndarray of shape (n_tasks, n_samples) or (n_tasks, n_samples, n_outputs)
-        Targets; for classification, whole numbers from 0 on. A NaN is a missing label,
-        and joins ``mask``.
+        Targets; for classification, integers starting at 0. A NaN is a missing label,
+        which ``mask`` then excludes.
 
     index : ndarray of shape (n_tasks, n_samples) or (n_samples,) of int, default=None
         Positions in ``rows`` of the samples of each task, or of the samples that all
         the tasks share. None: every task uses all the rows, in order.
 
     mask : ndarray of shape (n_tasks, n_samples) of bool, default=None
-        Which samples exist, for tasks of unequal size. None: all those whose label
-        is not NaN.
+        Valid samples, for tasks of unequal size. None: all samples whose label is not
+        NaN.
 
     weight : ndarray of shape (n_tasks, n_samples), default=None
         Weights of the samples, not negative.
 
     task : ndarray of shape (n_tasks,) of int, default=None
-        Numbers of the tasks in the table that they come from.
+        Numbers of the tasks in their table.
 
     n_classes : ndarray of shape (n_tasks,) of int, default=None
-        Number of classes of each task of classification. None: as many as the labels
-        of the batch show, at least 2.
+        Number of classes of each classification task. None: determined from the labels
+        of the batch, at least 2.
 
     Attributes
     ----------
@@ -130,7 +130,7 @@ class TaskBatch:
         Parameters
         ----------
         tasks : ndarray of shape (n_kept,) of int, or (n_tasks,) of bool
-            Which ones, in the order in which to keep them.
+            Tasks to keep, in their new order.
 
         Returns
         -------
@@ -144,7 +144,7 @@ class TaskBatch:
         return replace(self, **kept)
 
     def split(self, fraction, random_state):
-        """Split the samples of every task at random, the rows being shared.
+        """Split the samples of every task at random; both parts share the rows.
 
         Parameters
         ----------
@@ -153,13 +153,13 @@ class TaskBatch:
             least one.
 
         random_state : RandomState instance
-            Decides the split.
+            Random numbers for the split.
 
         Returns
         -------
         inner, outer : TaskBatch
-            Without the tasks that have a single sample. None, twice, where that leaves
-            no task.
+            Batches without the tasks that have a single sample. Both are None if no
+            task is left.
         """
         shape = self.y.shape[:2]
         mask = np.ones(shape, dtype=bool) if self.mask is None else self.mask

@@ -16,15 +16,15 @@ def encode_classes(targets, weight=None):
     Parameters
     ----------
     targets : Targets
-        With labels of any dtype.
+        Labels of any dtype.
 
     weight : ndarray of shape (n_rows,), default=None
-        Labels of rows without weight are left out.
+        Labels of rows with weight 0 are left out.
 
     Returns
     -------
     targets : Targets
-        With numbers of classes, as a list.
+        Class numbers, as a list.
 
     classes : list of ndarray
         Sorted labels of each task.
@@ -76,7 +76,7 @@ def _number(values):
             "y must hold labels of one kind per task, got "
             f"{sorted({type(v).__name__ for v in values})} in one."
         ) from None
-    # Whole numbers, text and dates are classes; the rest is for scikit-learn to judge.
+    # Integers, text and dates are classes; scikit-learn checks everything else.
     dates = values.dtype == object and all(
         isinstance(v, date | timedelta) for v in classes
     )
@@ -104,7 +104,7 @@ def decode_classes(codes, tasks, classes):
     Returns
     -------
     ndarray of shape (..., n)
-        In a dtype that holds the labels of all the tasks as they are; NaN, NaT or None
+        In a dtype that represents the labels of all tasks exactly; NaN, NaT or None
         for tasks without any.
 
     Examples
@@ -128,7 +128,7 @@ def decode_classes(codes, tasks, classes):
 
 
 def _common_dtype(classes):
-    """A dtype that holds the classes of all tasks as they are, and what is missing.
+    """Dtype that represents the classes of all tasks exactly, and a missing value.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def _common_dtype(classes):
     Returns
     -------
     dtype, missing
-        What stands for a label of a task that had none is used only if there is one.
+        `missing` is the value for tasks without any label, if there are some.
     """
     known = [own for own in classes if len(own)]
     kinds = {_KINDS.get(own.dtype.kind, own.dtype.kind) for own in known}

@@ -1,4 +1,4 @@
-"""The forms in which labels of many tasks come, read into one."""
+"""Conversion of all forms of labels to one representation."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_consistent_length
 from sparsedis.inputs._ids import column_names, distinct_ids, read_task_ids
 from sparsedis.inputs._values import BLOCK, read_values
 
-# Targets that float64 can square, and sum the squares of.
+# Range of targets whose squares and their sums float64 can represent.
 _SMALLEST, _LARGEST = 1e-150, 1e150
 
 
@@ -21,8 +21,8 @@ class Targets:
     Attributes
     ----------
     layout : {"single", "wide", "sparse", "long"}
-        How they came: one column, a column per task with gaps, a scipy sparse matrix,
-        or one label per row together with the name of its task.
+        Original form: one column, one column per task with missing entries, a scipy
+        sparse matrix, or one label per row together with the name of its task.
 
     names : ndarray of shape (n_tasks,)
         Names of the tasks: names of columns, task ids, or 0, 1, ...
@@ -32,10 +32,10 @@ class Targets:
         A table, or a list.
 
     missing : ndarray of shape (n_rows, n_tasks) of bool, or None
-        Gaps of a table; None where they are its NaN.
+        Missing entries of a table; None if these are NaN.
 
     rows, tasks : ndarray of shape (n_labels,) of int, or None
-        Where the labels of a list belong.
+        Row and task of each label of a list.
     """
 
     layout: str
@@ -97,7 +97,7 @@ class Targets:
         return largest if largest.ndim == 1 else largest.max(1, initial=0)
 
     def _blocks(self):
-        """Where labels are, a few columns at a time: tables are large."""
+        """Positions of labels, for a few columns at a time, since tables are large."""
         step = max(1, BLOCK // len(self.values))
         for first in range(0, self.n_tasks, step):
             part = slice(first, first + step)
@@ -126,7 +126,7 @@ def read_targets(y, n_samples, task=None, *, real, estimator):
         Whether labels are real numbers, or classes of any dtype.
 
     estimator : str
-        Name for messages.
+        Name of the estimator for messages.
 
     Returns
     -------
@@ -135,9 +135,10 @@ def read_targets(y, n_samples, task=None, *, real, estimator):
     Raises
     ------
     ValueError
-        When lengths differ, y holds inf, text or dates where numbers are due, numbers
-        whose squares leave the range of float64 or no label at all, names of tasks
-        repeat, a sparse matrix stores an entry twice, or a target vector has gaps.
+        When lengths differ, y contains inf, text or dates instead of numbers, numbers
+        whose squares exceed the range of float64, or no label at all, task names
+        repeat, a sparse matrix stores an entry twice, or a target vector has missing
+        entries.
 
     Examples
     --------
@@ -206,7 +207,7 @@ def _read_sparse(y, n_samples, *, real):
 
 def _stored(y):
     """Stored entries, zeros included, in the order of the tasks: the labels."""
-    # What becomes of several entries in one place depends on the format.
+    # The formats treat several entries in one place differently.
     y = y.tocoo() if y.format in ("coo", "bsr", "dia") else y.tocsc().tocoo()
     order = np.lexsort((y.row, y.col))
     row, col = y.row[order], y.col[order]
@@ -244,7 +245,7 @@ def _read_long(y, task, n_samples, *, real):
 
 
 def _check_sizes(targets):
-    """Refuse targets whose squares are lost."""
+    """Refuse targets whose squares overflow or underflow."""
     largest = targets.largest()
     bad = (largest > _LARGEST) | ((largest > 0) & (largest < _SMALLEST))
     if bad.any():
@@ -281,7 +282,8 @@ def check_weights(sample_weight, n_samples):
     Raises
     ------
     ValueError
-        When there are more or fewer, or one is negative or not finite, or all are 0.
+        When the number of weights is wrong, a weight is negative or not finite, or all
+        are 0.
 
     Examples
     --------

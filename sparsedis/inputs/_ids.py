@@ -1,4 +1,4 @@
-"""Names of tasks: ids of any kind, told apart, and the columns of frames."""
+"""Names of tasks, from ids of any type or from the columns of frames."""
 
 from numbers import Number
 
@@ -21,12 +21,13 @@ def read_task_ids(task, n_samples):
     Returns
     -------
     ndarray of shape (n_samples,)
-        Array of ids, of objects if another dtype would merge two ids.
+        Array of ids. Its dtype is object if another one would merge two ids.
 
     Raises
     ------
     ValueError
-        When there are more or fewer, some are missing, or bool stands among numbers.
+        When the number of ids is wrong, some are missing, or bool and numbers are
+        mixed.
 
     Examples
     --------
@@ -52,7 +53,7 @@ def read_task_ids(task, n_samples):
 
 
 def distinct_ids(ids):
-    """Tell ids apart.
+    """Find the distinct ids.
 
     Parameters
     ----------
@@ -89,7 +90,7 @@ def distinct_ids(ids):
 
 
 def column_names(columns):
-    """Read the names of the columns of a frame, each the name of a task.
+    """Read the column names of a frame as task names.
 
     Parameters
     ----------
@@ -125,7 +126,7 @@ def column_names(columns):
 
 
 def _objects(values):
-    """Array of objects as they are, tuples among them."""
+    """Array of objects, without converting tuples."""
     array = np.empty(len(values), dtype=object)
     for i, value in enumerate(values):
         array[i] = value
@@ -133,7 +134,7 @@ def _objects(values):
 
 
 def _narrowed(ids, name):
-    """Give objects a dtype of their own where that changes none of them."""
+    """Convert objects to their own dtype if this changes none of them."""
     values = ids.tolist()
     is_bool = {isinstance(v, bool | np.bool_) for v in values if isinstance(v, _NUMBER)}
     if len(is_bool) > 1:

@@ -1,4 +1,4 @@
-"""Tasks of labels, found by their names among those of a fit."""
+"""Matching of tasks to those of a fit, by name."""
 
 import warnings
 
@@ -27,7 +27,7 @@ def task_numbers(names, known):
     array([ 1,  0, -1])
     """
     if {names.dtype.kind, known.dtype.kind} in ({"M"}, {"m"}):
-        # Dates of one unit: as objects some would be dates, and some numbers.
+        # Convert dates to one unit: as objects some would be dates, and some numbers.
         unit = np.promote_types(names.dtype, known.dtype)
         names, known = names.astype(unit).astype(int), known.astype(unit).astype(int)
     numbers = {name: number for number, name in enumerate(known.tolist())}
@@ -37,20 +37,20 @@ def task_numbers(names, known):
 def known_tasks(targets, y, n_samples, names, layout):
     """Numbers of the tasks of labels among those of a fit.
 
-    By their names where they have some. Columns without names are the tasks of the fit
-    in order, and so are those with names that are new to a fit which had none.
+    Tasks are matched by name. Columns are matched by position if they have no names, or
+    if the fit had none.
 
     Parameters
     ----------
     targets : Targets
 
     y : array-like or DataFrame
-        Labels that they were read from.
+        Original labels.
 
     n_samples : int
 
     names : ndarray of shape (n_tasks,)
-        Tasks of the fit.
+        Names of the tasks of the fit.
 
     layout : str
         Layout of the labels of the fit.
@@ -69,7 +69,7 @@ def known_tasks(targets, y, n_samples, names, layout):
     if targets.layout != "long":
         in_order = not hasattr(y, "columns")
         if layout != "long" and np.array_equal(names, np.arange(len(names))):
-            # A fit without names: its tasks have numbers alone.
+            # A fit without names numbers its tasks.
             same = targets.n_tasks == len(names)
             in_order |= bool((number < 0).any() if same else (number < 0).all())
         if in_order and targets.n_tasks != len(names):

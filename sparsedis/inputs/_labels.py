@@ -10,7 +10,7 @@ _NORMAL = 0.6744897501960817
 
 @dataclass(frozen=True, eq=False)
 class DenseLabels:
-    """Labels as a table, for tasks that label a good part of the rows.
+    """Labels as a table, for tasks that label many of the rows.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class DenseLabels:
         return self.Y.ndim == 2
 
     def present(self):
-        """Table of shape (n_rows, n_tasks) of what is labelled."""
+        """Mask of the labels, of shape (n_rows, n_tasks)."""
         present = ~np.isnan(self.Y)
         return present if present.ndim == 2 else present[..., 0]
 
@@ -188,15 +188,15 @@ def _median(values, weight):
 
 
 def _positive(scale, largest):
-    # What centring leaves of constant labels is rounding.
+    # Centred constant labels are only rounding errors.
     return np.where(scale > 10 * np.finfo(float).eps * largest, scale, 1.0)
 
 
 def store_labels(rows, tasks, values, weight, shape, *, dense_from):
-    """Store labels in the way that suits how many there are.
+    """Store labels as a table or task by task, depending on their number.
 
     Copies of a label are merged, and their weights added, so that weights mean
-    repetition. How the labels came does not matter, not even their order.
+    repetition. The result does not depend on the form or the order of the labels.
 
     Parameters
     ----------
@@ -209,12 +209,12 @@ def store_labels(rows, tasks, values, weight, shape, *, dense_from):
     shape : tuple (n_rows, n_tasks)
 
     dense_from : float
-        Labels of a typical task, per row, from which they are stored as a table.
+        Share of the rows that a typical task labels from which a table is used.
 
     Returns
     -------
     DenseLabels or SparseLabels
-        The latter, too, where a task has several different labels at one row.
+        The latter also if a task has several different labels at one row.
 
     Examples
     --------
@@ -265,7 +265,7 @@ def store_labels(rows, tasks, values, weight, shape, *, dense_from):
 
 
 def is_dense(counts, n_rows, dense_from):
-    """Whether tasks label enough of the rows for a table to serve them.
+    """Whether tasks label enough rows to store them as a table.
 
     Parameters
     ----------
@@ -275,13 +275,13 @@ def is_dense(counts, n_rows, dense_from):
     n_rows : int
 
     dense_from : float
-        Share of the rows that a typical task has to label.
+        Minimal share of the rows that a typical task labels.
 
     Returns
     -------
     bool
     """
-    # A single label determines an intercept and nothing of the representation.
+    # A single label determines an intercept, but nothing about the representation.
     useful = counts[counts >= min(2, n_rows)]
     if not len(useful):
         useful = counts[counts > 0]

@@ -1,4 +1,4 @@
-"""Arrays and frames whose entries are known, and are the numbers they seem to be."""
+"""Checks for arrays and frames that scikit-learn would misread."""
 
 import numpy as np
 

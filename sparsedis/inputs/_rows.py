@@ -1,4 +1,4 @@
-"""Rows of inputs: told apart, or read on demand where they do not fit in memory."""
+"""Rows of inputs: distinct rows, and rows that are read on demand."""
 
 import math
 from hashlib import blake2b
@@ -6,17 +6,17 @@ from hashlib import blake2b
 import numpy as np
 from torch.utils.data import Dataset
 
-# Rows that are read at a time outside of training, and numbers in them: computations on
-# large images take many times what the images do.
+# Maximal rows, and numbers in them, to read at a time outside of training: computations
+# on large images take many times the memory of the images.
 _BLOCK = 1024
 _BLOCK_NUMBERS = 2**24
 
-# Magnitudes whose squares float32 holds.
+# Range of magnitudes whose squares float32 can represent.
 _SMALLEST, _LARGEST = 1e-18, 1e18
 
 
 class LazyRows:
-    """Inputs that stay where they are, and are read a few rows at a time.
+    """Inputs that are read a few rows at a time.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def is_lazy(X):
 
 
 def distinct_rows(X):
-    """Find the distinct rows of an array, in an order that is theirs alone.
+    """Find the distinct rows of an array, in an order that depends only on the rows.
 
     Parameters
     ----------
@@ -113,10 +113,10 @@ def distinct_rows(X):
     Returns
     -------
     first : ndarray of shape (n_distinct,) of int
-        Where each first occurs.
+        First position of each distinct row.
 
     inverse : ndarray of shape (n,) of int
-        The distinct row that each row is.
+        Number of the distinct row for each row.
 
     Examples
     --------
@@ -129,7 +129,7 @@ def distinct_rows(X):
     digests = b"".join(blake2b(row.tobytes(), digest_size=16).digest() for row in X)
     keys = np.frombuffer(digests, dtype=[("high", "<u8"), ("low", "<u8")])
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    # Sorted by a projection, so that the dtype does not matter to the order.
+    # Sorted by a projection, so that the order does not depend on the dtype.
     weights = np.sqrt(np.arange(1.0, X[0].size + 1))
     keys = [
         block.reshape(len(block), -1).astype(np.float64) @ weights
@@ -140,7 +140,7 @@ def distinct_rows(X):
 
 
 def blocks_of(X, at):
-    """Go through rows of an array, a block at a time, of fewer rows if they are wide.
+    """Iterate over rows of an array in blocks, with fewer rows if they are wide.
 
     Parameters
     ----------
@@ -165,15 +165,15 @@ def blocks_of(X, at):
 
 
 def check_magnitude(X, name="X"):
-    """Refuse inputs that float32, which encoders are trained in, cannot square.
+    """Refuse inputs whose squares float32, the dtype of encoders, cannot represent.
 
     Parameters
     ----------
     X : ndarray
-        Others, read as they are needed, show in training.
+        Inputs in memory; those read on demand are checked in training.
 
     name : str, default="X"
-        What holds them.
+        Name of the argument, for messages.
 
     Raises
     ------

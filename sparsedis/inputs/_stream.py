@@ -1,4 +1,4 @@
-"""Tasks that a user's iterable yields."""
+"""Batches from an iterable of the user."""
 
 from collections import deque
 from itertools import chain
@@ -10,12 +10,12 @@ from sparsedis.inputs._rows import check_magnitude
 
 
 class StreamTasks:
-    """Batches of a user's stream, the first one seen before training.
+    """Batches of a stream of the user, whose first batch is read before training.
 
     Parameters
     ----------
     source : iterable
-        Of :class:`TaskBatch`, or of pairs ``(X, Y)`` of arrays.
+        Iterable of :class:`TaskBatch`, or of pairs ``(X, Y)`` of arrays.
 
     remember : int
         Number of last batches that are kept.
@@ -31,7 +31,7 @@ class StreamTasks:
     Raises
     ------
     ValueError
-        When `source` is no iterable, is empty or yields something else.
+        When `source` is not iterable, is empty or yields something else.
 
     Examples
     --------

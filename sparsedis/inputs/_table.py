@@ -1,4 +1,4 @@
-"""A table of tasks, and the batches that are drawn from it."""
+"""A table of tasks, and batches drawn from it."""
 
 import numpy as np
 from sklearn.utils.random import sample_without_replacement
@@ -7,18 +7,18 @@ from sparsedis.inputs._batch import TaskBatch
 from sparsedis.inputs._labels import DenseLabels, is_dense, store_labels
 from sparsedis.inputs._rows import LazyRows, blocks_of, distinct_rows
 
-# Rows of inputs on disk that stand for all in a comparison.
+# Number of rows of inputs on disk to compare instead of all.
 _COMPARED = 256
 
-# A task with fewer labels among the rows of a step says little about its head.
+# With fewer labels among the rows of a step, the head of a task is not determined well.
 _MIN_LABELS = 10
 
 
 class TaskTable:
     """Labels of many tasks on the distinct rows of an array.
 
-    Two tables of the same labels are the same, whatever the form and the order in
-    which they came, as long as the rows are in memory.
+    The table does not depend on the form and the order of the labels, if the rows are
+    in memory.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class TaskTable:
         Inputs.
 
     at : ndarray of shape (n_rows,) of int
-        Where the rows of the table are in `X`.
+        Positions in `X` of the rows of the table.
 
     labels : DenseLabels or SparseLabels
 
@@ -41,9 +41,9 @@ class TaskTable:
         self.n_classes = n_classes
 
     def contents(self):
-        """Arrays that tell this table from others: inputs, positions, labels.
+        """Arrays that identify this table: inputs, positions, labels.
 
-        For inputs on disk a few rows represent all of them.
+        For inputs on disk, a few rows are read instead of all.
 
         Returns
         -------
@@ -64,13 +64,13 @@ class TaskTable:
         X : ndarray of shape (n, ...) or LazyRows
 
         targets : Targets
-            With real numbers or codes of classes.
+            Real numbers or codes of classes.
 
         weight : ndarray of shape (n,), default=None
 
         n_samples : int
-            Samples of a task in a step. Tasks that label many of as many rows are
-            stored, and drawn, together.
+            Samples of a task in a step. It determines whether labels are stored as a
+            table, from which all tasks draw the same rows.
 
         n_classes : ndarray of shape (n_tasks,) of int, default=None
 
@@ -123,7 +123,7 @@ class TaskTable:
         return isinstance(self.labels, DenseLabels)
 
     def blocks(self):
-        """Go through the rows, a block at a time."""
+        """Iterate over the rows in blocks."""
         return blocks_of(self.X, self.at)
 
     def divided(self, scale):
@@ -152,7 +152,7 @@ class TaskTable:
         )
 
     def useful_tasks(self):
-        """Tasks from which something can be learned; if there is none, the others."""
+        """Tasks that are useful for training; all tasks if there are none."""
         counts = self.labels.counts()
         useful = counts >= min(2, self.n_rows)
         if self.n_classes is not None:
@@ -160,7 +160,7 @@ class TaskTable:
         return np.flatnonzero(useful if useful.any() else counts)
 
     def batch(self, tasks, n_samples, random_state, *, min_labels=1, varied=False):
-        """Draw samples of some tasks; None where none of the tasks is left.
+        """Draw samples of some tasks; None if no task is left.
 
         Parameters
         ----------
@@ -175,7 +175,7 @@ class TaskTable:
             Tasks with fewer labels among the samples are left out.
 
         varied : bool, default=False
-            Whether tasks that show one class alone are left out.
+            Whether tasks with a single class are left out.
 
         Returns
         -------
@@ -220,12 +220,12 @@ class TaskTable:
 
 
 def gather(drawn):
-    """Put tasks with rows of their own side by side, each distinct row taken once.
+    """Combine tasks with different rows, with each distinct row once.
 
     Parameters
     ----------
     drawn : list of tuple (rows, values, weight)
-        Labels of each task, of any number but all zero; `weight` may be None.
+        Labels of each task, at least one in total; `weight` may be None.
 
     Returns
     -------
@@ -233,10 +233,10 @@ def gather(drawn):
         The distinct rows, sorted.
 
     index : ndarray of shape (n_tasks, n_samples) of int
-        Where in `positions` the rows of each task are.
+        Indices in `positions` of the rows of each task.
 
     y : ndarray of shape (n_tasks, n_samples) or (n_tasks, n_samples, n_outputs)
-        NaN where a task has fewer samples.
+        NaN if a task has fewer samples.
 
     weight : ndarray of shape (n_tasks, n_samples), or None
 
@@ -270,9 +270,8 @@ def gather(drawn):
 class TableSource:
     """Endless batches of a table.
 
-    Where labels are dense, a step draws rows first, and all its tasks share them;
-    where they are sparse it draws tasks first, and rows among those that each of them
-    labels.
+    If labels are dense, a step draws rows first, and all its tasks share them. If they
+    are sparse it draws tasks first, and then labelled rows of each task.
 
     Parameters
     ----------
@@ -296,7 +295,7 @@ class TableSource:
         When no draw has enough labels.
     """
 
-    # Draws without a task to learn from, one after the other, that end the search.
+    # Number of consecutive draws without a useful task before an error.
     _PATIENCE = 1000
 
     def __init__(self, table, *, n_samples, n_tasks, random_state, min_labels=1):
@@ -306,7 +305,7 @@ class TableSource:
         self.random_state = random_state
         self.how = {
             "min_labels": min_labels,
-            # One class alone gives the same head whatever the features.
+            # A single class gives the same head for all features.
             "varied": table.n_classes is not None,
         }
 
@@ -327,7 +326,7 @@ class TableSource:
                 tasks, self.n_samples, self.random_state, **self.how
             )
             if batch is not None and len(batch.rows) < 2:
-                batch = None  # heads on one input learn nothing of the features
+                batch = None  # heads on a single input do not train the features
             misses = misses + 1 if batch is None else 0
             if batch is not None:
                 yield batch
@@ -340,6 +339,6 @@ class TableSource:
 
 
 def _draw(n, size, random_state):
-    """Different numbers below n, at a cost that does not grow with n."""
+    """Distinct numbers below n, at a cost that does not grow with n."""
     size = min(n, size)
     return sample_without_replacement(n, size, random_state=random_state)

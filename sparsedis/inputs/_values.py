@@ -1,12 +1,12 @@
-"""Labels of any kind of array or frame, as values and what is missing of them."""
+"""Labels of any array or frame, as values and a mask of missing ones."""
 
 import numpy as np
 from sklearn.utils import assert_all_finite, check_array
 
-# Cells of a table that are looked at together.
+# Number of cells of a table to check at a time.
 BLOCK = 2**22
 
-# From here on floats do not tell all integers apart.
+# Above this value floats cannot represent all integers.
 _WHOLE = 2.0**53
 
 
@@ -24,15 +24,15 @@ def read_values(y, *, real):
     Returns
     -------
     values : ndarray
-        Values, in float64 where `real`.
+        Values, of float64 if `real`.
 
     missing : ndarray of bool, or None
-        What is missing; None where that is the NaN of the values.
+        Missing entries; None if these are NaN in the values.
 
     Raises
     ------
     ValueError
-        When there is text or a date where a number is due, or infinity.
+        When y contains text or dates instead of numbers, or infinity.
 
     Examples
     --------
@@ -74,14 +74,14 @@ def _read_numbers(y):
 
 
 def _is_sparse_frame(y):
-    """Whether scikit-learn would refuse a frame for what its gaps are filled with."""
+    """Whether scikit-learn would refuse a frame because of its missing values."""
     dtypes = getattr(y, "dtypes", None) if hasattr(y, "isna") else None
     dtypes = dtypes if hasattr(y, "columns") else [dtypes]
     return any(hasattr(dtype, "fill_value") for dtype in dtypes)
 
 
 def _refuse_dates(y):
-    """Refuse dates, which numpy would turn into numbers of a unit of their own."""
+    """Refuse dates, which numpy would convert to numbers in an arbitrary unit."""
     dtypes = getattr(y, "dtypes", None)
     if dtypes is None:
         dtypes = [y.dtype if hasattr(y, "dtype") else np.asarray(y).dtype]
@@ -112,7 +112,7 @@ def _read_classes(y):
     if values.dtype.kind == "f" and np.isinf(values[~missing]).any():
         raise ValueError("Input y contains infinity, which is no class.")
     if values.dtype == np.float64 and (np.abs(values) >= _WHOLE).any():
-        # Beside floats, integers have become floats, and several of them the same.
+        # Mixed with floats, large integers become floats, and several of them equal.
         if hasattr(y, "isna"):
             values = y.to_numpy(dtype=object)
         elif isinstance(y, list | tuple):
@@ -121,7 +121,7 @@ def _read_classes(y):
 
 
 def is_missing(values):
-    """Tell which values are missing: NaN, NaT, None or pandas' NA.
+    """Find missing values: NaN, NaT, None or pandas' NA.
 
     Parameters
     ----------
@@ -158,17 +158,17 @@ def _is_nan(value):
 
 
 def unboxed(values):
-    """Give numbers that came as objects, as from a frame, a dtype of numbers.
+    """Convert numbers of dtype object, as from a frame, to a numeric dtype.
 
     Parameters
     ----------
     values : ndarray of shape (n,)
-        None of them missing.
+        Values without missing ones.
 
     Returns
     -------
     ndarray of shape (n,)
-        The same values; text, and what no dtype can hold, stays as it is.
+        The same values; text, and values that no dtype can represent, do not change.
 
     Examples
     --------
@@ -191,7 +191,7 @@ def unboxed(values):
 
 
 def complete_labels(y):
-    """Classes of which none may be missing, numbers among objects as numbers.
+    """Check that no class is missing, and convert numbers of dtype object.
 
     Parameters
     ----------

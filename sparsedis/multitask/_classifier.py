@@ -252,7 +252,7 @@ channels), torch Dataset or array on disk
         self.classes_ = self._classes[0] if single else self._classes
 
     def _labels(self, scores, tasks):
-        """Labels with the highest scores, with tasks along the second-last axis."""
+        """Labels with the highest scores; tasks are the last axis before outputs."""
         if self.coef_.ndim == 2:
             codes = (scores > 0).astype(int)
         else:

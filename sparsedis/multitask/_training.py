@@ -59,7 +59,7 @@ class TaskTraining(RepresentationParameters):
         if not auto or self.optimizer is AdamW:
             options["optimizer__weight_decay"] = weight_decay
         if self.learn_alpha:
-            # Weight decay must not act on a learned penalty.
+            # Weight decay must not shrink a learned penalty.
             options["optimizer__param_groups"] = [("logit", {"weight_decay": 0.0})]
         objective = TaskObjective(
             problem,
