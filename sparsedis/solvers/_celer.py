@@ -11,8 +11,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sparsedis.solvers.lasso import solve_lasso
 from sparsedis.solvers.multitask_lasso import solve_multitask_lasso
 
-# celer finds the support; asked for the last digits it may cycle for ever. From here
-# the Newton steps of solve_lasso take them.
+# celer finds the support, but may cycle forever at smaller tolerances. The Newton steps
+# of solve_lasso compute the last digits.
 _TOL = 1e-6
 _MAX_ITER = 20
 
@@ -120,7 +120,7 @@ def start_logistic_celer(Z, labels, weight, alpha):
             continue
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            # Its objective is a sum over the samples, and so is its gap.
+            # Its objective and its gap are sums over the samples.
             _, path, _ = celer_path(
                 np.array(rows, order="F"),
                 signs,
@@ -157,7 +157,7 @@ def _solve_one(Z, Y, alpha, l2):
         Y = np.concatenate([Y, zero])
     size = np.abs(Z.T @ Y) if Y.ndim == 1 else np.linalg.norm(Z.T @ Y, axis=1)
     if alpha == 0 or size.max() <= alpha:
-        # Without a penalty it is Ridge, which the finish has in closed form.
+        # Without an l1 penalty it is Ridge, which the finish solves in closed form.
         return zero
     n = len(Y)
     how = {
@@ -170,7 +170,7 @@ def _solve_one(Z, Y, alpha, l2):
     }
     Z, Y = np.array(Z, order="F"), np.array(Y, order="F")
     with warnings.catch_warnings():
-        # The final certificate is computed, and judged, by the caller.
+        # The caller computes and checks the final certificate.
         warnings.simplefilter("ignore", ConvergenceWarning)
         if Y.ndim == 1:
             return celer_path(Z, Y, "lasso", **how)[1][:, 0]

@@ -1,15 +1,14 @@
 """Smooth functions plus a penalty on rows, many at a time.
 
-The problem of one task, in units of its own,
+The problem of one task, in its own units,
 
     min_V  f(V) + sum_j p_j(V_j),
 
-knows ``f``, and has the penalty as one of :mod:`~sparsedis.solvers._terms`. A
-semismooth Newton iteration solves most problems in a handful of steps, exactly. Large
-ones, and penalties that are not norms, get their starts from proximal gradient steps,
-which are cheap and find the support. Where Newton's method cycles all the same, norms
-are rounded off, less and less, and its starts come from there; for other penalties
-they come from more gradient steps.
+defines ``f``, and a penalty of :mod:`~sparsedis.solvers._terms`. A semismooth Newton
+iteration solves most problems exactly in a few steps. Large problems, and penalties
+that are not norms, start from proximal gradient steps, which are cheap and find the
+support. If Newton's method still cycles, it starts from problems with smoothed norms, with
+decreasing smoothing; for other penalties it starts from more gradient steps.
 """
 
 import torch
@@ -17,27 +16,27 @@ import torch
 from sparsedis.solvers._groups import Rows, add_blocks
 from sparsedis.solvers._info import SolverInfo
 
-# From a good start Newton converges in fewer steps; it cycles, or diverges, where it
-# makes no progress several times running.
+# From a good start Newton converges in fewer steps. It cycles or diverges if it makes
+# no progress several times in a row.
 _MAX_NEWTON = 15
 _MAX_NEWTON_STALLED = 3
 # Steps after the certificate is good: each squares the error of the solution, which is
 # of the order of the square root of the gap.
 _MAX_POLISH = 3
-# Unknowns of a task from which on many plain steps cost less than a round of smoothing,
-# and how many of them go before each attempt of Newton's.
+# Number of unknowns of a task above which many plain steps cost less than a round of
+# smoothing, and number of plain steps before each Newton attempt.
 _LARGE = 100
 _DESCENTS = (50, 200)
-# Plain steps of a round, where there are no norms to round off.
+# Plain steps per round, for penalties without norms to smooth.
 _ROUND = 200
 # Rounds without progress after which to give up.
 _STALLS = 5
-# Rounds without progress after which rounding errors are taken for the cause.
+# Rounds without progress after which rounding errors are assumed to be the cause.
 _MAX_STALLED = 30
 # A proximal term, in the units of the problem: with it a step is finite whatever the
 # rank, and it vanishes at the solution.
 _PROXIMAL = 1e-12
-# Rise of an objective that rounding may bring.
+# Increase of the objective that rounding errors may cause.
 _RISE = 1e-10
 
 
@@ -103,10 +102,10 @@ def solve(problem, start, *, tol, max_iter, warm=False, n_newton=_MAX_NEWTON):
         Largest number of rounds of smoothing.
 
     warm : bool, default=False
-        Whether ``start`` is close to the solution.
+        Whether ``start`` is near the solution.
 
     n_newton : int, default=15
-        Newton steps from there; 0 where they are known to fail.
+        Newton steps from ``start``; 0 if they are known to fail.
 
     Returns
     -------
@@ -149,7 +148,7 @@ class _Best:
     def offer(self, problem, at, X, gap, last):
         """Take the points X where they are better; ``last`` came a step before."""
         uphill = self._uphill(problem, at, X)
-        # Below tol rounding hides which of two gaps is less; the later point is better.
+        # Below tol rounding errors dominate the comparison; the later point is better.
         better = (gap < self.gap[at]) | (gap <= self.tol)
         better &= ~uphill
         self.V[at] = torch.where(better[:, None, None], X, self.V[at])
@@ -161,7 +160,7 @@ class _Best:
         self.settled[at] = change <= 1e-2 * self.tol**0.5 * size
 
     def _uphill(self, problem, at, X):
-        """Where X is stationary, perhaps, but no better than what there is."""
+        """Whether X may be stationary, but is not better than the best point."""
         if problem.penalty.convex:
             return torch.zeros_like(self.good[at])
         new, old = problem.objective(X), problem.objective(self.V[at])
@@ -200,12 +199,12 @@ def _newton_step(problem, V):
 
 
 def _descend(problem, best, start, n_steps):
-    """Accelerated proximal gradient steps, which find the rows that are in use."""
+    """Accelerated proximal gradient steps, which find the nonzero rows."""
     at = (~best.good).nonzero().flatten()
     if len(at) == 0:
         return
     problem = problem.take(at)
-    # Newton's method may have ended where zero is better.
+    # Newton's method may have ended at a point worse than zero.
     X = torch.where((best.gap[at] < 1)[:, None, None], best.V[at], start[at])
     ahead, momentum, lipschitz = X, X.new_ones(len(at), 1, 1), X.new_ones(len(at), 1, 1)
     ends = X.new_tensor([0.0, 1.0]).expand(len(at), 2)
@@ -218,7 +217,7 @@ def _descend(problem, best, start, n_steps):
         fits = (end - begin <= bound + 1e-12 * begin.abs())[:, None, None]
         lipschitz = torch.where(fits, lipschitz, 2 * lipschitz)
         new = torch.where(fits, new, X)
-        # Off to a new start where the momentum leads uphill.
+        # Restart if the momentum increases the objective.
         uphill = ((new - ahead) * (new - X)).sum((1, 2), keepdim=True) < 0
         momentum = torch.where(fits & ~uphill, momentum, 1.0)
         grown = 0.5 + (0.25 + momentum * momentum).sqrt()
@@ -242,10 +241,10 @@ def _descend_on(problem, best, start, max_iter):
 
 
 def _smooth(problem, best, V, max_iter):
-    """Primal-dual Newton on ``||V_j||`` rounded off to ``sqrt(||V_j||^2 + m^2)``.
+    """Primal-dual Newton on ``||V_j||`` smoothed to ``sqrt(||V_j||^2 + m^2)``.
 
-    The direction ``u_j`` of a row is an unknown of its own (Chan, Golub and Mulet,
-    1999), which keeps the steps long while m goes to zero.
+    The direction ``u_j`` of a row is a separate unknown (Chan, Golub and Mulet, 1999),
+    which keeps the steps long while m goes to zero.
     """
     at = (~best.good).nonzero().flatten()
     problem, V = problem.take(at), V[at]
@@ -284,12 +283,12 @@ def _smoothing_step(problem, V, u, width):
     blocks = problem.penalty.smoothed(u, towards, norm)
     step = _solve_blocks(problem.hessian(V, every), blocks, -slope, every)
     step = torch.where(torch.isfinite(step).all(2).all(1)[:, None, None], step, 0.0)
-    # The directions that belong to the full step, back in the unit ball.
+    # The directions of the full step, projected to the unit ball.
     along = (towards * step).sum(-1, keepdim=True)
     u = towards + (step - u * along) / norm.unsqueeze(-1)
     u = u / torch.linalg.vector_norm(u, dim=-1, keepdim=True).clamp_min(1.0)
     length = _line_search(problem, V, step, width)
-    # Sharper after a long step, less so where the norms' curvature cut it short.
+    # Less smoothing after a long step, more if the curvature of the norms shortened it.
     width = torch.where(length > 0.5, 0.2, 0.7) * width
     return V + length.unsqueeze(-1) * step, u, width
 

@@ -9,9 +9,9 @@ def recertify(info, W, data, gram, y_sq, alpha, l2, *, tol):
     """Replace gaps that rounding errors of the Gram form could hide.
 
     With ``m = sum_j ||W_j|| ||Z_j||``, the terms of the Gram form are up to ``m^2``,
-    and what they leave is that times the machine precision. Coefficients which cancel
-    each other, of columns that nearly depend on each other, make it large. From the
-    data the errors are of the order of ``m`` times the residual; they are added.
+    and the rounding error is that times the machine precision. It is large if columns
+    nearly depend on each other and their coefficients cancel. From the data the errors
+    are of the order of ``m`` times the residual; they are added to the gap.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def recertify(info, W, data, gram, y_sq, alpha, l2, *, tol):
     eps = torch.finfo(W.dtype).eps
     size = gram.diagonal(dim1=-2, dim2=-1).clamp_min(0).sqrt()
     size = (torch.linalg.vector_norm(W, dim=-1) * size).sum(-1)
-    # Ridge problems have a certificate of their own.
+    # Ridge problems have a separate certificate.
     doubtful = (
         (eps * size * size > 0.1 * tol * y_sq) & (alpha > 0) & info.support.any(-1)
     )

@@ -72,8 +72,8 @@ def add_blocks(hessian, blocks):
 class Rows:
     """The rows of each task that are active, moved to the front.
 
-    A few rows of many are what sparse problems are about: systems on the support then
-    cost what the largest support of the batch costs, not what all features would.
+    In sparse problems few rows are active. The cost of systems on the support then
+    depends on the largest support of the batch instead of the number of features.
 
     Parameters
     ----------
@@ -82,9 +82,9 @@ class Rows:
     Attributes
     ----------
     index : tensor of shape (n_tasks, s)
-        Active rows of each task, filled up with others to the largest number.
+        Active rows of each task, padded with others to the largest number.
     valid : tensor of shape (n_tasks, s) of bool
-        Which of them are active.
+        Mask of the active ones.
     """
 
     def __init__(self, active):
@@ -95,7 +95,7 @@ class Rows:
         self.valid = active.gather(-1, self.index)
 
     def gather(self, X):
-        """Rows of (n_tasks, k, ...); those that only fill up are zero."""
+        """Rows of (n_tasks, k, ...); padding is zero."""
         index, valid = self._like(X)
         return X.gather(1, index.expand(-1, -1, *X.shape[2:])) * valid
 

@@ -36,8 +36,8 @@ class SolverInfo:
         Features that the solution uses.
 
     certificate : {"gap", "violation"}
-        What `gap` is. A problem that is not convex, or whose dual is not known, has
-        the violation only: it proves a stationary point, not a minimum.
+        Meaning of `gap`. A problem that is not convex, or whose dual is not known, has
+        only the violation: it proves a stationary point, not a minimum.
     """
 
     gap: torch.Tensor

@@ -4,7 +4,7 @@ import torch
 
 from sparsedis.solvers._groups import Rows
 
-# From this many features on it pays to copy those of the supports together first.
+# With at least this many features it is faster to gather those of the supports first.
 _WIDE = 24
 # From this squared pivot on, in units in which the diagonal is 1, a Gram matrix keeps
 # half of the digits or more.
@@ -13,7 +13,7 @@ GOOD_PIVOT = 1e-8
 
 def product(A, B):
     """``A @ B`` of two batches, of which either may be a single matrix for all."""
-    # Where nothing has to be broadcast, bmm costs half as many calls.
+    # Without broadcasting, bmm needs half as many calls.
     return torch.bmm(A, B) if len(A) == len(B) else A @ B
 
 

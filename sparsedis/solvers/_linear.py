@@ -10,7 +10,7 @@ from sparsedis.solvers._terms import Norms, Scaled
 from sparsedis.solvers.losses import Loss
 from sparsedis.solvers.penalties import L2, GroupL1, NonNegativeL1
 
-# Least curvature to choose units by, where a loss has little of it at the start.
+# Minimal curvature to choose units, for losses with little curvature at the start.
 _FLAT = 1e-3
 
 
@@ -91,7 +91,7 @@ class Linear(_composite.Problem):
         return part
 
     def least(self, tol, max_iter):
-        """Solution without penalised features, of shape (n_tasks, k, c)."""
+        """Solution if all penalised coefficients are zero, of shape (n_tasks, k, c)."""
         V = self.Z.new_zeros(*self.scale.shape, self.n_scores)
         weights = (isinstance(self.own, GroupL1) and self.own.weights) or ()
         free = [j for j, weight in enumerate(weights) if weight == 0]
@@ -178,7 +178,7 @@ class Linear(_composite.Problem):
         return loss + squares + self.penalty.value(V)
 
     def certificate(self):
-        """Kind of certificate that `gap` returns: "gap" or "violation"."""
+        """Meaning of the values that `gap` returns: "gap" or "violation"."""
         known = type(self.loss).conjugate is not Loss.conjugate
         known = known and isinstance(self.penalty, Norms)
         return "gap" if known else "violation"

@@ -2,12 +2,12 @@
 
 import torch
 
-# Most steps, and the gradient, in units in which curvatures are about one, at which to
-# stop.
+# Maximal number of steps, and the gradient at which to stop, in units in which
+# curvatures are about one.
 _STEPS, _TOL = 20, 1e-10
 
-# Larger gradients are followed further than one step: where classes are nearly
-# separable, coefficients are large and Newton's steps short.
+# With larger gradients, search beyond the full step: if classes are nearly separable,
+# coefficients are large and Newton steps short.
 _FAR = 1e-4
 _LENGTHS = 0.5, 16.0
 _LINE_STEPS = 3

@@ -4,8 +4,8 @@ All of it works on the Gram form of each task,
 
     min_w  1/2 w' G w - c' w + alpha ||w||_1 + l2/2 ||w||^2,
 
-with ``G = Z'Z / n``, ``c = Z'y / n``: the number of samples does not matter once these
-are formed, and both Newton steps and the duality gap cost k^2 or k^3 per task.
+with ``G = Z'Z / n``, ``c = Z'y / n``. The cost after forming these does not depend on
+the number of samples: both Newton steps and the duality gap cost k^2 or k^3 per task.
 """
 
 import torch
@@ -50,7 +50,7 @@ def solve_lasso(
         Penalties, non-negative.
 
     start : tensor of shape (n_tasks, k), default=None
-        Where to start from; zero by default. A point with the right signs is finished
+        Starting point; zero by default. A point with the right signs is finished
         to machine precision by one step.
 
     tol : float, default=1e-12

@@ -71,7 +71,7 @@ def solve_logistic(
         Add an intercept, not penalised.
 
     start : tensor of shape (n_tasks, k, d), default=None
-        Where to start from; zero by default.
+        Starting point; zero by default.
 
     tol : float, default=1e-12
         Duality gap, relative to the objective at zero.

@@ -36,7 +36,7 @@ def solve_multitask_lasso(
         Penalties, non-negative.
 
     start : tensor of shape (n_tasks, k, c), default=None
-        Where to start from; zero by default.
+        Starting point; zero by default.
 
     tol : float, default=1e-12
         Duality gap, relative to the objective at zero.

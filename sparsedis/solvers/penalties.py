@@ -79,7 +79,7 @@ class Penalty(Value, ABC):
         Parameters
         ----------
         W : tensor of shape (n_tasks, k, n_scores)
-            Where to start from.
+            Starting point.
 
         alpha : tensor of shape (n_tasks, 1)
             Strength.
@@ -94,7 +94,7 @@ class Penalty(Value, ABC):
         """
 
     def gradient(self, W, alpha):
-        """Derivative of `value` where features are used.
+        """Derivative of `value` for nonzero features.
 
         Parameters
         ----------
@@ -118,7 +118,7 @@ class Penalty(Value, ABC):
 
     def _derivative(self, W, alpha):
         used = (W.detach() != 0).any(-1, keepdim=True)
-        # Away from zero, where the derivative may be NaN, for features without use.
+        # One instead of zero for unused features: the derivative may be NaN at zero.
         safe = torch.where(used, W, 1.0)
         total = self.value(safe, alpha)
         (gradient,) = torch.autograd.grad(
@@ -129,7 +129,7 @@ class Penalty(Value, ABC):
         return torch.where(used, gradient, 0.0)
 
     def hessian(self, W, alpha):
-        """Second derivatives of `value` where features are used.
+        """Second derivatives of `value` for nonzero features.
 
         Parameters
         ----------
@@ -175,7 +175,7 @@ class Penalty(Value, ABC):
         -------
         tensor of shape (n_tasks, k)
             Zero for a stationary point: the norm of the gradient of loss and penalty
-            for features in use, and for the others of what a step leads to.
+            for nonzero features, and for the others at the result of a step.
         """
         used = (W != 0).any(-1)
         slope = gradient + self.gradient(W, alpha)
@@ -190,12 +190,12 @@ class Penalty(Value, ABC):
         Parameters
         ----------
         gradient : tensor of shape (n_tasks, k, n_scores)
-            Gradient of the loss where all coefficients are zero.
+            Gradient of the loss at zero coefficients.
 
         Returns
         -------
         tensor of shape (n_tasks,)
-            Found by bisection. Infinite where no finite one will do.
+            Found by bisection. Infinite if no finite value is large enough.
         """
         zero, one = torch.zeros_like(gradient), torch.ones_like(gradient[..., 0])
 
@@ -443,7 +443,7 @@ class MCP(Penalty):
         \alpha \\ \gamma \alpha^2 / 2 & \text{otherwise} \end{cases}
 
     Small coefficients are penalised as by the Lasso, large ones not shrunk at all
-    (Zhang, 2010). It is not convex: what is found is a stationary point.
+    (Zhang, 2010). It is not convex: the solver finds a stationary point.
 
     Parameters
     ----------
