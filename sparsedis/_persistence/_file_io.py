@@ -116,7 +116,7 @@ def _write_all(file, content):
         if written is None and not isinstance(file, io.RawIOBase):
             return  # a `write` without a result has written everything
         if not written:
-            raise BlockingIOError(errno.EAGAIN, "The file takes no more now", 0)
+            raise BlockingIOError(errno.EAGAIN, "The file accepts no more data now", 0)
         rest = memoryview(rest)[written:]
 
 

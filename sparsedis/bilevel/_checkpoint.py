@@ -86,13 +86,13 @@ class TrainingFile:
         if not whole.startswith(_MAGIC) or _digest(content) != digest:
             raise ValueError(
                 f"checkpoint: {self.path} is damaged, or of another version, and "
-                "training cannot be taken up: delete it to begin anew."
+                "training cannot continue: delete it to start again."
             )
         state = torch.load(io.BytesIO(content), "cpu", weights_only=True)
         if state["key"] != self.key:
             raise ValueError(
                 f"checkpoint: {self.path} belongs to a training with other parameters "
-                "or data: move it away to begin anew."
+                "or data: move it away to start again."
             )
         _give_back(net, state)
         return state["ended"]
@@ -147,8 +147,8 @@ def checkpoint_of(estimator, module, *contents):
             continue
         if folder is not None:
             raise ValueError(
-                f"Training is taken up from one folder: got {folder!r}, and another "
-                "one by LoadInitState in callbacks."
+                f"Training can continue from one folder only: got {folder!r}, and "
+                "another one by LoadInitState in callbacks."
             )
         folder = plain.checkpoint.dirname or os.curdir
         prefix = plain.checkpoint.fn_prefix
@@ -156,7 +156,7 @@ def checkpoint_of(estimator, module, *contents):
         return None, callbacks
     if not isinstance(estimator.random_state, int | np.integer):
         raise ValueError(
-            "A training is taken up with the same random numbers: random_state must be "
+            "Training continues with the same random numbers: random_state must be "
             f"an int with checkpoint or LoadInitState, got {estimator.random_state!r}."
         )
     key = identify(estimator, module, *contents)

@@ -256,7 +256,7 @@ channels)
             f"{net.max_iter}{self._without}."
         )
         if net.checkpoint is not None:
-            return f"{note} The same fit goes on from {net.checkpoint.path}."
+            return f"{note} The same fit continues from {net.checkpoint.path}."
         if hasattr(self, "warm_start"):
             return f"{note} With warm_start=True, fit starts from them."
         return note

@@ -51,9 +51,9 @@ def _check_shape(estimator, shaped):
         if asked is not value and asked != value:
             was, now = (shorten(repr(v), 60, placeholder="...") for v in (value, asked))
             raise ValueError(
-                f"warm_start=True goes on with the weights of a fit with {name}={was}, "
+                f"warm_start=True continues from weights of a fit with {name}={was}, "
                 f"got {'another' if was == now else f'{name}={now}'}: set "
-                "warm_start=False to begin anew."
+                "warm_start=False to start again."
             )
 
 

@@ -92,8 +92,8 @@ def _refuse_dates(y):
         dated = name.startswith(("Date", "Duration"))  # of polars
         if dated or getattr(dtype, "kind", "") in tuple("mM"):
             raise ValueError(
-                f"y must hold real numbers, got {name}: dates and times have no unit "
-                "that goes without saying. Pass numbers, such as days: (y - first) / "
+                f"y must hold real numbers, got {name}: dates and times have no "
+                "obvious unit. Pass numbers, such as days: (y - first) / "
                 "np.timedelta64(1, 'D')."
             )
 

@@ -229,8 +229,8 @@ channels), torch Dataset or array on disk
             names = ", ".join(str(targets.names[t]) for t in single[:5])
             warnings.warn(
                 f"{len(single)} of {len(classes)} tasks have a single class ({names}"
-                f"{', ...' if len(single) > 5 else ''}), and get no head; it is what "
-                "they predict.",
+                f"{', ...' if len(single) > 5 else ''}), and no head: they "
+                "predict it.",
                 UserWarning,
                 stacklevel=3,
             )

@@ -60,7 +60,7 @@ def warn_of_count(factors, width):
     elif found == width and found < n_tasks:
         warnings.warn(
             f"The tasks use all the {width} features that were trained: there may be "
-            f"more factors. Set n_components, to {2 * width} say.",
+            f"more factors. Set n_components to {2 * width}, for example.",
             UserWarning,
             stacklevel=4,
         )

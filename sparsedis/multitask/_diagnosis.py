@@ -78,7 +78,7 @@ def doubts_about_rows(Z, X, trained, held_out, support):
     doubts = []
     if seen - unseen > _BY_HEART:
         doubts.append(
-            f"The encoder has learned rows by heart: R2 {seen:.2f} on the rows it was "
+            f"The encoder overfits: R2 {seen:.2f} on the rows it was "
             f"trained on, {unseen:.2f} on held-out ones. Raise weight_decay, give it "
             "more rows, or a smaller encoder."
         )
@@ -88,7 +88,7 @@ def doubts_about_rows(Z, X, trained, held_out, support):
     ridge = _scores(inputs, inner, outer, tasks, _ridge, None)[1]
     if unseen < ridge - _BELOW_RIDGE:
         doubts.append(
-            f"A Ridge of each task's own on X predicts held-out rows better: R2 "
+            f"A separate Ridge for each task on X predicts held-out rows better: R2 "
             f"{ridge:.2f}, here {unseen:.2f}. Raise weight_decay or max_iter, or use "
             "Ridge for predictions."
         )

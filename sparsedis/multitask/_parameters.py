@@ -341,7 +341,7 @@ class RepresentationParameters(BilevelEstimator):
             return
         if self.penalty != "auto":
             raise ValueError(
-                "penalty must be 'auto' beside a head, which has a penalty of its own; "
+                "penalty must be 'auto' with a head, which has its own penalty; "
                 f"got penalty={self.penalty!r}, head={self.head!r}."
             )
         several = isinstance(self.head.loss, Multinomial)

@@ -141,8 +141,8 @@ class TaskHeads(TaskTraining):
     def __getattr__(self, name):
         if name in HEADS and "module_" in self.__dict__:
             raise AttributeError(
-                f"There is no {name}: the tasks of fit_stream are used for one step "
-                "each and gone, and a fit that failed leaves none. transform works; "
-                "adapt on labelled data, or call fit, to get heads."
+                f"There is no {name}: fit_stream does not keep its tasks, and a "
+                "failed fit leaves no heads. transform works; call adapt with labelled "
+                "data, or fit, to get heads."
             )
         raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}.")

@@ -7,8 +7,8 @@ The problem of one task, in its own units,
 defines ``f``, and a penalty of :mod:`~sparsedis.solvers._terms`. A semismooth Newton
 iteration solves most problems exactly in a few steps. Large problems, and penalties
 that are not norms, start from proximal gradient steps, which are cheap and find the
-support. If Newton's method still cycles, it starts from problems with smoothed norms, with
-decreasing smoothing; for other penalties it starts from more gradient steps.
+support. If Newton's method still cycles, it starts from problems with smoothed norms,
+with decreasing smoothing; for other penalties it starts from more gradient steps.
 """
 
 import torch

@@ -354,7 +354,7 @@ def test_the_state_for_skorch_stands_for_its_folder(tmp_path):
         make(Kill(45)).fit(X, Y)
     [path] = tmp_path.glob("*.training")
     assert path.name.startswith("a-")
-    assert caught.value.__notes__[0].endswith(f"The same fit goes on from {path}.")
+    assert caught.value.__notes__[0].endswith(f"The same fit continues from {path}.")
     counted = Count()
     again = make(counted).fit(X, Y)
     assert counted.n_steps == 10
@@ -367,7 +367,7 @@ def test_two_folders_are_refused(tmp_path):
     est = representation(
         checkpoint=tmp_path / "b", callbacks=[("load", LoadInitState(checkpoint))]
     )
-    with pytest.raises(ValueError, match=r"taken up from one folder: got .*b'"):
+    with pytest.raises(ValueError, match=r"continue from one folder only: got .*b'"):
         est.fit(X, Y)
 
 

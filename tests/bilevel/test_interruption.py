@@ -186,7 +186,7 @@ def test_meta_learner_keeps_its_weights(do, tmp_path):
     est.set_params(checkpoint=tmp_path)
     with pytest.raises((KeyboardInterrupt, OSError)) as caught:
         est.fit(X, y)
-    assert "The same fit goes on from" in caught.value.__notes__[0]
+    assert "The same fit continues from" in caught.value.__notes__[0]
 
 
 def test_last_step_of_a_meta_learner_may_not_leave_nan():

@@ -1,4 +1,4 @@
-"""What a fit warns of: features, rows learned by heart, predictions below Ridge."""
+"""Warnings of a fit: features, overfitting, predictions below Ridge."""
 
 import warnings
 
@@ -62,7 +62,7 @@ def test_features_without_an_input_lose_to_ridge_by_what_is_said(linear):
     target, guess = Y[held_out.at], head.predict(X[held_out.at][:, :2])
     spread = (target - Y[trained.at].mean(0)) ** 2
     own = 1 - ((target - guess) ** 2).mean(0).sum() / spread.mean(0).sum()
-    assert "Ridge of each task's own on X predicts held-out rows better" in doubt
+    assert "separate Ridge for each task on X predicts held-out rows better" in doubt
     assert f"here {own:.2f}." in doubt
     assert r2_score(target, guess) < 0.9  # so that there is something to say
 
@@ -81,7 +81,7 @@ def test_features_that_number_the_rows_are_learned_by_heart():
         by_heart, X, trained, held_out, np.ones((6, 6), dtype=bool)
     )
     assert doubts[0].startswith(
-        "The encoder has learned rows by heart: R2 1.00 on the rows it was trained on"
+        "The encoder overfits: R2 1.00 on the rows it was trained on"
     )
 
 

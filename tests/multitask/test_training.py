@@ -382,7 +382,7 @@ def test_after_a_loss_that_is_not_finite_the_last_good_weights_stand(
     trained = before.module_ if rotation is None else before.module_.representation
     expected = trained(torch.from_numpy(X).float()).detach().numpy()
     np.testing.assert_allclose(codes, expected, atol=1e-5)
-    with pytest.raises(AttributeError, match="a fit that failed leaves none"):
+    with pytest.raises(AttributeError, match="failed fit leaves no heads"):
         est.predict(X)
     assert est.adapt(X, Y).coef_.shape == (12, 4)
     est.save_params(tmp_path / "model")
