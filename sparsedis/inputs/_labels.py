@@ -77,7 +77,7 @@ class DenseLabels:
         return _positive(np.sqrt(variance), np.abs(Y).max((0, 2), initial=0))
 
     def divided(self, scale):
-        """Divide the labels of each task by a number of its own."""
+        """Divide the labels of each task by its scale."""
         scale = scale if self.Y.ndim == 2 else scale[:, None]
         return DenseLabels(self.Y / scale, self.weight)
 
@@ -151,7 +151,7 @@ class SparseLabels:
         return _positive(np.sqrt(variance / Y.shape[1]), largest)
 
     def divided(self, scale):
-        """Divide the labels of each task by a number of its own."""
+        """Divide the labels of each task by its scale."""
         scale = scale[self._tasks()]
         scale = scale if self.values.ndim == 1 else scale[:, None]
         return SparseLabels(self.indptr, self.rows, self.values / scale, self.weight)

@@ -127,7 +127,7 @@ class TaskTable:
         return blocks_of(self.X, self.at)
 
     def divided(self, scale):
-        """Divide the labels of each task by a number of its own."""
+        """Divide the labels of each task by its scale."""
         return TaskTable(self.X, self.at, self.labels.divided(scale), self.n_classes)
 
     def split(self, fraction, random_state):
