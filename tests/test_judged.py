@@ -13,7 +13,7 @@ from sparsedis import SparseMultiTaskClassifier, SparseMultiTaskRepresentation, 
 
 # After a few steps features are not used, or not to be trusted.
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:(No head|.* may not be|The encoder has learned|A Ridge of):UserWarning"
+    "ignore:(No head|.* may not be|The encoder overfits|A separate Ridge):UserWarning"
 )
 
 N, T = 90, 7

@@ -7,7 +7,7 @@ from sparsedis.implicit import glm, glm_alpha_max
 from sparsedis.solvers.losses import Loss, Squared
 from sparsedis.solvers.penalties import L2, GroupL1
 
-# Relative errors that derivatives, by differences and in float64, may have.
+# Largest relative errors of derivatives by finite differences, in float64.
 _CLOSE = 1e-4
 
 
@@ -27,7 +27,7 @@ def check_loss(loss, *, targets=None, n_outputs=None, random_state=0):
         Valid targets of the loss, 10 or more; real numbers by default.
 
     n_outputs : int, default=None
-        Numbers in a target, if `targets` are not given; None for scalars.
+        Length of a target vector, if `targets` are not given; None for scalars.
 
     random_state : int, default=0
         Seed of scores, features and targets.
@@ -53,12 +53,12 @@ def check_loss(loss, *, targets=None, n_outputs=None, random_state=0):
     c = loss.n_scores(y)
     scores = torch.as_tensor(rng.standard_normal((1, y.shape[1], c)))
     value = loss.value(scores, y)
-    _same(value.shape, y.shape[:2], "value must have one number a sample")
+    _same(value.shape, y.shape[:2], "value must have one number per sample")
     _finite(value, "value")
     gradient, hessian = loss.gradient(scores, y), loss.hessian(scores, y)
     _same(gradient.shape, scores.shape, "gradient must have the shape of the scores")
     shape = (*scores.shape, c)
-    _same(hessian.shape, shape, "hessian must have a block for each sample")
+    _same(hessian.shape, shape, "hessian must have one block per sample")
     for a in range(c):
         unit = torch.zeros(c, dtype=scores.dtype)
         unit[a] = 1e-6
@@ -104,7 +104,7 @@ def check_penalty(penalty, *, n_scores=1, random_state=0):
         The penalty.
 
     n_scores : int, default=1
-        Coefficients of a feature.
+        Number of coefficients per feature.
 
     random_state : int, default=0
         Seed of coefficients, features and targets.
@@ -135,8 +135,8 @@ def check_penalty(penalty, *, n_scores=1, random_state=0):
         return 0.5 * (V - X).square().sum(-1) + step * penalty.value(V, alpha)
 
     least = objective(P)
-    _same(least.shape, (2, k), "value must have one number a feature")
-    _finite(least, "value at what prox returns")
+    _same(least.shape, (2, k), "value must have one number per feature")
+    _finite(least, "value at the result of prox")
     for size in (1e-3, 0.1, 1.0):
         for _ in range(20):
             near = P + size * torch.as_tensor(rng.standard_normal(P.shape))
@@ -200,7 +200,7 @@ def check_head(head, *, n_classes=3, random_state=0):
     """
     rng = np.random.default_rng(random_state)
     unknown = set(head.penalties) - {"alpha", "l2"}
-    _true(not unknown, f"penalties must be of 'alpha' and 'l2', got {sorted(unknown)}")
+    _true(not unknown, f"penalties may be 'alpha' and 'l2', got {sorted(unknown)}")
     y = torch.as_tensor(np.tile(np.repeat(np.arange(n_classes), 4), (2, 1)))
     centres = 3 * np.eye(n_classes, n_classes + 2)
     Z = torch.as_tensor(
@@ -228,7 +228,7 @@ def check_head(head, *, n_classes=3, random_state=0):
 
 
 def _weights(penalty):
-    """Weights of the features, where a penalty has them."""
+    """Weights of the features, if the penalty has any."""
     return penalty.weights if isinstance(penalty, GroupL1) else None
 
 
@@ -273,7 +273,7 @@ def _check_gradient(loss, penalty, y, rng, k=4):
 
 
 def _check_derivatives(probe, inputs, rng):
-    """Derivatives of a number, along random directions, by differences."""
+    """Derivatives of a scalar along random directions, by finite differences."""
     wanted = [x for x in inputs if x.requires_grad]
     gradients = torch.autograd.grad(probe(*inputs), wanted)
     for x, gradient in zip(wanted, gradients, strict=True):

@@ -19,7 +19,7 @@ from sparsedis.implicit import (
 from sparsedis.solvers.losses import Logistic, Loss, Multinomial, Squared
 from sparsedis.solvers.penalties import L1, L2, ElasticNet, GroupL1, Penalty
 
-# Penalties of norms of rows, which the specialised layers have.
+# Norms of rows: the penalties that the specialised layers support.
 _NORMS = (L1, GroupL1, ElasticNet, L2)
 
 
@@ -77,7 +77,7 @@ class LinearHead(Head):
         return not isinstance(self.loss, Loss)
 
     def loss_of(self, n_classes):
-        """Loss of tasks with so many classes.
+        """Loss of tasks with a given number of classes.
 
         Parameters
         ----------
@@ -125,13 +125,13 @@ class LinearHead(Head):
             Number of classes of all these tasks, if targets are classes.
 
         mask : tensor of shape (n_tasks, n_samples) of bool, default=None
-            Samples that exist.
+            Valid samples.
 
         sample_weight : tensor of shape (n_tasks, n_samples), default=None
             Weights of the samples.
 
         fit_intercept : bool, default=True
-            Whether to add an intercept, not penalised.
+            Whether to add an unpenalised intercept.
 
         solver : {"auto", "batched", "celer"}, default="auto"
             Solver, for layers with several solvers.
@@ -251,7 +251,7 @@ class LinearHead(Head):
     @renamed_keywords(l1="alpha")
     def fit_classes(self, Z, y, n_classes, alpha, l2, *, relative):
         n = Z.shape[1]
-        # The layer's loss is a mean; here, as for the other heads, it counts as a sum.
+        # The layer's loss is a mean, but for all few-shot heads the loss is a sum.
         how = {"n_classes": n_classes, "fit_intercept": False}
         scale = self.scale(Z, y, **how) if relative else 1 / n
         alpha = (alpha * scale) * torch.ones(len(y), dtype=Z.dtype, device=Z.device)

@@ -8,8 +8,8 @@ from sparsedis.heads._linear import LinearHead
 from sparsedis.solvers._info import SolverInfo
 from sparsedis.solvers.penalties import L2
 
-# Where features nearly depend on each other, as early in training, rounding alone can
-# lift the gap of an exact solution above the layers' default.
+# If features are nearly dependent, as early in training, rounding errors alone can
+# raise the gap of an exact solution above the layers' default tolerance.
 _TOL = 1e-10
 
 # Ridge term of the heads whose penalty is in the outer problem (Eq. 60), as a share of

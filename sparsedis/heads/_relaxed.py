@@ -40,8 +40,8 @@ def relaxed_heads(problem, Z, y, support, *, n_classes, mask, weight):
     constrained = isinstance(head.penalty, NonNegativeL1)
     if isinstance(head.loss, Squared) and not constrained:
         return _least_squares(problem, Z, y, support, mask, weight)
-    # Without a penalty there is no solution where classes can be separated, or counts
-    # are zero: scikit-learn's default for the former, one over the sum of the weights.
+    # Without a penalty there is no solution if classes are separable or counts are 0.
+    # One over the sum of the weights is scikit-learn's default for classes.
     total = torch.ones(y.shape[:2], dtype=Z.dtype) if weight is None else weight
     if mask is not None:
         total = torch.where(mask, total, 0.0)

@@ -130,8 +130,8 @@ def check_images(shape, dtype):
     whole = np.issubdtype(dtype, np.integer)
     if len(shape) == 3 and whole:
         raise ValueError(
-            f"X has shape {tuple(shape)} and dtype {dtype}: images have a last axis of "
-            "channels, X[..., None] where they are grey; sequences are floats."
+            f"X has shape {tuple(shape)} and dtype {dtype}: images need a last axis "
+            "of channels (X[..., None] if they are grey); sequences must be floats."
         )
     if len(shape) != 4:
         return
@@ -142,6 +142,6 @@ def check_images(shape, dtype):
         )
     if shape[1] in _FIRST and min(shape[2:]) > _SMALL:
         raise ValueError(
-            f"X has shape {tuple(shape)}: images are (n_samples, height, width, "
-            "channels), np.moveaxis(X, 1, -1) of those of torch."
+            f"X has shape {tuple(shape)}: images must have shape (n_samples, height, "
+            "width, channels). For torch's layout, pass np.moveaxis(X, 1, -1)."
         )

@@ -81,7 +81,7 @@ class TaskBatch:
         if self.index is None:
             if shape[1] != len(self.rows):
                 raise ValueError(
-                    "Without index every task uses all the rows: y must have shape "
+                    "Without index, every task uses all the rows: y must have shape "
                     f"(n_tasks, {len(self.rows)}), got {y.shape}."
                 )
         else:
@@ -90,16 +90,16 @@ class TaskBatch:
             weight = np.asarray(self.weight, dtype=float)
             if weight.shape != shape or not (weight >= 0).all():
                 raise ValueError(
-                    f"weight must hold numbers from 0 on in the shape {shape} of y; "
-                    f"got shape {weight.shape} and values from {weight.min()} on."
+                    f"weight must have the shape {shape} of y and no negative values; "
+                    f"got shape {weight.shape} and minimum {weight.min()}."
                 )
             set_(self, "weight", weight)
         missing = np.isnan(y)
         if y.ndim == 3:
             if (missing.any(-1) != missing.all(-1)).any():
                 raise ValueError(
-                    "y holds a target vector with some entries NaN; a vector is "
-                    "labelled as a whole or not at all."
+                    "y holds a target vector in which only some entries are NaN; "
+                    "either all or none may be missing."
                 )
             missing = missing[..., 0]
         labelled = ~missing

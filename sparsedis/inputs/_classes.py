@@ -68,13 +68,13 @@ def _number(values):
         return values, np.zeros(0)
     values = unboxed(values)
     if values.dtype.kind == "f" and np.isinf(values).any():
-        raise ValueError("Input y contains infinity, which is no class.")
+        raise ValueError("Input y contains infinity, which is not a class.")
     try:
         classes, codes = np.unique(values, return_inverse=True)
     except TypeError:
         raise ValueError(
-            "y must hold labels of one kind per task, got "
-            f"{sorted({type(v).__name__ for v in values})} in one."
+            "y must hold labels of one type per task, got "
+            f"{sorted({type(v).__name__ for v in values})} in one task."
         ) from None
     # Integers, text and dates are classes; scikit-learn checks everything else.
     dates = values.dtype == object and all(
@@ -88,7 +88,7 @@ def _number(values):
 
 
 def decode_classes(codes, tasks, classes):
-    """Labels by their numbers.
+    """Convert numbers of classes to labels.
 
     Parameters
     ----------

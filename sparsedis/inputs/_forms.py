@@ -190,7 +190,7 @@ def _read_wide(y, n_samples, *, real):
 
 def _read_sparse(y, n_samples, *, real):
     if y.ndim != 2:
-        raise ValueError(f"y that is sparse must have two dimensions, got {y.ndim}.")
+        raise ValueError(f"A sparse y must have two dimensions, got {y.ndim}.")
     if y.shape[0] != n_samples:
         raise ValueError(
             f"X and y must have as many rows, got {n_samples} and {y.shape[0]}."
@@ -214,17 +214,17 @@ def _stored(y):
     twice = np.flatnonzero((row[1:] == row[:-1]) & (col[1:] == col[:-1]))
     if len(twice):
         raise ValueError(
-            "y is sparse and stores several entries in one place, the first in row "
-            f"{row[twice[0]]} of task {col[twice[0]]}: scipy would add them up. Call "
-            "y.sum_duplicates() if that is meant; for several labels of a sample pass "
-            "one label per row, with task=."
+            "y is sparse and stores several entries in one place, first in row "
+            f"{row[twice[0]]} of task {col[twice[0]]}; scipy would add them up. Call "
+            "y.sum_duplicates() to add them. For several labels of a sample, pass one "
+            "label per row, with task=."
         )
     return sp.coo_array((y.data[order], (row, col)), shape=y.shape)
 
 
 def _read_long(y, task, n_samples, *, real):
     if sp.issparse(y):
-        raise ValueError("y must be dense where task= names the task of each label.")
+        raise ValueError("y must be dense if task= is given, got a sparse matrix.")
     task = read_task_ids(task, n_samples)
     values, missing = read_values(y, real=real)
     check_consistent_length(values, task)
@@ -233,7 +233,7 @@ def _read_long(y, task, n_samples, *, real):
         values, missing = values[:, 0], missing[:, 0]
     if values.ndim > (2 if real else 1):
         raise ValueError(
-            "y must have one label per row where task= names their tasks, got shape "
+            "y must have one label per row if task= is given, got shape "
             f"{values.shape}."
         )
     if missing.ndim == 2:
@@ -252,17 +252,17 @@ def _check_sizes(targets):
         t = int(bad.argmax())
         raise ValueError(
             f"y holds numbers up to {largest[t]:.3g} in magnitude in task "
-            f"{targets.names[t]!s}, whose squares are beyond float64. Each task must "
-            f"reach from {_SMALLEST:g} to {_LARGEST:g}, or be 0: multiply its targets "
-            "by a number."
+            f"{targets.names[t]!s}, whose squares float64 cannot represent. The "
+            f"largest of each task must be from {_SMALLEST:g} to {_LARGEST:g}, or 0: "
+            "rescale its targets."
         )
 
 
 def _check_whole(missing):
     if (missing.any(-1) != missing.all(-1)).any():
         raise ValueError(
-            "y holds a target vector with some entries NaN; a vector is labelled as a "
-            "whole or not at all."
+            "y holds a target vector in which only some entries are NaN; either all or "
+            "none may be missing."
         )
 
 

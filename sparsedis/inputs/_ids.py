@@ -81,8 +81,8 @@ def distinct_ids(ids):
         names = _sorted(dict.fromkeys(ids.tolist()))
     except TypeError:
         raise ValueError(
-            "task must hold ids that can be told apart, such as numbers or text; got "
-            f"{ids[0]!r}, of type {type(ids[0]).__name__}."
+            "task must hold ids that can be distinguished, such as numbers or text; "
+            f"got {ids[0]!r}, of type {type(ids[0]).__name__}."
         ) from None
     position = {name: number for number, name in enumerate(names)}
     numbers = np.array([position[v] for v in ids.tolist()], dtype=int)
@@ -119,8 +119,8 @@ def column_names(columns):
         twice = [name for name in distinct if listed.count(name) > 1][:5]
         raise ValueError(
             f"y has several columns of the name {twice[0]!r}, but each column is a "
-            f"task and needs a name of its own (repeated: {twice}). Rename them, or "
-            "pass y.to_numpy()."
+            f"task and needs a unique name (repeated: {twice}). Rename them, or pass "
+            "y.to_numpy()."
         )
     return names
 
@@ -140,7 +140,7 @@ def _narrowed(ids, name):
     if len(is_bool) > 1:
         raise ValueError(
             f"{name} mixes bool with other numbers as names of tasks: True and 1 are "
-            "equal, and would be one task. Use numbers alone, or text."
+            "equal, and would be one task. Use only numbers, or text."
         )
     try:
         array = np.array(values)

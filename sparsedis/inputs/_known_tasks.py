@@ -89,7 +89,7 @@ def known_tasks(targets, y, n_samples, names, layout):
     if unknown:
         warnings.warn(
             f"{(number < 0).sum()} tasks of y, such as {unknown}, were not seen in "
-            "fit; they do not count.",
+            "fit; they are ignored.",
             UserWarning,
             stacklevel=4,
         )

@@ -56,7 +56,7 @@ class DenseLabels:
         return np.swapaxes(self.Y[at], 0, 1), weight
 
     def restrict(self, rows):
-        """Labels of some rows alone."""
+        """Labels of some rows only."""
         weight = None if self.weight is None else self.weight[rows]
         return DenseLabels(self.Y[rows], weight)
 
@@ -124,7 +124,7 @@ class SparseLabels:
         return self.rows[part], self.values[part], weight
 
     def restrict(self, rows):
-        """Labels of some rows alone."""
+        """Labels of some rows only."""
         position = np.full(self.rows.max(initial=-1) + 1, -1)
         rows = np.asarray(rows)
         inside = rows < len(position)
@@ -166,7 +166,7 @@ class SparseLabels:
 def _robust(labels, scale):
     """Median absolute deviation of every task, as an estimate of its `scale`.
 
-    Half of the labels of a task may be the same: then `scale` is what is left.
+    It is zero if half of the labels of a task are equal; the result is then `scale`.
     """
     found = np.zeros(len(scale))
     for t in range(labels.n_tasks):
@@ -195,7 +195,7 @@ def _positive(scale, largest):
 def store_labels(rows, tasks, values, weight, shape, *, dense_from):
     """Store labels as a table or task by task, depending on their number.
 
-    Copies of a label are merged, and their weights added, so that weights mean
+    Copies of a label are merged, and their weights added, so a weight is the same as
     repetition. The result does not depend on the form or the order of the labels.
 
     Parameters

@@ -186,13 +186,13 @@ def check_magnitude(X, name="X"):
     >>> from sparsedis.inputs._rows import check_magnitude
     >>> check_magnitude(np.array([1.0, -1e30]))
     Traceback (most recent call last):
-    ValueError: X has values up to 1e+30 in magnitude; up to 1e-18 to 1e+18 can be ...
+    ValueError: X has values up to 1e+30 in magnitude; for float32 the largest must ...
     """
     if not isinstance(X, np.ndarray) or X.dtype.kind != "f" or not X.size:
         return
     largest = max(float(X.max()), -float(X.min()))
     if largest and not _SMALLEST <= largest <= _LARGEST:
         raise ValueError(
-            f"{name} has values up to {largest:g} in magnitude; up to {_SMALLEST:g} to "
-            f"{_LARGEST:g} can be learned from, in float32. Scale the inputs."
+            f"{name} has values up to {largest:g} in magnitude; for float32 the "
+            f"largest must be from {_SMALLEST:g} to {_LARGEST:g}. Scale the inputs."
         )

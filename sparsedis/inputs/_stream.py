@@ -1,4 +1,4 @@
-"""Batches from an iterable of the user."""
+"""Batches from a user's iterable."""
 
 from collections import deque
 from itertools import chain
@@ -10,7 +10,7 @@ from sparsedis.inputs._rows import check_magnitude
 
 
 class StreamTasks:
-    """Batches of a stream of the user, whose first batch is read before training.
+    """Batches of a user's stream; the first is read before training.
 
     Parameters
     ----------
@@ -62,8 +62,8 @@ class StreamTasks:
             batch = _read_batch(batch)
             if batch.rows.shape[1:] != self.first.rows.shape[1:]:
                 raise ValueError(
-                    "source must yield inputs of one shape; it went from "
-                    f"{self.first.rows.shape[1:]} to {batch.rows.shape[1:]}."
+                    "source must yield inputs of one shape; got "
+                    f"{self.first.rows.shape[1:]}, then {batch.rows.shape[1:]}."
                 )
             check_magnitude(batch.rows, f"source: batch {number}, counted from 0,")
             self.remembered.append(batch)
@@ -75,7 +75,9 @@ def _read_batch(batch):
     if isinstance(batch, tuple | list) and len(batch) == 2:
         X, Y = batch
         if np.ma.is_masked(X):
-            raise ValueError("source yields an X with masked entries; X must be whole.")
+            raise ValueError(
+                "source yields an X with masked entries; X must be complete."
+            )
         if np.ma.isMaskedArray(Y):
             Y = Y.astype(float).filled(np.nan)
         X, Y = np.asarray(X), np.asarray(Y)

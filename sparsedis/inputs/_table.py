@@ -312,8 +312,8 @@ class TableSource:
     def __iter__(self):
         if self.table.n_rows < 2:
             raise ValueError(
-                "X must hold at least two different rows, with labels, to train on; "
-                "the rows of X that are not held out are all equal."
+                "X must hold at least two different labelled rows for training; the "
+                "rows of X that are not held out are all equal."
             )
         useful = self.table.useful_tasks()
         misses = 0
@@ -331,10 +331,10 @@ class TableSource:
             if batch is not None:
                 yield batch
         raise ValueError(
-            f"No {self.n_samples} samples of a task, drawn {self._PATIENCE} times, had "
-            f"{max(2, self.how['min_labels'])} labels to learn from, in two "
-            f"different rows of X: raise batch_size (now {self.n_samples}), or give "
-            "tasks more labels."
+            f"In {self._PATIENCE} draws of {self.n_samples} samples, no task had "
+            f"{max(2, self.how['min_labels'])} labels in two different rows of X, as "
+            f"training needs: raise batch_size (now {self.n_samples}), or give tasks "
+            "more labels."
         )
 
 

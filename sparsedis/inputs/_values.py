@@ -63,8 +63,8 @@ def _read_numbers(y):
         if not any(part in str(error) for part in ("could not convert", "float()")):
             raise
         raise ValueError(
-            f"y must hold real numbers: {error}. Learn classes with "
-            "SparseMultiTaskClassifier, in an estimator of their own."
+            f"y must hold real numbers: {error}. For classes, use a "
+            "SparseMultiTaskClassifier."
         ) from None
     step = max(1, BLOCK // max(1, values[:1].size))
     for first in range(0, len(values), step):
@@ -110,7 +110,7 @@ def _read_classes(y):
             values = np.asarray(y, dtype=object)
         missing = is_missing(values) | masked
     if values.dtype.kind == "f" and np.isinf(values[~missing]).any():
-        raise ValueError("Input y contains infinity, which is no class.")
+        raise ValueError("Input y contains infinity, which is not a class.")
     if values.dtype == np.float64 and (np.abs(values) >= _WHOLE).any():
         # Mixed with floats, large integers become floats, and several of them equal.
         if hasattr(y, "isna"):

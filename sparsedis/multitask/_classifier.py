@@ -1,4 +1,4 @@
-"""Sparse multi-task representation learning from tasks of classification."""
+"""Sparse multi-task representation learning from classification tasks."""
 
 import warnings
 
@@ -70,7 +70,7 @@ class SparseMultiTaskClassifier(ClassifierMixin, BaseRepresentation):
 
     See Also
     --------
-    sparsedis.SparseMultiTaskRepresentation : The same for tasks of regression.
+    sparsedis.SparseMultiTaskRepresentation : The same for regression tasks.
     sparsedis.implicit.logistic : The inner problem as a layer for other models.
 
     Notes
@@ -222,14 +222,14 @@ channels), torch Dataset or array on disk
         single = [t for t, own in enumerate(classes) if len(own) == 1]
         if all(len(own) < 2 for own in classes):
             raise ValueError(
-                f"{name} needs labels of at least two classes in some task; y has one "
-                f"class alone, {classes[single[0]].tolist()[0]!r}."
+                f"{name} needs labels of at least two classes in some task; y has only "
+                f"the class {classes[single[0]].tolist()[0]!r}."
             )
         if single:
             names = ", ".join(str(targets.names[t]) for t in single[:5])
             warnings.warn(
                 f"{len(single)} of {len(classes)} tasks have a single class ({names}"
-                f"{', ...' if len(single) > 5 else ''}), and no head: they "
+                f"{', ...' if len(single) > 5 else ''}), and no head: they always "
                 "predict it.",
                 UserWarning,
                 stacklevel=3,
@@ -260,7 +260,7 @@ channels), torch Dataset or array on disk
         return decode_classes(codes, tasks, self._classes)
 
     def _probabilities(self, scores, tasks):
-        """Probabilities from scores of tasks along the last axis but outputs."""
+        """Probabilities from scores; tasks are the last axis before outputs."""
         if self.coef_.ndim == 2:
             p = np.stack([expit(-scores), expit(scores)], -1)
         else:

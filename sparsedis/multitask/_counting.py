@@ -52,15 +52,15 @@ def warn_of_count(factors, width):
     found, n_tasks = factors.count.n_factors, len(factors.rotation.heads)
     if found == 0:
         warnings.warn(
-            "The heads of the tasks use no direction of the features beyond their "
-            "errors: one feature is kept. Give tasks more labels, or raise max_iter.",
+            "No factors were found: the heads of the tasks are not larger than their "
+            "errors. One feature is kept. Give tasks more labels, or raise max_iter.",
             UserWarning,
             stacklevel=4,
         )
     elif found == width and found < n_tasks:
         warnings.warn(
-            f"The tasks use all the {width} features that were trained: there may be "
-            f"more factors. Set n_components to {2 * width}, for example.",
+            f"The tasks use all {width} trained features: there may be more "
+            f"factors. Set n_components to {2 * width}, for example.",
             UserWarning,
             stacklevel=4,
         )

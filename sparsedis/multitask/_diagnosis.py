@@ -22,7 +22,7 @@ _TASKS, _LABELS, _WIDE = 50, 5, 1000
 
 
 def doubts_about_features(stability, n_tasks):
-    """Report the features on which halves of the tasks do not agree.
+    """Report the features on which halves of the tasks disagree.
 
     Parameters
     ----------
@@ -41,8 +41,8 @@ def doubts_about_features(stability, n_tasks):
     return [
         f"{len(unstable)} of {len(stability)} features may not be factors "
         f"({unstable[:8].tolist()}{'...' if len(unstable) > 8 else ''}): halves of the "
-        f"{n_tasks} tasks lead to others. More tasks, or more labels, would settle "
-        "them; identifiability() says more."
+        f"{n_tasks} tasks give different ones. Use more tasks or more labels; call "
+        "identifiability() for details."
     ]
 
 

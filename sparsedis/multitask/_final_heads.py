@@ -67,7 +67,7 @@ def final_heads(Z, table, scale, problem, alpha, *, refit, rule=None, spike=None
 
 
 def warn_of_missing(names, counts, stacklevel):
-    """Warn of tasks without any label.
+    """Warn about tasks without any label.
 
     Parameters
     ----------

@@ -346,11 +346,11 @@ class RepresentationParameters(BilevelEstimator):
             )
         several = isinstance(self.head.loss, Multinomial)
         if several or self.head.is_of_classes != (self._likelihood == "categorical"):
-            kind = "of a loss of numbers, such as Squared()"
+            kind = "a loss for numbers, such as Squared(),"
             if self._likelihood == "categorical":
-                kind = "of a function of the number of classes, such as log_loss"
+                kind = "a function of the number of classes, such as log_loss,"
             raise ValueError(
-                f"head must be {kind} in {type(self).__name__}, got {self.head!r}."
+                f"head must have {kind} in {type(self).__name__}, got {self.head!r}."
             )
 
     def _check_parameters(self, n_tasks):
@@ -362,7 +362,7 @@ class RepresentationParameters(BilevelEstimator):
         alpha = np.asarray(self._alpha, dtype=float)
         if alpha.ndim and n_tasks is None:
             raise ValueError(
-                "alpha must be a number in fit_stream, whose tasks are fresh at every "
+                "alpha must be a number in fit_stream, whose tasks are new at every "
                 f"step; got an array of shape {alpha.shape}."
             )
         if alpha.ndim and alpha.shape != (n_tasks,):
@@ -382,7 +382,7 @@ class RepresentationParameters(BilevelEstimator):
             raise ValueError(f"alpha must be finite and not negative, got {value!s}.")
         if self.penalty_at == "outer" and self._head.penalty != GroupL1():
             raise ValueError(
-                "penalty_at='outer' goes with penalty='l1', got penalty="
+                "penalty_at='outer' requires penalty='l1', got penalty="
                 f"{self.penalty!r}, head={self.head!r}."
             )
         if not self.learn_alpha:

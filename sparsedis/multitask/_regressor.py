@@ -79,7 +79,7 @@ class SparseMultiTaskRepresentation(RegressorMixin, BaseRepresentation):
 
     See Also
     --------
-    sparsedis.SparseMultiTaskClassifier : The same for tasks of classification.
+    sparsedis.SparseMultiTaskClassifier : The same for classification tasks.
     sparsedis.implicit.lasso : The inner problem as a layer for other models.
 
     Notes

@@ -116,7 +116,7 @@ def class_labels(Z, table, tasks):
     table : TaskTable
 
     tasks : ndarray of int
-        With labels of two classes at least. Their order need not stay, see `chunks`.
+        Tasks with labels of at least two classes. Their order may change, see `chunks`.
 
     Returns
     -------

@@ -57,8 +57,8 @@ class TaskHeads(TaskTraining):
     def _scores(self, X, task, read=lambda scores, tasks: scores):
         """Scores of the heads, for every task or for the named one of each row.
 
-        `read` converts the scores of a block, with the tasks along the last axis but
-        outputs, so that less is held.
+        `read` converts the scores of one block at a time, to save memory; tasks are the
+        last axis before outputs.
         """
         check_is_fitted(self, "module_")
         coef, intercept = self.coef_, self.intercept_

@@ -158,7 +158,7 @@ class TaskTraining(RepresentationParameters):
         with TorchRandomness(seed, device).lent():
             narrow = self._new_module(self.input_shape_, len(components)).to(device)
         options = {}
-        # With new weights it takes all the steps.
+        # New weights need all the steps.
         if take_over(narrow, wide, components, mean, rows):
             steps = max(1, round(SHARE * self.max_iter))
             options = {"max_iter": steps, "lr": LR * self.lr}

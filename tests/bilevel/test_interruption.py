@@ -235,7 +235,7 @@ def test_learned_penalties_are_those_of_the_weights_that_stand(data):
 
 
 @pytest.mark.filterwarnings("ignore:.* may not be factors:UserWarning")
-@pytest.mark.filterwarnings("ignore:(A Ridge of|No head uses):UserWarning")
+@pytest.mark.filterwarnings("ignore:(A separate Ridge|No head uses):UserWarning")
 def test_last_step_may_not_leave_nan(data):
     X, Y = data
     est = make(optimizer=torch.optim.SGD, lr=1e-3).fit(X, Y)

@@ -96,7 +96,7 @@ def wrong_penalty(**methods):
             "conjugate is not that of value",
         ),
         (wrong_loss(curvature=0.5), "curvature=0.5 is not a bound"),
-        (wrong_loss(value=lambda self, s, y: s), "one number a sample"),
+        (wrong_loss(value=lambda self, s, y: s), "one number per sample"),
     ],
 )
 def test_wrong_losses_are_named(loss, match):
@@ -154,5 +154,5 @@ def test_wrong_heads_are_named():
         check_head(Guessing())
     bad = Guessing()
     bad.penalties = ("l3",)
-    with pytest.raises(AssertionError, match=r"penalties must be .* got \['l3'\]"):
+    with pytest.raises(AssertionError, match=r"penalties may be .* got \['l3'\]"):
         check_head(bad)

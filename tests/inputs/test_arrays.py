@@ -111,9 +111,9 @@ def test_meta_learner_reads_lists_and_tensors():
     ("X", "message"),
     [
         (IMAGES.astype(int), r"dtype int64: they must be uint8"),
-        (IMAGES[..., 0], r"X\[..., None\] where they are grey"),
+        (IMAGES[..., 0], r"X\[..., None\] if they are grey"),
         (IMAGES.transpose(0, 3, 1, 2), r"np.moveaxis\(X, 1, -1\)"),
-        (IMAGES.transpose(0, 3, 1, 2) / 255, r"\(24, 3, 8, 8\): images are"),
+        (IMAGES.transpose(0, 3, 1, 2) / 255, r"\(24, 3, 8, 8\): images must"),
     ],
 )
 def test_other_layouts_are_refused(X, message):

@@ -44,13 +44,13 @@ def test_complete_labels_need_no_mask():
         ({"y": [1.0, 2.0]}, r"y must have shape \(n_tasks, n_samples\) .* got \(2,\)"),
         ({"y": np.zeros((3, 5))}, r"\(n_tasks, 2\), got \(3, 5\)"),
         ({"y": [[np.inf, 1.0]]}, "y holds an infinite"),
-        ({"y": [[[1.0, np.nan], [1.0, 1.0]]]}, "some entries NaN"),
+        ({"y": [[[1.0, np.nan], [1.0, 1.0]]]}, "only some entries are NaN"),
         ({"y": np.zeros((1, 3)), "index": [[0, 1, 2]]}, r"index must lie in \[0, 2\)"),
         ({"y": np.zeros((1, 2)), "index": [[0.0, 1.0]]}, "index must hold integers"),
         ({"y": np.zeros((1, 2)), "index": [[0], [1]]}, "index must hold integers"),
         ({"y": np.zeros((1, 2)), "mask": [[True]]}, "mask must have the shape of y"),
-        ({"y": np.zeros((1, 2)), "weight": [[1.0]]}, r"shape \(1, 2\) of y; got shape"),
-        ({"y": np.zeros((1, 2)), "weight": [[1.0, -1.0]]}, "from -1.0 on"),
+        ({"y": np.zeros((1, 2)), "weight": [[1.0]]}, r"shape \(1, 2\) of y and no"),
+        ({"y": np.zeros((1, 2)), "weight": [[1.0, -1.0]]}, "minimum -1.0"),
     ],
 )
 def test_bad_batches(arguments, message):

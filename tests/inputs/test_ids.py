@@ -48,7 +48,7 @@ def test_ids_do_not_merge(task, names):
 def test_ids_that_are_refused(task, message):
     with pytest.raises(ValueError, match=message):
         read_task_ids(task, 2)
-    with pytest.raises(ValueError, match="can be told apart"):
+    with pytest.raises(ValueError, match="can be distinguished"):
         distinct_ids(np.array([{}, 1], dtype=object))
 
 

@@ -9,7 +9,7 @@ from sparsedis.inputs._known_tasks import task_numbers
 
 # After a few steps features are not used, or not to be trusted.
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:(No head|.* may not be|The encoder has learned|A Ridge of):UserWarning"
+    "ignore:(No head|.* may not be|The encoder overfits|A separate Ridge):UserWarning"
 )
 
 N, T = 90, 7

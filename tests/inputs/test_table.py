@@ -332,7 +332,7 @@ def test_labels_of_any_dtype():
 @pytest.mark.parametrize(
     ("y", "message"),
     [
-        ([[1, "a"], ["b", 1]], "labels of one kind per task"),
+        ([[1, "a"], ["b", 1]], "labels of one type per task"),
         ([[0.3, 1], [1.7, 0]], "Unknown label type"),
         ([[np.inf, 1], [1.0, 0]], "infinity"),
     ],
@@ -352,7 +352,7 @@ def test_what_is_no_class(y, message):
         (np.full(3, np.nan), None, "no label at all"),
         ([1.0, 2.0, np.inf], None, "contains infinity"),
         (["a", "b", "c"], None, "real numbers.*SparseMultiTaskClassifier"),
-        (np.where(np.eye(3)[:, None] == 1, np.nan, 1.0), None, "some entries NaN"),
+        (np.where(np.eye(3)[:, None] == 1, np.nan, 1.0), None, "some entries are NaN"),
         (sp.csr_array((3, 4)), None, "no label at all"),
         (sp.csr_array((2, 4)), None, "as many rows, got 3 and 2"),
         (sp.csr_array([[np.nan], [1.0], [2.0]]), None, "sparse and stores NaN"),
@@ -392,5 +392,5 @@ def test_steps_show_two_different_inputs_at_least():
     assert {int(batch.task[0]) for batch in batches} == {1, 2}
     assert min(len(batch.rows) for batch in batches) >= 2
     lone = build(np.ones((27, 1)), np.arange(27.0), task)
-    with pytest.raises(ValueError, match="X must hold at least two different rows"):
+    with pytest.raises(ValueError, match="two different labelled rows"):
         next(iter(TableSource(lone, **options)))

@@ -200,7 +200,7 @@ def test_sparse_formats_are_read_alike(kind):
 def test_masked_weights_and_infinite_classes_are_refused():
     with pytest.raises(ValueError, match="sample_weight holds masked"):
         check_weights(np.ma.masked_array([1.0, 2.0], [0, 1]), 2)
-    with pytest.raises(ValueError, match="infinity, which is no class"):
+    with pytest.raises(ValueError, match="infinity, which is not a class"):
         encode_classes(read(np.array([[1, "a"], [np.inf, "b"]], object), 2, real=False))
     masked = np.ma.masked_array([np.inf, 1.0], [1, 0])
     missing = read_values(masked, real=False)[1]

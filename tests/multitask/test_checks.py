@@ -9,8 +9,8 @@ from sparsedis import SparseMultiTaskClassifier, SparseMultiTaskRepresentation
 # One sparse task, which is all that most checks give, cannot use every feature, nor
 # show that a feature is a factor; targets that are noise use none.
 @pytest.mark.filterwarnings(
-    "ignore:(No head|.* may not be|The encoder has learned|A Ridge of):UserWarning",
-    "ignore:The heads of the tasks use no direction:UserWarning",
+    "ignore:(No head|.* may not be|The encoder overfits|A separate Ridge):UserWarning",
+    "ignore:No factors were found:UserWarning",
 )
 @parametrize_with_checks(
     [

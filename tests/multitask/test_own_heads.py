@@ -185,7 +185,7 @@ def test_heads_are_parameters_like_others(tables, tmp_path):
         ({"head": LinearHead(Poisson(), L2())}, "y must not be negative"),
         (
             {"head": LinearHead(Huber(), L2()), "penalty_at": "outer"},
-            "penalty_at='outer' goes with penalty='l1'",
+            "penalty_at='outer' requires penalty='l1'",
         ),
         ({"head": LinearHead(Huber(), L1([1.0, 2.0]))}, "for each of the 5 features"),
     ],
@@ -197,7 +197,7 @@ def test_heads_that_do_not_fit_are_refused(tables, parameters, match):
 
 def test_a_classifier_refuses_a_loss_of_numbers(tables):
     est = given(SparseMultiTaskClassifier, head=LinearHead(Squared(), L2()))
-    with pytest.raises(ValueError, match="head must be of a function of the number of"):
+    with pytest.raises(ValueError, match="head must have a function of the number of"):
         est.fit(tables["X"], tables["classes"])
 
 

@@ -16,7 +16,7 @@ from sparsedis.datasets import make_sparse_tasks
 
 # After a few steps features are not used, or not to be trusted.
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:(No head|.* may not be|The encoder has learned|A Ridge of):UserWarning"
+    "ignore:(No head|.* may not be|The encoder overfits|A separate Ridge):UserWarning"
 )
 
 NAMES = np.array([f"t{t:02}" for t in range(12)])

@@ -59,7 +59,7 @@ KINDS = ["regression", "named", "stream", "vectors", "classes", "one task"]
 
 # After five steps features are not used, or not to be trusted.
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:(No head|.* may not be|The encoder has learned|A Ridge of):UserWarning"
+    "ignore:(No head|.* may not be|The encoder overfits|A separate Ridge):UserWarning"
 )
 
 
