@@ -1,8 +1,8 @@
-"""From the span of the factors to the factors: count, rotate, select, trust.
+"""Factors from any given features: count, rotate, select, and check stability.
 
-A representation that serves many tasks holds their factors up to an invertible linear
-map; the map that makes the heads of the tasks sparsest is the way back. The functions
-do it step by step, and :class:`SparseRotation` does it all for any given features.
+Features that predict many tasks contain the factors of the tasks up to an invertible
+linear map. The map that makes the heads of the tasks sparsest recovers the factors. The
+functions are the single steps, and :class:`SparseRotation` runs all of them.
 """
 
 from sparsedis.rotation._count import FactorCount

@@ -1,13 +1,13 @@
-"""A basis out of a pool of directions: few heads use each, and they are apart."""
+"""Selection of a basis from a pool of directions that few heads use."""
 
 import numpy as np
 
 
 def choose_basis(A, scores):
-    """Choose as many directions as there are coordinates.
+    """Choose a basis from directions: as many as there are coordinates.
 
-    Minimises the sum of the scores less the logarithm of the volume that the
-    directions span: greedily, then by exchanges as long as one of them helps.
+    Minimises the sum of the scores minus the logarithm of the volume that the
+    directions span: first greedily, then by exchanges until none improves the result.
 
     Parameters
     ----------
@@ -37,8 +37,8 @@ def choose_basis(A, scores):
         rest = rest - np.outer(rest @ unit, unit)
     chosen = np.array(chosen)
     for _ in range(10 * k):
-        # Row i of the inverse is normal to all the others: the volume is linear in
-        # each direction.
+        # Row i of the inverse is orthogonal to all other directions, so the volume is
+        # linear in each direction.
         height = np.abs(A @ np.linalg.inv(A[chosen]))
         change = scores[:, None] - scores[chosen] - np.log(np.maximum(height, 1e-300))
         i, j = np.unravel_index(np.argmin(change), change.shape)

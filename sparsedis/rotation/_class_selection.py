@@ -1,4 +1,4 @@
-"""The features that each task of classes needs: logistic heads, cut one by one."""
+"""Selection of the features of classification tasks, by logistic heads."""
 
 import numpy as np
 
@@ -7,17 +7,17 @@ from sparsedis.rotation._logistic import log_loss, logistic_heads
 
 
 def select_classes(labels, m, *, spike=None):
-    """Choose the features of each task by BIC.
+    """Select the features of each task by BIC.
 
-    Backward elimination, as :func:`~sparsedis.rotation.select_heads` does it, but each
-    head is fitted anew whenever a feature goes, and supports are judged by the
-    likelihood of the labels. Classes that are nearly without noise leave no other way:
-    there the likelihood is far from quadratic.
+    This is backward elimination, as in :func:`~sparsedis.rotation.select_heads`, but
+    each head is fitted again after each removal, and supports are compared by the
+    likelihood of the labels. This is necessary because the likelihood of classes with
+    little noise is far from quadratic.
 
     Parameters
     ----------
     labels : ClassLabels
-        On features of unit variance.
+        Labels, with features of unit variance.
 
     m : int
         Number of features.
@@ -35,14 +35,14 @@ def select_classes(labels, m, *, spike=None):
 
 
 def _select(part, precision, spike):
-    """Supports of the tasks of a part."""
+    """Supports of the tasks of one part."""
     task, n_tasks, m = part.task, len(part.n_labels), len(precision)
     n_outputs = np.bincount(task, minlength=n_tasks)
     each = np.arange(n_tasks)
     price = n_outputs * np.log(np.maximum(part.n_labels, 1.0)) + np.log(m)
     support = np.ones((n_tasks, m), dtype=bool)
     order = np.zeros((n_tasks, m), dtype=int)
-    # Deviance of each size, and what its last feature costs.
+    # Deviance of each size, and penalty for its last feature.
     deviance, cost = np.zeros((n_tasks, m + 1)), np.zeros((n_tasks, m + 1))
     square = np.zeros(m) if spike is None else np.square(spike)
     start = None

@@ -1,4 +1,4 @@
-"""Classes of many tasks as binary labels, and heads with a Gaussian prior in common."""
+"""Classes of many tasks as binary labels, and heads with a shared Gaussian prior."""
 
 from dataclasses import dataclass, replace
 
@@ -7,23 +7,23 @@ import numpy as np
 from sparsedis.rotation._logistic import log_loss, logistic_heads
 from sparsedis.rotation._moments import Moments
 
-# Tasks that the prior is estimated from, at most: those with most labels.
+# Maximal number of tasks to estimate the prior from: those with the most labels.
 _POOLED = 500
 
-# Times that heads and prior are estimated in turn, and steps of expectation
-# maximisation for each.
+# Maximal number of alternations between heads and prior, and number of steps of
+# expectation maximisation for each.
 _ROUNDS, _EM_ITER = 5, 15
 
-# Change of the prior, as a share of its largest entry, at which to stop.
+# Change of the prior, relative to its largest entry, at which to stop.
 _EM_TOL = 1e-4
 
-# Added to the prior, as a share of its mean variance, so that an inverse exists.
+# Added to the prior, relative to its mean variance, so that it is invertible.
 _RIDGE = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Binary labels of some tasks on the rows that they share.
+    """Binary labels of some tasks on their shared rows.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Part:
         0 or 1.
 
     share : ndarray of shape (n, n_heads)
-        Weights, 0 where the label is missing or of a class that is not compared.
+        Weights; 0 if the label is missing or the head does not compare its class.
 
     task : ndarray of shape (n_heads,) of int
         Task of each head, in order.
@@ -52,9 +52,8 @@ class Part:
     def of(cls, Z, Y, n_classes, weight=None):
         """Compare each class with the most frequent one, on the rows of these two.
 
-        Where the log-odds of classes are linear, those of any two of them are, but not
-        those of one class against all others. Of two classes, the second is compared
-        with the first.
+        If the log-odds of any two classes are linear, those of one class against all
+        others are not. With two classes, the second is compared with the first.
 
         Parameters
         ----------
@@ -97,7 +96,7 @@ class Part:
     def fit(self, precision, **options):
         """Heads with a prior, see :func:`~sparsedis.rotation._logistic.logistic_heads`.
 
-        Their log losses, without the prior, come last.
+        The last result is their log losses, without the prior.
         """
         W, b, information = logistic_heads(
             self.Z, self.target, self.share, precision=precision, **options
@@ -106,7 +105,7 @@ class Part:
 
 
 def _reference(Y, share, n_classes):
-    """First of two classes, the most frequent one of more."""
+    """The first of two classes, or the most frequent of several."""
     most = np.full(len(n_classes), -1.0)
     reference = np.zeros(len(n_classes), dtype=int)
     for c in range(n_classes.max(initial=0)):
@@ -118,23 +117,23 @@ def _reference(Y, share, n_classes):
 
 @dataclass(frozen=True, eq=False)
 class ClassLabels:
-    """Classes of all tasks, a part of the tasks at a time.
+    """Classes of all tasks, in parts of several tasks.
 
     Attributes
     ----------
     parts : iterable of Part
-        Gone through several times.
+        Parts, which are iterated over several times.
 
     task : ndarray of shape (n_heads,) of int
-        Task of each head among all, in order.
+        Task of each head among all tasks, in order.
 
     n_labels : ndarray of shape (n_tasks,)
 
     size : ndarray of shape (n_heads,)
-        Labels that each head compares.
+        Number of labels that each head compares.
 
     basis : ndarray of shape (p, m) or None
-        Features are those of the parts times this.
+        Factor by which the features of the parts are multiplied.
 
     kept : ndarray of shape (n_tasks,) of int or None
         Tasks among those of the parts.
@@ -149,7 +148,7 @@ class ClassLabels:
 
     @classmethod
     def of(cls, parts):
-        """Number the tasks of parts one after the other."""
+        """Number the tasks of all parts consecutively."""
         task, n_labels, size, first = [], [], [], 0
         for part in parts:
             task.append(part.task + first)
@@ -194,7 +193,7 @@ class ClassLabels:
         return replace(self, basis=V if self.basis is None else self.basis @ V)
 
     def most_labelled(self):
-        """Those tasks alone that the prior is estimated from."""
+        """Only the tasks to estimate the prior from."""
         most = np.argsort(-self.n_labels, kind="stable")[:_POOLED]
         most = np.sort(most[self.n_labels[most] >= 2])
         return self if len(most) == len(self.n_labels) else self.take(most)
@@ -211,13 +210,13 @@ class ClassLabels:
 
 
 def pool(labels, m):
-    """Second moment of the heads of all tasks, by their marginal likelihood.
+    """Second moment of the heads of all tasks, by maximum marginal likelihood.
 
-    Heads are Gaussian with mean zero and this covariance. Classes that are nearly
-    without noise ask for long heads, and few labels for short ones along directions
-    that no task uses: all tasks together say how long heads are along each direction.
-    Expectation maximisation, the likelihood of each head being taken as quadratic about
-    its largest posterior density.
+    Heads are Gaussian with mean zero and this covariance. Classes with little noise
+    have large heads, and with few labels heads must be small along directions that no
+    task uses. All tasks together determine the size of the heads along each direction.
+    The method is expectation maximisation, with a quadratic approximation of the
+    likelihood at the mode of the posterior.
 
     Parameters
     ----------
@@ -267,9 +266,9 @@ def _maximise(hessian, gradient, second):
 
 
 def marginal_gains(labels, strength, directions, n_most):
-    """Log-likelihood that each further direction of the prior adds.
+    """Increase of the log-likelihood by each further direction of the prior.
 
-    Heads are fitted anew with each number of directions, and integrated out by
+    Heads are fitted again for each number of directions, and integrated out by
     Laplace's method. Labels that several heads of a task compare count once.
 
     Parameters
@@ -277,13 +276,13 @@ def marginal_gains(labels, strength, directions, n_most):
     labels : ClassLabels
 
     strength : ndarray of shape (m,)
-        Variance of the heads along each direction, the largest first.
+        Variance of the heads along each direction, in decreasing order.
 
     directions : ndarray of shape (m, m)
         In columns.
 
     n_most : int
-        Directions to go up to.
+        Largest number of directions.
 
     Returns
     -------
@@ -308,9 +307,9 @@ def marginal_gains(labels, strength, directions, n_most):
 
 
 def class_moments(labels, m):
-    """Moments of the logistic heads of all tasks, at their largest posterior density.
+    """Moments of the logistic heads of all tasks, at the mode of the posterior.
 
-    The heads of rare classes are scaled down, to errors like those of the others.
+    The heads of rare classes are scaled down so that all heads have similar errors.
 
     Parameters
     ----------
@@ -343,22 +342,22 @@ def class_moments(labels, m):
 
 
 def refitted_heads(moments):
-    """Heads of classes in the coordinates that were kept, each with its error.
+    """Heads of classes in the kept coordinates, with their errors.
 
-    How long a head is says little, and is known least: the error is that of its
-    direction, all that is left once heads are scaled to unit norm.
+    The norm of a head is not informative and has the largest error. Heads are scaled to
+    unit norm, and the error is that of their direction.
 
     Parameters
     ----------
     moments : Moments
-        Of classes.
+        Moments of classes.
 
     Returns
     -------
     heads : ndarray of shape (n_tasks, n_outputs, k)
 
     variance : ndarray of shape (n_tasks,)
-        Mean variance of a coefficient, that along the head left out.
+        Mean variance of a coefficient, without the variance along the head.
     """
     labels = moments.labels
     W, _, information, _ = labels.fit(inverse_of(moments.second))

@@ -1,4 +1,4 @@
-"""How many directions of the features the heads of the tasks really use."""
+"""Number of directions of the features that the heads of the tasks use."""
 
 from dataclasses import dataclass
 
@@ -9,42 +9,43 @@ from sparsedis.rotation._classes import marginal_gains
 # Few labels leave the curvature of a task far from the identity.
 _FEW_LABELS = 4
 
-# Strength of a direction, in units of the median one, below which it is no factor.
+# Strength, relative to the median, below which a direction is not a factor.
 _TRACE = 0.1
 
-# The same among those of classes, against the stronger ones alone. Classes say little
-# about distances: encoders bend what they cannot tell, and heads use the bends.
+# The same for classes, relative to only the stronger directions. Classes contain little
+# information about distances, so encoders learn nonlinear functions of the factors, and
+# heads use these.
 _BEND = 0.3
 
-# Directions of classes are tried up to this part of the strength of the second one.
+# Directions of classes are tried down to this strength, relative to the second one.
 _TRIED = 1e-2
 
-# Tasks whose posterior takes an inverse of their own, at most.
+# Maximal number of tasks that have a separate inverse for their posterior.
 _MAX_EXACT = 200
 
-# Estimates of a noise that no task can tell.
+# Number of estimates of the noise, if no single task determines it.
 _NOISE_ITER = 5
 
 
 @dataclass(frozen=True, eq=False)
 class FactorCount:
-    """How many factors the heads show, and where they are.
+    """Number of factors and their directions, estimated from the heads.
 
     Parameters
     ----------
     n_factors : int
-        The number with the largest evidence.
+        Number with the largest evidence.
 
     evidence : ndarray of shape (m + 1,)
-        Evidence of every number from 0 on: log-likelihood of the heads, less what the
-        directions cost (BIC; AIC for classes).
+        Evidence of every number from 0 on: log-likelihood of the heads, minus a penalty
+        for the directions (BIC; AIC for classes).
 
     strength : ndarray of shape (m,)
-        Mean square of the heads along each direction, less their errors, in units of
-        the variance of a target.
+        Mean square of the heads along each direction, minus that of their errors, in
+        units of the variance of a target.
 
     directions : ndarray of shape (m, m)
-        Orthonormal directions in columns, the strongest first.
+        Orthonormal directions in columns, in decreasing order of strength.
 
     Examples
     --------
@@ -76,7 +77,7 @@ def estimate_count(moments, noise, *, n_iter=40):
     Parameters
     ----------
     moments : Moments
-        In white coordinates.
+        Moments in white coordinates.
 
     noise : ndarray of shape (n_tasks,)
         Variance of the noise of each task.
@@ -94,7 +95,7 @@ def estimate_count(moments, noise, *, n_iter=40):
     used = moments.n_labels >= 2
     if (moments.n_labels > moments.m + 1).any():
         return count
-    # No task can tell its noise: it is what the directions leave, at most.
+    # No task determines its noise: the residual of the directions is an upper bound.
     few = moments.take(np.flatnonzero(used))
     for _ in range(_NOISE_ITER):
         if count.n_factors == 0:
@@ -108,10 +109,10 @@ def estimate_count(moments, noise, *, n_iter=40):
 
 
 def _count_classes(moments):
-    """Count by the likelihood of labels, heads being integrated out.
+    """Count by the likelihood of the labels, with the heads integrated out.
 
-    A direction costs a unit for each of its angles (AIC), by which the likelihood of
-    the same labels flatters it: heads of few labels do not bear the price of BIC.
+    The penalty for a direction is one per angle (AIC), which corrects for fitting it to
+    the same labels. With few labels the penalty of BIC would be too large.
     """
     strength, V = np.linalg.eigh(moments.second)
     strength, V, m = np.maximum(strength[::-1], 1e-12), V[:, ::-1], moments.m
@@ -133,7 +134,7 @@ def _count(moments, noise, n_iter):
     few = np.flatnonzero(used & exact)
     weight_few = 1.0
     if len(few) > _MAX_EXACT:
-        # Those with most labels speak for the others.
+        # Those with the most labels represent the others.
         weight_few = len(few) / _MAX_EXACT
         few = few[np.argsort(-moments.n_labels[few], kind="stable")[:_MAX_EXACT]]
     groups.append(few)
@@ -189,15 +190,16 @@ def _count(moments, noise, n_iter):
 
 
 def _without_traces(strength, k, n_heads):
-    """Leave out directions that are traces of what the features lack.
+    """Leave out weak directions, which come from errors of the features.
 
-    With many labels even what the encoder does not get right of a factor is evident.
-    Such directions are far weaker than those of factors, which are about equally strong
-    but for their correlation, seen in the first one, and for the chance of few heads.
+    With many labels even errors of the encoder in a factor are significant. Their
+    directions are much weaker than those of factors. The latter have similar strengths,
+    except for their correlation, which affects the first one, and for random
+    differences with few heads.
     """
     while k > 2:
         least = _TRACE * np.median(strength[1:k])
-        # Where the smallest eigenvalue of as many random heads is, on average.
+        # Average of the smallest eigenvalue of the same number of random heads.
         least *= (1 - min(1.0, (k / n_heads) ** 0.5)) ** 2
         kept = int((strength[:k] >= least).sum())
         if kept == k:
@@ -207,7 +209,7 @@ def _without_traces(strength, k, n_heads):
 
 
 def _without_bends(strength, k, n_heads):
-    """Leave out directions behind a gap, which may be more than those before it."""
+    """Leave out directions after a gap, which may be more than those before it."""
     for j in range(2, k):
         least = _BEND * np.median(strength[1:j])
         least *= (1 - min(1.0, (j / n_heads) ** 0.5)) ** 2
@@ -217,7 +219,7 @@ def _without_bends(strength, k, n_heads):
 
 
 def _noise_left(moments, noise, count):
-    """Variance of the noise, one for all, at heads in the directions counted."""
+    """Common variance of the noise, for heads in the counted directions."""
     r, c = count.n_factors, moments.n_outputs
     root = count.directions[:, :r] * np.sqrt(count.strength[:r])
     inner = root.T @ moments.hessian @ root
@@ -231,9 +233,9 @@ def _noise_left(moments, noise, count):
 
 
 def _exact_gain(H, g, n_outputs, V, strength):
-    """Log-likelihood that each further direction adds."""
+    """Increase of the log-likelihood by each further direction."""
     root = V * np.sqrt(strength)
-    # The Cholesky factor of all directions holds those of the first ones.
+    # The Cholesky factor of all directions contains those of the first ones.
     inner = np.eye(len(strength)) + root.T @ H @ root
     L = np.linalg.cholesky(inner)
     half = np.linalg.solve(L, np.swapaxes(g @ root, 1, 2))

@@ -2,20 +2,20 @@
 
 import numpy as np
 
-# Widths of the penalty, from one that sees all heads to one that sees zeros alone.
+# Widths of the penalty, from one for all heads to one for zeros only.
 WIDTHS = (0.3, 0.1, 0.03)
 
 # Steps of inverse iteration towards an eigenvector.
 _POWER = 3
 
-# Added to second moments, as a share of their trace.
+# Added to second moments, relative to their trace.
 _RIDGE = 1e-10
 
 # Numbers in the largest array of a batch.
 _BATCH = 2**22
 
 
-# Share of the mean square along the mean that counts as variance, at least.
+# Minimal share of the mean square along the mean that counts as variance.
 _MEAN = 0.05
 
 
@@ -25,7 +25,7 @@ class Heads:
     Parameters
     ----------
     heads : ndarray of shape (n_tasks, n_outputs, k)
-        Whitened heads, rows of zeros where a task has fewer outputs.
+        Whitened heads, with rows of zeros for tasks with fewer outputs.
 
     variance : ndarray of shape (n_tasks,)
         Mean variance of the error of a coefficient.
@@ -41,7 +41,7 @@ class Heads:
         self.rows = heads.reshape(heads.shape[0] * heads.shape[1], heads.shape[2])
         mean = self.rows.sum(0) / n_outputs.sum()
         square = mean @ mean
-        # About the mean, along which at least a part of the heads is left.
+        # Subtract the mean, but keep a part of the variance along it.
         left = np.sqrt(max(1 - square, _MEAN))
         self.centring = np.eye(self.k)
         if square > 0:
@@ -60,9 +60,9 @@ class Heads:
         return Heads(self.heads[tasks], self.variance[tasks], self.n_outputs[tasks])
 
     def centre(self, A):
-        """Coordinates of directions in which true ones are orthogonal.
+        """Coordinates in which the true directions are orthogonal.
 
-        Coefficients are nearly uncorrelated about their mean, which need not be zero.
+        Coefficients minus their mean, which may be nonzero, are nearly uncorrelated.
 
         Parameters
         ----------
@@ -91,15 +91,15 @@ class Heads:
         return np.einsum("ntc,ntc->nt", along, along) / self.n_outputs
 
     def scores(self, A, width=WIDTHS[-1]):
-        """How few heads use each direction; the lower, the fewer."""
+        """Scores of directions; lower if fewer heads use them."""
         ratio = self.sizes(A) / (width**2 + self.variance)
         return 0.5 * (np.log1p(ratio) @ self.n_outputs) / self.n_outputs.sum()
 
 
 def sharpen(heads, A, widths=WIDTHS, n_iter=12, tol=1e-4):
-    """Move directions to where fewer heads use them.
+    """Improve directions so that fewer heads use them.
 
-    Each step is the eigenproblem of the heads, weighted by how small they are.
+    Each step is an eigenproblem of the heads with larger weights for small ones.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def sharpen(heads, A, widths=WIDTHS, n_iter=12, tol=1e-4):
         Steps for each width, at most.
 
     tol : float
-        Directions that move less are left.
+        Directions that change less than this are not moved further.
 
     Returns
     -------
@@ -146,10 +146,11 @@ def sharpen(heads, A, widths=WIDTHS, n_iter=12, tol=1e-4):
 
 
 def lean(heads, A, n_iter=8):
-    """Least absolute deviations about directions: few heads use what is near them.
+    """Least absolute deviations near directions, to find some that few heads use.
 
-    The size of the heads along ``a + b``, b orthogonal to a, is convex in b. Where a
-    direction is known but for a part of others, its minimum often is that direction.
+    The size of the heads along ``a + b``, with b orthogonal to a, is convex in b. If
+    `a` is a true direction plus a small part of others, the minimum is often the true
+    direction.
 
     Parameters
     ----------
@@ -159,7 +160,7 @@ def lean(heads, A, n_iter=8):
         Directions of unit norm.
 
     n_iter : int
-        Reweighted least squares problems.
+        Number of reweighted least squares problems.
 
     Returns
     -------
@@ -184,7 +185,7 @@ def _inverse_grams(heads, weight):
 
 
 def distinct(A, scores, cosine=0.99):
-    """Positions of directions that are not copies of better ones, the best first."""
+    """Positions of directions that are not copies of better ones, best first."""
     order = np.argsort(scores, kind="stable")
     kept = []
     similar = np.abs(A @ A.T) > cosine

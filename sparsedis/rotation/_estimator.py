@@ -1,4 +1,4 @@
-"""The factors in given features, as a transformer of scikit-learn."""
+"""Rotation of given features to factors, as a scikit-learn transformer."""
 
 import warnings
 from numbers import Integral
@@ -26,13 +26,12 @@ from sparsedis.rotation._tasks import labels_of, read_tasks
 class SparseRotation(
     ClassNamePrefixFeaturesOutMixin, TransformerMixin, MultiOutputMixin, BaseEstimator
 ):
-    r"""Turn features to the factors that make the heads of many tasks sparse.
+    r"""Rotate features to the factors that make the heads of many tasks sparse.
 
-    The features may come from anywhere: an embedding, a frozen network, a table. Where
-    they hold the factors behind the tasks, mixed by an invertible linear map, the heads
-    of the tasks are those of the factors, mixed as well (Theorem B.4 of [1]_), and the
-    map that makes heads maximally sparse (Eq. 2 there) leads back. Four steps find it,
-    and none has a parameter to tune:
+    The features may come from an embedding, a frozen network or a table. If they
+    contain the factors behind the tasks, mixed by an invertible linear map, the heads
+    of the tasks are also mixed (Theorem B.4 of [1]_), and the map to the sparsest heads
+    (Eq. 2 there) recovers the factors. Four steps find it, without parameters to tune:
 
     1. the unpenalised head of every task on white features, with its error
        (:func:`white_heads`);
@@ -42,23 +41,23 @@ class SparseRotation(
        (:func:`rotation_stability`);
     4. the features that each task needs (:func:`select_heads`).
 
-    Above 64 features another step comes first: ridge regressions of all tasks share a
-    penalty, the principal directions of what they fit hold the factors, and each half
-    of the rows counts those that the other half has found.
+    With more than 64 features another step comes first. Ridge regressions of all tasks,
+    with a shared penalty, are fitted to each half of the rows. The principal directions
+    of their predictions contain the factors, and are counted on the other half.
 
     Parameters
     ----------
     n_components : int or "auto", default="auto"
-        Number of factors. "auto": as many as the heads show.
+        Number of factors. "auto": estimated from the heads.
 
     selection : {"bic", "cv", "1se"}, default="bic"
-        How the features of each task are chosen, see :func:`select_heads`. Classes
-        always take "bic".
+        Selection of the features of each task, see :func:`select_heads`. Classification
+        always uses "bic".
 
     task_type : {"regression", "classification"}, default="regression"
-        Whether targets are numbers or classes. More than two classes are one head each:
-        against the most frequent one where factors are sought, against all others in
-        `heads_`.
+        Whether targets are numbers or classes. With more than two classes, each has a
+        head: against the most frequent class in the search for factors, and against all
+        others in `heads_`.
 
     random_state : int, RandomState instance or None, default=None
         Draws the starts of the rotation, halves and folds.
@@ -73,9 +72,9 @@ class SparseRotation(
 
     heads_ : ndarray, (n_tasks, n_components\_) or (n_tasks, n_outputs, n_components\_)
         Sparse heads of the tasks on the factors: least squares, or logistic regressions
-        (with the penalty ``C=1`` of scikit-learn), on the selected features. Where some
-        task has more than two classes, an output is a class. NaN for tasks without
-        labels or, for classes, with a single one.
+        (with the penalty ``C=1`` of scikit-learn), on the selected features. If some
+        task has more than two classes, each output is a class. NaN for tasks without
+        labels or with a single class.
 
     intercept_ : ndarray of shape (n_tasks,) or (n_tasks, n_outputs)
         Intercepts of the heads; -inf for classes that a task does not have.
@@ -87,14 +86,14 @@ class SparseRotation(
         Number of factors.
 
     stability_ : ndarray of shape (n_components\_,)
-        Agreement of each factor with those of halves of the tasks; less than .95 means
-        that it may be no factor.
+        Agreement of each factor with those of halves of the tasks; below .95 it may not
+        be a factor.
 
     count_ : FactorCount
-        Evidence of every number of factors.
+        Evidence of each number of factors.
 
     rotation_ : RotationResult
-        The rotation, and how its starts agree.
+        The rotation, and the results of its starts.
 
     spike_ : ndarray of shape (n_components\_,)
         Standard deviation of the coefficients that count as zero.
@@ -103,18 +102,18 @@ class SparseRotation(
         Names of the tasks: columns of a DataFrame, or 0, 1, ...
 
     classes_ : ndarray, or list of ndarray
-        For classification: classes of each task, or of the only one where y had one
+        For classification: classes of each task, or of the only task if y had one
         dimension.
 
     n_features_in_ : int
         Number of features.
 
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, where X has names.
+        Names of the features, if X has names.
 
     See Also
     --------
-    sparsedis.SparseMultiTaskRepresentation : Learns the features, too.
+    sparsedis.SparseMultiTaskRepresentation : Also learns the features.
 
     References
     ----------
@@ -178,7 +177,7 @@ class SparseRotation(
 (n_samples, n_tasks) or (n_samples, n_tasks, n_outputs)
             Targets, one column per task, missing where NaN; or labels of any dtype, in
             one or two dimensions, missing where NaN or None. In a sparse matrix the
-            entries that are stored, zeros included, are the labels.
+            stored entries, zeros included, are the labels.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples; 2 counts as a repetition.
@@ -191,13 +190,15 @@ class SparseRotation(
         Raises
         ------
         ValueError
-            When X holds NaN or inf, y inf or no label at all, lengths disagree, a
-            parameter is out of range or, for classification, no task has two classes.
+            When X contains NaN or inf, y contains inf or no label at all, lengths
+            disagree, a parameter is out of range or, for classification, no task has
+            two classes.
 
         Warns
         -----
         UserWarning
-            When the tasks show no factor, fewer than `n_components`, or have no labels.
+            When no factors are found, or fewer than `n_components`, or tasks have no
+            labels.
         """
         check_plain(X, "X")
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
@@ -259,7 +260,7 @@ class SparseRotation(
         -------
         y : ndarray of shape (n_samples,), (n_samples, n_tasks) or (n_samples, \
 n_tasks, n_outputs)
-            Predictions, of the dimensions of the y of `fit`. Of a task that had a
+            Predictions, with as many dimensions as the y of `fit`. For tasks that had a
             single class, that class; NaN or None for tasks without labels.
         """
         scores = head_scores(self._factors(X), self.heads_, self.intercept_)
@@ -277,9 +278,9 @@ n_tasks, n_outputs)
 
         y : array-like, DataFrame or sparse matrix of shape (n_samples,), \
 (n_samples, n_tasks) or (n_samples, n_tasks, n_outputs)
-            Targets or labels, as in `fit`; columns with names may come in another
-            order, or be some of those of `fit`. Tasks with fewer than two labels here
-            (one, for classes), or none in `fit`, do not count.
+            Targets or labels, as in `fit`. Named columns may have another order, or be
+            a subset of those of `fit`. Tasks with fewer than two labels here (one, for
+            classes), or none in `fit`, are left out.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples.
@@ -292,13 +293,13 @@ n_tasks, n_outputs)
         Raises
         ------
         ValueError
-            When y has none of the tasks of `fit` or, without names, fewer or more, or
-            no task can be scored.
+            When y has none of the tasks of `fit` or, without names, another number of
+            tasks, or no task can be scored.
 
         Warns
         -----
         UserWarning
-            When y names tasks that were not seen in `fit`: they do not count.
+            When y names tasks that were not seen in `fit`, which are ignored.
         """
         y_pred = self.predict(X)
         counted = ~np.isnan(self.heads_.reshape(len(self.tasks_), -1)).any(1)
@@ -313,7 +314,7 @@ n_tasks, n_outputs)
         )
 
     def _factors(self, X):
-        """Factors as an array, whatever `set_output` asks for."""
+        """Factors as an array, regardless of `set_output`."""
         check_is_fitted(self)
         check_plain(X, "X")
         X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])

@@ -1,4 +1,4 @@
-"""From features and labels to factors and sparse heads, and what to warn of."""
+"""Factors and sparse heads from features and labels, and the warnings."""
 
 import numpy as np
 
@@ -11,13 +11,13 @@ from sparsedis.rotation._reduce import MAX_DIRECTIONS, no_factor, reduce_feature
 from sparsedis.rotation._selection import select_heads
 from sparsedis.rotation._stages import Factors, Whitening, find_factors, unrotated
 
-# Factors whose agreement over halves of the tasks is less are to be doubted.
+# Factors with less agreement over halves of the tasks may not be factors.
 _TRUSTED = 0.95
 
-# Rows for each feature from which heads of all features are of use.
+# Minimal number of rows per feature to use heads of all features.
 _ROWS_PER_FEATURE = 2
 
-# Share of the largest singular value of heads that counts as a direction.
+# Smallest singular value of heads, relative to the largest, of a direction.
 _RANK_TOL = 1e-6
 
 
@@ -41,7 +41,7 @@ def factors_of(Z, tasks, weight, n_components, rng):
     factors : Factors
 
     messages : list of str
-        What to warn of.
+        Warnings to give.
     """
     n_rows = len(Z) if weight is None else weight.sum()
     if min(Z.shape) > MAX_DIRECTIONS or n_rows < _ROWS_PER_FEATURE * Z.shape[1]:
@@ -51,9 +51,9 @@ def factors_of(Z, tasks, weight, n_components, rng):
         white, count = Whitening(Z, weight), None
         rank = white.rank
     if rank == 0:
-        why = "X holds constant features alone"
+        why = "X has only constant features"
         if Whitening(Z, weight).rank:
-            why = "The heads of the tasks show no factor, since X predicts no target"
+            why = "No factors were found, since X predicts no target"
         message = f"{why}: the only factor is 0 everywhere."
         return _no_factor(white.mean), [message, *_missing(tasks)]
     moments = tasks.moments((Z - white.mean) @ white.matrix, weight)
@@ -62,9 +62,9 @@ def factors_of(Z, tasks, weight, n_components, rng):
         most = _n_directions(moments)
         if n_components > most:
             messages.append(
-                f"n_components={n_components} is more than the directions that the "
-                f"heads of the tasks show: n_components_ is {most}. More tasks, none a "
-                "copy of others, would show more."
+                f"n_components={n_components} is more than the {most} directions that "
+                f"the heads of the tasks span: n_components_ is {most}. Give more "
+                "tasks that are not copies of others."
             )
             n_components = most
     found = find_factors(
@@ -91,18 +91,18 @@ def _no_factor(mean):
 
 
 def _missing(tasks):
-    """Say which tasks have no head."""
+    """Messages about tasks without a head."""
     without = np.isnan(tasks.Y).all((0, 2))
     messages = []
     if without.any():
         messages.append(
-            f"{_named(tasks.names[without], len(without))} no label; heads and "
-            "predictions are missing."
+            f"{_named(tasks.names[without], len(without))} no label; their "
+            "heads and predictions are missing."
         )
     if tasks.classes is not None and (single := tasks.n_classes == 1).any():
         messages.append(
-            f"{_named(tasks.names[single], len(single))} a single class, and no head; "
-            "it is what is predicted."
+            f"{_named(tasks.names[single], len(single))} a single class, and no head: "
+            "they always predict it."
         )
     return messages
 
@@ -113,18 +113,18 @@ def _named(names, n_tasks):
 
 
 def _doubts(found, moments):
-    """Say what is not to be trusted in the factors."""
+    """Messages about factors that may not be reliable."""
     n_outputs = int(moments.n_outputs[moments.n_labels >= 2].sum())
     k = len(found.components)
     if found.count.n_factors == 0:
         return [
-            "The heads of the tasks show no factor beyond their errors: "
-            f"n_components_ is {k}, and what it holds is not to be trusted. Give more "
+            "No factors were found: the heads of the tasks are not larger than their "
+            f"errors. n_components_ is {k}, but the result is not reliable. Give more "
             "labels or more tasks, or features that predict them."
         ]
     if n_outputs == 1:
         return [
-            "y holds one task: its prediction is the only factor to be found. Give "
+            "y holds one task, so its prediction is the only possible factor. Give "
             "many tasks, one column each."
         ]
     unstable = np.flatnonzero(found.stability < _TRUSTED)
@@ -132,9 +132,9 @@ def _doubts(found, moments):
         return []
     shown = ", ".join(map(str, unstable[:8])) + ", ..." * (len(unstable) > 8)
     return [
-        f"{len(unstable)} of {k} components may be no factors ({shown}): halves of the "
-        f"{len(moments)} tasks lead to others, see stability_. More tasks, or more "
-        "labels, would settle them."
+        f"{len(unstable)} of {k} components may not be factors ({shown}): halves of "
+        f"the {len(moments)} tasks give different ones, see stability_. Use more tasks "
+        "or more labels."
     ]
 
 
@@ -201,19 +201,19 @@ def _logistic_heads(F, tasks, weight, spike):
     intercept = np.full(coef.shape[:2], np.nan)
     coef[useful], intercept[useful] = 0.0, -np.inf
     coef[owner, label], intercept[owner, label] = W, b
-    # The first of two classes has the head of the second, with the other sign.
+    # The first of two classes has the head of the second, with opposite sign.
     two = np.flatnonzero(n_classes == 2)
     coef[two, 0], intercept[two, 0] = -coef[two, 1], -intercept[two, 1]
     return coef, intercept, support
 
 
 def mean_score(y, y_pred, sample_weight, classes, counted, names, layout):
-    """Mean over the tasks of the R2 or, for classes, of the accuracy.
+    """Mean over the tasks of R2 or, for classes, of the accuracy.
 
     Parameters
     ----------
     y : array-like, DataFrame or sparse matrix
-        As in `fit`; columns of a frame are judged by their names, in any order.
+        As in `fit`; columns of a frame are matched by name, in any order.
 
     y_pred : ndarray of shape (n,), (n, n_tasks) or (n, n_tasks, n_outputs)
 
@@ -229,7 +229,7 @@ def mean_score(y, y_pred, sample_weight, classes, counted, names, layout):
         Tasks of the fit.
 
     layout : str
-        Of the labels of the fit.
+        Layout of the labels of the fit.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The size of each task's support by its errors on held-out labels."""
+"""Number of features of each task, by errors on held-out labels."""
 
 import numpy as np
 from sklearn.utils import check_random_state
@@ -13,14 +13,14 @@ from sparsedis.rotation._paths import (
 
 
 def sizes_by_folds(Z, Y, weight, spike, rule, n_folds, random_state):
-    """Number of features of each task, -1 for tasks of less than two labels a fold.
+    """Number of features of each task; -1 with fewer than two labels per fold.
 
     Parameters
     ----------
     Z : ndarray of shape (n, k)
 
     Y : ndarray of shape (n, n_tasks, n_outputs)
-        Of unit variance, NaN where missing.
+        Targets of unit variance, NaN where missing.
 
     weight : ndarray of shape (n,) or None
 
@@ -50,7 +50,7 @@ def sizes_by_folds(Z, Y, weight, spike, rule, n_folds, random_state):
 
 
 def assign_folds(present, n_folds, random_state=None):
-    """Deal the labels of each task to folds of about equal size.
+    """Assign the labels of each task to folds of about equal size.
 
     Parameters
     ----------
@@ -63,8 +63,8 @@ def assign_folds(present, n_folds, random_state=None):
     Returns
     -------
     ndarray of shape (n, n_tasks) of int
-        From 0 to `n_folds` - 1, and -1 without a label. Tasks with the same rows have
-        the same folds.
+        Fold from 0 to `n_folds` - 1, or -1 without a label. Tasks with the same rows
+        have the same folds.
     """
     rows = check_random_state(random_state).permutation(len(present))
     fold = np.empty(present.shape, dtype=int)
@@ -73,12 +73,12 @@ def assign_folds(present, n_folds, random_state=None):
 
 
 def _held_out(Z, Y, weight, fold, f, spike):
-    """Errors of the heads without a fold, on that fold.
+    """Errors on a fold of heads fitted without it.
 
     Returns
     -------
     error : ndarray of shape (n_tasks, k + 1)
-        Mean squared error by the number of features, inf where not reached.
+        Mean squared error by the number of features; inf for numbers not reached.
 
     share : ndarray of shape (n_tasks,)
         Weight of the labels of the fold.
@@ -105,7 +105,7 @@ def _held_out(Z, Y, weight, fold, f, spike):
 
 
 def _rows(Z, Y, weight, mask):
-    """The rows that have a label in a mask, and those labels."""
+    """Rows with a label in a mask, and these labels."""
     rows = mask.any(1)
     Y = np.where(mask[rows, :, None], Y[rows], np.nan)
     return Z[rows], Y, None if weight is None else weight[rows]
@@ -129,7 +129,7 @@ def _smallest_error(error, share, rule):
     variance = (share * (error - mean) ** 2).sum(0) / (len(error) - 1)
     mean = np.where(reached, mean, np.inf)
     best = mean.argmin(1)[:, None]
-    # Targets have unit variance: less than this is rounding.
+    # Targets have unit variance: smaller differences are rounding errors.
     bound = np.take_along_axis(mean, best, axis=1) + NOISE_FLOOR
     if rule == "1se":
         bound += np.sqrt(np.take_along_axis(variance, best, axis=1))

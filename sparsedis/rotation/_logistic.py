@@ -7,7 +7,7 @@ from sparsedis.rotation._moments import weighted_gram
 
 _MAX_ITER = 30
 
-# Times that a step is halved, at most.
+# Maximal number of times to halve a step.
 _HALVINGS = 12
 
 # Precision of the prior of an intercept.
@@ -25,17 +25,17 @@ def logistic_heads(Z, target, share, support=None, *, precision=None, start=None
         0 or 1.
 
     share : ndarray of shape (n, n_heads)
-        Weights, 0 for labels that are missing.
+        Weights; 0 for missing labels.
 
     support : ndarray of shape (n_heads, m) of bool, default=None
         Features that each head may use. None: all.
 
     precision : ndarray of shape (m, m), default=None
-        Inverse of the covariance of the Gaussian prior of the heads; without one there
-        is no head where the classes can be separated. None: the identity.
+        Inverse of the covariance of the Gaussian prior of the heads, without which
+        separable classes have no finite head. None: the identity.
 
     start : tuple of `W` and `intercept`, default=None
-        Where to begin. None: at 0.
+        Starting point; zero by default.
 
     Returns
     -------
@@ -44,7 +44,7 @@ def logistic_heads(Z, target, share, support=None, *, precision=None, start=None
     intercept : ndarray of shape (n_heads,)
 
     information : ndarray of shape (n_heads, m, m)
-        Fisher information of `W`, the intercept eliminated, with that of the prior.
+        Fisher information of `W` and its prior, with the intercept eliminated.
     """
     n, m = Z.shape
     n_heads = target.shape[1]
@@ -77,7 +77,7 @@ def logistic_heads(Z, target, share, support=None, *, precision=None, start=None
     moving = np.arange(n_heads)
     value = loss(W, moving)
     if start is not None:
-        # Where a start is certain of what is wrong, its curvature is of no use.
+        # If a start is confident and wrong, its curvature is not useful.
         zero = loss(np.zeros_like(W), moving)
         W[zero < value] = 0.0
         value = np.minimum(value, zero)

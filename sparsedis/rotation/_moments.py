@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-# Labels that a pooled estimate of the noise is worth, beside those of a task.
+# Weight of the pooled estimate of the noise, in labels of a task.
 _PRIOR_LABELS = 4.0
 
-# Numbers in an array of products of features, for as many rows as fit.
+# Maximal size of an array of products of features.
 _BLOCK = 2**22
 
 
@@ -18,7 +18,7 @@ class Moments:
     Attributes
     ----------
     hessian : ndarray of shape (n_tasks, m, m) or (1, m, m)
-        H, without the division by the noise; one for all where they share their rows.
+        H, not divided by the noise; a single one if all tasks share their rows.
 
     gradient : ndarray of shape (n_tasks, n_outputs, m)
         g.
@@ -33,13 +33,13 @@ class Moments:
         Outputs of each task; further rows of `gradient` are zero.
 
     noise : ndarray of shape (n_tasks,) or None
-        Variance of the noise where it is known, as for classes.
+        Variance of the noise if it is known, as for classes.
 
     labels : ClassLabels or None
-        What moments of classes are an approximation to.
+        Labels that the moments approximate, for classes.
 
     second : ndarray of shape (m, m) or None
-        Second moment of the heads of classes, their prior.
+        Second moment of the prior of the heads, for classes.
     """
 
     hessian: np.ndarray
@@ -89,7 +89,7 @@ class Moments:
         Parameters
         ----------
         ridge : float
-            Share of the mean curvature that is added, so that an inverse exists.
+            Added to the curvature, relative to its mean, so that it is invertible.
 
         Returns
         -------
@@ -99,7 +99,7 @@ class Moments:
         """
         m = self.m
         mean = np.trace(self.hessian, axis1=1, axis2=2) / m
-        # A task without labels has no curvature at all, and no head.
+        # A task without labels has no curvature and no head.
         shift = np.where(mean > 0, ridge * mean, 1.0)
         inverse = np.linalg.inv(self.hessian + shift[:, None, None] * np.eye(m))
         return self.gradient @ inverse, inverse
@@ -117,7 +117,7 @@ class Moments:
             pooled = rss[known].sum() / freedom[known].sum()
         else:
             pooled = (self.square / self.n_outputs / self.n_labels).mean()
-        # Rounding is the least noise there is.
+        # The noise is at least as large as rounding errors.
         floor = 1e-12 * self.square / self.n_outputs / np.maximum(self.n_labels, 1.0)
         rss = np.where(known, rss, 0.0)
         estimate = (rss + _PRIOR_LABELS * pooled) / (freedom + _PRIOR_LABELS)
@@ -125,7 +125,7 @@ class Moments:
 
 
 def concatenate(parts, m):
-    """Put the tasks of several moments together.
+    """Concatenate the tasks of several moments.
 
     Parameters
     ----------
@@ -181,10 +181,10 @@ def regression_moments(Z, Y, weight=None):
     Returns
     -------
     moments : Moments
-        Of targets divided by their scale.
+        Moments of targets divided by their scale.
 
     units : Units
-        What leads back to the targets.
+        Conversion to the units of the targets.
     """
     present = ~np.isnan(Y[..., 0])
     share = present.astype(float)
@@ -200,7 +200,7 @@ def regression_moments(Z, Y, weight=None):
     Y = np.where(present[..., None], Y - mean, 0.0)
     n_outputs = Y.shape[2]
     sd = np.sqrt(np.einsum("nt,ntc->t", share, Y**2) / count / n_outputs)
-    # What centring leaves of constant targets is rounding.
+    # Centred constant targets are only rounding errors.
     constant = sd <= 1e-13
     Y = np.where(constant[:, None], 0.0, Y / np.where(constant, 1.0, sd)[:, None])
     weighted = share[:, :, None] * Y
@@ -222,7 +222,7 @@ def regression_moments(Z, Y, weight=None):
 
 @dataclass(frozen=True, eq=False)
 class Units:
-    """What was taken from targets and features.
+    """Means and scales of targets and features.
 
     Attributes
     ----------
@@ -240,7 +240,7 @@ class Units:
     Z_mean: np.ndarray
 
     def restore(self, heads):
-        """Coefficients and intercepts, for the targets as they came.
+        """Coefficients and intercepts for the original targets.
 
         Parameters
         ----------

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Share of its variance that other features must leave, for one to have a coefficient.
+# Minimal share of a feature's variance that the other features do not explain.
 _DISTINCT = 1e-10
 
-# Least variance of the noise, for targets of unit variance: rounding.
+# Minimal variance of the noise, for targets of unit variance: rounding errors.
 NOISE_FLOOR = 1e-12
 
-# Numbers in the inverses and the heads of a block of tasks.
+# Maximal size of the inverses and heads of a block of tasks.
 _BLOCK = 2**23
 
 
@@ -21,23 +21,24 @@ class Path:
     Attributes
     ----------
     order : ndarray of shape (n_tasks, k) of int
-        Features by when they leave, the last to leave first: ``order[t, :s]`` is the
-        support of s features.
+        Features in reverse order of removal: ``order[t, :s]`` is the support of s
+        features.
 
     largest : ndarray of shape (n_tasks,) of int
-        Size of the largest support, which features that are copies of others, and tasks
-        with few labels, keep below k.
+        Size of the largest support; below k if features are copies of others, or the
+        task has few labels.
 
     gain : ndarray of shape (n_tasks, k + 1)
-        By how much the residual sum of squares of s features is below that of s - 1;
-        0 where s is 0 or not reached.
+        Decrease of the residual sum of squares from s - 1 to s features; 0 if s is 0 or
+        not reached.
 
     curvature : ndarray of shape (n_tasks, k + 1)
-        Curvature of the sum of squares along the coefficient that makes the difference,
-        the others following: the variance of the noise over that of the coefficient.
+        Curvature of the sum of squares along the coefficient of the added feature,
+        minimised over the others: the variance of the noise over that of the
+        coefficient.
 
     heads : ndarray of shape (n_tasks, k + 1, n_outputs, k)
-        Least squares on each support; 0 where s is not reached.
+        Least squares on each support; 0 if s is not reached.
 
     square : ndarray of shape (n_tasks,)
         Sum of squares without any feature.
@@ -52,12 +53,12 @@ class Path:
 
     @property
     def reached(self):
-        """Whether the path has a size, an array of bool of shape (n_tasks, k + 1)."""
+        """Whether the path has each size, an array of shape (n_tasks, k + 1)."""
         return np.arange(self.gain.shape[1]) <= self.largest[:, None]
 
     @property
     def rss(self):
-        """Residual sums of squares of shape (n_tasks, k + 1), inf where not reached."""
+        """Residual sums of squares, of shape (n_tasks, k + 1); inf if not reached."""
         rss = np.maximum(self.square[:, None] - np.cumsum(self.gain, axis=1), 0.0)
         return np.where(self.reached, rss, np.inf)
 
@@ -79,26 +80,27 @@ class Path:
 
 
 def elimination_path(moments, noise=None, spike=None):
-    """Backward elimination, of all tasks at once.
+    """Backward elimination for all tasks at once.
 
-    From the head of all features, the one goes whose absence raises the residual sum of
-    squares least. A feature serves all the outputs of a task or none. Features that are
-    combinations of others, and those that are constant, are set aside first: forward
-    selection takes features as long as they differ from those taken. It also makes the
-    whole path where a task has less than k + 2 labels: up to two features less than
-    labels.
+    Starting from the head of all features, each step removes the feature whose removal
+    increases the residual sum of squares least. All outputs of a task use the same
+    features. Before that, constant features and combinations of others are excluded:
+    forward selection adds features as long as they differ from the selected ones. It
+    also gives the complete path of tasks with fewer than k + 2 labels, up to two
+    features fewer than labels.
 
     Parameters
     ----------
     moments : Moments
-        What the labels say.
+        Moments of the labels.
 
     noise : ndarray of shape (n_tasks,), default=None
         Variance of the noise of each task. Needed with `spike`.
 
     spike : ndarray of shape (k,), default=None
-        Standard deviations of coefficients that count as zero, beyond their errors. The
-        feature goes then whose coefficient is smallest in units of both.
+        Standard deviations of coefficients that count as zero, in addition to their
+        errors. Each step then removes the feature with the smallest coefficient
+        relative to both.
 
     Returns
     -------
@@ -108,7 +110,7 @@ def elimination_path(moments, noise=None, spike=None):
     limit = np.clip(np.floor(moments.n_labels - 2), 0, moments.m).astype(int)
     complete = _enter(state, limit)
     _leave(state, complete)
-    # What never entered comes last.
+    # Features that never entered come last.
     rank = np.where(state.rank == 0, moments.m + 1, state.rank)
     return Path(
         np.argsort(rank, axis=1, kind="stable"),
@@ -151,17 +153,18 @@ def noise_variance(moments):
 
 
 class _State:
-    """Where each task is on its path.
+    """Current position of each task on its path.
 
-    `table` holds the correlations of features, swept by those inside: minus the inverse
-    of their block, and what they leave of the others. `coef` holds the coefficients of
-    the features inside, and the gradients of the others. Features have norm 1 in both.
+    `table` contains the correlations of the features after sweeping the selected ones:
+    minus the inverse of their block, and the residual correlations of the others.
+    `coef` contains the coefficients of the selected features and the gradients of the
+    others. Features have norm 1 in both.
     """
 
     def __init__(self, moments, noise, spike):
         T, C, k = moments.gradient.shape
         variance = np.diagonal(moments.hessian, axis1=1, axis2=2)
-        # Centring leaves rounding of constant features, small beside other tasks'.
+        # Centred constant features are rounding errors, small compared to other tasks.
         each = variance / np.maximum(moments.n_labels, 1e-300)[:, None]
         varies = (each > _DISTINCT * each.max(0, initial=0.0)) & (variance > 0)
         self.unit = np.sqrt(np.where(varies, variance, 1.0))
@@ -170,7 +173,7 @@ class _State:
         self.coef = moments.gradient * shrink[:, None, :]
         self.inside = np.zeros((T, k), dtype=bool)
         self.largest = np.zeros(T, dtype=int)
-        # Size from which on a feature is in the support, 0 where never.
+        # Smallest size whose support contains the feature; 0 if none does.
         self.rank = np.zeros((T, k), dtype=int)
         self.gain = np.zeros((T, k + 1))
         self.curvature = np.ones((T, k + 1))
@@ -181,20 +184,20 @@ class _State:
             self.excess = np.square(spike) / noise[:, None]
 
     def invert(self, tasks):
-        """Let all features in, of tasks where all are distinct."""
+        """Add all features of tasks whose features are all distinct."""
         inverse = np.linalg.inv(self.table[tasks])
         self.coef[tasks] = self.coef[tasks] @ inverse
         self.table[tasks] = -inverse
         self.inside[tasks] = True
 
     def steps(self, tasks):
-        """What each feature changes when it leaves, or enters.
+        """Change by the removal or addition of each feature.
 
         Returns
         -------
         gain, curvature, evidence : ndarray of shape (len(tasks), k)
-            See :class:`Path`; evidence is the gain in units of what noise and spikes
-            make of it.
+            See :class:`Path`; evidence is the gain relative to that expected from noise
+            and spikes.
         """
         pivot = np.abs(np.diagonal(self.table[tasks], axis1=1, axis2=2))
         pivot = np.maximum(pivot, 1e-300)
@@ -207,7 +210,7 @@ class _State:
         return gain, curvature, evidence
 
     def sweep(self, tasks, features, sign):
-        """Let a feature of each task in (sign 1) or out (-1)."""
+        """Add (sign 1) or remove (-1) a feature of each task."""
         rows = np.arange(len(tasks))
         table, coef = self.table[tasks], self.coef[tasks]
         column = table[rows, :, features]
@@ -229,7 +232,7 @@ class _State:
 
 
 def _enter(state, limit):
-    """Take features in, up to the limit of each task; say which tasks have all."""
+    """Add features up to the limit of each task; return which tasks have all."""
     k = state.inside.shape[1]
     least = np.linalg.eigvalsh(state.table)[:, 0]
     regular = (limit == k) & (least > _DISTINCT)
@@ -258,7 +261,7 @@ def _enter(state, limit):
 
 
 def _leave(state, complete):
-    """Let the features of complete tasks go, one by one."""
+    """Remove the features of complete tasks one by one."""
     for size in range(state.inside.shape[1], 0, -1):
         tasks = np.flatnonzero(complete & (state.largest >= size))
         state.record(tasks, size)

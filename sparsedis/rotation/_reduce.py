@@ -1,4 +1,4 @@
-"""From many features to the few directions that the heads of all tasks share."""
+"""Reduction of many features to the directions that the heads of all tasks share."""
 
 from dataclasses import dataclass
 
@@ -8,23 +8,22 @@ from scipy.linalg import cho_factor, cho_solve
 from sparsedis.rotation._count import FactorCount, estimate_count
 from sparsedis.rotation._stages import Whitening
 
-# Directions that are counted among, at most.
+# Maximal number of directions to count among.
 MAX_DIRECTIONS = 64
 
-# Rows of one half for each direction, at least.
+# Minimal number of rows of one half per direction.
 _ROWS_PER_DIRECTION = 4
 
-# Penalties that are tried, in units of the mean variance of a principal component.
+# Penalties to try, in units of the mean variance of a principal component.
 _PENALTIES = 10.0 ** np.arange(3, -4.5, -0.5)
 
-# Penalties without progress after which smaller ones are not tried.
+# Number of penalties without progress after which to stop trying smaller ones.
 _PATIENCE = 3
 
-# Conjugate gradients stop where the gradient has fallen to this part, or after so many
-# steps.
+# Relative size of the gradient, and number of steps, at which conjugate gradients stop.
 _CG_TOL, _CG_STEPS = 1e-3, 100
 
-# Principal components whose variance is a smaller part of the largest are left out.
+# Principal components with a smaller variance, relative to the largest, are left out.
 _RANK_TOL = 1e-10
 
 
@@ -37,10 +36,11 @@ class Reduction:
     mean : ndarray of shape (p,)
 
     matrix : ndarray of shape (p, k)
-        Few features are ``(Z - mean) @ matrix``, uncorrelated, with unit variance.
+        The reduced features are ``(Z - mean) @ matrix``, uncorrelated, of unit
+        variance.
 
     count : FactorCount
-        Evidence of rows that had no part in the directions they judge.
+        Evidence from rows that were not used to find the directions.
 
     penalty : float
         The penalty of the heads, in units of the mean variance of a component.
@@ -55,10 +55,11 @@ class Reduction:
 def reduce_features(Z, tasks, weight, *, n_components, rng):
     """Find the directions that many tasks share, and count them.
 
-    Ridge regressions of all tasks share one penalty. The principal directions of what
-    they fit are the span of the factors. Directions flatter themselves on the rows they
-    are learned from: the penalty is chosen, and the directions are counted, on the
-    other half of the rows, both ways. Rows that are equal stay in the same half.
+    Ridge regressions of all tasks share one penalty. The principal directions of their
+    predictions are the span of the factors. On the rows used for fitting, their
+    evidence is too large. So the penalty is chosen, and the directions are counted, on
+    the other half of the rows, in both roles of the halves. Equal rows are in the same
+    half.
 
     Parameters
     ----------
@@ -69,7 +70,7 @@ def reduce_features(Z, tasks, weight, *, n_components, rng):
     weight : ndarray of shape (n,) or None
 
     n_components : int or "auto"
-        Directions to keep; "auto" keeps those that are counted.
+        Number of directions to keep; "auto" keeps the counted ones.
 
     rng : Generator
 
@@ -101,7 +102,7 @@ def reduce_features(Z, tasks, weight, *, n_components, rng):
 
 
 def _components(Z, weight):
-    """Mean, principal components of standardised features, and what leads there.
+    """Mean, principal components of standardised features, and the map to them.
 
     Components have the same mean variance, 1, whatever the number of features.
     """
@@ -109,7 +110,7 @@ def _components(Z, weight):
     mean = share @ Z
     Z = Z - mean
     sd = np.sqrt(share @ Z**2)
-    # Constant features are rounding.
+    # Centred constant features are only rounding errors.
     sd[sd <= 1e-12 * np.abs(mean)] = np.inf
     sd[sd == 0] = np.inf
     Z = Z / sd
@@ -127,7 +128,7 @@ def _components(Z, weight):
 
 
 def _half(Z, rng):
-    """Half of the rows; the order of the rows does not matter, nor repetitions."""
+    """Half of the rows, independent of the order and repetitions of rows."""
     _, distinct = np.unique(Z, axis=0, return_inverse=True)
     distinct = distinct.ravel()
     n = distinct.max() + 1
@@ -135,7 +136,7 @@ def _half(Z, rng):
 
 
 def _standardised(Y, share):
-    """Targets of mean 0 and variance 1 where they are labelled, 0 elsewhere."""
+    """Targets with mean 0 and variance 1, and 0 where labels are missing."""
     count = np.maximum(share.sum(0), 1e-300)
     mean = (share * Y).sum(0) / count
     Y = np.where(share > 0, Y - mean, 0.0)
@@ -145,7 +146,7 @@ def _standardised(Y, share):
 
 
 def _ridge(C, Y, share, penalties, variance):
-    """Ridge heads of all columns of Y, for one penalty after the other.
+    """Ridge heads of all columns of Y, for each penalty in turn.
 
     Yields
     ------
@@ -169,7 +170,7 @@ def _ridge(C, Y, share, penalties, variance):
 
 
 def _conjugate_gradients(C, share, n_labels, penalty, variance, right, B):
-    """Solve the ridge regressions of columns with rows of their own, all at once."""
+    """Solve the ridge regressions of columns with different rows all at once."""
     scale = 1 / ((variance + penalty) * n_labels)
 
     def hessian(B):
@@ -195,7 +196,7 @@ def _conjugate_gradients(C, share, n_labels, penalty, variance, right, B):
 
 
 def _choose_penalty(C, Y, halves, variance):
-    """The penalty whose predictions of the other half correlate most with labels."""
+    """Penalty with the best correlation of labels and predictions on the other half."""
     found = [_ridge(C, Y, own, _PENALTIES, variance) for own in halves]
     targets = [_standardised(Y, own) for own in halves]
     best, value, idle = _PENALTIES[0], -np.inf, 0
@@ -216,7 +217,7 @@ def _choose_penalty(C, Y, halves, variance):
 
 
 def _span(B, variance, n_most):
-    """Directions of what is fitted, the strongest first, of unit variance."""
+    """Directions of the predictions, in decreasing order, of unit variance."""
     _, size, axes = np.linalg.svd(np.sqrt(variance) * B, full_matrices=False)
     n = min(n_most, max(1, (size > 1e-6 * size[:1]).sum()), len(size))
     return B @ axes[:n].T / np.where(size[:n] > 0, size[:n], 1.0)
@@ -232,12 +233,12 @@ def _count_on(Z, tasks, weight):
 
 
 def no_factor():
-    """Count nothing among nothing."""
+    """Count of zero factors without features."""
     return FactorCount(0, np.zeros(1), np.zeros(0), np.eye(0))
 
 
 def _sum(counts):
-    """Evidence of both halves together; directions are those kept, in their order."""
+    """Joint evidence of both halves; the kept directions in their order."""
     m = min(len(count.strength) for count in counts)
     evidence = sum(count.evidence[: m + 1] for count in counts)
     strength = sum(count.strength[:m] for count in counts) / len(counts)

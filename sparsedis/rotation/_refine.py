@@ -1,28 +1,29 @@
-"""The likelihood of rotated heads under a sparse density, and its local maximum."""
+"""Likelihood of rotated heads under a sparse density, and its local maximum."""
 
 import numpy as np
 from scipy.special import ndtr
 
-# Variances of the components: from coefficients that are zero, but for what the encoder
-# leaves of them, to large ones. True heads have a mean square of one.
+# Variances of the components: from coefficients that are zero up to errors of the
+# encoder, to large ones. True heads have a mean square of one.
 VARIANCES = np.array([0.02, 0.05, 0.12, 0.3, 0.7, 1.5, 3.0]) ** 2
 
 # Root mean square up to which a component counts as zero.
 _SPIKE = 0.15
 
-# What the share of a sign costs, in units of the logarithm of the number of tasks: more
-# than a parameter, since some direction of many has most of its heads on one side.
+# Penalty for the share of a sign, in units of the logarithm of the number of tasks. It
+# is more than for a parameter, since among many directions some have most of their
+# heads on one side by chance.
 _SIGN_COST = 2.0
 
-# Added to curvatures, so that an inverse exists.
+# Added to curvatures so that they are invertible.
 _RIDGE = 1e-10
 
 
 class Density:
     """A scale mixture of Gaussians, with the error of each head added.
 
-    Where the coefficients of a direction are numbers, and mostly of one sign, the
-    density has more of itself on that side.
+    If tasks have one output and the coefficients of a direction mostly have one sign,
+    the density has more weight on that side.
 
     Parameters
     ----------
@@ -35,7 +36,7 @@ class Density:
         self.weights = np.full(len(variances), 1 / len(variances))
 
     def spike(self):
-        """Standard deviation of the coefficients that are zero, but for small parts."""
+        """Standard deviation of the coefficients that count as zero."""
         small = self.variances <= _SPIKE**2
         weights = self.weights[small]
         return float(np.sqrt(weights @ self.variances[small] / weights.sum()))
@@ -62,10 +63,11 @@ class Density:
         return 0.5 * np.log(square) - log.sum(0) / heads.n_outputs.sum() - gain
 
     def gain_of_signs(self, heads, A, share):
-        """Log-likelihood per head that a density with two sides adds, less its cost.
+        """Increase of the log-likelihood per head by a two-sided density, minus its
+        penalty.
 
-        Without it, directions of positive coefficients lose against differences of
-        them, which are smaller.
+        Without it, differences of directions with positive coefficients would have a
+        larger likelihood, since they are smaller.
 
         Parameters
         ----------
@@ -93,7 +95,7 @@ class Density:
         return np.maximum(gain - _SIGN_COST * np.log(n_tasks), 0.0) / n_tasks
 
     def responsibilities(self, sizes, errors, n_outputs):
-        """Log-densities and what each component has of them.
+        """Log-densities, and the share of each component.
 
         Parameters
         ----------
@@ -124,10 +126,10 @@ class Density:
 
 
 def refine(heads, A, *, n_iter=60, tol=1e-6):
-    """Maximise the likelihood of the heads from a start.
+    """Maximise the likelihood of the heads from a starting point.
 
-    Iterative projection (Ono 2011): each column in turn is the exact minimum of a
-    quadratic bound, less the logarithm of the determinant.
+    Iterative projection (Ono 2011): each step sets one column to the exact minimum of a
+    quadratic bound minus the logarithm of the determinant.
 
     Parameters
     ----------
@@ -137,7 +139,7 @@ def refine(heads, A, *, n_iter=60, tol=1e-6):
         Directions in rows.
 
     n_iter : int
-        Most sweeps, at least one.
+        Largest number of sweeps, at least one.
 
     tol : float
         Improvement of the criterion at which to stop.
@@ -151,7 +153,7 @@ def refine(heads, A, *, n_iter=60, tol=1e-6):
         Negative log-likelihood per output of a task and per direction.
 
     density : Density
-        With the weights that were found.
+        Density with the fitted weights.
     """
     density = Density()
     n_outputs = heads.n_outputs

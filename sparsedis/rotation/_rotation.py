@@ -1,4 +1,4 @@
-"""The rotation of heads to the sparsest ones: Eq. 2, solved on the heads."""
+"""Rotation of heads to the sparsest ones: Eq. 2, solved on the heads."""
 
 import numbers
 from dataclasses import dataclass, replace
@@ -17,28 +17,27 @@ from sparsedis.rotation._starts import (
     unit_rows,
 )
 
-# Rounds of the search by subsets, and those without progress after which it ends.
+# Rounds of the search by subsets, and rounds without progress after which it ends.
 _ROUNDS, _PATIENCE = 80, 10
 
-# Criteria of two kinds of starts that agree differ by less, per task and direction.
+# Largest difference of the criteria of starts that agree, per task and direction.
 _AGREE = 1e-3
 
-# Tasks that the search looks at, at most; the last refinement takes all.
+# Maximal number of tasks for the search; the last refinement uses all.
 _TASKS = 500
 
-# Share of the largest mean square below which heads have no part in a direction.
+# Mean square, relative to the largest, below which heads do not use a direction.
 _RANK = 1e-10
 
 
 @dataclass(frozen=True, eq=False)
 class RotationResult:
-    """The coordinates in which heads are sparsest, and how they were found.
+    """Coordinates in which heads are sparsest, and results of the search.
 
     Parameters
     ----------
     components : ndarray of shape (k, m)
-        New features are ``Z @ components.T``, of unit variance where those of Z are
-        white.
+        New features are ``Z @ components.T``, of unit variance if those of Z are white.
 
     rotation : ndarray of shape (m, k)
         New heads are ``heads @ rotation``.
@@ -48,16 +47,16 @@ class RotationResult:
 
     criterion : float
         Negative log-likelihood of the heads under a sparse density, per output of a
-        task and per direction; the lower, the sparser.
+        task and per direction; lower is sparser.
 
     criteria : dict of str to float
-        The criterion that each kind of start has reached by itself: "heads", "random",
-        "ica", "minimal" (null vectors of minimal subsets of the heads) and, for the
-        search that goes on from all of them, "subsets". It is that of 500 of the tasks,
-        where there are more.
+        Criterion reached from each kind of start alone: "heads", "random", "ica",
+        "minimal" (null vectors of minimal subsets of the heads) and "subsets", the
+        search that continues from all of them. With more than 500 tasks, it is that of
+        500 of them.
 
     n_agree : int
-        Kinds of starts that reached the best criterion.
+        Number of kinds of starts that reached the best criterion.
 
     spike : ndarray of shape (k,)
         Standard deviation of the coefficients that count as zero, beyond their errors,
@@ -96,24 +95,25 @@ def sparsest_rotation(
 ):
     """Find the coordinates in which the heads of tasks are sparsest.
 
-    Heads that predict from an invertible linear map of the true factors are the true
-    heads, which use few factors each, times the inverse of that map. Among all
-    coordinates, those of the factors are where the heads are sparsest.
+    If features are an invertible linear map of the true factors, their heads are the
+    true heads, which use few factors each, times the inverse of that map. The heads are
+    sparsest in the coordinates of the factors.
 
     Parameters
     ----------
     heads : array-like of shape (n_tasks, m) or (n_tasks, n_outputs, m)
-        Linear heads on m features, best on white ones. Tasks whose heads are not finite
-        are left out. Rows of zeros at the end are outputs that a task does not have.
+        Linear heads on m features, preferably white ones. Tasks whose heads are not
+        finite are left out. Rows of zeros at the end are outputs that a task does not
+        have.
 
     variance : array-like of shape (n_tasks,), default=None
         Variance of the error of a coefficient of each task; None means no error.
 
     n_rounds : int, default=80
-        Most rounds of the search.
+        Largest number of rounds of the search.
 
     patience : int, default=10
-        Rounds without a gain after which the search ends.
+        Number of rounds without improvement after which the search ends.
 
     random_state : int, RandomState instance or None, default=None
         Draws the starts and subsets of the search.
@@ -121,7 +121,7 @@ def sparsest_rotation(
     Returns
     -------
     RotationResult
-        The new heads are those of all tasks.
+        Result with the new heads of all tasks.
 
     Examples
     --------
@@ -150,7 +150,7 @@ def sparsest_rotation(
     used = np.isfinite(flat).all((1, 2))
     if not used.any():
         raise ValueError("heads must be finite in some tasks; got none.")
-    # Also false where it is not a number.
+    # Also false for NaN.
     wrong = ~((variance[used] >= 0) & np.isfinite(variance[used]))
     if wrong.any():
         raise ValueError(
@@ -191,7 +191,7 @@ def rotate(heads, variance, n_outputs, rng, *, n_rounds, patience, starts=None):
         See :func:`~sparsedis.rotation._search.explore`.
 
     starts : ndarray of shape (n, m), default=None
-        Further directions to start from, as columns of a `rotation` transposed.
+        Additional starting directions: the columns of a `rotation`, transposed.
 
     Returns
     -------
@@ -204,7 +204,7 @@ def rotate(heads, variance, n_outputs, rng, *, n_rounds, patience, starts=None):
         own = None
         if starts is not None:
             own = unit_rows(starts @ span * root)
-            # Without those that the heads do not reach.
+            # Without directions that the heads do not use.
             own = own[(own != 0).any(1)]
         few = white
         if len(white) > _TASKS:
@@ -213,7 +213,7 @@ def rotate(heads, variance, n_outputs, rng, *, n_rounds, patience, starts=None):
         A, criterion, density = refine(white, A)
     else:
         A, criterion, density, criteria = np.eye(0), 0.0, Density(), {"subsets": 0.0}
-    # Where the heads do not reach, axes stay axes.
+    # Axes that the heads do not use are not rotated.
     rest = axes[:, k:]
     rotation = np.concatenate([span / root @ A.T, rest], 1)
     inverse = np.linalg.inv(A).T @ (root[:, None] * span.T)
@@ -237,7 +237,7 @@ def rotate(heads, variance, n_outputs, rng, *, n_rounds, patience, starts=None):
 
 
 def _search(white, starts, rng, n_rounds, patience):
-    """The best basis, and the criteria that all kinds of starts reached."""
+    """The best basis, and the criteria of all kinds of starts."""
     kinds = {
         "heads": head_starts(white, 100, rng),
         "random": random_starts(white, 60, rng),
@@ -247,7 +247,7 @@ def _search(white, starts, rng, n_rounds, patience):
     if starts is not None:
         kinds["given"] = starts
     pools = {kind: Pool(white, sharpen(white, A)) for kind, A in kinds.items()}
-    # Where heads vanish exactly, a penalty that sees all heads would lead away.
+    # From directions with exact zeros, a wide penalty would move away.
     minimal = minimal_starts(white, 600, rng)
     pools["minimal"] = Pool(white, sharpen(white, minimal, widths=WIDTHS[-1:]))
     criteria = {
@@ -264,7 +264,7 @@ def _search(white, starts, rng, n_rounds, patience):
 
 
 def whiten(heads, variance, n_outputs):
-    """Whiten heads by their second moment, within what they span.
+    """Whiten heads by their second moment, within their span.
 
     Parameters
     ----------
@@ -280,7 +280,7 @@ def whiten(heads, variance, n_outputs):
         On k <= m coordinates, ``heads @ axes[:, :k] / root``.
 
     axes : ndarray of shape (m, m)
-        Principal axes of the heads, the longest first.
+        Principal axes of the heads, in decreasing order.
 
     root : ndarray of shape (k,)
         Root mean squares of the heads along the axes.

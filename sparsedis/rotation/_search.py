@@ -1,4 +1,4 @@
-"""The search for the basis in which heads are sparsest."""
+"""Search for the basis in which heads are sparsest."""
 
 import numpy as np
 
@@ -7,27 +7,28 @@ from sparsedis.rotation._directions import distinct, lean, sharpen
 from sparsedis.rotation._refine import refine
 from sparsedis.rotation._starts import random_starts, subset_starts, unit_rows
 
-# Directions that a pool holds.
+# Number of directions in a pool.
 _POOL = 400
 
-# Random subsets of tasks, and random directions, of a round.
+# Number of random subsets of tasks, and of random directions, per round.
 _SUBSETS, _RANDOM = 400, 8
 
-# Smaller gains of the criterion of a basis, summed over directions, count as none.
+# Smaller improvements of the criterion of a basis, summed over directions, do not
+# count.
 _GAIN = 1e-3
 
-# Exchanges worth a refinement raise the criterion by less before it.
+# Exchanges that increase the criterion by more than this are not refined.
 _RISE = 0.5
 
-# Times that the best basis under the likelihood is chosen anew.
+# Number of times to choose the best basis under the likelihood.
 _CHOICES = 4
 
-# Directions of a round that are worth sharpening.
+# Number of directions per round to improve.
 _KEPT = 32
 
 
 class Pool:
-    """Directions, the best first, with their scores.
+    """Directions, best first, with their scores.
 
     Parameters
     ----------
@@ -64,31 +65,31 @@ class Pool:
 
 
 def explore(heads, pool, rng, *, n_rounds, patience):
-    """Look for the directions that a pool lacks.
+    """Search for directions that are missing in a pool.
 
-    Each round keeps some directions of the best basis, more often those that few
-    heads use, and searches the space that they leave open, by random starts and by
-    random subsets of the tasks.
+    Each round keeps some directions of the best basis, more often those that few heads
+    use, and searches the remaining dimensions with random starts and random subsets of
+    the tasks.
 
     Parameters
     ----------
     heads : Heads
 
     pool : Pool
-        Gets the directions found.
+        Pool to add the directions to.
 
     rng : Generator
 
     n_rounds : int
-        Most rounds.
+        Largest number of rounds.
 
     patience : int
-        Rounds without a better basis after which to stop.
+        Number of rounds without a better basis after which to stop.
 
     Returns
     -------
     int
-        Rounds done.
+        Number of rounds done.
     """
     k = heads.k
     at, best = pool.basis()
@@ -116,7 +117,7 @@ def explore(heads, pool, rng, *, n_rounds, patience):
 
 
 def _open_directions(heads, known, rng):
-    """Directions apart from known ones that may be worth sharpening."""
+    """Promising directions that differ from the known ones."""
     found = random_starts(heads, _RANDOM, rng)
     if len(known):
         q = np.linalg.qr(known.T)[0]
@@ -131,7 +132,7 @@ def _open_directions(heads, known, rng):
 
 
 def polish(heads, pool, *, n_tries):
-    """Exchange directions of the best basis as long as the likelihood grows.
+    """Exchange directions of the best basis as long as the likelihood increases.
 
     Parameters
     ----------
@@ -140,7 +141,7 @@ def polish(heads, pool, *, n_tries):
     pool : Pool
 
     n_tries : int
-        Most exchanges to try.
+        Largest number of exchanges to try.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The features that each task needs: its head, cut along a path of nested supports."""
+"""Selection of the features of each task along a path of nested supports."""
 
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ _RULES = ("bic", "cv", "1se")
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """The features that each task needs, and its head on them.
+    """Selected features of each task, and its head on them.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Selection:
         Least squares on the support; NaN without any label.
 
     rss_path : ndarray of shape (n_tasks, k + 1)
-        Residual sum of squares by the number of features, inf for numbers that the
+        Residual sum of squares by the number of features; inf for numbers that the
         labels do not allow.
 
     n_selected : ndarray of shape (n_tasks,) of int
@@ -51,7 +51,7 @@ class Selection:
 
 @dataclass(frozen=True, eq=False)
 class SelectedHeads:
-    """Sparse heads, in the units of the data.
+    """Sparse heads in the units of the data.
 
     Parameters
     ----------
@@ -91,24 +91,24 @@ def select_heads(
 ):
     r"""Least-squares heads on the features that each task needs.
 
-    Every task has a path of nested supports: backward elimination from the head of all
-    features, or forward selection where it has less than k + 2 labels. A rule says
-    where to cut it, and coefficients are those of least squares on what is left,
-    without any shrinkage.
+    Each task has a path of nested supports: by backward elimination from the head of
+    all features, or by forward selection with fewer than k + 2 labels. A rule selects
+    one support of the path. The coefficients are the least-squares solution on it,
+    without shrinkage.
 
-    With "bic" a task of n labels and c outputs takes the number of features s with the
-    least
+    With "bic", a task with n labels and c outputs uses the number of features s that
+    minimises
 
     .. math::
         \mathrm{RSS}_s / \sigma^2
         + (c \log n + \log k) \sum_{r \le s} (1 + \tau_r^2 h_r / \sigma^2)
 
-    where :math:`\sigma^2 / h_r` is the variance of the coefficient that leaves when r
-    features become r - 1, and :math:`\tau_r` its `spike`. A coefficient w of a single
-    output thus leaves where :math:`w^2 < \log(n k) (\sigma^2 / h + \tau^2)`: the
-    variance of its error, and that of coefficients that count as zero. The noise
-    :math:`\sigma^2` is that of the head of all features, one number for all s. The
-    part :math:`\log k` allows for the choice among k features, as in extended BIC.
+    where :math:`\sigma^2 / h_r` is the variance of the coefficient that is removed when
+    r features become r - 1, and :math:`\tau_r` its `spike`. For a single output, a
+    coefficient w is removed if :math:`w^2 < \log(n k) (\sigma^2 / h + \tau^2)`. This
+    sum is the variance of its error plus that of coefficients that count as zero. The
+    noise :math:`\sigma^2` is that of the head of all features, the same for all s. The
+    term :math:`\log k` accounts for the choice among k features, as in extended BIC.
 
     Parameters
     ----------
@@ -121,16 +121,16 @@ def select_heads(
     rule : {"bic", "cv", "1se"}, default="bic"
         "cv": the number of features with the smallest squared error on held-out folds;
         "1se": the smallest number whose error is within one standard error of that.
-        Tasks with less than two labels a fold take "bic".
+        Tasks with fewer than two labels per fold use "bic".
 
     sample_weight : array-like of shape (n,), default=None
         Weights of the rows; 2 counts as a repetition.
 
     spike : float or array-like of shape (k,), default=None
-        Standard deviation of coefficients that count as zero however many labels there
-        are, for features and targets of unit variance. Features that were learned hold
-        small parts of other factors, which no number of labels makes insignificant. Has
-        a part in "bic", and in the order in which features leave.
+        Standard deviation of coefficients that count as zero, for features and targets
+        of unit variance. Learned features contain small parts of other factors, which
+        become significant with enough labels. It affects "bic" and the order of
+        removal.
 
     n_folds : int, default=5
         Folds of "cv" and "1se", of labels drawn at random for each task.
@@ -202,7 +202,7 @@ def select_from_moments(moments, noise=None, *, spike=None):
     Parameters
     ----------
     moments : Moments
-        Of targets of unit variance, or of classes.
+        Moments of targets of unit variance, or of classes.
 
     noise : ndarray of shape (n_tasks,), default=None
         Variance of the noise. None: that of the head of all features.
@@ -245,7 +245,7 @@ def select_by_folds(
         Heads of targets divided by their scale.
 
     units : Units
-        What leads back to the targets.
+        Conversion to the units of the targets.
     """
     moments, units = regression_moments(Z, Y, weight)
     Y = Y / units.scale[:, None]
@@ -254,7 +254,7 @@ def select_by_folds(
 
 
 def _cut(moments, noise, spike, sizes):
-    """Heads of given sizes, those of BIC where a size is -1."""
+    """Heads of given sizes; -1 stands for the size of BIC."""
     T, C, k = moments.gradient.shape
     if noise is None:
         noise = noise_variance(moments)

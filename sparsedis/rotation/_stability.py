@@ -1,4 +1,4 @@
-"""Whether halves of the tasks lead to the same factors."""
+"""Stability of the factors over halves of the tasks."""
 
 import numbers
 
@@ -8,7 +8,7 @@ from sklearn.utils import check_random_state, check_scalar
 
 from sparsedis.rotation._rotation import RotationResult, rotate
 
-# Splits of the tasks in halves, and tasks that are split, at most.
+# Number of splits of the tasks in halves, and maximal number of tasks to split.
 _SPLITS, _MAX_TASKS = 2, 600
 
 
@@ -17,19 +17,19 @@ def rotation_stability(
 ):
     """Measure how well halves of the tasks agree on each factor.
 
-    The tasks are split in halves at random, several times. Each half is rotated anew,
-    from starts of its own and from the given rotation, and every factor is correlated
-    with its match. In simulations the mean was above .99 where factors were found, and
-    below .9 where they were not: .95 is a good bar. Factors that no task separates can
-    look stable; :func:`sparsedis.identifiability.check_support_variability` sees those.
+    The tasks are split into random halves several times. Each half is rotated again,
+    from its own starts and from the given rotation, and every factor is correlated with
+    its match. In simulations the mean was above .99 for factors that were found, and
+    below .9 for others, so .95 is a good threshold. Factors that no task separates can
+    be stable; :func:`sparsedis.identifiability.check_support_variability` detects them.
 
     Parameters
     ----------
     rotation : RotationResult
-        The rotation by all the tasks, see :func:`sparsest_rotation`.
+        Rotation of all tasks, see :func:`sparsest_rotation`.
 
     heads : array-like of shape (n_tasks, m) or (n_tasks, n_outputs, m)
-        The heads that it rotates. Tasks whose heads are not finite are left out.
+        Heads that were rotated. Tasks whose heads are not finite are left out.
 
     variance : array-like of shape (n_tasks,), default=None
         Variance of the error of a coefficient of each task; None means no error.
@@ -48,7 +48,7 @@ def rotation_stability(
     Raises
     ------
     TypeError
-        When `rotation` is no RotationResult.
+        When `rotation` is not a RotationResult.
     ValueError
         When shapes disagree, or fewer than two heads are finite.
 
@@ -56,7 +56,7 @@ def rotation_stability(
     ----------
     S. Lachapelle et al., "Synergies between Disentanglement and Sparsity:
     Generalization and Identifiability in Multi-Task Learning", ICML 2023: Assumption
-    3.6 says what tasks must show.
+    3.6 is the condition on the tasks.
 
     Examples
     --------
@@ -102,14 +102,14 @@ def rotation_stability(
 
 
 def estimate_stability(found, heads, variance, n_outputs, rng, *, n_splits=_SPLITS):
-    """Agreement of each feature with its match among those of halves of the tasks.
+    """Agreement of each feature with its match from halves of the tasks.
 
-    Each half is rotated anew, from starts of its own and from the given rotation.
+    Each half is rotated again, from its own starts and from the given rotation.
 
     Parameters
     ----------
     found : RotationResult
-        The rotation by all the tasks.
+        Rotation of all tasks.
 
     heads : ndarray of shape (n_tasks, n_outputs, k)
 
@@ -149,7 +149,7 @@ def estimate_stability(found, heads, variance, n_outputs, rng, *, n_splits=_SPLI
 
 
 def _matched(components, others):
-    """Correlation of each feature with its match; features are white times these."""
+    """Correlation of each feature with its match, from maps of white features."""
     correlation = np.abs(components @ others.T)
     correlation /= np.linalg.norm(components, axis=1)[:, None]
     correlation /= np.linalg.norm(others, axis=1)

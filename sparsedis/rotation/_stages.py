@@ -1,4 +1,4 @@
-"""The stages between features and factors: count, rotate, trust."""
+"""The steps from features to factors: count, rotate, check stability."""
 
 from dataclasses import dataclass
 
@@ -9,16 +9,16 @@ from sparsedis.rotation._count import FactorCount, estimate_count
 from sparsedis.rotation._rotation import RotationResult, rotate
 from sparsedis.rotation._stability import estimate_stability
 
-# Tasks that decide; more say no more, and cost time.
+# Maximal number of tasks to use: more cost time, and do not change the result.
 MAX_TASKS = 2000
 
-# Share of the mean curvature that is added where heads of all features are wanted.
+# Added to the curvature of heads of all features, relative to its mean.
 _RIDGE = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
 class Factors:
-    """What was found in features.
+    """Factors that were found in features.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class Factors:
         Evidence of each number of factors.
 
     rotation : RotationResult
-        How the directions were found.
+        Rotation of the heads.
 
     stability : ndarray of shape (k,)
         Agreement of each factor with those of halves of the tasks.
@@ -46,7 +46,7 @@ class Factors:
 
 
 class Whitening:
-    """Coordinates of features in which they are uncorrelated, with unit variance.
+    """Linear map of features to uncorrelated ones with unit variance.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class Whitening:
         Weights of the rows.
 
     tol : float, default=1e-5
-        Directions whose standard deviation is a smaller part of the largest are left
+        Directions with a smaller standard deviation, relative to the largest, are left
         out.
     """
 
@@ -67,7 +67,7 @@ class Whitening:
         self.mean = share @ Z
         centred = (Z - self.mean) * np.sqrt(share)[:, None]
         _, size, axes = np.linalg.svd(centred, full_matrices=False)
-        # What centring leaves of constant features is rounding.
+        # Centred constant features are only rounding errors.
         rounding = 1e-13 * np.abs(self.mean).max(initial=0.0)
         kept = size > np.maximum(tol * size[:1], rounding)
         self.matrix = axes[kept].T / size[kept]
@@ -88,7 +88,7 @@ def find_factors(moments, whitening, *, n_components, rng, n_rounds=40, count=No
     Parameters
     ----------
     moments : Moments
-        Of the heads of the tasks, in white coordinates.
+        Moments of the heads of the tasks, in white coordinates.
 
     whitening : Whitening
 
@@ -98,15 +98,15 @@ def find_factors(moments, whitening, *, n_components, rng, n_rounds=40, count=No
     rng : Generator
 
     n_rounds : int
-        Rounds of the search, at most.
+        Largest number of rounds of the search.
 
     count : FactorCount, default=None
-        Where the factors were counted on other rows: the first coordinates are theirs.
+        Count on other rows, if any: the first coordinates are those of its factors.
 
     Returns
     -------
     Factors
-        Without components where the heads show no factor.
+        Without components if no factors are found.
     """
     moments = moments.take(_most_labelled(moments.n_labels))
     m = moments.m
@@ -123,7 +123,7 @@ def find_factors(moments, whitening, *, n_components, rng, n_rounds=40, count=No
     k = min(k, m)
     V = V[:, :k]
     heads, variance, n_outputs = kept_heads(moments.project(V))
-    # One task says nothing of what goes with what.
+    # A single task does not determine a rotation.
     if heads.any() and k > 1 and len(heads) > 1:
         found = rotate(heads, variance, n_outputs, rng, n_rounds=n_rounds, patience=12)
         stability = estimate_stability(found, heads, variance, n_outputs, rng)
@@ -135,17 +135,17 @@ def find_factors(moments, whitening, *, n_components, rng, n_rounds=40, count=No
 
 
 def kept_heads(moments):
-    """Heads in few coordinates, of the tasks whose labels suffice for one.
+    """Heads of the tasks with enough labels, in a few coordinates.
 
     Parameters
     ----------
     moments : Moments
-        In the coordinates of the factors, k of them.
+        Moments in the k coordinates of the factors.
 
     Returns
     -------
     heads : ndarray of shape (n_kept, n_outputs, k)
-        Of unit norm, so that the size of the noise of a task does not matter.
+        Heads of unit norm, so that the size of the noise of a task does not matter.
 
     variance : ndarray of shape (n_kept,)
         Mean variance of the errors.
@@ -155,7 +155,7 @@ def kept_heads(moments):
     k = moments.m
     enough = moments.n_labels > k + 2
     if enough.sum() < min(k, len(moments)):
-        # Too few for a rotation: those with most labels, whatever they are worth.
+        # Too few for a rotation: use those with the most labels instead.
         enough = np.argsort(np.argsort(-moments.n_labels, kind="stable")) < k
         enough &= moments.n_labels >= 2
     moments = moments.take(np.flatnonzero(enough))
@@ -166,14 +166,14 @@ def kept_heads(moments):
     else:
         heads, variance = refitted_heads(moments)
     size = (heads**2).sum((1, 2)) / moments.n_outputs
-    # A head that is all noise is as large as its error.
+    # A head that is only noise is as large as its error.
     size = np.maximum(size, k * variance)
     size = np.where(size > 0, size, 1.0)
     return heads / np.sqrt(size)[:, None, None], variance / size, moments.n_outputs
 
 
 def unrotated(heads):
-    """One coordinate, one task, or heads of zeros: there is nothing to rotate."""
+    """Result without a rotation: for one coordinate, one task, or heads of zeros."""
     k = heads.shape[-1]
     sign = np.where((heads**3).sum((0, 1)) < 0, -1.0, 1.0)
     return RotationResult(

@@ -1,4 +1,4 @@
-"""Where the search for sparse directions starts."""
+"""Starting points of the search for sparse directions."""
 
 import warnings
 
@@ -7,13 +7,13 @@ from sklearn.decomposition import FastICA
 
 from sparsedis.rotation._directions import distinct
 
-# How much more often heads near the span of others are drawn: least and most.
+# Smallest and largest preference for heads near the span of others in draws.
 _GREED = 8.0, 32.0
 
-# Heads that subsets are drawn from, at most.
+# Maximal number of heads to draw subsets from.
 _ROWS = 1000
 
-# Eigenproblems that decide in the dimensions that a subset leaves open.
+# Number of eigenproblems in the dimensions that a subset leaves open.
 _STEPS = 8
 
 
@@ -23,7 +23,7 @@ def unit_rows(A):
 
 
 def head_starts(heads, n, rng):
-    """Heads of tasks: one with a single factor points in its direction."""
+    """Heads of tasks; the head of a task with a single factor is its direction."""
     rows = heads.rows[np.linalg.norm(heads.rows, axis=1) > 0]
     if len(rows) > n:
         rows = rows[rng.choice(len(rows), n, replace=False)]
@@ -31,15 +31,15 @@ def head_starts(heads, n, rng):
 
 
 def random_starts(heads, n, rng):
-    """Directions uniform on the sphere."""
+    """Random directions, uniform on the sphere."""
     return unit_rows(rng.standard_normal((n, heads.k)))
 
 
 def ica_starts(heads, n_runs, rng):
-    """Independent components of the heads about their mean.
+    """Independent components of the heads minus their mean.
 
-    Coefficients with a mean that is not zero are as independent as others, and their
-    components are found as long as the mean is taken off.
+    Coefficients with a nonzero mean may be independent too; their components are found
+    if the mean is subtracted.
     """
     if len(heads.rows) < 2:
         return unit_rows(heads.rows)
@@ -56,7 +56,7 @@ def ica_starts(heads, n_runs, rng):
             random_state=int(rng.integers(2**31)),
         )
         with warnings.catch_warnings():
-            # It is a start, sharpened afterwards.
+            # It is a starting point, improved afterwards.
             warnings.simplefilter("ignore")
             found.append(ica.fit(rows @ white).components_ @ white)
     found = np.concatenate(found)
@@ -64,7 +64,7 @@ def ica_starts(heads, n_runs, rng):
 
 
 def minimal_starts(heads, n, rng, *, n_kept=60):
-    """Directions in which as many heads vanish as can: the best of many subsets.
+    """Directions in which as many heads as possible vanish, from many subsets.
 
     Parameters
     ----------
@@ -76,12 +76,12 @@ def minimal_starts(heads, n, rng, *, n_kept=60):
     rng : Generator
 
     n_kept : int
-        Directions that are kept, at most.
+        Maximal number of directions to keep.
 
     Returns
     -------
     ndarray of shape (n_kept, k)
-        Directions of unit norm, apart from each other, the best first.
+        Distinct directions of unit norm, best first.
     """
     A = subset_starts(heads, n, np.zeros((0, heads.k)), rng, n_free=1)
     return A[distinct(A, heads.scores(A))[:n_kept]]
@@ -90,10 +90,11 @@ def minimal_starts(heads, n, rng, *, n_kept=60):
 def subset_starts(heads, n, known, rng, *, n_free=3):
     """Directions in which subsets of the heads vanish exactly.
 
-    A subset without a factor lies in the hyperplane of that factor's direction. Random
-    subsets seldom do. Subsets are therefore grown: heads that lie close to the span of
-    those drawn before bring few new factors, and are drawn more often. Subsets leave
-    `n_free` dimensions open, and the other tasks decide there.
+    A subset of heads without a factor lies in the hyperplane orthogonal to the
+    direction of the factor. Uniformly random subsets rarely do. Instead, heads are
+    added one by one, and those close to the span of the previous ones, which add few
+    factors, are drawn more often. Subsets leave `n_free` dimensions open, in which the
+    other tasks determine the direction.
 
     Parameters
     ----------
@@ -103,13 +104,13 @@ def subset_starts(heads, n, known, rng, *, n_free=3):
         Number of subsets.
 
     known : ndarray of shape (n_known, k)
-        Directions found already: others are orthogonal to them, as far as the
-        coefficients are uncorrelated.
+        Directions found already. Others are orthogonal to them if the coefficients are
+        uncorrelated.
 
     rng : Generator
 
     n_free : int
-        Dimensions left open.
+        Number of dimensions left open.
 
     Returns
     -------
@@ -135,7 +136,7 @@ def subset_starts(heads, n, known, rng, *, n_free=3):
         gram = np.swapaxes(inside * weight[:, :, None], 1, 2) @ inside
         a = np.linalg.eigh(gram)[1][:, :, :1]
         size = (inside @ a)[:, :, 0] ** 2
-        # Absolute values first, whose minimum depends less on the start.
+        # Absolute values first: their minimum depends less on the starting point.
         flat = step < _STEPS - 3
         weight = 1 / np.sqrt(size + 1e-6 + error) if flat else 1 / (size + 0.01)
     return (free @ a)[:, :, 0]
@@ -148,21 +149,21 @@ def _grow(rows, n, known, size, rng):
     span = np.zeros((n, size, k))
     span[:, : len(q)] = q
     norm = (rows**2).sum(1)
-    # Shares of the heads that the span leaves.
+    # Residual shares of the heads outside of the span.
     left = 1 - ((rows @ q.T) ** 2).sum(1) / norm
     left = np.tile(left.astype(np.float32), (n, 1))
     greed = np.exp(rng.uniform(*np.log(_GREED), (n, 1))).astype(np.float32)
     drawn = np.zeros((n, size - len(q)), dtype=int)
     each = np.arange(n)
     for s in range(len(q), size):
-        # The smallest of exponential variables is a draw by their rates.
+        # The smallest of exponential variables is a draw with their rates as weights.
         time = np.log(rng.standard_exponential(left.shape, dtype=np.float32) + 1e-30)
         if s > len(q):
             time += greed * (k / (k - s)) * left
         time[left < 1e-5] = np.inf
         pick = time.argmin(1)
         new = rows[pick]
-        # No head is left where the others span them all.
+        # If the others span all heads, none is left.
         none = ~np.isfinite(time[each, pick])
         new[none] = rng.standard_normal((none.sum(), k))
         for _ in range(2):

@@ -1,4 +1,4 @@
-"""Labels of many tasks as numbers, and back."""
+"""Conversion of the labels of many tasks to numbers, and back."""
 
 from dataclasses import dataclass, replace
 
@@ -13,7 +13,7 @@ from sparsedis.rotation._moments import regression_moments
 
 @dataclass(frozen=True, eq=False)
 class Tasks:
-    """Labels of the rows that have a weight, as numbers.
+    """Labels of the rows with a positive weight, as numbers.
 
     Attributes
     ----------
@@ -26,7 +26,7 @@ class Tasks:
         See :class:`sparsedis.inputs._forms.Targets`.
 
     scalar : bool
-        Whether targets are no vectors.
+        Whether targets are not vectors.
 
     classes : list of ndarray, or None
         Labels of each task, for classes.
@@ -50,7 +50,7 @@ class Tasks:
         return replace(self, Y=self.Y[rows])
 
     def owners(self):
-        """Tasks, and classes, of the columns that `columns` makes of classes."""
+        """Tasks and classes of the columns of `columns`, for classes."""
         n_classes = self.n_classes
         n_outputs = np.where(n_classes > 2, n_classes, n_classes - 1).clip(0)
         owner = np.repeat(np.arange(len(n_classes)), n_outputs)
@@ -83,7 +83,7 @@ class Tasks:
 
     def labels(self, Z, weight):
         """Classes as binary labels of features of shape (n, m)."""
-        # A single class says nothing.
+        # A single class contains no information.
         Y = np.where(self.n_classes > 1, self.Y[..., 0], np.nan)
         return ClassLabels.of([Part.of(Z, Y, self.n_classes, weight)])
 
@@ -112,8 +112,9 @@ def read_tasks(Y, n, weight, classification, who):
     """
     if not classification and _holds_text(Y):
         raise ValueError(
-            f"y must hold real numbers, got {np.asarray(Y).ravel()[0]!r}; say so where "
-            "labels are classes."
+            f"y must hold real numbers, got {np.asarray(Y).ravel()[0]!r}. If labels "
+            "are classes, set task_type='classification' (SparseRotation) or "
+            "classification=True (white_heads)."
         )
     targets = read_targets(Y, n, real=not classification, estimator=who)
     classes, scalar, n_tasks = None, targets.values.ndim < 3, targets.n_tasks
@@ -122,8 +123,8 @@ def read_tasks(Y, n, weight, classification, who):
         if all(len(own) < 2 for own in classes):
             one = next(own for own in classes if len(own)).tolist()[0]
             raise ValueError(
-                f"{who} needs labels of at least two classes in some task; y has one "
-                f"class alone, {one!r}."
+                f"{who} needs labels of at least two classes in some task; y has "
+                f"only the class {one!r}."
             )
     values = targets.values
     if not targets.is_table:
@@ -136,7 +137,7 @@ def read_tasks(Y, n, weight, classification, who):
 
 
 def _holds_text(Y):
-    """Whether labels are text, as an array or a list of text is."""
+    """Whether labels are text, in an array or a list."""
     return not sp.issparse(Y) and np.asarray(Y).dtype.kind in "US"
 
 
@@ -146,7 +147,7 @@ def labels_of(scores, classes):
     Parameters
     ----------
     scores : ndarray of shape (n, n_tasks) or (n, n_tasks, n_classes)
-        Of the second of two classes, or of each. NaN for tasks without a head.
+        Scores of the second of two classes, or of each. NaN for tasks without a head.
 
     classes : list of ndarray
         Labels of each task.

@@ -1,4 +1,4 @@
-"""Heads of many tasks on features of unit variance, each with its error."""
+"""Heads of many tasks on white features, with their errors."""
 
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ from sparsedis.rotation._moments import Moments
 from sparsedis.rotation._stages import Whitening
 from sparsedis.rotation._tasks import read_tasks
 
-# Share of the mean curvature that is added to that of each head.
+# Added to the curvature of each head, relative to its mean.
 _RIDGE = 1e-8
 
 
@@ -25,10 +25,10 @@ class WhiteHeads:
     Parameters
     ----------
     coef : ndarray of shape (n_tasks, m) or (n_tasks, n_outputs, m)
-        Heads of targets in units of their standard deviation; for classes, log-odds
-        with a Gaussian prior that all tasks share, whose covariance has the largest
-        marginal likelihood, scaled to equal errors where a task has more than two.
-        Rows of zeros where a task has fewer outputs, NaN without labels.
+        Heads of targets in units of their standard deviation. For classes, log-odds
+        with a Gaussian prior, shared by all tasks, whose covariance maximises the
+        marginal likelihood; scaled to equal errors if a task has more than two classes.
+        Rows of zeros for tasks with fewer outputs; NaN without labels.
 
     variance : ndarray of shape (n_tasks,)
         Mean variance of the error of a coefficient; inf without labels.
@@ -67,7 +67,7 @@ class WhiteHeads:
         return f"WhiteHeads(n_tasks={n_tasks}, n_coordinates={m})"
 
     def project(self, directions):
-        """Heads that use some directions alone, such as those that are counted.
+        """Heads restricted to some directions, such as the counted ones.
 
         Parameters
         ----------
@@ -77,7 +77,7 @@ class WhiteHeads:
         Returns
         -------
         WhiteHeads
-            In k coordinates.
+            Heads in k coordinates.
 
         Raises
         ------
@@ -103,16 +103,16 @@ class WhiteHeads:
 def white_heads(Z, Y, *, sample_weight=None, classification=False):
     """Fit the head of every task in white coordinates, with its error.
 
-    The features are whitened on all rows. Each task then has the least-squares head of
-    its labelled rows, or the logistic regression of its classes, with a prior that all
-    tasks share; of more than two, each is compared with the most frequent one. Theorem
-    B.4 of [1]_ says what such heads are where the features hold the factors: those of
-    the factors, times an invertible matrix.
+    The features are whitened on all rows. The head of each task is the least-squares
+    solution on its labelled rows or, for classes, a logistic regression with a prior
+    that all tasks share; with more than two classes, each is compared with the most
+    frequent one. If the features contain the factors, these heads are the heads of the
+    factors times an invertible matrix (Theorem B.4 of [1]_).
 
     Parameters
     ----------
     Z : array-like of shape (n, p)
-        Features. Directions that hardly vary are left out, so that m may be below p.
+        Features. Directions with very small variance are left out, so m may be below p.
 
     Y : array-like or DataFrame of shape (n,), (n, n_tasks) or (n, n_tasks, n_outputs)
         Targets or, for classification, labels of any dtype in one or two dimensions.
@@ -128,14 +128,15 @@ def white_heads(Z, Y, *, sample_weight=None, classification=False):
     -------
     WhiteHeads
         Heads, the variances of their errors, and the white coordinates. The variance is
-        that of the residuals (drawn towards that of all tasks where labels are few)
-        times the mean of the inverse Hessian's diagonal; for classes, that of the
-        inverse Fisher information, the prior's included, alone.
+        that of the residuals (shrunk towards that of all tasks if labels are few) times
+        the mean of the diagonal of the inverse Hessian. For classes it is the mean of
+        the diagonal of the inverse Fisher information, which includes the prior.
 
     Raises
     ------
     ValueError
-        When Z holds NaN or inf, y inf or no label at all, or shapes disagree.
+        When Z contains NaN or inf, y contains inf or no label at all, or shapes
+        disagree.
 
     References
     ----------
@@ -171,16 +172,16 @@ def white_heads(Z, Y, *, sample_weight=None, classification=False):
 def count_factors(heads):
     r"""Count the directions that the heads of the tasks use.
 
-    Heads of k factors lie in k directions, up to their errors. Every number of
-    directions is judged by the marginal likelihood of the labels under heads that are
-    Gaussian in so many directions and zero in all others, less what choosing the
-    directions costs (BIC; AIC for classes, whose few labels do not bear more). Tasks
-    with fewer labels than features have their part in it.
+    Heads of k factors are in the span of k directions, up to their errors. The evidence
+    of a number of directions is the marginal likelihood of the labels under heads that
+    are Gaussian in these directions and zero in all others, minus a penalty for the
+    choice of the directions (BIC; AIC for classes, with fewer labels per task). Tasks
+    with fewer labels than features are also used.
 
     Parameters
     ----------
     heads : WhiteHeads
-        Of all tasks, see :func:`white_heads`.
+        Heads of all tasks, see :func:`white_heads`.
 
     Returns
     -------
@@ -212,7 +213,7 @@ def count_factors(heads):
 
 
 def noise_of(moments):
-    """Variance of the noise of each task, at its head of all coordinates."""
+    """Variance of the noise of each task, for its head on all coordinates."""
     heads, _ = moments.solve(_RIDGE)
     return moments.residual_variance(heads)
 
