@@ -4,8 +4,8 @@ from importlib import import_module
 
 __version__ = "0.1.0.dev0"
 
-# Where the public names live. They are imported when first asked for, so that
-# `import sparsedis.metrics` loads neither torch nor skorch.
+# Modules of the public names. They are imported at the first access, so that `import
+# sparsedis.metrics` loads neither torch nor skorch.
 _HOMES = {
     "DisentanglementScorer": "sparsedis.metrics",
     "GroupLassoSVMMetaLearner": "sparsedis.meta_learning",

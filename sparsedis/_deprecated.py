@@ -1,4 +1,4 @@
-"""Names that have changed: the old ones still work, and warn, until `REMOVED_IN`."""
+"""Old names, which work with a warning until version `REMOVED_IN`."""
 
 import functools
 import inspect
@@ -8,12 +8,12 @@ from sklearn.utils._param_validation import Hidden, StrOptions
 
 REMOVED_IN = "0.2"
 
-# The value of an old parameter that nobody has set, by scikit-learn's convention.
+# Default of old parameters, by scikit-learn's convention.
 _UNSET = "deprecated"
 
 
 def warn_renamed(old, new, *, stacklevel=3):
-    """Warn of an old name.
+    """Warn about an old name.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ def warn_renamed(old, new, *, stacklevel=3):
         The names.
 
     stacklevel : int, default=3
-        As of :func:`warnings.warn`, 3 being the caller of who warns.
+        As in :func:`warnings.warn`; 3 is the caller of the function that warns.
     """
     warnings.warn(
         f"{old} is now called {new}; the old name goes in version {REMOVED_IN}.",
@@ -31,7 +31,7 @@ def warn_renamed(old, new, *, stacklevel=3):
 
 
 def renamed_keywords(**names):
-    """Make a function take keywords by their old names too.
+    """Let a function also accept keywords by their old names.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def renamed_function(old, function):
     Parameters
     ----------
     old : str
-        The old name, under which it must stand in the same module.
+        Old name, which the module must assign the result to.
 
     function : callable
         The function under its new name.
@@ -77,7 +77,7 @@ def renamed_function(old, function):
     Returns
     -------
     callable
-        The same, with a warning.
+        The function with a warning.
     """
 
     @functools.wraps(function)
@@ -101,7 +101,7 @@ def renamed_attribute(old, new):
     Returns
     -------
     property
-        For the body of the class.
+        Property to define in the class.
     """
 
     def attribute(self):
@@ -113,10 +113,10 @@ def renamed_attribute(old, new):
 
 
 def renamed_parameters(**names):
-    """Make an estimator take parameters by their old names too.
+    """Let an estimator also accept parameters by their old names.
 
-    Its ``__init__`` has the old ones at the end, with the default "deprecated"; its
-    methods read the new ones with `parameter`, and `fit` begins with `check_renamed`.
+    Its ``__init__`` has the old names at the end, with the default "deprecated". Its
+    methods read the new ones with `parameter`, and `fit` calls `check_renamed` first.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def renamed_parameters(**names):
 
 
 def parameter(estimator, name):
-    """Return a parameter of an estimator, under whichever name it was set.
+    """Return a parameter of an estimator, set by its new or old name.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ def parameter(estimator, name):
 
 
 def check_renamed(estimator):
-    """Warn of parameters that are set by their old names.
+    """Warn about parameters that are set by their old names.
 
     Parameters
     ----------

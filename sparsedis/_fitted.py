@@ -1,10 +1,10 @@
-"""Fits that take place as a whole or not at all."""
+"""Restoration of an estimator if its fit fails."""
 
 from functools import wraps
 
 
 def drop_learned(estimator, *private):
-    """Drop what an earlier fit has learned, attributes that end in "_".
+    """Remove the attributes of an earlier fit, which end in "_".
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ def drop_learned(estimator, *private):
 def whole_or_not(fit, *, begin=drop_learned, stands=None):
     """Remove fitted attributes before `fit`, and restore them if it raises.
 
-    Attributes of an earlier fit never remain beside those of a new one.
+    Attributes of an earlier fit never remain together with those of a new one.
 
     Parameters
     ----------
@@ -34,8 +34,8 @@ def whole_or_not(fit, *, begin=drop_learned, stands=None):
         Called with the estimator before `fit`.
 
     stands : callable, default=None
-        Called with the estimator and its earlier attributes, a dict, after an error:
-        whether to keep what `fit` has learned so far. None: it is never kept.
+        Called after an error with the estimator and a dict of its earlier attributes.
+        Returns whether to keep the new attributes. None: they are never kept.
 
     Returns
     -------

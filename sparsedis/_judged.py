@@ -1,27 +1,27 @@
-"""Labels beside what heads say of them, without all of them at once."""
+"""Labels with the scores of their heads, in parts to save memory."""
 
 import numpy as np
 
 from sparsedis._scores import blocks, head_scores
 
-# Labels that are judged together, at least.
+# Minimal number of labels in a part.
 _LABELS = 2**15
 
 
 def judged_labels(encoded, targets, weight, number, coef, intercept):
-    """Labels with the scores of their heads, a part of them at a time.
+    """Labels with the scores of their heads, in parts.
 
     Parameters
     ----------
     encoded : iterable of ndarray of shape (n_block, k)
-        Features of all the rows, in order.
+        Features of all rows, in order.
 
     targets : Targets
 
     weight : ndarray of shape (n_rows,) or None
 
     number : ndarray of int
-        Number of each task of `targets` among the heads; -1 where it does not count.
+        Number of each task of `targets` among the heads; -1 for tasks to leave out.
 
     coef, intercept : ndarray
         See :func:`~sparsedis._scores.head_scores`.
@@ -62,7 +62,7 @@ def _joined(parts, weight):
 def _of_table(encoded, targets, used, number, coef, intercept):
     first, counted = 0, number >= 0
     for Z in encoded:
-        # Several arrays of that size are held at once.
+        # Several arrays of this size are in memory at the same time.
         size = 8 * max(targets.values[:1].size, coef[..., 0].size)
         for part in blocks(len(Z), size):
             rows = np.arange(first, first + len(Z))[part]

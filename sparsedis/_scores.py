@@ -1,11 +1,11 @@
-"""From heads and features to predictions and their quality, task by task."""
+"""Scores of heads, and R2 of each task."""
 
 import numpy as np
 
-# Numbers that are computed with at a time.
+# Maximal size of intermediate arrays.
 _BLOCK = 2**18
 
-# Labels that differ by less, relative to the largest, count as equal.
+# Labels with smaller differences, relative to the largest, count as equal.
 _ROUNDING = 2 * np.finfo(float).eps
 
 _TINY = np.finfo(float).tiny
@@ -23,12 +23,12 @@ def head_scores(Z, coef, intercept, tasks=None):
     intercept : ndarray of shape (n_tasks,) or (n_tasks, n_outputs)
 
     tasks : ndarray of shape (n,) of int, default=None
-        The task of each row. None: every row is scored by all the heads.
+        Task of each row. None: scores of all heads for every row.
 
     Returns
     -------
     ndarray of shape (n, n_tasks[, n_outputs]) or, with `tasks`, (n[, n_outputs])
-        Scores in float64, since an intercept may be large beside the other terms.
+        Scores in float64, since an intercept may be much larger than the other terms.
 
     Examples
     --------
@@ -53,14 +53,14 @@ def head_scores(Z, coef, intercept, tasks=None):
 
 
 def blocks(n, size):
-    """Slices of n things that have few numbers together.
+    """Slices of n items whose total size is bounded.
 
     Parameters
     ----------
     n : int
 
     size : int
-        Numbers of each.
+        Size of each item.
 
     Returns
     -------
@@ -102,7 +102,7 @@ def r2_of_tasks(y, prediction, tasks, n_tasks, weight=None):
 
 
 class TaskR2:
-    """Coefficient of determination of each task, of labels that come in parts.
+    """Coefficient of determination of each task, for labels in parts.
 
     Parameters
     ----------
@@ -123,12 +123,12 @@ class TaskR2:
         self.n_tasks = n_tasks
         self._count = np.zeros(n_tasks, dtype=int)
         self._mass = np.zeros(n_tasks)
-        # Of each output: a first label, from which the others are measured, so that
-        # equal ones have no spread and large ones lose no digits.
+        # First label of each output. It is subtracted from the others, so that equal
+        # labels have no spread and large ones lose no digits.
         self._first = self._mean = self._spread = self._error = self._largest = None
 
     def add(self, y, prediction, tasks, weight=None):
-        """Take labels into account.
+        """Add labels.
 
         Parameters
         ----------
@@ -184,7 +184,7 @@ class TaskR2:
         if not len(judged):
             return r2
         error, spread = self._error[:, judged], self._spread[:, judged]
-        # What rounding alone can make of labels that are equal.
+        # Spread of equal labels by rounding errors alone.
         noise = self._mass[judged] * (_ROUNDING * self._largest[:, judged]) ** 2
         constant = spread <= noise
         ratio = error / np.where(constant, 1.0, spread)

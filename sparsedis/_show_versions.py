@@ -26,7 +26,7 @@ OPTIONAL_DEPENDENCIES = (
 
 
 def _installed(names):
-    """Versions by package metadata, which imports nothing; None where not installed."""
+    """Versions from package metadata, without imports; None if not installed."""
     versions = {}
     for name in names:
         try:
@@ -57,7 +57,7 @@ def _devices_and_threads():
 
 
 def _threadpools():
-    """One dict for each thread pool of a native library that is loaded."""
+    """One dict for each thread pool of a loaded native library."""
     try:
         from threadpoolctl import threadpool_info
     except ImportError:
@@ -73,11 +73,11 @@ def _print_section(title, entries):
 
 
 def show_versions():
-    """Print the versions and the hardware that a bug report should state.
+    """Print the versions and hardware to include in a bug report.
 
-    The Python and the system it runs on, the versions of sparsedis and of what it
-    depends on (None where a package is not installed), the devices that torch can
-    compute on, and the numbers of threads. Only torch is imported, for its devices.
+    Prints Python and the system, the versions of sparsedis and its dependencies (None
+    if not installed), the devices of torch, and the numbers of threads. Only torch is
+    imported, for its devices.
 
     Examples
     --------

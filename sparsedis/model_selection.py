@@ -48,7 +48,7 @@ class UDRSearch(MetaEstimatorMixin, BaseEstimator):
         `random_state`, which the search sets.
 
     n_seeds : int, default=5
-        Models per setting, at least 2.
+        Number of models per setting, at least 2.
 
     similarity : {"lasso", "spearman", "mcc"}, default="mcc"
         Comparison of two models, see
@@ -59,7 +59,7 @@ class UDRSearch(MetaEstimatorMixin, BaseEstimator):
         estimator, or the last step of a pipeline, has heads (`coef_`).
 
     n_jobs : int, default=None
-        Models trained at a time, see :class:`joblib.Parallel`.
+        Number of models to train in parallel, see :class:`joblib.Parallel`.
 
     verbose : int, default=0
         Passed to :class:`joblib.Parallel`.
@@ -167,7 +167,7 @@ class UDRSearch(MetaEstimatorMixin, BaseEstimator):
         """
         settings = list(ParameterGrid(self.param_grid))
         for params in settings:
-            # Before any training: parameters that do not exist raise here.
+            # Check before any training that the parameters exist.
             _with_seed(self.estimator, params, 0)
         random_state = check_random_state(self.random_state)
         self.seeds_ = random_state.randint(np.iinfo(np.int32).max, size=self.n_seeds)

@@ -71,7 +71,7 @@ class GroupLassoSVC(ClassifierMixin, BaseEstimator):
         Whether `alpha` is a fraction of `alpha_max_` or the penalty itself.
 
     fit_intercept : bool, default=True
-        Whether to add an intercept to each class, not penalised.
+        Whether to add an unpenalised intercept to each class.
 
     class_weight : dict or "balanced", default=None
         Positive weights of the classes, which multiply those of their samples.

@@ -129,7 +129,7 @@ def _write_new(path, content, earlier):
     with open(path, "xb", opener=opener) as file:
         if earlier is not None:
             if hasattr(os, "chown"):
-                # Only root may give a file away.
+                # Only root may change the owner of a file.
                 with contextlib.suppress(OSError):
                     os.chown(path, earlier.st_uid, earlier.st_gid)
             os.chmod(path, mode)

@@ -185,7 +185,7 @@ def load_fitted(estimator, file):
 
 
 def _read_fitted(estimator, metadata, tensors, where):
-    """Fitted attributes, but modules, from a file."""
+    """Fitted attributes except modules, from a file."""
     saved = estimator._saved
     check_keys(metadata, ("format", "estimator", "state"), ("estimator", "state"))
     name = type(estimator).__name__

@@ -222,7 +222,7 @@ def _state_of(net):
         "module": net.module_.state_dict(),
         "criterion": net.criterion_.state_dict(),
         "optimizer": net.optimizer_.state_dict(),
-        # Rows of thousands of numbers: text is read faster than pickled lists.
+        # For rows of thousands of numbers, text is read faster than pickled lists.
         "history": json.dumps(net.history.to_list(), default=np.generic.item),
         "randomness": net.randomness.state,
         "callbacks": {name: _fitted(callback) for name, callback in net.callbacks_},

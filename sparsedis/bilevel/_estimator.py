@@ -89,7 +89,7 @@ class BilevelEstimator(
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, height, width, \
 channels)
-            Inputs, in any form that `fit` takes.
+            Inputs, in any form that `fit` accepts.
 
         Returns
         -------
@@ -126,7 +126,7 @@ channels)
     def _codes(self, blocks, module=None):
         """Features of blocks of inputs, as tensors on the device."""
         device = self._device()
-        # Also for tables in float32: inputs far from zero would lose precision.
+        # In float64 also for float32 tables: inputs far from zero would lose precision.
         wide = len(self.input_shape_) == 1 and device.type != "mps"
         module = self.module_ if module is None else module
         yield from encode_blocks(module, blocks, device, wide=wide)

@@ -15,8 +15,8 @@ from sparsedis._persistence import load_fitted, save_fitted
 from sparsedis.encoders import Representation, build_encoder, n_features_of
 from sparsedis.inputs._arrays import is_8bit_image
 
-# Numbers in the inputs that are encoded at a time: computations on images take many
-# times the memory of the images.
+# Maximal size of the inputs to encode at a time: computations on images need many times
+# the memory of the images.
 _NUMBERS = 2**21
 
 
@@ -38,8 +38,8 @@ def _has_trained(estimator, before):
     return module is not None and module is not before.get("module_")
 
 
-# A `fit` of an estimator with a `module_`: where training ends with an error, the
-# weights so far stand.
+# Decorator for the `fit` of an estimator with a `module_`, which keeps the weights so
+# far if training ends with an error.
 whole_unless_trained = partial(whole_or_not, begin=_begin, stands=_has_trained)
 
 
@@ -47,7 +47,7 @@ def _check_shape(estimator, shaped):
     """Refuse parameters that differ from those of the weights to continue from."""
     for name, value in shaped.items():
         asked = getattr(estimator, name)
-        # Modules are equal to themselves alone.
+        # A module is equal only to itself.
         if asked is not value and asked != value:
             was, now = (shorten(repr(v), 60, placeholder="...") for v in (value, asked))
             raise ValueError(
@@ -58,7 +58,7 @@ def _check_shape(estimator, shaped):
 
 
 class ModuleMixin:
-    """An estimator whose `module_` maps inputs to features.
+    """Estimator whose `module_` maps inputs to features.
 
     It has a parameter `device`, and for files `_saved` and `_new_modules`, see
     :mod:`sparsedis._persistence`.
@@ -143,7 +143,7 @@ class ModuleMixin:
                 device = torch.device(self.device)
                 torch.empty(0, device=device)
             except (AssertionError, RuntimeError) as error:
-                # Torch's own may go on for pages.
+                # Torch's messages may be very long.
                 reason = str(error).partition("\n")[0]
                 raise ValueError(
                     "device must be 'auto', or a device of torch that this machine "
@@ -183,10 +183,10 @@ def new_representation(encoder, input_shape, n_components, normalization):
     encoder = build_encoder(encoder, input_shape, n_components)
     if n_components is None:
         n_components = n_features_of(encoder, input_shape)
-    # Whatever torch's default dtype, or that of a module: inputs come as float32.
+    # Inputs are float32, regardless of torch's default dtype or that of a module.
     module = Representation(encoder, n_components, normalization).to_float32()
     if len(input_shape) == 3:
-        # Twice as fast on a CPU, and free: images are stored that way.
+        # Twice as fast on a CPU, without a copy: images are stored in this layout.
         module = module.to(memory_format=torch.channels_last)
     return module
 
@@ -221,15 +221,15 @@ def encode_blocks(module, blocks, device, *, wide):
     Parameters
     ----------
     module : Representation
-        It is moved to the device.
+        The module, which is moved to the device.
 
     blocks : iterable of ndarray of shape (n, ...)
 
     device : torch.device
 
     wide : bool
-        Whether to compute in float64. In float32 a row's features depend, in the last
-        digits, on the rows that it is encoded with.
+        Whether to compute in float64. In float32 the last digits of the features of a
+        row depend on the other rows of its block.
 
     Yields
     ------
@@ -251,10 +251,10 @@ def stacked(blocks, n, dtype=None):
     blocks : iterable of ndarray of shape (n_block, ...)
 
     n : int
-        Rows of all the blocks.
+        Number of rows of all blocks.
 
     dtype : dtype, default=None
-        Type of the rows; None: that of the blocks.
+        Dtype of the rows. None: that of the blocks.
 
     Returns
     -------
@@ -285,7 +285,7 @@ def to_device(rows, device, *, wide=False):
     -------
     tensor of shape (n, ...)
     """
-    # torch knows neither all of numpy's dtypes and strides nor read-only arrays.
+    # torch supports neither all of numpy's dtypes and strides nor read-only arrays.
     dtype = np.float64 if wide else np.float32
     if is_8bit_image(rows):
         dtype = np.uint8

@@ -15,7 +15,8 @@ class NonFiniteError(ValueError):
 
 
 class BilevelNet(SteppedNet):
-    """Net whose step encodes the rows of a batch, solves the heads, and descends.
+    """Net that encodes the rows of a batch, solves the heads, and takes a gradient
+    step.
 
     Parameters
     ----------
@@ -117,7 +118,7 @@ class BilevelNet(SteppedNet):
         Raises
         ------
         NonFiniteError
-            The net has its last good weights again.
+            The net then has its last good weights.
         """
         if not self.is_sound():
             self.fail("The weights or the features are NaN or infinite")

@@ -52,7 +52,7 @@ class Objective(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, Z, batch, warmth, step):
-        """Solve the heads of a batch, and take their loss.
+        """Solve the heads of a batch, and compute their loss.
 
         Parameters
         ----------

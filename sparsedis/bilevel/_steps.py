@@ -20,7 +20,7 @@ class SteppedNet(NeuralNet):
     module : torch.nn.Module
 
     max_iter : int
-        Steps of training.
+        Number of training steps.
 
     randomness : TorchRandomness
         Random numbers of the module in training.
@@ -34,7 +34,7 @@ class SteppedNet(NeuralNet):
     Attributes
     ----------
     n_steps_ : int
-        Steps done.
+        Number of steps done.
 
     ran_out_ : bool
         Whether the batches ended before ``max_iter`` steps.
@@ -75,8 +75,8 @@ class SteppedNet(NeuralNet):
     def partial_fit(self, X, y=None, classes=None, **fit_params):
         """Train until the last epoch, or until a callback or a signal stops it.
 
-        Callbacks of skorch, such as EarlyStopping, stop the training by a
-        KeyboardInterrupt of their own, which ends it without an error.
+        Callbacks of skorch, such as EarlyStopping, raise a KeyboardInterrupt to stop
+        the training, which then ends without an error.
 
         Parameters
         ----------
@@ -115,7 +115,7 @@ class SteppedNet(NeuralNet):
             except KeyboardInterrupt:
                 if self._sigint is None or self._sigint.seen:
                     raise
-                # Also call the callbacks after it for this epoch.
+                # Also call the remaining callbacks for this epoch.
                 stops = True
         if stops:
             raise StopTraining

@@ -15,7 +15,7 @@ class StopEarly(EarlyStopping):
     Parameters
     ----------
     patience : int
-        Epochs without improvement.
+        Number of epochs without improvement before stopping.
     """
 
     def __init__(self, patience):

@@ -45,7 +45,7 @@ def glm(
     :mod:`sparsedis.solvers.penalties`, or custom ones. The solution is differentiated
     implicitly on its support, where the gradients of loss and penalty cancel [1]_;
     autograd differentiates these gradients. :func:`lasso`, :func:`multitask_lasso`,
-    :func:`ridge` and :func:`logistic` are faster where they apply.
+    :func:`ridge` and :func:`logistic` are faster for the problems they solve.
 
     Parameters
     ----------
@@ -65,24 +65,24 @@ def glm(
         Penalty of a feature, such as ``MCP()``.
 
     l2 : float or tensor of shape (...), default=0.0
-        Strength of the squared l2 penalty, in addition to one that `penalty` has.
+        Strength of a squared l2 penalty, in addition to that of `penalty`.
 
     mask : tensor of shape (..., n_samples) of bool, default=None
-        Samples that exist, for tasks of unequal size. Values elsewhere are ignored.
+        Valid samples, for tasks of unequal size. Values elsewhere are ignored.
 
     sample_weight : tensor of shape (..., n_samples), default=None
         Non-negative weights; the loss is then a weighted mean. No gradient flows to
         them.
 
     fit_intercept : bool, default=False
-        Add an intercept for each score, not penalised.
+        Add an unpenalised intercept for each score.
 
     multi_output : bool, default=False
         Whether `y` holds vectors, along its last axis.
 
     tol : float, default=1e-12
-        Largest duality gap relative to the objective at zero or, where there is none,
-        square of the largest violation of the optimality conditions.
+        Largest duality gap relative to the objective at zero or, without a gap, square
+        of the largest violation of the optimality conditions.
 
     max_iter : int, default=1000
         Largest number of rounds of the solver.
@@ -93,24 +93,24 @@ def glm(
     Returns
     -------
     W : tensor of shape (..., k), or (..., k, n_scores) with several scores
-        Solutions, in the dtype of ``Z``. A penalty that is not convex has several; the
-        solver starts from zero.
+        Solutions, in the dtype of ``Z``. With a penalty that is not convex, there may
+        be several; the solver starts from zero.
 
     intercept : tensor of shape (...) or (..., n_scores)
         Only when ``fit_intercept=True``.
 
     info : SolverInfo
         Only when ``return_info=True``: ``gap``, ``n_iter``, ``converged``,
-        ``support`` and ``certificate``, which says what ``gap`` is.
+        ``support`` and ``certificate``, the meaning of ``gap``.
 
     Raises
     ------
     TypeError
         When `loss` is not a loss, or `penalty` not a penalty.
     ValueError
-        For non-finite values, targets that the loss is not for, scores that the
-        penalty is not for, negative penalties, shapes that do not fit, or a task left
-        empty by ``mask``.
+        For non-finite values, targets that the loss does not support, a number of
+        scores that the penalty does not support, negative penalties, inconsistent
+        shapes, or a task left empty by ``mask``.
 
     Warns
     -----
@@ -190,7 +190,8 @@ def glm_alpha_max(
     fit_intercept=False,
     multi_output=False,
 ):
-    """Smallest ``alpha`` at which all features that the penalty can leave out are zero.
+    """Smallest ``alpha`` at which all features that the penalty can set to zero are
+    zero.
 
     Parameters
     ----------
@@ -207,7 +208,7 @@ def glm_alpha_max(
         Penalty of a feature.
 
     mask : tensor of shape (..., n_samples) of bool, default=None
-        Samples that exist.
+        Valid samples.
 
     sample_weight : tensor of shape (..., n_samples), default=None
         Weights of the samples.
@@ -221,8 +222,8 @@ def glm_alpha_max(
     Returns
     -------
     tensor of shape (...)
-        One value per task, without a gradient; infinite if the penalty leaves no
-        feature out, like the squared one.
+        One value per task, without a gradient; infinite if the penalty sets no feature
+        to zero, like the squared one.
 
     Examples
     --------

@@ -76,7 +76,7 @@ def group_lasso_svm(
         largest label.
 
     mask : tensor of shape (..., n_samples) of bool, default=None
-        True for samples that exist, for tasks of unequal size. Values of the others are
+        True for valid samples, for tasks of unequal size. Values of the others are
         ignored, NaN included.
 
     sample_weight : tensor of shape (..., n_samples), default=None
@@ -84,13 +84,13 @@ def group_lasso_svm(
         gradient flows to them.
 
     fit_intercept : bool, default=False
-        Add an intercept to each class, not penalised.
+        Add an unpenalised intercept to each class.
 
     tol : float, default=1e-9
         Largest duality gap, relative to the objective at zero, the sum of the weights.
 
     max_iter : int, default=100
-        Largest number of interior-point iterations; some 7 to 15 are usual.
+        Largest number of interior-point iterations; about 7 to 15 are usual.
 
     return_info : bool, default=False
         Return the certificate too.
@@ -102,7 +102,7 @@ def group_lasso_svm(
 
     intercept : tensor of shape (..., n_classes)
         Only when ``fit_intercept=True``; sums to zero. A class that a task lacks gets
-        the largest intercept that leaves the objective as it is.
+        the largest intercept that does not change the objective.
 
     info : SolverInfo
         Only when ``return_info=True``: ``gap``, ``n_iter``, ``converged`` and
@@ -113,8 +113,8 @@ def group_lasso_svm(
     ------
     ValueError
         If features are not finite or integers, labels are out of range, ``alpha`` is
-        negative, ``l2`` is not positive, shapes do not fit, or ``mask`` leaves a task
-        empty.
+        negative, ``l2`` is not positive, shapes are inconsistent, or ``mask`` leaves a
+        task empty.
 
     Warns
     -----
@@ -187,7 +187,7 @@ def group_lasso_svm(
         alpha, l2 = alpha / tasks.unit, l2 / tasks.unit
     units = choose_units(tasks, alpha, l2, scale_y=False)
     _check_l2(tasks, units.l2, l2)
-    # A smaller alpha is below the rounding errors of every ||V_j||: take it for zero.
+    # A smaller alpha is below the rounding errors of every ||V_j||: use zero instead.
     alpha, least = units.alpha, _LEAST_ALPHA * units.size * tasks.total
     alpha = alpha - torch.where(alpha < least, alpha, 0.0).detach()
     features, mean = centre_features(units.tasks, fit_intercept)
@@ -214,8 +214,8 @@ def group_lasso_svm_alpha_max(
 
     ``W = 0`` is optimal if ``alpha`` is at least :math:`\max_j \|(Z^\top (Y -
     \beta))_j\|` for one of the dual solutions :math:`\beta` at ``W = 0``. This bound
-    takes the one that is spread most evenly, :math:`\beta = (1 - Y) / (c - 1)` without
-    an intercept. The solution may be zero for smaller values too.
+    uses the most even one, :math:`\beta = (1 - Y) / (c - 1)` without an intercept. The
+    solution may be zero for smaller values too.
 
     Parameters
     ----------
@@ -229,7 +229,7 @@ def group_lasso_svm_alpha_max(
         Number of classes of all tasks; by default one more than the largest label.
 
     mask : tensor of shape (..., n_samples) of bool, default=None
-        Samples that exist.
+        Valid samples.
 
     sample_weight : tensor of shape (..., n_samples), default=None
         Weights of the samples.
@@ -277,7 +277,7 @@ class _GroupLassoSVM(torch.autograd.Function):
         solution = solve(Z, alpha, l2)
         info = solution.info
         ctx.save_for_backward(Z, alpha, l2, solution.W)
-        # Outputs held by the context itself would never be freed.
+        # Outputs stored in the context itself would never be freed.
         ctx.solution = replace(solution, W=None, intercept=None)
         ctx.mark_non_differentiable(info.gap, info.n_iter, info.converged, info.support)
         return (
@@ -307,14 +307,14 @@ class _GroupLassoSVM(torch.autograd.Function):
 
 
 def _check_l2(tasks, scaled, l2):
-    """Raise an error for an l2 so small that it vanishes beside the loss."""
+    """Raise an error for an l2 that is negligible compared with the loss."""
     low = scaled < _LEAST_L2
     if bool(low.any()):
         t = int(low.nonzero()[0])
         value = l2 if tasks.unit is None else l2 * tasks.unit
         least = float((value * (_LEAST_L2 / scaled)).detach()[t])
         raise ValueError(
-            f"l2 must not vanish beside features and sample_weight, got "
+            f"l2 is too small for the size of features and sample_weight: got "
             f"{float(value[t].detach()):g}{tasks._where(t)}, where at least "
             f"{least:.2g} is needed."
         )

@@ -54,7 +54,7 @@ class Tasks:
     unit: torch.Tensor | None = None
 
     def parameter(self, value, name, *, positive=False):
-        """Read a penalty: a number, or one per task, finite and not negative."""
+        """Read a penalty: one number, or one per task, finite and not negative."""
         if isinstance(value, float):
             # By default torch converts a number to float32.
             value = torch.tensor(value, dtype=self.total.dtype)
@@ -89,7 +89,7 @@ class Tasks:
     def unflatten(self, value, name="The solution"):
         """Give a result its leading axes and the dtype of the features."""
         rounded = value.to(self.dtype)
-        # NaN from a failed solver is not a range error.
+        # NaN from a failed solver is not out of range.
         beyond = torch.isinf(rounded.detach())
         if bool(beyond.any()):
             t = int(beyond.reshape(len(beyond), -1).any(1).nonzero()[0])
@@ -104,7 +104,7 @@ class Tasks:
         return rounded.reshape(self.batch_shape + value.shape[1:])
 
     def unflatten_bound(self, value):
-        """Like ``unflatten``, but never rounded to below ``value``, a lower bound."""
+        """Like ``unflatten`` for a lower bound: rounding never decreases ``value``."""
         rounded = self.unflatten(value, "This penalty").reshape(value.shape)
         above = torch.full_like(rounded, torch.inf)
         rounded = torch.where(rounded < value, rounded.nextafter(above), rounded)
@@ -124,7 +124,7 @@ def read_tasks(
     Z : tensor of shape (..., n_samples, k)
     y : tensor of shape (..., n_samples) plus ``target_ndim`` trailing axes
     mask : tensor of shape (..., n_samples) of bool, default=None
-        True for samples that exist. Values of the others are ignored, NaN included.
+        True for valid samples. Values of the others are ignored, NaN included.
     sample_weight : tensor of shape (..., n_samples), default=None
         Non-negative weights; treated as constants.
     target_ndim : int, default=0
@@ -222,7 +222,7 @@ def read_tasks(
         y = torch.where(used.reshape(*used.shape, *[1] * target_ndim), y, 0)
     tasks = Tasks(Z, y, weight, total, tuple(batch_shape), dtype, target, unit)
     for name, value in (("Z", Z), (target, y)):
-        # One pass without copies; the details only where something is wrong.
+        # One pass without copies; details only for an error.
         if math.isfinite(float(value.detach().sum())):
             continue
         finite = torch.isfinite(value).flatten(1).all(1)
@@ -266,7 +266,7 @@ def _as_tensor(value, name, wanted="a tensor"):
     """Convert a number, an array or a list to a tensor."""
     if not isinstance(value, torch.Tensor):
         try:
-            # torch knows neither negative strides nor all of numpy's dtypes.
+            # torch supports neither negative strides nor all of numpy's dtypes.
             value = torch.from_numpy(np.array(value))
         except (TypeError, ValueError, RuntimeError):
             raise ValueError(f"{name} must be {wanted}, got {value!r:.100}.") from None
@@ -283,7 +283,7 @@ def _check_stored(value, name):
 
 
 def _as_real(value, name):
-    """A tensor of real numbers; None stays."""
+    """Tensor of real numbers; None is returned as it is."""
     if value is None:
         return None
     value = _as_tensor(value, name)
@@ -326,18 +326,18 @@ def _read_weight(batch_shape, n_samples, dtype, mask, sample_weight, device):
 def centre(tasks):
     """Subtract each task's weighted means from features and targets.
 
-    A feature that is constant within a task comes out exactly zero, not as rounding
-    noise that a solver could pick up.
+    A feature that is constant within a task becomes exactly zero, without rounding
+    errors that a solver could use.
 
     Parameters
     ----------
     tasks : Tasks
-        With real targets of shape (n_tasks, n_samples, ...).
+        Tasks with real targets of shape (n_tasks, n_samples, ...).
 
     Returns
     -------
     Z, y : tensor
-        Centred, with the shapes of the tasks' own, zero outside of the mask.
+        Centred data, of the same shapes as in `tasks`, zero outside of the mask.
 
     Z_mean : tensor of shape (n_tasks, k) or (1, k)
 
@@ -368,12 +368,12 @@ def centre(tasks):
 def centre_features(tasks, fit_intercept):
     """Features, and the means that an intercept absorbs.
 
-    After centring a constant feature is zero, and the others are better conditioned.
+    After centring, constant features are zero, and the others better conditioned.
 
     Parameters
     ----------
     tasks : Tasks
-        With labels of classes.
+        Tasks with class labels.
 
     fit_intercept : bool
 

@@ -59,7 +59,7 @@ def lasso(
         Strength of the squared l2 penalty; positive values make the solution unique.
 
     mask : tensor of shape (..., n_samples) of bool, default=None
-        Samples that exist, for tasks of unequal size. Values elsewhere are ignored,
+        Valid samples, for tasks of unequal size. Values elsewhere are ignored,
         NaN included.
 
     sample_weight : tensor of shape (..., n_samples), default=None
@@ -67,7 +67,7 @@ def lasso(
         them.
 
     fit_intercept : bool, default=False
-        Add an intercept, not penalised. The gradient passes through the centring.
+        Add an unpenalised intercept. The gradient passes through the centring.
 
     tol : float, default=1e-12
         Largest duality gap, relative to the objective at zero.
@@ -77,9 +77,9 @@ def lasso(
 
     solver : {"auto", "batched", "celer"}, default="auto"
         "batched" solves all tasks at once in torch, on the device of ``Z``; "celer"
-        solves them one by one on the CPU, and is faster for wide tasks. "auto" takes
-        "celer" on the CPU for one or two tasks; and for more than 32 features, where
-        these are more than half of the samples or twice the tasks.
+        solves them one by one on the CPU, and is faster for wide tasks. "auto" uses
+        "celer" on the CPU for one or two tasks; and for more than 32 features if there
+        are fewer than twice as many samples, or at most half as many tasks.
 
     return_info : bool, default=False
         Return the certificate too.
@@ -99,7 +99,7 @@ def lasso(
     Raises
     ------
     ValueError
-        For non-finite values, negative penalties, shapes that do not fit, integer
+        For non-finite values, negative penalties, inconsistent shapes, integer
         features, a task left empty by ``mask``, or an unknown ``solver``.
 
     Warns
@@ -112,11 +112,11 @@ def lasso(
 
     See Also
     --------
-    ridge : The same with a squared l2 penalty alone.
+    ridge : The same with only a squared l2 penalty.
 
     Notes
     -----
-    The arithmetic is in float64 where the device has it, whatever the dtype of ``Z``.
+    The arithmetic is in float64 if the device supports it, for any dtype of ``Z``.
     At kinks, where a feature is about to enter the support, the gradient is that of
     the current support.
 
@@ -186,13 +186,13 @@ def lasso_alpha_max(Z, y, *, mask=None, sample_weight=None, fit_intercept=False)
         Targets.
 
     mask : tensor of shape (..., n_samples) of bool, default=None
-        Samples that exist.
+        Valid samples.
 
     sample_weight : tensor of shape (..., n_samples), default=None
         Weights of the samples.
 
     fit_intercept : bool, default=False
-        Whether the problem has an intercept, and so centred data.
+        Whether the problem has an intercept, and therefore centred data.
 
     Returns
     -------

@@ -20,8 +20,8 @@ def solve_implicitly(make, solve, *theta):
     make : callable
         Creates a problem from `theta`. It has ``scale``, ``hessian`` and ``penalty``
         (see :class:`~sparsedis.solvers._composite.Problem`), ``n_features``, without an
-        intercept, and ``stationarity(W, *theta)``, the gradient of the objective in
-        rows in use.
+        intercept, and ``stationarity(W, *theta)``, the gradient of the objective for
+        nonzero rows.
 
     solve : callable
         Returns solutions of shape (n_tasks, k, c), an intercept in the last row, and

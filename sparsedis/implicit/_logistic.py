@@ -65,14 +65,14 @@ def logistic(
         Strength of the squared l2 penalty; positive values make the solution unique.
 
     mask : tensor of shape (..., n_samples) of bool, default=None
-        Samples that exist, for tasks of unequal size. Values elsewhere are ignored.
+        Valid samples, for tasks of unequal size. Values elsewhere are ignored.
 
     sample_weight : tensor of shape (..., n_samples), default=None
         Non-negative weights; the loss is then a weighted mean. No gradient flows to
         them.
 
     fit_intercept : bool, default=False
-        Add an intercept for each logit, not penalised.
+        Add an unpenalised intercept for each logit.
 
     tol : float, default=1e-12
         Largest duality gap, relative to the objective at zero, ``log(n_classes)``.
@@ -83,8 +83,9 @@ def logistic(
     solver : {"auto", "batched", "celer"}, default="auto"
         "batched" solves all tasks at once in torch, on the device of ``Z``; "celer"
         solves them one by one on the CPU, and is faster for few and wide tasks. celer
-        has two classes, and neither l2 term, intercept nor sample weights. "auto"
-        takes it, where it can, on the CPU for more than 32 features or up to 30 tasks.
+        supports only two classes, without l2 term, intercept or sample weights. "auto"
+        uses it for such problems on the CPU with more than 32 features or up to 30
+        tasks.
 
     return_info : bool, default=False
         Return the certificate too.
@@ -106,9 +107,9 @@ def logistic(
     Raises
     ------
     ValueError
-        For non-finite features, labels out of range, negative penalties, shapes that
-        do not fit, integer features, a task left empty by ``mask``, an unknown
-        ``solver`` or a problem that it does not have.
+        For non-finite features, labels out of range, negative penalties,
+        inconsistent shapes, integer features, a task left empty by ``mask``, an unknown
+        ``solver``, or a problem that it does not support.
 
     Warns
     -----
@@ -224,14 +225,14 @@ def logistic_alpha_max(
         Number of classes of all tasks; by default one more than the largest label.
 
     mask : tensor of shape (..., n_samples) of bool, default=None
-        Samples that exist.
+        Valid samples.
 
     sample_weight : tensor of shape (..., n_samples), default=None
         Weights of the samples.
 
     fit_intercept : bool, default=False
-        Whether the problem has an intercept. P then holds the frequencies of the
-        classes, else ``1 / n_classes``.
+        Whether the problem has an intercept. If so, P contains the frequencies of the
+        classes, otherwise ``1 / n_classes``.
 
     Returns
     -------
@@ -269,8 +270,8 @@ def _choose_celer(solver, lacks, tasks):
     asked = [name for name, value in lacks.items() if value]
     if solver == "celer" and asked:
         raise ValueError(
-            f"solver='celer' has no logistic regression with {', '.join(asked)}; use "
-            "solver='batched'."
+            "solver='celer' does not support logistic regression with "
+            f"{', '.join(asked)}; use solver='batched'."
         )
     if solver == "auto":
         large = tasks.Z.shape[-1] > 32 or len(tasks.y) <= 30

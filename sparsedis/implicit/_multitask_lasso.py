@@ -60,7 +60,7 @@ def multitask_lasso(
         Strength of the squared l2 penalty; positive values make the solution unique.
 
     mask : tensor of shape (..., n_samples) of bool, default=None
-        Samples that exist, for tasks of unequal size. Values elsewhere are ignored,
+        Valid samples, for tasks of unequal size. Values elsewhere are ignored,
         NaN included.
 
     sample_weight : tensor of shape (..., n_samples), default=None
@@ -68,7 +68,7 @@ def multitask_lasso(
         them.
 
     fit_intercept : bool, default=False
-        Add an intercept for each output, not penalised.
+        Add an unpenalised intercept for each output.
 
     tol : float, default=1e-12
         Largest duality gap, relative to the objective at zero.
@@ -78,7 +78,7 @@ def multitask_lasso(
 
     solver : {"auto", "batched", "celer"}, default="auto"
         "batched" solves all tasks at once in torch, on the device of ``Z``; "celer"
-        solves them one by one on the CPU, and is faster for wide tasks. "auto" takes
+        solves them one by one on the CPU, and is faster for wide tasks. "auto" uses
         "celer" on the CPU for one or two tasks, or more than 32 features.
 
     return_info : bool, default=False
@@ -99,7 +99,7 @@ def multitask_lasso(
     Raises
     ------
     ValueError
-        For non-finite values, negative penalties, shapes that do not fit, integer
+        For non-finite values, negative penalties, inconsistent shapes, integer
         features, a task left empty by ``mask``, or an unknown ``solver``.
 
     Warns
@@ -182,13 +182,13 @@ def multitask_lasso_alpha_max(
         Targets.
 
     mask : tensor of shape (..., n_samples) of bool, default=None
-        Samples that exist.
+        Valid samples.
 
     sample_weight : tensor of shape (..., n_samples), default=None
         Weights of the samples.
 
     fit_intercept : bool, default=False
-        Whether the problem has an intercept, and so centred data.
+        Whether the problem has an intercept, and therefore centred data.
 
     Returns
     -------

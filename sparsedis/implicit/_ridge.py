@@ -40,16 +40,16 @@ def ridge(
         gives the scale that the paper uses.
 
     mask : tensor of shape (..., n_samples) of bool, default=None
-        Samples that exist, for tasks of unequal size.
+        Valid samples, for tasks of unequal size.
 
     sample_weight : tensor of shape (..., n_samples), default=None
         Non-negative weights; no gradient flows to them.
 
     fit_intercept : bool, default=False
-        Add an intercept, not penalised.
+        Add an unpenalised intercept.
 
     tol : float, default=1e-12
-        Duality gap, relative to the objective at zero, above which a warning is given.
+        Largest duality gap, relative to the objective at zero, without a warning.
 
     return_info : bool, default=False
         Return the certificate too.
@@ -57,7 +57,7 @@ def ridge(
     Returns
     -------
     w : tensor of shape (..., k)
-        Solutions, in the dtype of ``Z``; of minimum norm where ``alpha=0`` and the
+        Solutions, in the dtype of ``Z``; of minimum norm if ``alpha=0`` and the
         features are linearly dependent.
 
     intercept : tensor of shape (...)
@@ -119,16 +119,16 @@ def ridge_alpha_max(Z, y, *, mask=None, sample_weight=None, fit_intercept=False)
         Features.
 
     y : tensor of shape (..., n_samples)
-        Targets; they give the shape of the batch.
+        Targets, which determine the shape of the batch.
 
     mask : tensor of shape (..., n_samples) of bool, default=None
-        Samples that exist.
+        Valid samples.
 
     sample_weight : tensor of shape (..., n_samples), default=None
         Weights of the samples.
 
     fit_intercept : bool, default=False
-        Whether the problem has an intercept, and so centred data.
+        Whether the problem has an intercept, and therefore centred data.
 
     Returns
     -------

@@ -163,7 +163,7 @@ def warn_of_dependence():
 
 
 def solve_squared(Z, Y, alpha, l2, solve, *, name, fit_intercept, tol, **read):
-    """Run a layer with a squared loss: read, centre, solve, certify, undo.
+    """Run a layer with a squared loss: read, centre, solve, certify, convert back.
 
     Parameters
     ----------

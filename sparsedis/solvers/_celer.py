@@ -1,4 +1,4 @@
-"""Sparse problems by celer, one task after the other. The only file to import celer."""
+"""Sparse problems solved by celer, task by task. The only file that imports celer."""
 
 import warnings
 
@@ -120,7 +120,7 @@ def start_logistic_celer(Z, labels, weight, alpha):
             continue
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            # Its objective and its gap are sums over the samples.
+            # celer's objective and gap are sums over the samples.
             _, path, _ = celer_path(
                 np.array(rows, order="F"),
                 signs,
@@ -157,7 +157,7 @@ def _solve_one(Z, Y, alpha, l2):
         Y = np.concatenate([Y, zero])
     size = np.abs(Z.T @ Y) if Y.ndim == 1 else np.linalg.norm(Z.T @ Y, axis=1)
     if alpha == 0 or size.max() <= alpha:
-        # Without an l1 penalty it is Ridge, which the finish solves in closed form.
+        # Without an l1 penalty it is Ridge, which the last step solves in closed form.
         return zero
     n = len(Y)
     how = {

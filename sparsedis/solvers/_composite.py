@@ -227,7 +227,7 @@ def _descend(problem, best, start, n_steps):
 
 
 def _descend_on(problem, best, start, max_iter):
-    """Take rounds of plain steps, and Newton's steps after each."""
+    """Take rounds of plain steps, each followed by Newton steps."""
     n_stalled = 0
     for _ in range(max_iter):
         left = ~best.good
@@ -249,7 +249,7 @@ def _smooth(problem, best, V, max_iter):
     at = (~best.good).nonzero().flatten()
     problem, V = problem.take(at), V[at]
     best.stalled[at] = 0
-    # Of the size of the largest row that one step from the start would make.
+    # The size of the largest row after one step from the start.
     width = torch.linalg.vector_norm(V - problem.gradient(V), dim=-1)
     width = width.amax(-1, keepdim=True)
     u = torch.zeros_like(V)
@@ -260,7 +260,7 @@ def _smooth(problem, best, V, max_iter):
         last = _newton_step(problem, V)
         X = _newton_step(problem, last)
         gap = problem.gap(X)
-        # The smoothed point itself, without the rows that are only about to vanish.
+        # The smoothed point, without the rows that are about to become zero.
         kept = problem.penalty.active(V, V - problem.gradient(V))
         rounded = V * kept.unsqueeze(-1)
         rounded_gap = problem.gap(rounded)
@@ -294,7 +294,7 @@ def _smoothing_step(problem, V, u, width):
 
 
 def _line_search(problem, V, step, width):
-    """Length, of shape (n_tasks, 1), at which the smoothed objective is least."""
+    """Length, of shape (n_tasks, 1), that minimises the smoothed objective."""
     cross = (V * step).sum(-1).unsqueeze(1)
     step_sq = (step * step).sum(-1).unsqueeze(1)
     norm_sq = ((V * V).sum(-1) + width * width).unsqueeze(1)
@@ -310,10 +310,10 @@ def _line_search(problem, V, step, width):
 
 
 def _solve_blocks(hessian, blocks, rhs, rows, *, definite=False):
-    """Solve on the valid rows; those that fill up get an identity.
+    """Solve on the valid rows; padding gets an identity.
 
-    Where the matrix must be positive definite, as at a minimum, and is not, the
-    solution is NaN: Newton's method would go for a saddle point.
+    If the matrix must be positive definite, as at a minimum, and is not, the solution
+    is NaN: Newton's method would converge to a saddle point.
     """
     n_tasks, s, c = rhs.shape
     blocks.diagonal(dim1=-2, dim2=-1).add_(_PROXIMAL)

@@ -1,4 +1,4 @@
-"""Duality gaps from the data, where rounding errors hide those of Gram matrices."""
+"""Duality gaps from the data, if rounding errors hide those of Gram matrices."""
 
 from dataclasses import replace
 
@@ -70,7 +70,7 @@ def data_gap(W, Z, Y, alpha, l2):
     primal = loss + alpha * norm.sum(-1) + ridge
     against = (residual * Y).sum((1, 2))
     descent = Z.mT @ residual
-    # The dual point of the augmented design, scaled, and the residual as it is.
+    # The scaled dual point of the augmented design, and the unscaled residual.
     inner = descent - l2[:, None, None] * W
     inner = torch.linalg.vector_norm(inner, dim=-1).amax(-1)
     share = torch.where(inner > alpha, alpha / inner, 1.0)

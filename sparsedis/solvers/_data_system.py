@@ -1,7 +1,7 @@
-"""Least squares from the data, for columns that nearly depend on each other.
+"""Least squares from the data, for nearly dependent columns.
 
-A Gram matrix squares the differences of such columns, and from a relative difference of
-1e-8 on they are rounding errors there.
+A Gram matrix contains the squared differences of such columns. Relative differences
+below 1e-8 are only rounding errors there.
 """
 
 import torch
@@ -10,7 +10,7 @@ import torch
 class DataSystem:
     """``min ||y - Zw||^2 + l2 ||w||^2`` for some tasks, by singular values.
 
-    Where the rank is deficient, to rounding of the data, solutions are of minimum norm.
+    If the rank is deficient, up to rounding errors, solutions have minimum norm.
 
     Parameters
     ----------
@@ -21,18 +21,18 @@ class DataSystem:
         All positive, or all zero.
 
     support : tensor of shape (n_tasks, k) of bool, default=None
-        Features that take part; all by default.
+        Features to use; all by default.
 
     Attributes
     ----------
     singular : tensor of shape (n_tasks,) or (1,) of bool
-        Whether the rank is deficient, columns of zeros aside.
+        Whether the rank is deficient, not counting columns of zeros.
     """
 
     def __init__(self, Z, l2, support=None):
         self.penalised = bool((l2 > 0).all())
         if len(Z) == 1 and support is None and bool((l2 == l2[0]).all()):
-            # A matrix that serves all is factorised once.
+            # A matrix shared by all tasks is factorised once.
             l2 = l2[:1]
         if support is not None:
             Z = Z * support.unsqueeze(1)
@@ -42,7 +42,8 @@ class DataSystem:
             part = torch.ones_like(A[:, 0]) if support is None else support.to(A)
             root = torch.diag_embed(l2.sqrt().unsqueeze(-1) * part)
             self.A = A = torch.cat([A, root], 1)
-        # In units in which columns have norm 1 the rank does not depend on theirs.
+        # In units in which columns have norm 1, the rank does not depend on their
+        # units.
         self.norm = torch.linalg.vector_norm(A, dim=1)
         alive = self.norm > 0
         self.scale = torch.where(alive, self.norm.reciprocal(), 1.0).unsqueeze(-1)
@@ -55,8 +56,8 @@ class DataSystem:
         self.U, self.V = self.U * rank.mT, Vt.mT * rank.mT
         self.row_space = None
         if bool(self.singular.any()):
-            # In own units, in which the norm is to be least. Columns after the rank are
-            # zero and do not disturb those before.
+            # In the original units, in which the norm is minimised. Columns after the
+            # rank are zero and do not affect those before.
             self.row_space = torch.linalg.qr(self.V / self.scale).Q * rank.mT
 
     def solve(self, y):
@@ -70,8 +71,8 @@ class DataSystem:
             step = self.scale * (self.V @ (self.inverse * (self.U.mT @ left)))
             w = w + self._project(step)
             left = y - self.A @ w
-        # What is left of the targets within the range of the features, and the rounding
-        # errors of the residual.
+        # Residual of the targets in the range of the features, and the rounding errors
+        # of the residual.
         within = torch.linalg.vector_norm(self.U.mT @ left, dim=(1, 2))
         rounding = self.eps * (self.norm.unsqueeze(-1) * w.abs()).sum((1, 2))
         return w.squeeze(-1), 0.5 * (within + rounding) ** 2
@@ -80,7 +81,7 @@ class DataSystem:
         """Solve ``(Z'Z + l2) u = rhs`` for right-hand sides of shape (n_tasks, k)."""
         rhs = self.scale * self._project(rhs.unsqueeze(-1))
         u = self.V @ (self.inverse * self.inverse * (self.V.mT @ rhs))
-        # What lies outside of the support has neither part in V nor in the solution.
+        # Features outside of the support are neither in V nor in the solution.
         return self._project(self.scale * u).squeeze(-1)
 
     def _project(self, x):

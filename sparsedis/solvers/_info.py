@@ -18,16 +18,16 @@ class SolverInfo:
     ----------
     gap : tensor of shape (...)
         Duality gap of each problem, relative to its objective at zero: an upper bound
-        on the relative suboptimality, up to rounding errors. Where nothing is
-        penalised, and there is no dual point but the solution, it is what is left in
-        the range of the features, whose rank is judged to rounding errors. The part of
-        an intercept that no penalty bounds counts as if it were within
-        ``1 + |intercept|`` of the solution. With ``certificate="violation"`` it is the
-        square of the largest violation of the optimality conditions, relative to that
-        at zero, which near a solution is of the order of a relative gap.
+        on the relative suboptimality, up to rounding errors. If nothing is penalised,
+        and the solution is the only dual point, it is the residual in the range of the
+        features, whose rank is determined up to rounding errors. The part of an
+        intercept that no penalty bounds counts as if it were within ``1 + |intercept|``
+        of the solution. With ``certificate="violation"`` it is the square of the
+        largest violation of the optimality conditions, relative to that at zero, which
+        near a solution is of the order of a relative gap.
 
     n_iter : tensor of shape (...) of int
-        Iterations spent on each problem.
+        Number of iterations for each problem.
 
     converged : tensor of shape (...) of bool
         Whether ``gap`` is at most the tolerance.

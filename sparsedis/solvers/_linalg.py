@@ -4,15 +4,15 @@ import torch
 
 from sparsedis.solvers._groups import Rows
 
-# With at least this many features it is faster to gather those of the supports first.
+# With at least this many features it is faster to gather the supports first.
 _WIDE = 24
-# From this squared pivot on, in units in which the diagonal is 1, a Gram matrix keeps
-# half of the digits or more.
+# With at least this squared pivot, in units in which the diagonal is 1, a Gram matrix
+# keeps half of the digits or more.
 GOOD_PIVOT = 1e-8
 
 
 def product(A, B):
-    """``A @ B`` of two batches, of which either may be a single matrix for all."""
+    """``A @ B`` of two batches; either may be a single matrix for all tasks."""
     # Without broadcasting, bmm needs half as many calls.
     return torch.bmm(A, B) if len(A) == len(B) else A @ B
 
@@ -23,7 +23,7 @@ def solve_active(hessian, rhs, keep):
     Parameters
     ----------
     hessian : tensor of shape (n_tasks, k, k)
-        With a unit diagonal.
+        Matrices with a unit diagonal.
     rhs : tensor of shape (n_tasks, k, 1)
     keep : tensor of shape (n_tasks, k, 1)
         1 in the support, else 0.
@@ -31,7 +31,7 @@ def solve_active(hessian, rhs, keep):
     Returns
     -------
     tensor of shape (n_tasks, k, 1)
-        Anything, NaN included, where the system is singular.
+        Arbitrary values, NaN included, if the system is singular.
     """
     if keep.shape[1] >= _WIDE:
         rows = Rows(keep.squeeze(-1) != 0)
@@ -82,11 +82,11 @@ class SupportSystem:
     Attributes
     ----------
     singular : tensor of shape (n_tasks,) of bool
-        Whether the features of the support are linearly dependent; those that are
-        zero throughout do not count, and get zero.
+        Whether the features of the support are linearly dependent. Zero features do not
+        count, and get zero.
 
     pivot : tensor of shape (n_tasks,)
-        Least squared pivot in units in which the diagonal is 1; 0 where the matrix is
+        Smallest squared pivot in units in which the diagonal is 1; 0 if the matrix is
         not positive definite.
     """
 
@@ -102,7 +102,8 @@ class SupportSystem:
             return
         diagonal = hessian.diagonal(dim1=-2, dim2=-1)
         keep = support & (diagonal > 0)
-        # In units in which the diagonal is 1 the rank does not depend on the features'.
+        # In units in which the diagonal is 1, the rank does not depend on those of the
+        # features.
         self.scale = torch.where(keep, diagonal.rsqrt(), 0.0)
         scaled = hessian * (self.scale.unsqueeze(-1) * self.scale.unsqueeze(-2))
         scaled.diagonal(dim1=-2, dim2=-1).add_(~keep)
@@ -112,7 +113,7 @@ class SupportSystem:
         threshold = 100 * support.shape[-1] * torch.finfo(hessian.dtype).eps
         self.singular = ~(self.pivot > threshold)
         if bool(self.singular.any()):
-            # A stand-in keeps the batched substitution finite.
+            # A replacement keeps the batched substitution finite.
             eye = torch.eye(len(scaled[0]), dtype=scaled.dtype, device=scaled.device)
             self.factor = torch.where(self.singular[:, None, None], eye, self.factor)
             self.at = self.singular.nonzero().flatten()
@@ -137,8 +138,8 @@ class SupportSystem:
 class _LeastNorm:
     """Minimum-norm least-squares solutions, of minimum norm in the features' own units.
 
-    The rank is judged in units in which the diagonal is 1, or a feature in small units
-    would count as dependent.
+    The rank is determined in units in which the diagonal is 1; otherwise a feature in
+    small units would count as dependent.
     """
 
     def __init__(self, scaled, scale, threshold):
@@ -148,8 +149,8 @@ class _LeastNorm:
         null = values <= threshold * values[:, -1:].clamp_min(1.0)
         self.inverse = torch.where(null, 0.0, values.reciprocal()).unsqueeze(-1)
         self.own = torch.where(self.keep, scale, 1.0).unsqueeze(-1)
-        # Null vectors in own units. They come first: the columns after them, zeroed,
-        # do not disturb their QR decomposition.
+        # Null vectors in the original units. They come first, so that the zero columns
+        # after them do not affect their QR decomposition.
         null = null.unsqueeze(-2)
         self.null = torch.linalg.qr(self.own * self.vectors * null).Q * null
 

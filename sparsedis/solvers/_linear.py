@@ -17,7 +17,7 @@ _FLAT = 1e-3
 class Linear(_composite.Problem):
     """``sum_i s_i l((ZW + b)_i, y_i) + sum_j p(W_j; alpha) + l2/2 ||W||^2``.
 
-    In units in which the curvature of each row is about 1 at the start.
+    The units are such that the curvature of each row is about 1 at the start.
 
     Parameters
     ----------
@@ -35,10 +35,10 @@ class Linear(_composite.Problem):
     alpha : tensor of shape (n_tasks,)
 
     l2 : tensor of shape (n_tasks,)
-        In addition to that of the penalty.
+        Squared l2 penalty, in addition to that of `penalty`.
 
     fit_intercept : bool
-        Whether a last feature is added that is constant and not penalised.
+        Whether to add a last feature that is constant and not penalised.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class Linear(_composite.Problem):
             bend = (weight * bend).sum(-1, keepdim=True).clamp_min(_FLAT)
         moment = (weight.unsqueeze(-2) @ (Z * Z)).squeeze(-2)
         lipschitz = bend * moment + ridge
-        # A dead feature has no gradient and so never becomes active.
+        # A zero feature has no gradient, so it never becomes active.
         scale = torch.where(lipschitz > 0, lipschitz.rsqrt(), 1.0)
         ridge = ridge * scale * scale
         if fit_intercept:
@@ -114,7 +114,7 @@ class Linear(_composite.Problem):
         return V
 
     def alpha_max(self, least):
-        """Smallest alpha at which nothing else is used, of shape (n_tasks,)."""
+        """Smallest alpha at which no other feature is used, of shape (n_tasks,)."""
         slope = self.slope(least) / self.scale.unsqueeze(-1)
         return self.own.alpha_max(slope[:, : self.n_features])
 
@@ -230,7 +230,7 @@ class Linear(_composite.Problem):
         """Weighted sum over the samples, the last axis."""
         weight = self.weight.squeeze(-1)
         weight = weight if each.ndim == 2 else weight.unsqueeze(1)
-        # A sample without a weight may have an infinite loss.
+        # A sample with zero weight may have an infinite loss.
         return torch.where(weight > 0, weight * each, 0.0).sum(-1)
 
 
@@ -243,7 +243,7 @@ def solve_linear(problem, alpha, *, tol=1e-12, max_iter=1000):
     problem : Linear
 
     alpha : tensor of shape (n_tasks,)
-        That of the problem.
+        Penalty of the problem.
 
     tol : float, default=1e-12
         Relative duality gap, or squared relative violation.
@@ -260,7 +260,7 @@ def solve_linear(problem, alpha, *, tol=1e-12, max_iter=1000):
     """
     start = problem.least(tol, max_iter)
     V, info = _composite.solve(problem, start, tol=tol, max_iter=max_iter)
-    # Rounding in the problem's units must not move the boundary.
+    # Rounding errors in the problem's units must not move the boundary.
     zero = alpha >= problem.alpha_max(start)
     V = torch.where(zero[:, None, None], start, V)
     gap = torch.where(zero, 0.0, info.gap)

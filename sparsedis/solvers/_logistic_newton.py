@@ -12,25 +12,25 @@ _FAR = 1e-4
 _LENGTHS = 0.5, 16.0
 _LINE_STEPS = 3
 
-# Numbers in an array of products of features.
+# Maximal size of an array of products of features.
 _BLOCK = 2**22
 
 
 def smooth_newton(problem, V):
-    """Minimise the loss with the ridge term alone.
+    """Minimise the loss with only the ridge term.
 
     Parameters
     ----------
     problem : Logistic
-        With two classes.
+        Problem with two classes.
 
     V : tensor of shape (n_tasks, k, 1)
-        Where to start from.
+        Starting point.
 
     Returns
     -------
     V : tensor of shape (n_tasks, k, 1)
-        Where a Hessian is singular, the point before.
+        Solution, or the last point before a singular Hessian.
 
     n_iter : int
         Number of steps.
@@ -38,10 +38,10 @@ def smooth_newton(problem, V):
     Z, scale, ridge = problem.Z, problem.scale, problem.ridge
     gauge = torch.zeros_like(scale)
     gauge[:, -1:] = problem.gauge[:, 0] if problem.fit_intercept else 0.0
-    # What is singular all the same, as where a feature is constant, is left to others.
+    # Other solvers handle tasks that are singular even so, as with constant features.
     shift = torch.diag_embed(ridge + gauge + 1e-12)
     target = problem.onehot[..., 1]
-    # A single class is certain whatever the features are.
+    # A single class is certain for all features.
     weight = problem.weight[..., 0] * ~problem.absent.any(-1, keepdim=True)
 
     def gradient_at(v, p):
@@ -87,7 +87,7 @@ def smooth_newton(problem, V):
 
 
 def _best_length(eta, along, target, weight, slope, bend):
-    """Minimum of the loss along a step, by Newton's method for one number.
+    """Minimum of the loss along a step, by Newton's method in one dimension.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def weighted_gram(Z, weight):
     k = Z.shape[-1]
     if len(Z) > 1 or 2 * len(weight) <= k:
         return Z.mT @ (weight.unsqueeze(-1) * Z)
-    # Tasks that share their features: one product of matrices for all of them.
+    # If tasks share their features, one matrix product serves all of them.
     i, j = torch.triu_indices(k, k, device=Z.device)
     flat = weight.new_zeros(len(weight), len(i))
     size = max(1, _BLOCK // len(i))

@@ -27,9 +27,9 @@ class Quadratic(Problem):
 
     def __init__(self, gram, corr, y_sq, alpha, l2):
         diagonal = gram.diagonal(dim1=-2, dim2=-1) + l2.unsqueeze(-1)
-        # A dead feature is correlated with nothing and so never becomes active.
+        # A zero feature has no correlation with targets, so it never becomes active.
         scale = torch.where(diagonal > 0, diagonal.rsqrt(), 1.0)
-        # With the ridge term on its diagonal.
+        # Includes the ridge term on its diagonal.
         self.gram = gram * (scale.unsqueeze(-1) * scale.unsqueeze(-2))
         self.gram.diagonal(dim1=-2, dim2=-1).fill_(1.0)
         self.corr = corr * scale.unsqueeze(-1)
@@ -67,7 +67,7 @@ class Quadratic(Problem):
             ridge=self.ridge,
             at_zero=0.5 * self.y_sq,
         )
-        # Nothing better than zero has a fit this large: rounding would hide the gap.
+        # No point better than zero has such a large fit: rounding would hide the gap.
         fitted_sq = explained - (V * descent).sum((1, 2))
         norm = torch.linalg.vector_norm(V, dim=-1)
         sane = (fitted_sq <= 5 * self.y_sq) & (

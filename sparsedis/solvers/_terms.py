@@ -1,4 +1,4 @@
-"""The penalty of a batch of problems, in the units in which they are solved."""
+"""Penalty of a batch of problems, in the units of the solver."""
 
 import torch
 
@@ -12,12 +12,12 @@ from sparsedis.solvers.penalties import shrink
 
 
 class Norms:
-    """Norms of rows, ``sum_j t_j ||V_j||``, which can be rounded off.
+    """Norms of rows, ``sum_j t_j ||V_j||``, which can be smoothed.
 
     Parameters
     ----------
     threshold : tensor of shape (n_tasks, k)
-        The ``t_j``; rows with 0 are never left out.
+        Factors ``t_j``; rows with 0 are always used.
 
     positive : bool, default=False
         Whether single coefficients may not be negative.
@@ -28,7 +28,7 @@ class Norms:
     def __init__(self, threshold, positive=False):
         self.threshold = threshold
         self.positive = positive
-        # What is rounded off has a value on both sides of zero.
+        # A smoothed norm has finite values on both sides of zero.
         self.smooths = not positive
 
     def take(self, at):
@@ -41,26 +41,26 @@ class Norms:
         threshold = self.threshold * length
         if not self.positive:
             return shrink(V, threshold)
-        # A row without a penalty, as an intercept, has no sign.
+        # A row without a penalty, such as an intercept, may have any sign.
         free = (self.threshold == 0).unsqueeze(-1)
         return shrink(torch.where(free, V, V.clamp_min(0)), threshold)
 
     def active(self, V, reach):
-        """Rows that a gradient step from V, to ``reach``, leaves in use."""
+        """Rows that are nonzero after a gradient step from V to ``reach``."""
         size = reach.clamp_min(0) if self.positive else reach
         norm = torch.linalg.vector_norm(size, dim=-1)
         return (norm > self.threshold) | (self.threshold == 0)
 
     def linearise(self, V, reach, rows):
-        """Slope at zero and blocks of curvature of the penalty seen from a point.
+        """Slope at zero and blocks of curvature of the penalty at a point.
 
         Parameters
         ----------
         V, reach : tensor of shape (n_tasks, k, c)
-            The point, and where a gradient step leads.
+            The point, and the result of a gradient step.
 
         rows : Rows
-            Those in use.
+            Nonzero rows.
 
         Returns
         -------
@@ -79,12 +79,12 @@ class Norms:
         return penalty_hessian(rows.gather(V), rows.gather(self.threshold))
 
     def smoothed(self, u, towards, norm):
-        """Blocks of curvature of the norms rounded off; see ``smoothed_curvature``."""
+        """Blocks of curvature of the smoothed norms; see ``smoothed_curvature``."""
         return smoothed_curvature(u, towards, self.threshold / norm)
 
 
 class Scaled:
-    """A penalty of coefficients ``W = scale * V``, as one of V.
+    """Penalty of coefficients ``W = scale * V`` as a function of V.
 
     Parameters
     ----------
@@ -93,10 +93,10 @@ class Scaled:
     alpha : tensor of shape (n_tasks,)
 
     scale : tensor of shape (n_tasks, k)
-        Rows beyond those of the penalty, as an intercept's, have none.
+        Further rows, such as that of an intercept, have no penalty.
 
     n_penalised : int
-        Rows that have one.
+        Number of penalised rows.
     """
 
     smooths = False
@@ -132,7 +132,7 @@ class Scaled:
         return torch.cat([W / scale, free], 1)
 
     def active(self, V, reach):
-        """Rows that are in use: plain steps, not Newton's, find them."""
+        """Nonzero rows; plain steps find them, not Newton steps."""
         active = (V != 0).any(-1)
         active[:, self.n_penalised :] = True
         return active
@@ -160,7 +160,7 @@ class Scaled:
         return torch.nn.functional.pad(blocks, (0, 0, 0, 0, 0, free))
 
     def violation(self, V, gradient):
-        """How far from optimal every row is, of shape (n_tasks, k)."""
+        """Violation of the optimality conditions by each row, of shape (n_tasks, k)."""
         W, _, scale = self._split(V)
         k = self.n_penalised
         own = self.own.violation(W, gradient[:, :k] / scale, self.alpha)

@@ -1,4 +1,4 @@
-"""Objects that are their parameters: equal where these are, with a repr of them."""
+"""Objects that compare and print by their parameters."""
 
 
 class Value:

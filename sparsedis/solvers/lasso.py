@@ -1,6 +1,6 @@
 """Lasso and elastic net, many small problems at a time.
 
-All of it works on the Gram form of each task,
+All computations use the Gram form of each task,
 
     min_w  1/2 w' G w - c' w + alpha ||w||_1 + l2/2 ||w||^2,
 
@@ -16,12 +16,12 @@ from sparsedis.solvers._linalg import product, solve_active
 from sparsedis.solvers._quadratic import Quadratic
 from sparsedis.solvers.ridge import solve_ridge
 
-# Where the active-set iteration finds the solution at all it does so in a handful of
-# steps; past these it cycles, and smoothing takes over.
+# The active-set iteration finds the solution in a few steps or not at all. If it
+# cycles, the smoothing method continues.
 _MAX_ACTIVE_SET = 12
-# Penalties up to this share of the largest one are tried without.
+# Penalties up to this share of the largest one are first replaced by zero.
 WEAK = 1e-12
-# Tasks that have to be done before it pays to copy the others.
+# Number of finished tasks from which on copying the others saves time.
 _MANY = 100
 
 
@@ -30,10 +30,10 @@ def solve_lasso(
 ):
     """Solve a batch of Lasso or elastic-net problems.
 
-    A primal-dual active-set iteration (semismooth Newton: exact once the pattern of
-    signs is right) runs on the whole batch. The tasks that it leaves above ``tol``,
-    because it cycles or their Gram matrix is singular, go on with the smoothing Newton
-    method of :mod:`~sparsedis.solvers._composite`.
+    A primal-dual active-set iteration (semismooth Newton: exact once the signs are
+    right) runs on the whole batch. Tasks that remain above ``tol``, because the
+    iteration cycles or their Gram matrix is singular, continue with the smoothing
+    Newton method of :mod:`~sparsedis.solvers._composite`.
 
     Parameters
     ----------
@@ -78,11 +78,11 @@ def solve_lasso(
     gap = lasso_gap(w, gram, corr, y_sq, alpha, l2)
 
     smooth = alpha == 0
-    # Beside correlations whose rounding errors exceed the penalty no dual point of the
-    # Lasso's own would do.
+    # If rounding errors of the correlations exceed the penalty, no dual point of the
+    # Lasso is feasible.
     weak = (~(gap <= tol) & (alpha <= WEAK * corr.abs().amax(-1))) | smooth
     if bool(weak.any()):
-        # The certificate and the minimum-norm choice are Ridge's.
+        # The certificate and the minimum-norm solution are those of Ridge.
         at = weak.nonzero().flatten()
 
         def some():
@@ -94,7 +94,7 @@ def solve_lasso(
             tol=tol,
             data=None if data is None else some,
         )
-        # The penalty itself bounds what it may change.
+        # The penalty itself bounds its effect.
         extra = alpha[at] * w[at].abs().sum(-1)
         gap[at] = ridge.gap + 2 * extra / torch.where(y_sq[at] > 0, y_sq[at], 1.0)
     at = (~(smooth | (gap <= tol))).nonzero().flatten()
@@ -129,7 +129,7 @@ def lasso_gap(w, gram, corr, y_sq, alpha, l2):
     -------
     tensor of shape (n_tasks,)
         ``(primal - dual) / (y_sq / 2)``; 0 where ``y_sq`` is 0 and so is ``w``.
-        Infinite where ``w`` is so far off that rounding would hide it.
+        Infinite if ``w`` is so far off that rounding errors would hide the gap.
     """
     column = w.unsqueeze(-1)
     fitted = product(gram, column)
@@ -152,7 +152,7 @@ def lasso_gap(w, gram, corr, y_sq, alpha, l2):
         dual = torch.where(l2 > 0, torch.maximum(dual, smooth), dual)
 
     gap = (half + penalty - dual).clamp_min(0) / torch.where(y_sq > 0, 0.5 * y_sq, 1.0)
-    # Nothing better than zero has terms this large.
+    # No point better than zero has such large terms.
     sane = (fitted_sq <= 5 * y_sq) & (penalty + 0.5 * w_sq <= y_sq)
     return torch.where(sane, gap, torch.inf)
 
@@ -165,7 +165,7 @@ class _Normalised:
 
     def __init__(self, gram, corr, alpha, l2):
         diagonal = gram.diagonal(dim1=-2, dim2=-1) + l2.unsqueeze(-1)
-        # A dead feature is correlated with nothing and so never becomes active.
+        # A zero feature has no correlation with targets, so it never becomes active.
         scale = torch.where(diagonal > 0, diagonal.rsqrt(), 1.0).unsqueeze(-1)
         self.hessian = gram * (scale * scale.mT)
         self.hessian.diagonal(dim1=-2, dim2=-1).fill_(1.0)
@@ -197,7 +197,7 @@ def _active_set(problem, reach):
             if n_moved == 0:
                 break
             if len(reach) - n_moved > max(_MANY, n_moved):
-                # Most are done: go on without them.
+                # Most tasks are solved: continue without them.
                 at = moved.nonzero().flatten()
                 v = v * (v.sign() == signs)
                 v[at], more = _active_set(problem.take(at), reach[at])
@@ -210,5 +210,5 @@ def _active_set(problem, reach):
 
 
 def _take(part, at):
-    # One Gram matrix may serve all tasks.
+    # Tasks may share one Gram matrix.
     return part if len(part) == 1 else part[at]

@@ -23,7 +23,7 @@ from sparsedis.solvers._logistic_newton import smooth_newton
 from sparsedis.solvers._terms import Norms
 from sparsedis.solvers.losses import contrasts
 
-# What counts as zero in the product of residuals with rows, in units in which
+# Values that count as zero in the product of residuals with rows, in units in which
 # curvatures are about one.
 _ORTHOGONAL = 1e-14
 
@@ -68,7 +68,7 @@ def solve_logistic(
         At least 2.
 
     fit_intercept : bool, default=False
-        Add an intercept, not penalised.
+        Add an unpenalised intercept.
 
     start : tensor of shape (n_tasks, k, d), default=None
         Starting point; zero by default.
@@ -84,7 +84,7 @@ def solve_logistic(
     W : tensor of shape (n_tasks, k, d)
 
     intercept : tensor of shape (n_tasks, d)
-        Zero without ``fit_intercept``. Classes that a task lacks have no part in it.
+        Zero without ``fit_intercept``. It does not include missing classes of a task.
 
     info : SolverInfo
     """
@@ -104,7 +104,7 @@ def solve_logistic(
             info = SolverInfo(gap, steps, gap <= tol, (V != 0).any(-1))
     if info is None:
         V, info = _composite.solve(problem, V, tol=tol, max_iter=max_iter, warm=warm)
-    # Rounding in the problem's units must not move the boundary.
+    # Rounding errors in the problem's units must not move the boundary.
     zero = alpha >= problem.alpha_max()
     W = torch.where(zero[:, None, None], at_zero, V) * problem.scale.unsqueeze(-1)
     gap = torch.where(zero, 0.0, info.gap)
@@ -136,14 +136,14 @@ class Logistic(_composite.Problem):
         self.basis = B = class_basis(n_classes, Z)
         self.outer = (B.unsqueeze(-1) * B.unsqueeze(-2)).flatten(1)
         self.weight = weight.unsqueeze(-1)
-        # Samples without a weight have no label: theirs may be of an absent class.
+        # Labels of samples with zero weight are ignored: their classes may be absent.
         onehot = torch.nn.functional.one_hot(labels, n_classes).to(Z.dtype)
         self.onehot = onehot * (self.weight > 0)
         # The curvature of the softmax along a column of the basis is at most this.
         bound = 0.25 if n_classes == 2 else 0.5
         moment = (weight.unsqueeze(-2) @ (Z * Z).detach()).squeeze(-2)
         lipschitz = bound * moment + l2.detach().unsqueeze(-1)
-        # A dead feature has no gradient and so never becomes active.
+        # A zero feature has no gradient, so it never becomes active.
         scale = torch.where(lipschitz > 0, lipschitz.rsqrt(), 1.0)
         penalty = alpha.unsqueeze(-1) * scale
         ridge = l2.unsqueeze(-1) * scale * scale
@@ -278,7 +278,7 @@ class Logistic(_composite.Problem):
         )
 
     def dual_point(self, V, probability):
-        """Probabilities near those at V that rows without a penalty allow.
+        """Probabilities near those at V that are feasible for rows without a penalty.
 
         The dual is finite only where the residuals are orthogonal to such rows.
         """
@@ -288,8 +288,9 @@ class Logistic(_composite.Problem):
         bare = ((self.penalty.threshold == 0) & (self.ridge == 0)).all(-1)
         if not bool(bare.any()):
             return point
-        # Newton's step, to first order in the probabilities, is orthogonal to all rows.
-        # Where it leaves the simplices the labels themselves do, whose dual value is 0.
+        # To first order in the probabilities, the Newton step is orthogonal to all
+        # rows.
+        # If it leaves the simplices, use the labels, whose dual value is 0.
         rows = Rows(torch.ones_like(self.scale, dtype=torch.bool))
         hessian = self.hessian(V, rows).flatten(3).flatten(1, 2)
         system = SupportSystem(
@@ -306,9 +307,9 @@ class Logistic(_composite.Problem):
 
 
 def _match(probability, weight, frequency):
-    """Move probabilities to those whose weighted mean is the frequency of each class.
+    """Change probabilities so that their weighted mean is the frequency of each class.
 
-    Classes that are too probable shrink; what they lose goes to the others.
+    Classes that are too probable lose probability to the others.
     """
     mean = (weight * probability).sum(1)
     keep = torch.where(mean > frequency, frequency / mean, 1.0)
@@ -321,7 +322,7 @@ def _match(probability, weight, frequency):
 
 
 def _gauge(absent, basis):
-    """Projection on the contrasts of classes that absent ones leave without effect."""
+    """Projection on contrasts that have no effect because of absent classes."""
     if basis.shape[1] == 1:
         return absent.any(-1)[:, None, None].to(basis.dtype)
     present = (~absent).to(basis.dtype)

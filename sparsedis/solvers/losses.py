@@ -1,8 +1,8 @@
 """Losses of linear predictors, one sample at a time, for a batch of tasks.
 
 A loss is a function ``l(s, y)`` of the scores ``s`` of a sample and its target ``y``.
-One of your own subclasses :class:`Loss` and writes `value`; derivatives come from
-autograd unless it writes them too. :func:`sparsedis.heads.check_loss` tests it.
+A custom loss subclasses :class:`Loss` and defines `value`. Derivatives come from
+autograd unless it defines them too. :func:`sparsedis.heads.check_loss` tests it.
 """
 
 import math
@@ -26,22 +26,23 @@ __all__ = [
 class Loss(Value, ABC):
     """Base class of losses.
 
-    A subclass defines `value`, twice differentiable in the scores but for single
-    points. Where it is convex, `conjugate` gives solutions a duality gap; without it
+    A subclass defines `value`, twice differentiable in the scores except at single
+    points. For a convex loss, `conjugate` gives solutions a duality gap; without it
     their certificate is the violation of the optimality conditions.
 
     Attributes
     ----------
     curvature : float or None
-        Largest second derivative in the scores. None: unbounded, or not known.
+        Upper bound of the second derivative in the scores. None: unbounded, or not
+        known.
 
     has_unit : bool
-        Whether targets may be divided by a unit, and predictions multiplied by it: not
-        those that are counts, or classes.
+        Whether targets may be divided by a unit, and predictions multiplied by it.
+        False for counts and classes.
 
     robust : bool
-        Whether outliers are expected: the unit of targets is then their median absolute
-        deviation, and not their standard deviation.
+        Whether outliers are expected. If so, the unit of targets is their median
+        absolute deviation instead of their standard deviation.
 
     Examples
     --------
@@ -79,7 +80,7 @@ class Loss(Value, ABC):
     def gradient(self, scores, y):
         """Derivative of `value` in the scores.
 
-        A subclass that writes it must leave it differentiable by autograd.
+        If a subclass defines it, autograd must be able to differentiate it.
 
         Parameters
         ----------
@@ -135,12 +136,12 @@ class Loss(Value, ABC):
     def conjugate(self, dual, y):
         """Fenchel conjugate ``sup_s u's - l(s, y)`` of every sample.
 
-        Only for convex losses, and not needed.
+        Optional, and only for convex losses.
 
         Parameters
         ----------
         dual : tensor of shape (..., n_samples, n_scores)
-            The points u: derivatives of the loss, and shares of these.
+            Points u: derivatives of the loss, possibly times a factor in [0, 1].
 
         y : tensor of shape (..., n_samples) or (..., n_samples, n_scores)
             Targets.
@@ -163,12 +164,12 @@ class Loss(Value, ABC):
         Returns
         -------
         int
-            By default as many as a target has numbers.
+            By default the length of a target.
         """
         return 1 if y.ndim == 2 else y.shape[-1]
 
     def check_targets(self, y, name="y"):
-        """Refuse targets that the loss is not for.
+        """Refuse targets that are not valid for the loss.
 
         Parameters
         ----------
@@ -181,7 +182,7 @@ class Loss(Value, ABC):
         Raises
         ------
         ValueError
-            For targets that the loss is not for.
+            For targets that are not valid for the loss.
         """
         if not y.is_floating_point():
             raise ValueError(f"{name} must be of a floating dtype, got {y.dtype}.")
@@ -197,13 +198,13 @@ class Loss(Value, ABC):
         Returns
         -------
         tensor
-            By default the scores; else the mean of the target, or the probabilities of
-            the classes.
+            By default the scores; for other losses the mean of the target, or the
+            probabilities of the classes.
         """
         return scores
 
     def expand(self, coef):
-        """Coefficients that a user sees.
+        """Coefficients for users.
 
         Parameters
         ----------
@@ -251,7 +252,7 @@ class Squared(Loss):
 
 
 class Huber(Loss):
-    r"""Huber's loss: squared up to a residual of `delta`, linear from there on.
+    r"""Huber's loss: squared for residuals up to `delta`, linear for larger ones.
 
     .. math::
 
@@ -338,7 +339,7 @@ class Logistic(Loss):
         if y.ndim != 2 or bool(wrong.any()):
             got = f"shape {tuple(y.shape)}" if y.ndim != 2 else f"{y[wrong][0]:g}"
             raise ValueError(
-                f"{name} must hold one label, 0 or 1, a sample; got {got}."
+                f"{name} must hold one label per sample, 0 or 1; got {got}."
             )
 
     def predict(self, scores):
@@ -348,9 +349,9 @@ class Logistic(Loss):
 class Multinomial(Loss):
     r"""Log loss of several classes, :math:`\log \sum_c e^{\eta_c} - \eta_y`.
 
-    The logits :math:`\eta` sum to zero. There are `n_classes` - 1 scores, their
-    coordinates in an orthonormal basis, so that nothing is left undetermined and norms
-    over scores are norms over classes.
+    The logits :math:`\eta` sum to zero. The `n_classes` - 1 scores are their
+    coordinates in an orthonormal basis, so they are unique, and norms over scores equal
+    norms over classes.
 
     Parameters
     ----------
@@ -412,7 +413,7 @@ class Multinomial(Loss):
         if y.ndim != 2 or bool(wrong.any()):
             got = f"shape {tuple(y.shape)}" if y.ndim != 2 else f"{y[wrong][0]:g}"
             raise ValueError(
-                f"{name} must hold one label a sample, a whole number from 0 to "
+                f"{name} must hold one label per sample, a whole number from 0 to "
                 f"{self.n_classes - 1}; got {got}."
             )
 
@@ -426,7 +427,7 @@ class Multinomial(Loss):
 class Poisson(Loss):
     """Half of the Poisson deviance of counts with mean ``exp(s)``.
 
-    ``exp(s) - y s``, less its smallest value ``y - y log y``.
+    ``exp(s) - y s``, minus its smallest value ``y - y log y``.
 
     Examples
     --------
@@ -463,7 +464,7 @@ class Poisson(Loss):
 
 
 def contrasts(n_classes, like):
-    """Orthonormal basis of the vectors of `n_classes` numbers that sum to zero.
+    """Orthonormal basis of the vectors of length `n_classes` that sum to zero.
 
     Helmert's: column i contrasts class i + 1 with those before it.
 
@@ -472,7 +473,7 @@ def contrasts(n_classes, like):
     n_classes : int
 
     like : tensor
-        Gives dtype and device.
+        Tensor with the dtype and device of the result.
 
     Returns
     -------
@@ -485,7 +486,7 @@ def contrasts(n_classes, like):
 
 
 def log_loss(n_classes):
-    """Log loss of so many classes, with one score for two of them.
+    """Log loss for a number of classes, with a single score for two classes.
 
     Parameters
     ----------

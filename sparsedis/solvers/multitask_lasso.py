@@ -1,6 +1,6 @@
-"""Multi-task Lasso: several outputs that share the features they use.
+"""Multi-task Lasso: several outputs that use the same features.
 
-As for the Lasso, all of it works on the Gram form of each task,
+As for the Lasso, all computations use the Gram form of each task,
 
     min_W  1/2 <W, GW> - <C, W> + alpha sum_j ||W_j|| + l2/2 ||W||^2,
 
@@ -60,14 +60,14 @@ def solve_multitask_lasso(
     start = start / scale if warm else torch.zeros_like(corr)
     V, info = _composite.solve(problem, start, tol=tol, max_iter=max_iter, warm=warm)
     W, gap = V * scale, info.gap
-    # Rounding in the problem's units must not move the boundary.
+    # Rounding errors in the problem's units must not move the boundary.
     largest = torch.linalg.vector_norm(corr, dim=-1).amax(-1)
     zero = alpha >= largest
     W, gap = torch.where(zero[:, None, None], 0.0, W), torch.where(zero, 0.0, gap)
     weak = (~(gap <= tol) & (alpha <= WEAK * largest)) | (alpha == 0)
     if bool(weak.any()):
-        # One Ridge problem for each output; of minimum norm, and so certified. The
-        # penalty itself bounds what it may change.
+        # One Ridge problem per output, with certified minimum-norm solutions. The
+        # penalty itself bounds its effect.
         at = weak.nonzero().flatten()
 
         def some():
@@ -117,5 +117,5 @@ def multitask_lasso_gap(W, gram, corr, y_sq, alpha, l2):
 
 
 def _take(part, at):
-    # One Gram matrix may serve all tasks.
+    # Tasks may share one Gram matrix.
     return part if len(part) == 1 else part[at]

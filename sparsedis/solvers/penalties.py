@@ -1,8 +1,8 @@
 """Penalties of the coefficients of a task, feature by feature.
 
 A penalty is a sum ``sum_j p(W_j; alpha)`` over the features, where ``W_j`` holds the
-coefficients of feature j, one for each score. One of your own subclasses
-:class:`Penalty` and writes `value` and `prox`; the rest has defaults.
+coefficients of feature j, one for each score. A custom penalty subclasses
+:class:`Penalty` and defines `value` and `prox`; all other methods have defaults.
 :func:`sparsedis.heads.check_penalty` tests it.
 """
 
@@ -26,12 +26,12 @@ class Penalty(Value, ABC):
     Attributes
     ----------
     convex : bool
-        Whether the penalty is convex. Where it is not, a solution is a stationary
-        point, found from zero.
+        Whether the penalty is convex. Otherwise a solution is a stationary point, found
+        from zero.
 
     l2 : float
-        Strength of a term ``l2 / 2 ||W||^2`` in addition, which `value` and `prox`
-        leave out.
+        Strength of an additional term ``l2 / 2 ||W||^2``, which `value` and `prox` do
+        not include.
 
     single : bool
         Whether the penalty is for one score only.
@@ -195,7 +195,7 @@ class Penalty(Value, ABC):
         Returns
         -------
         tensor of shape (n_tasks,)
-            Found by bisection. Infinite if no finite value is large enough.
+            Penalties found by bisection. Infinite if no finite value is large enough.
         """
         zero, one = torch.zeros_like(gradient), torch.ones_like(gradient[..., 0])
 
@@ -216,7 +216,7 @@ class Penalty(Value, ABC):
         return torch.where(stays(torch.zeros_like(size)), 0.0, high)
 
     def check_scores(self, n_scores):
-        """Refuse several scores where the penalty is for one.
+        """Refuse several scores if the penalty supports only one.
 
         Parameters
         ----------
@@ -226,24 +226,24 @@ class Penalty(Value, ABC):
         Raises
         ------
         ValueError
-            When the penalty is not for so many.
+            When the penalty does not support this number.
         """
         if self.single and n_scores > 1:
             raise ValueError(
-                f"penalty={self!r} is for one score, got {n_scores}: penalise the "
-                "norms of rows, with GroupL1 or MCP."
+                f"penalty={self!r} supports one score only, got {n_scores}: use "
+                "GroupL1 or MCP, which penalise norms of rows."
             )
 
 
-# How far the bisection of alpha_max goes beyond the norm of the gradient, and how
-# close, to the rounding of float64.
+# Numbers of doublings and halvings in the search for alpha_max: up to large multiples
+# of the norm of the gradient, and down to the precision of float64.
 _DOUBLINGS, _HALVINGS = 20, 80
 
 
 class GroupL1(Penalty):
     r"""Norms of the rows, :math:`\alpha \sum_j m_j \|W_j\|_2`.
 
-    A feature serves all the scores of a task or none.
+    All scores of a task use the same features.
 
     Parameters
     ----------
@@ -308,12 +308,12 @@ class GroupL1(Penalty):
         Parameters
         ----------
         U : tensor of shape (n_tasks, k, n_scores)
-            Point of the dual, seen by the features.
+            Dual point, in the coordinates of the features.
 
         Returns
         -------
         tensor of shape (n_tasks, k, n_scores)
-            For norms all of it.
+            For norms, the whole point.
         """
         return U
 
@@ -327,7 +327,7 @@ class GroupL1(Penalty):
     def alpha_max(self, gradient):
         size = torch.linalg.vector_norm(self.polar(-gradient), dim=-1)
         weights = self.strengths(torch.ones_like(size[:, :1]), size.shape[1])
-        # A feature without a penalty is no matter of alpha.
+        # A feature without a penalty does not depend on alpha.
         return torch.where(weights > 0, size / weights, 0.0).amax(-1)
 
 
@@ -359,7 +359,7 @@ class ElasticNet(GroupL1):
     Parameters
     ----------
     l2 : float, default=0.01
-        Strength of the squares, which `alpha` does not scale.
+        Strength of the squares, independent of `alpha`.
 
     weights : sequence of float of shape (k,), default=None
         The factors :math:`m_j`, as in :class:`GroupL1`.
@@ -442,13 +442,13 @@ class MCP(Penalty):
         p(W_j) = \begin{cases} \alpha r - r^2 / (2 \gamma) & r = \|W_j\| \le \gamma
         \alpha \\ \gamma \alpha^2 / 2 & \text{otherwise} \end{cases}
 
-    Small coefficients are penalised as by the Lasso, large ones not shrunk at all
-    (Zhang, 2010). It is not convex: the solver finds a stationary point.
+    Small coefficients are penalised as by the Lasso, large ones are not shrunk (Zhang,
+    2010). It is not convex: the solver finds a stationary point.
 
     Parameters
     ----------
     gamma : float, default=3.0
-        Above 1. As it grows the penalty becomes that of the Lasso.
+        Concavity, above 1. For large values the penalty approaches that of the Lasso.
 
     Raises
     ------
@@ -479,7 +479,8 @@ class MCP(Penalty):
     def prox(self, W, alpha, step):
         norm = torch.linalg.vector_norm(W, dim=-1, keepdim=True)
         alpha, step = alpha.unsqueeze(-1), step.unsqueeze(-1)
-        # A step beyond gamma makes all of the curve concave: nothing, or all of it.
+        # With a step above gamma the problem is concave: the result is zero or the
+        # point itself.
         soft = shrink(W, (alpha * step).squeeze(-1)) / (1 - step / self.gamma)
         firm = torch.where(norm <= self.gamma * alpha, soft, W)
         hard = torch.where(norm <= alpha * (self.gamma * step).sqrt(), 0.0, W)
@@ -497,7 +498,7 @@ class MCP(Penalty):
 
 
 def shrink(W, threshold):
-    """Shorten rows by a threshold: the proximal operator of their norms.
+    """Shrink the norms of rows by a threshold: their proximal operator.
 
     Parameters
     ----------

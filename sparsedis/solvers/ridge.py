@@ -33,9 +33,9 @@ def solve_ridge(gram, corr, y_sq, l2, *, tol=1e-12, data=None):
 
     data : callable, default=None
         Returns ``Z / sqrt(n)`` of shape (n_tasks, n_samples, k) or (1, n_samples, k),
-        and ``y / sqrt(n)`` of shape (n_tasks, n_samples). Where columns nearly depend
-        on each other, the Gram matrix does not say how they differ: such tasks are
-        then solved, and certified, from these.
+        and ``y / sqrt(n)`` of shape (n_tasks, n_samples). If columns are nearly
+        dependent, the Gram matrix does not determine their differences; such tasks are
+        solved, and certified, from these data.
 
     Returns
     -------
@@ -67,5 +67,5 @@ def solve_ridge(gram, corr, y_sq, l2, *, tol=1e-12, data=None):
 
 
 def _take(part, at):
-    # One matrix may serve all tasks.
+    # Tasks may share one matrix.
     return part if len(part) == 1 else part[at]

@@ -50,7 +50,7 @@ def test_losses_of_vectors_pass(loss):
 )
 def test_penalties_pass(penalty, n_scores):
     if penalty.single and n_scores > 1:
-        with pytest.raises(ValueError, match="is for one score"):
+        with pytest.raises(ValueError, match="supports one score only"):
             check_penalty(penalty, n_scores=n_scores)
     else:
         check_penalty(penalty, n_scores=n_scores)

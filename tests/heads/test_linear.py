@@ -54,7 +54,7 @@ def features(n_tasks=3, n=60, k=4):
 )
 def test_every_pair_is_solved(loss, penalty, fit_intercept, solver):
     if penalty.single and loss == Multinomial(3):
-        with pytest.raises(ValueError, match="is for one score"):
+        with pytest.raises(ValueError, match="supports one score only"):
             LinearHead(loss, penalty).fit(features(), targets(loss), 0.1)
         return
     Z, y = features(), targets(loss)

@@ -342,7 +342,7 @@ def test_at_alpha_max_nothing_is_used_but_what_is_free():
     ("change", "match"),
     [
         ({"loss": Poisson()}, "y must not be negative, got -"),
-        ({"loss": Logistic()}, "y must hold one label, 0 or 1"),
+        ({"loss": Logistic()}, "y must hold one label per sample, 0 or 1"),
         ({"penalty": L1([1.0])}, "one number for each of the 5 features, got 1"),
         ({"multi_output": True}, r"y must have shape \(..., 40, n_outputs\)"),
         ({"tol": -1}, "tol must be a number of at least 0, got -1"),
@@ -373,7 +373,7 @@ def test_what_is_no_loss_and_no_penalty_is_refused(change, match):
 
 def test_penalties_of_one_score_refuse_more():
     Z, y = make_tasks()
-    with pytest.raises(ValueError, match=r"penalty=L1\(\) is for one score, got 2"):
+    with pytest.raises(ValueError, match=r"L1\(\) supports one score only, got 2"):
         glm(Z, y["three"], 0.1, loss=Multinomial(3), penalty=L1())
 
 

@@ -271,12 +271,12 @@ def test_labels_may_come_in_any_dtype(layer, dtype):
 
 def test_celer_says_what_it_lacks():
     with pytest.raises(
-        ValueError, match=r"no logistic .* more than two classes, an l2"
+        ValueError, match=r"not support logistic .* more than two classes, an l2"
     ):
         logistic(Z, LABELS, 0.1, n_classes=3, l2=1.0, solver="celer")
     how = {"fit_intercept": True, "sample_weight": torch.ones(8)}
     with pytest.raises(
-        ValueError, match=r"no logistic .* an intercept, sample weights"
+        ValueError, match=r"not support logistic .* an intercept, sample weights"
     ):
         logistic(Z, LABELS, 0.1, solver="celer", **how)
 

@@ -185,7 +185,7 @@ def test_penalties_below_rounding_errors_are_none(name, alpha):
 def test_an_l2_that_vanishes_is_refused():
     Z, y = make_data()
     with pytest.raises(
-        ValueError, match=r"l2 must not vanish .* got 1e-100 for task 0"
+        ValueError, match=r"l2 is too small .* got 1e-100 for task 0"
     ) as error:
         LAYERS["svm"](Z, y, 0.5, 1e-100)
     (least,) = re.findall("at least (.*) is needed", str(error.value))

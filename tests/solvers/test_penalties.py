@@ -124,7 +124,7 @@ def test_derivatives_are_zero_for_features_without_use(penalty):
         (lambda: GroupL1([np.nan]), r"weights must be finite .* got \(nan"),
         (lambda: ElasticNet(-0.1), "l2 must be finite and not negative, got -0.1"),
         (lambda: MCP(1.0), "gamma must be above 1 and finite, got 1.0"),
-        (lambda: L1().check_scores(3), r"penalty=L1\(\) is for one score, got 3"),
+        (lambda: L1().check_scores(3), r"L1\(\) supports one score only, got 3"),
         (
             lambda: L1([1, 2]).strengths(torch.ones(1, 1), 3),
             "one number for each of the 3 features, got 2",

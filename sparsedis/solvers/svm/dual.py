@@ -89,7 +89,7 @@ def solve_svm_dual(
         At least 2.
 
     fit_intercept : bool, default=False
-        Add an intercept to each class, not penalised.
+        Add an unpenalised intercept to each class.
 
     tol : float, default=1e-9
         Duality gap, relative to the objective at zero.

@@ -42,7 +42,7 @@ def solve_svm_primal(
         At least 2.
 
     fit_intercept : bool, default=False
-        Add an intercept to each class, not penalised.
+        Add an unpenalised intercept to each class.
 
     tol : float
         Duality gap, relative to the objective at zero.
