@@ -22,6 +22,10 @@ class MLP(nn.Sequential):
     hidden_layer_sizes : tuple of int, default=(256, 256)
         Widths of the hidden layers.
 
+    dropout : float in [0, 1), default=0.0
+        Share of the hidden units that are set to zero at random in each step of
+        training.
+
     Examples
     --------
     >>> import torch
@@ -30,12 +34,34 @@ class MLP(nn.Sequential):
     torch.Size([5, 3])
     """
 
-    def __init__(self, input_shape, n_components=None, hidden_layer_sizes=(256, 256)):
+    def __init__(
+        self,
+        input_shape,
+        n_components=None,
+        hidden_layer_sizes=(256, 256),
+        dropout=0.0,
+    ):
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must lie in [0, 1), got {dropout!r}.")
         widths = [math.prod(input_shape), *hidden_layer_sizes]
         layers = [nn.Flatten()]
         for n_in, n_out in itertools.pairwise(widths):
-            layers += [nn.Linear(n_in, n_out), nn.ReLU()]
+            layers += [nn.Linear(n_in, n_out), _ReLU(dropout) if dropout else nn.ReLU()]
         super().__init__(*layers, *output_layer(widths[-1], n_components))
+
+
+class _ReLU(nn.ReLU):
+    """ReLU and dropout in one, so that weights have the same names without it."""
+
+    def __init__(self, dropout):
+        super().__init__()
+        self.dropout = dropout
+
+    def forward(self, x):
+        return nn.functional.dropout(super().forward(x), self.dropout, self.training)
+
+    def extra_repr(self):
+        return f"dropout={self.dropout:g}"
 
 
 class ConvEncoder(nn.Sequential):

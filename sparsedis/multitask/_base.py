@@ -22,6 +22,7 @@ from sparsedis.multitask._diagnosis import (
     warn_of,
     warn_of_unused,
 )
+from sparsedis.multitask._linear import LinearPart
 from sparsedis.multitask._rotation import factors_of_batches
 from sparsedis.multitask._task_heads import TaskHeads
 from sparsedis.rotation import FactorCount, RotationResult
@@ -50,7 +51,11 @@ class BaseRepresentation(MultiOutputMixin, TaskHeads):
         tables=("history_",),
         shaping=("n_components", "rotation", "normalization"),
         required=("n_features_in_", "n_components_", "_n_trained"),
-        records=(("rotation_", RotationResult), ("count_", FactorCount)),
+        records=(
+            ("rotation_", RotationResult),
+            ("count_", FactorCount),
+            ("linear_", LinearPart),
+        ),
     )
 
     @whole_unless_trained
@@ -120,6 +125,7 @@ channels), torch Dataset or array on disk
                     factors = replace(again, count=factors.count)
             self._rotate(factors, width)
         self._fit_heads(table, scale, targets)
+        self._fit_linear(table, scale, split)
         self._warn_if_unused()
         if self.rotation is not None:
             warn_of(self._doubts(X, split))
@@ -218,6 +224,8 @@ channels), torch Dataset or array on disk
         X = self._validate_X(X, reset=False)
         adapted = object.__new__(type(self))
         adapted.__dict__.update(self.__dict__)
+        # The encoder may have been trained on these rows: nothing is held out.
+        adapted.__dict__.pop("linear_", None)
         if alpha is not None:
             adapted.alpha = alpha
             adapted.__dict__.pop("learned_alpha_", None)
@@ -250,6 +258,8 @@ channels), torch Dataset or array on disk
         ):
             return doubts
         parts = split.trained, split.held_out
+        # Beside linear models of the inputs, predictions need no other.
+        X = None if "linear_" in vars(self) else X
         return doubts + doubts_about_rows(self._features_of, X, *parts, self.support_)
 
     def _warn_if_unused(self):

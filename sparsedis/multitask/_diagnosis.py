@@ -54,8 +54,8 @@ def doubts_about_rows(Z, X, trained, held_out, support):
     Z : callable
         ``Z(table)`` gives the features of the rows of a table.
 
-    X : ndarray of shape (n, ...) or LazyRows
-        Inputs.
+    X : ndarray of shape (n, ...), LazyRows or None
+        Inputs; None: without Ridge.
 
     trained, held_out : TaskTable
         Tables with targets of unit variance, without classes.
@@ -82,7 +82,7 @@ def doubts_about_rows(Z, X, trained, held_out, support):
             f"trained on, {unseen:.2f} on held-out ones. Raise weight_decay, give it "
             "more rows, or a smaller encoder."
         )
-    if isinstance(X, LazyRows) or X.ndim != 2 or X.shape[1] > _WIDE:
+    if X is None or isinstance(X, LazyRows) or X.ndim != 2 or X.shape[1] > _WIDE:
         return doubts
     inputs = X[trained.at].astype(float), X[held_out.at].astype(float)
     ridge = _scores(inputs, inner, outer, tasks, _ridge, None)[1]

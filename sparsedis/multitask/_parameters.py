@@ -57,6 +57,13 @@ class RepresentationParameters(BilevelEstimator):
         of the targets, estimated by the median absolute deviation for Huber's loss. The
         rotation is not robust to outliers; ``rotation=None`` avoids it.
 
+    linear : {"auto"} or None, default="auto"
+        "auto": predictions of numbers are those of the heads and of a Ridge of each
+        task on X, weighted for each task by their errors on held-out rows, see
+        `linear_`. For tables of up to 1000 columns with held-out rows (see
+        `early_stopping`), with a rotation and without a `head`. None: the heads alone
+        predict.
+
     alpha : float, array-like of shape (n_tasks,) or "auto", default="auto"
         Strength of the penalty, for all tasks or for each. With
         ``alpha_mode="relative"`` a fraction, in (0, 1], of the smallest penalty that
@@ -100,8 +107,8 @@ class RepresentationParameters(BilevelEstimator):
 
     encoder : str, torch module or callable, default="auto"
         "auto", "mlp", "conv", "conv4", "resnet12" or "identity", where "auto" is "conv"
-        for images ``(n, height, width, channels)``, else "mlp" (see
-        :mod:`sparsedis.encoders`). A module is copied; a class or function is called
+        for images ``(n, height, width, channels)``, else "mlp", with a dropout of 0.1
+        where a rotation follows (see :mod:`sparsedis.encoders`). A module is copied; a class or function is called
         with ``(input_shape, n_components)``. It receives images as
         ``(n, channels, height, width)``. Its weights are converted to float32.
 
@@ -147,8 +154,9 @@ class RepresentationParameters(BilevelEstimator):
         weights, and stops if they do not improve. "auto": True with a rotation, if at
         least 5 rows can be held out. The final heads use all rows.
 
-    validation_fraction : float in (0, 1), default=0.1
-        Share of the rows held out for early stopping.
+    validation_fraction : float in (0, 1) or "auto", default="auto"
+        Share of the rows held out for early stopping. "auto": a tenth, but 50 rows
+        where there are fewer than 500, and a fifth where there are fewer than 250.
 
     n_iter_no_change : int, default=5
         Number of epochs without improvement after which training stops.
@@ -179,6 +187,13 @@ class RepresentationParameters(BilevelEstimator):
     feature_usage_ : ndarray of shape (n_components,)
         Number of heads that use each feature; after `fit_stream`, the share of the
         heads of the last steps.
+
+    linear_ : object
+        The linear models on X: ``linear_.share``, of shape (n_tasks,), is the share of
+        the heads in the predictions, ``linear_.coef`` and ``linear_.intercept`` are the
+        models, and ``linear_.score_heads``, ``linear_.score_linear`` and
+        ``linear_.score`` the R2 of each task on held-out rows, of heads alone, linear
+        models alone and both. Only where `linear` says; not after `adapt`.
 
     stability_ : ndarray of shape (n_components,)
         Correlation of each feature with its match from halves of the tasks; below 0.95
@@ -213,6 +228,7 @@ class RepresentationParameters(BilevelEstimator):
         ],
         "rotation": [StrOptions({"sparsest"}), None],
         "selection": [StrOptions({"bic", "cv", "1se"})],
+        "linear": [StrOptions({"auto"}), None],
         "head": [LinearHead, None],
         "alpha": [
             Interval(Real, 0, None, closed="left"),
@@ -247,7 +263,10 @@ class RepresentationParameters(BilevelEstimator):
         ],
         "precision": [StrOptions({"float32", "bfloat16"})],
         "early_stopping": ["boolean", StrOptions({"auto"})],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "validation_fraction": [
+            Interval(Real, 0, 1, closed="neither"),
+            StrOptions({"auto"}),
+        ],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "warm_start": ["boolean"],
         "callbacks": [list, None],
@@ -261,6 +280,7 @@ class RepresentationParameters(BilevelEstimator):
     _: KW_ONLY
     rotation: str | None = "sparsest"
     selection: str = "bic"
+    linear: str | None = "auto"
     head: LinearHead | None = None
     alpha: float | np.ndarray | str = "auto"
     penalty: str = "auto"
@@ -284,7 +304,7 @@ class RepresentationParameters(BilevelEstimator):
     weight_decay: float | str = "auto"
     precision: str = "float32"
     early_stopping: bool | str = "auto"
-    validation_fraction: float = 0.1
+    validation_fraction: float | str = "auto"
     n_iter_no_change: int = 5
     warm_start: bool = False
     callbacks: list | None = None

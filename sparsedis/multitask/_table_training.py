@@ -10,6 +10,10 @@ from sparsedis.inputs._table import TaskTable
 # Minimal number of held-out rows for early stopping.
 _HELD_OUT = 5
 
+# Share of the rows to hold out and, where that is fewer rows than the second number,
+# the share up to which to hold out that many.
+_SHARE, _ROWS, _LARGEST_SHARE = 0.1, 50, 0.2
+
 
 @dataclass(frozen=True)
 class Split:
@@ -42,7 +46,7 @@ def split_table(table, early_stopping, fraction, *, n_tasks, n_samples, random_s
     early_stopping : bool or "auto"
         "auto": if enough rows can be held out, and tasks can be evaluated on them.
 
-    fraction : float
+    fraction : float or "auto"
         Share of the rows to hold out.
 
     n_tasks, n_samples : int
@@ -59,6 +63,9 @@ def split_table(table, early_stopping, fraction, *, n_tasks, n_samples, random_s
     ValueError
         When ``early_stopping=True`` and no task can be evaluated.
     """
+    if fraction == "auto":
+        rows = _ROWS / max(1, table.n_rows)
+        fraction = max(_SHARE, min(rows, _LARGEST_SHARE))
     if early_stopping == "auto":
         if fraction * table.n_rows < _HELD_OUT:
             return Split(table)

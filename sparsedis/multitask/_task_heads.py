@@ -12,10 +12,11 @@ from sparsedis.inputs._ids import distinct_ids, read_task_ids
 from sparsedis.inputs._known_tasks import known_tasks, task_numbers
 from sparsedis.inputs._table import TaskTable
 from sparsedis.multitask._final_heads import final_heads, warn_of_missing
+from sparsedis.multitask._linear import is_quick, linear_part
 from sparsedis.multitask._training import TaskTraining
 
 # Attributes of the tasks of a fit, not of the representation.
-HEADS = ("coef_", "intercept_", "alpha_", "support_", "tasks_", "classes_")
+HEADS = ("coef_", "intercept_", "alpha_", "support_", "tasks_", "classes_", "linear_")
 
 
 class TaskHeads(TaskTraining):
@@ -61,10 +62,10 @@ class TaskHeads(TaskTraining):
         last axis before outputs.
         """
         check_is_fitted(self, "module_")
-        coef, intercept = self.coef_, self.intercept_
+        coef, intercept = self._predictors()
         X = self._validate_X(X, reset=False)
         if task is None:
-            scores = (head_scores(Z, coef, intercept) for Z in self._encoded(X))
+            scores = (head_scores(Z, coef, intercept) for Z in self._predicted_by(X))
             every = np.arange(len(self.tasks_))
             return stacked((read(block, every) for block in scores), len(X))
         names = read_task_ids(task, len(X))
@@ -78,7 +79,7 @@ class TaskHeads(TaskTraining):
 
         def parts():
             first = 0
-            for Z in self._encoded(X):
+            for Z in self._predicted_by(X):
                 own = tasks[first : first + len(Z)]
                 first += len(Z)
                 yield read(head_scores(Z, coef, intercept, own), own)
@@ -88,7 +89,7 @@ class TaskHeads(TaskTraining):
     def _judged(self, X, y, task, sample_weight):
         """Labels of known tasks and scores of their heads, in parts."""
         check_is_fitted(self, "module_")
-        coef, intercept = self.coef_, self.intercept_
+        coef, intercept = self._predictors()
         X = self._validate_X(X, reset=False)
         real = self._likelihood == "gaussian"
         name = type(self).__name__
@@ -103,7 +104,45 @@ class TaskHeads(TaskTraining):
             )
         number = known_tasks(targets, y, len(X), self.tasks_, self._layout)
         number = np.where(np.isnan(self.alpha_)[number], -1, number)
-        return judged_labels(self._encoded(X), targets, weight, number, coef, intercept)
+        rows = self._predicted_by(X)
+        return judged_labels(rows, targets, weight, number, coef, intercept)
+
+    def _predicted_by(self, X):
+        """What scores are linear in: features and, with linear models, inputs."""
+        if "linear_" not in vars(self):
+            yield from self._encoded(X)
+            return
+        first = 0
+        for Z in self._encoded(X):
+            yield np.hstack([Z, X[first : first + len(Z)]])
+            first += len(Z)
+
+    def _predictors(self):
+        """Coefficients and intercepts of the scores, see `_predicted_by`."""
+        if "linear_" not in vars(self):
+            return self.coef_, self.intercept_
+        return self.linear_.join(self.coef_, self.intercept_)
+
+    def _fit_linear(self, table, scale, split):
+        """Let linear models on the inputs share the predictions, where asked for."""
+        vars(self).pop("linear_", None)
+        if (
+            self.linear is not None
+            and self._likelihood == "gaussian"
+            and self.rotation is not None
+            and self.head is None
+            and split.held_out is not None
+            and is_quick(table)
+        ):
+            part = linear_part(
+                self._features_of(table),
+                split,
+                table.divided(scale),
+                self._problem(),
+                rule=self.selection,
+                spike=self.spike_,
+            )
+            self.linear_ = part.times(scale)
 
     def identifiability(self, **kwargs):
         """Check for each feature whether the tasks identify it as a factor.

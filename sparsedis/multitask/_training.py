@@ -1,6 +1,7 @@
 """Training on tables and streams of tasks, and the rotation that may follow."""
 
 import copy
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch.optim import AdamW
 from sparsedis._randomness import TorchRandomness
 from sparsedis.bilevel._module import new_representation, to_device
 from sparsedis.bilevel._stopping import StopEarly
-from sparsedis.encoders import RotatedRepresentation, input_shape_of
+from sparsedis.encoders import MLP, RotatedRepresentation, input_shape_of
 from sparsedis.inputs._table import TableSource
 from sparsedis.multitask._counting import counting_problem, warn_of_count
 from sparsedis.multitask._narrowing import LR, SHARE, take_over
@@ -22,6 +23,9 @@ from sparsedis.multitask._table_training import split_table
 # Weight decay per step and unit of the learning rate, before a rotation: larger for
 # tables, which the encoder can overfit.
 _WEIGHT_DECAY = {"table": 3.0, "stream": 1.0}
+
+# Dropout of the encoder of tables, before a rotation.
+_DROPOUT = 0.1
 
 
 class TaskTraining(RepresentationParameters):
@@ -216,7 +220,10 @@ class TaskTraining(RepresentationParameters):
 
     def _new_module(self, input_shape, width):
         shape = input_shape_of(np.empty((0, *input_shape)))
-        return new_representation(self.encoder, shape, width, self.normalization)
+        encoder = self.encoder
+        if encoder == "auto" and len(shape) == 1 and self.rotation is not None:
+            encoder = partial(MLP, dropout=_DROPOUT)
+        return new_representation(encoder, shape, width, self.normalization)
 
     def _new_modules(self, fitted):
         width, k = fitted["_n_trained"], fitted["n_components_"]

@@ -1,0 +1,316 @@
+"""Linear models of each task on the inputs, and their share in the predictions."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sparsedis.inputs._rows import LazyRows
+from sparsedis.multitask._final_heads import final_heads
+from sparsedis.multitask._table_moments import chunks
+
+# Penalties that are tried, for inputs of unit variance.
+_ALPHAS = np.logspace(-2, 5, 15)
+
+# Inputs, and multiplications, up to which a linear model of each task costs seconds.
+_WIDE, _WORK = 1000, 3e10
+
+# Held-out labels that the common share is worth beside those of a task.
+_PRIOR_LABELS = 40.0
+
+# Held-out labels that a score of a task needs.
+_SCORED = 5
+
+
+@dataclass(frozen=True, eq=False)
+class LinearPart:
+    """Linear models on the inputs, and how much of the predictions is theirs.
+
+    Attributes
+    ----------
+    coef : ndarray of shape (n_tasks, n_features) or (n_tasks, n_outputs, n_features)
+        Ridge of each task on X, its strength chosen by leave-one-out. NaN for tasks
+        without labels.
+
+    intercept : ndarray of shape (n_tasks,) or (n_tasks, n_outputs)
+
+    share : ndarray of shape (n_tasks,)
+        Share of the head on the shared features in the predictions of each task; that
+        of the linear model is the rest.
+
+    score_heads, score_linear, score : ndarray of shape (n_tasks,)
+        R2 on the held-out rows of the head alone, of the linear model alone, and of
+        both together; NaN for tasks with fewer than 5 labels there.
+    """
+
+    coef: np.ndarray
+    intercept: np.ndarray
+    share: np.ndarray
+    score_heads: np.ndarray
+    score_linear: np.ndarray
+    score: np.ndarray
+
+    def join(self, coef, intercept):
+        """Coefficients of the predictions, for features and inputs side by side.
+
+        Parameters
+        ----------
+        coef : ndarray of shape (n_tasks, k) or (n_tasks, n_outputs, k)
+            The heads.
+
+        intercept : ndarray of shape (n_tasks,) or (n_tasks, n_outputs)
+
+        Returns
+        -------
+        coef : ndarray of shape (..., k + n_features)
+
+        intercept : ndarray
+        """
+        share = self.share.reshape(-1, *[1] * (intercept.ndim - 1))
+        parts = share[..., None] * coef, (1 - share)[..., None] * self.coef
+        return np.concatenate(parts, -1), (
+            share * intercept + (1 - share) * self.intercept
+        )
+
+    def times(self, scale):
+        """The same for targets multiplied by a number for each task."""
+        scale = scale.reshape(-1, *[1] * (self.intercept.ndim - 1))
+        coef, intercept = scale[..., None] * self.coef, scale * self.intercept
+        return replace(self, coef=coef, intercept=intercept)
+
+    def __repr__(self):
+        share = np.nanmean(self.share)
+        return f"LinearPart(n_tasks={len(self.share)}, mean share of heads={share:.2f})"
+
+
+def is_quick(table):
+    """Whether linear models of all the tasks on the inputs take little time.
+
+    Parameters
+    ----------
+    table : TaskTable
+
+    Returns
+    -------
+    bool
+    """
+    X = table.X
+    if isinstance(X, LazyRows) or X.ndim != 2 or X.shape[1] > _WIDE:
+        return False
+    counts, p = table.labels.counts().astype(float), X.shape[1]
+    work = counts * p * np.minimum(counts, p)
+    # Tasks with all the labels share one decomposition.
+    shared = counts == table.n_rows if table.rows_first else np.zeros(len(counts), bool)
+    return work[~shared].sum() + work[shared].max(initial=0.0) < _WORK
+
+
+def linear_part(Z, split, table, problem, *, rule, spike):
+    """Fit linear models on the inputs, and weigh them against the heads.
+
+    Both are judged on the rows that were held out of training: the heads as they are
+    when fitted on the other rows, the linear models by leaving each row out in turn.
+    The predictions of a task are those of its head times its share, and those of its
+    linear model times the rest. The share has the least squared error, shrunk towards
+    the one that is best for all the tasks together.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n_rows, k)
+        Features of the rows of `table`.
+
+    split : Split
+        The table in its two parts.
+
+    table : TaskTable
+        Targets are numbers.
+
+    problem : InnerProblem
+
+    rule : {"bic", "cv", "1se"}
+        How heads get their features.
+
+    spike : ndarray of shape (k,)
+        See :func:`sparsedis.rotation.select_heads`.
+
+    Returns
+    -------
+    LinearPart
+    """
+    labels = table.labels
+    n_tasks, p = labels.n_tasks, table.X.shape[1]
+    held = np.isin(table.at, split.held_out.at)
+    # The features of the heads are chosen without these rows, too.
+    heads = final_heads(
+        Z[~held],
+        split.trained,
+        np.ones(n_tasks),
+        problem,
+        0.0,
+        refit="relaxed",
+        rule=rule,
+        spike=spike,
+    )
+    heads_coef = heads["coef_"].reshape(n_tasks, -1, Z.shape[1])
+    heads_intercept = heads["intercept_"].reshape(n_tasks, -1)
+    n_outputs = heads_coef.shape[1]
+    coef = np.full((n_tasks, n_outputs, p), np.nan)
+    intercept = np.full((n_tasks, n_outputs), np.nan)
+    judged = _Judged(n_tasks)
+    X = table.X[table.at].astype(float)
+    for tasks, rows, Y, weight in chunks(table, np.flatnonzero(labels.counts() > 0)):
+        linear = np.full(Y.shape, np.nan)
+        for some, at in _patterns(Y, weight):
+            cell = np.ix_(at, some)
+            own = None if weight is None else weight[cell]
+            found = ridge(
+                X[rows[at]], Y[cell], own, fit_intercept=problem.fit_intercept
+            )
+            coef[tasks[some]], intercept[tasks[some]], linear[cell] = found
+        out = held[rows]
+        scores = np.einsum("nk,tok->nto", Z[rows[out]], heads_coef[tasks])
+        shared = Y[out] - scores - heads_intercept[tasks]
+        own = None if weight is None else weight[out]
+        judged.add(tasks, Y[out], linear[out], shared, own, np.nanvar(Y, 0).mean(-1))
+    share = judged.share()
+    if labels.is_scalar:
+        coef, intercept = coef[:, 0], intercept[:, 0]
+    return LinearPart(coef, intercept, share, *judged.r2(share))
+
+
+def ridge(X, Y, weight=None, *, fit_intercept=True):
+    """Ridge regression of several targets, with leave-one-out errors.
+
+    The inputs are scaled to unit variance, and the penalty of each task is the one with
+    the least leave-one-out error.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, p)
+
+    Y : ndarray of shape (n, n_tasks, n_outputs)
+
+    weight : ndarray of shape (n, n_tasks), default=None
+        Positive weights.
+
+    fit_intercept : bool, default=True
+
+    Returns
+    -------
+    coef : ndarray of shape (n_tasks, n_outputs, p)
+
+    intercept : ndarray of shape (n_tasks, n_outputs)
+
+    errors : ndarray of shape (n, n_tasks, n_outputs)
+        Label minus prediction, with the row left out; NaN where nothing is left.
+    """
+    n, n_tasks, n_outputs = Y.shape
+    if weight is None:
+        weight = np.ones((n, n_tasks))
+    if (weight != weight[:, :1]).any():
+        parts = [
+            ridge(X, Y[:, [t]], weight[:, [t]], fit_intercept=fit_intercept)
+            for t in range(n_tasks)
+        ]
+        coef, intercept, errors = zip(*parts, strict=True)
+        return np.concatenate(coef), np.concatenate(intercept), np.hstack(errors)
+    share = weight[:, :1] / weight[:, 0].mean()
+    Y = Y.reshape(n, -1)
+    X_mean, Y_mean = np.zeros(X.shape[1]), np.zeros(Y.shape[1])
+    if fit_intercept:
+        X_mean, Y_mean = (share * X).mean(0), (share * Y).mean(0)
+    X, Y = X - X_mean, Y - Y_mean
+    unit = np.sqrt((share * X**2).mean(0))
+    unit = np.where(unit > 1e-12 * np.abs(X_mean), unit, np.inf)
+    root = np.sqrt(share)
+    U, s, Vt = np.linalg.svd(root * (X / unit), full_matrices=False)
+    projected = U.T @ (root * Y)
+    best = np.full(n_tasks, np.inf)
+    coef, errors = np.zeros((X.shape[1], Y.shape[1])), np.full(Y.shape, np.nan)
+    for alpha in _ALPHAS[::-1]:
+        kept = s**2 / (s**2 + alpha)
+        left = 1 - U**2 @ kept - (share[:, 0] / n if fit_intercept else 0.0)
+        found = Y - (U @ (kept[:, None] * projected)) / root
+        found /= np.where(left > 1e-10, left, np.nan)[:, None]
+        loss = np.nansum(share * found**2, 0).reshape(n_tasks, n_outputs).sum(1)
+        better = loss < best
+        best = np.where(better, loss, best)
+        better = np.repeat(better, n_outputs)
+        shrunk = (s / (s**2 + alpha))[:, None] * projected[:, better]
+        coef[:, better], errors[:, better] = Vt.T @ shrunk, found[:, better]
+    coef /= unit[:, None]
+    intercept = (Y_mean - X_mean @ coef).reshape(n_tasks, n_outputs)
+    coef = np.swapaxes(coef.reshape(-1, n_tasks, n_outputs), 0, 1)
+    return np.swapaxes(coef, 1, 2), intercept, errors.reshape(n, n_tasks, n_outputs)
+
+
+def _patterns(Y, weight):
+    """Tasks that label the same rows, and these rows, of shape (n_rows,) of bool."""
+    present = ~np.isnan(Y[..., 0])
+    if weight is not None:
+        present &= weight > 0
+    distinct, which = np.unique(present, axis=1, return_inverse=True)
+    for i in np.flatnonzero(distinct.any(0)):
+        yield np.flatnonzero(which.ravel() == i), distinct[:, i]
+
+
+class _Judged:
+    """Squares of the errors on held-out rows, by task."""
+
+    def __init__(self, n_tasks):
+        self.n_labels = np.zeros(n_tasks, dtype=int)
+        # Of linear models; of the differences of heads from them; and their product.
+        self.square, self.step, self.product = np.zeros((3, n_tasks))
+        self.spread, self.variance = np.zeros((2, n_tasks))
+
+    def add(self, tasks, Y, linear, shared, weight, variance):
+        """Take held-out labels of some tasks into account.
+
+        Parameters
+        ----------
+        tasks : ndarray of int
+
+        Y, linear, shared : ndarray of shape (n, n_tasks, n_outputs)
+            Labels, errors of the linear models and of the heads. NaN where missing.
+
+        weight : ndarray of shape (n, n_tasks) or None
+
+        variance : ndarray of shape (n_tasks,)
+            Variance of all the labels of each task.
+        """
+        known = ~np.isnan(linear + shared)[..., 0]
+        share = known.astype(float)
+        if weight is not None:
+            share = np.where(known, weight, 0.0)
+        self.n_labels[tasks] = (share > 0).sum(0)
+        share = share[..., None] / np.maximum(share.sum(0), 1e-300)[:, None]
+        Y, linear, shared = (
+            np.where(known[..., None], part, 0.0) for part in (Y, linear, shared)
+        )
+
+        def mean(values):
+            return (share * values).sum(0).mean(-1)
+
+        self.square[tasks] = mean(linear**2)
+        self.step[tasks] = mean((shared - linear) ** 2)
+        self.product[tasks] = mean(linear * (linear - shared))
+        self.spread[tasks] = mean((Y - (share * Y).sum(0)) ** 2)
+        self.variance[tasks] = variance
+
+    def share(self):
+        """Share of the heads with the least squared error, shrunk to a common one."""
+        unit = np.where(self.variance > 0, self.variance, np.inf)
+        n = self.n_labels
+        step, product = n * self.step / unit, n * self.product / unit
+        total = step.sum()
+        common = np.clip(product.sum() / total, 0.0, 1.0) if total > 0 else 1.0
+        prior = _PRIOR_LABELS * total / max(1, n.sum())
+        share = (product + prior * common) / np.maximum(step + prior, 1e-300)
+        return np.clip(share, 0.0, 1.0)
+
+    def r2(self, share):
+        """R2 of the heads, of the linear models and of both with these shares."""
+        known = (self.n_labels >= _SCORED) & (self.spread > 0)
+        spread = np.where(known, self.spread, np.nan)
+        return [
+            1 - (self.square - 2 * s * self.product + s**2 * self.step) / spread
+            for s in (1.0, 0.0, share)
+        ]

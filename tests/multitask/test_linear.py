@@ -1,0 +1,264 @@
+"""Linear models on the inputs beside the heads: fitted, weighed, and in predictions."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+from scipy.optimize import minimize_scalar
+from sklearn.linear_model import Ridge, RidgeCV
+from sklearn.metrics import r2_score
+
+from sparsedis import SparseMultiTaskRepresentation
+from sparsedis.heads import LinearHead
+from sparsedis.multitask._linear import _ALPHAS, _Judged, ridge
+from sparsedis.solvers.losses import Huber
+from sparsedis.solvers.penalties import L2
+
+RNG = np.random.default_rng(0)
+
+# Dense tasks have no factors, and linear ones are what heads on features lose to.
+pytestmark = [
+    pytest.mark.filterwarnings(rf"ignore:{message}")
+    for message in (
+        r"\d+ of \d+ features may not be factors",
+        "A separate Ridge for each task",
+        "No head uses features",
+        "The encoder overfits",
+    )
+]
+
+
+def few_steps(**params):
+    return SparseMultiTaskRepresentation(max_iter=40, random_state=0, **params)
+
+
+@pytest.fixture(scope="module")
+def data():
+    """Linear tasks of many inputs: no few features serve them."""
+    rng = np.random.default_rng(1)
+    X = rng.standard_normal((600, 12))
+    Y = X @ rng.standard_normal((12, 15)) + 3 * rng.standard_normal((600, 15))
+    return X[:150], Y[:150], X[150:], Y[150:]
+
+
+@pytest.fixture(scope="module")
+def fitted(data):
+    X, Y, *_ = data
+    Y = np.where(np.random.default_rng(2).uniform(size=Y.shape) < 0.2, np.nan, Y)
+    return few_steps().fit(X, Y), Y
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("weights", ["none", "rows", "labels"])
+def test_ridge_and_its_errors_are_those_of_sklearn_without_each_row(
+    fit_intercept, weights
+):
+    X = RNG.normal(size=(30, 4)) * [1, 5, 0.1, 2] + 3
+    Y = (X @ RNG.normal(size=(4, 4)) + RNG.normal(size=(30, 4))).reshape(30, 2, 2)
+    weight = {
+        "none": None,
+        "rows": np.repeat(RNG.uniform(0.2, 2, size=(30, 1)), 2, 1),
+        "labels": RNG.uniform(0.2, 2, size=(30, 2)),
+    }[weights]
+    coef, intercept, errors = ridge(X, Y, weight, fit_intercept=fit_intercept)
+    for t in range(2):
+        w = np.ones(30) if weight is None else weight[:, t] / weight[:, t].mean()
+        mean = np.average(X, axis=0, weights=w) if fit_intercept else 0.0
+        Z = (X - mean) / np.sqrt(np.average((X - mean) ** 2, axis=0, weights=w))
+        found = []
+        for alpha in _ALPHAS:
+            model = Ridge(alpha=alpha, fit_intercept=fit_intercept)
+            left = [
+                Y[i, t] - model.fit(Z[k], Y[k, t], w[k]).predict(Z[[i]])[0]
+                for i, k in enumerate(~np.eye(30, dtype=bool))
+            ]
+            loss = (w[:, None] * np.square(left)).sum()
+            found.append((loss, left, model.fit(Z, Y[:, t], w).predict(Z)))
+        _, left, prediction = min(found, key=lambda f: f[0])
+        np.testing.assert_allclose(errors[:, t], left, atol=1e-10)
+        np.testing.assert_allclose(X @ coef[t].T + intercept[t], prediction, atol=1e-10)
+
+
+def test_ridge_of_one_label_predicts_it_and_knows_no_error():
+    coef, intercept, errors = ridge(np.ones((1, 3)), np.full((1, 2, 1), 7.0))
+    np.testing.assert_array_equal(coef, 0)
+    np.testing.assert_array_equal(intercept, 7)
+    assert np.isnan(errors).all()
+
+
+def test_ridge_ignores_a_constant_column():
+    X = RNG.normal(size=(40, 2))
+    Y = (X @ [1.0, 2.0] + 0.1 * RNG.normal(size=40))[:, None, None]
+    with_constant = np.column_stack([X, np.full(40, 1e6)])
+    for a, b in zip(ridge(X, Y), ridge(with_constant, Y), strict=True):
+        np.testing.assert_allclose(a, b[..., :2] if b.shape[-1] == 3 else b, atol=1e-8)
+
+
+def test_share_has_the_least_error_where_one_task_has_all_labels():
+    y, linear, heads = RNG.normal(size=(3, 500, 1, 1))
+    heads = 0.3 * heads + 0.5 * linear
+    judged = _Judged(1)
+    judged.add(np.array([0]), y, linear, heads, None, np.ones(1))
+    share = judged.share()
+    best = minimize_scalar(
+        lambda s: ((s * heads + (1 - s) * linear) ** 2).sum(), bounds=(0, 1)
+    )
+    assert share[0] == pytest.approx(np.clip(best.x, 0, 1), abs=1e-5)
+    of_both = judged.r2(share)[2]
+    error = share * heads + (1 - share) * linear
+    assert of_both[0] == pytest.approx(r2_score(y.ravel(), (y - error).ravel()))
+
+
+def test_share_of_a_task_without_held_out_labels_is_the_common_one():
+    heads, linear = RNG.normal(size=(2, 60, 3, 1))
+    linear *= 1.5
+    heads[:, 1] = np.nan
+    judged = _Judged(3)
+    judged.add(np.arange(3), np.ones((60, 3, 1)), linear, heads, None, np.ones(3))
+    share = judged.share()
+    assert min(share[0], share[2]) < share[1] < max(share[0], share[2])
+    assert np.isnan(judged.r2(share)[2][1])
+
+
+def test_predictions_of_linear_tasks_are_not_below_ridge(data):
+    X, Y, X_test, Y_test = data
+    est = few_steps().fit(X, Y)
+    own = [RidgeCV(np.logspace(-3, 3, 7)).fit(X, y).predict(X_test) for y in Y.T]
+    of_ridge = r2_score(Y_test, np.transpose(own))
+    assert est.score(X_test, Y_test) > of_ridge - 0.01
+    alone = few_steps(linear=None).fit(X, Y)
+    assert alone.score(X_test, Y_test) < of_ridge - 0.05
+    # Nothing but the predictions differs.
+    np.testing.assert_array_equal(est.coef_, alone.coef_)
+    np.testing.assert_array_equal(est.transform(X_test), alone.transform(X_test))
+
+
+def test_predictions_are_shares_of_both(data, fitted):
+    X_test = data[2]
+    est, _ = fitted
+    linear = est.linear_
+    heads = est.transform(X_test) @ est.coef_.T + est.intercept_
+    inputs = X_test @ linear.coef.T + linear.intercept
+    expected = linear.share * heads + (1 - linear.share) * inputs
+    np.testing.assert_allclose(est.predict(X_test), expected, atol=1e-6)
+    task = RNG.integers(15, size=len(X_test))
+    of_rows = expected[np.arange(len(task)), task]
+    np.testing.assert_allclose(est.predict(X_test, task=task), of_rows, atol=1e-6)
+
+
+def test_score_is_that_of_the_predictions(data, fitted):
+    X_test, Y_test = data[2:]
+    est, _ = fitted
+    expected = r2_score(Y_test, est.predict(X_test))
+    assert est.score(X_test, Y_test) == pytest.approx(expected)
+    rows, tasks = np.nonzero(RNG.uniform(size=Y_test.shape) < 0.5)
+    kept = np.full(Y_test.shape, np.nan)
+    kept[rows, tasks] = Y_test[rows, tasks]
+    long = est.score(X_test[rows], Y_test[rows, tasks], task=tasks)
+    assert long == pytest.approx(est.score(X_test, kept))
+
+
+def test_scores_of_held_out_rows_compare_heads_and_linear_models(data, fitted):
+    linear = fitted[0].linear_
+    assert np.nanmean(linear.score_linear) > np.nanmean(linear.score_heads) + 0.05
+    assert (linear.score >= np.maximum(linear.score_linear, linear.score_heads) - 0.2)[
+        ~np.isnan(linear.score)
+    ].all()
+    assert ((linear.share >= 0) & (linear.share <= 1)).all()
+    assert repr(linear).startswith("LinearPart(n_tasks=15, mean share of heads=0.")
+
+
+def test_every_form_of_labels_gives_the_same_linear_models(data, fitted):
+    X = data[0]
+    est, Y = fitted
+    rows, tasks = np.nonzero(~np.isnan(Y))
+    long = few_steps().fit(X[rows], Y[rows, tasks], task=tasks)
+    stored = sparse.coo_array((Y[rows, tasks], (rows, tasks)), shape=Y.shape)
+    stored = few_steps().fit(X, stored)
+    for other in (long, stored):
+        np.testing.assert_allclose(other.linear_.coef, est.linear_.coef, atol=1e-8)
+        np.testing.assert_allclose(other.linear_.share, est.linear_.share, atol=1e-3)
+
+
+def test_units_of_the_targets_do_not_matter(data):
+    X, Y, X_test, _ = data
+    unit = np.logspace(-6, 6, 15)
+    est = few_steps().fit(X, Y)
+    other = few_steps().fit(X, 5 * unit + Y * unit)
+    np.testing.assert_allclose(other.linear_.share, est.linear_.share, atol=1e-3)
+    np.testing.assert_allclose(
+        other.predict(X_test) / unit - 5, est.predict(X_test), atol=1e-2
+    )
+
+
+def test_weights_count_as_repetitions(data):
+    X, Y, *_ = data
+    weight = RNG.integers(1, 3, size=(150, 1))
+    twice = np.repeat(np.arange(150), weight[:, 0])
+    found = ridge(X, Y[:, :2, None], np.repeat(weight, 2, 1).astype(float))
+    coef = found[0][:, 0]
+    # The penalty is in units of the mean weight.
+    alpha = [
+        a * weight.mean()
+        for a in _ALPHAS
+        if np.allclose(_ridge_of(X[twice], Y[twice, 0], a * weight.mean()), coef[0])
+    ]
+    assert len(alpha) == 1
+
+
+def _ridge_of(X, y, alpha):
+    unit = X.std(0)
+    return Ridge(alpha=alpha).fit(X / unit, y).coef_ / unit
+
+
+def test_vector_targets(data):
+    X, Y, X_test, Y_test = data
+    vectors, vectors_test = Y.reshape(-1, 5, 3), Y_test.reshape(-1, 5, 3)
+    est = few_steps().fit(X, vectors)
+    assert est.linear_.coef.shape == (5, 3, 12)
+    assert est.linear_.share.shape == (5,)
+    expected = r2_score(Y_test, est.predict(X_test).reshape(-1, 15))
+    assert est.score(X_test, vectors_test) == pytest.approx(expected)
+
+
+def test_files_keep_the_linear_models(data, fitted, tmp_path):
+    est, _ = fitted
+    est.save_params(tmp_path / "est")
+    loaded = few_steps().load_params(tmp_path / "est")
+    np.testing.assert_array_equal(loaded.predict(data[2]), est.predict(data[2]))
+
+
+def test_tasks_without_labels_predict_nan(data):
+    X, Y, X_test, _ = data
+    Y = pd.DataFrame(Y).assign(none=np.nan)
+    with pytest.warns(UserWarning, match="1 of 16 tasks have no label"):
+        est = few_steps().fit(X, Y)
+    assert np.isnan(est.predict(X_test)[:, -1]).all()
+    assert np.isfinite(est.predict(X_test)[:, :-1]).all()
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"linear": None},
+        {"rotation": None},
+        {"early_stopping": False},
+        {"head": LinearHead(Huber(), L2())},
+    ],
+    ids=lambda params: next(iter(params)),
+)
+def test_without_linear_models_heads_predict(data, params):
+    X, Y, X_test, _ = data
+    est = few_steps(**params).fit(X, Y)
+    with pytest.raises(AttributeError, match="no linear_"):
+        _ = est.linear_
+    heads = est.transform(X_test) @ est.coef_.T + est.intercept_
+    np.testing.assert_allclose(est.predict(X_test), heads, atol=1e-6)
+
+
+def test_new_tasks_are_predicted_by_heads(data, fitted):
+    X, Y, X_test, _ = data
+    adapted = fitted[0].adapt(X, Y[:, :3])
+    heads = adapted.transform(X_test) @ adapted.coef_.T + adapted.intercept_
+    np.testing.assert_allclose(adapted.predict(X_test), heads, atol=1e-6)
+    assert hasattr(fitted[0], "linear_")
