@@ -4,15 +4,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sparsedis.inputs._rows import LazyRows
 from sparsedis.multitask._final_heads import final_heads
 from sparsedis.multitask._table_moments import chunks
 
 # Penalties that are tried, for inputs of unit variance.
 _ALPHAS = np.logspace(-2, 5, 15)
 
-# Inputs, and multiplications, up to which a linear model of each task costs seconds.
-_WIDE, _WORK = 1000, 3e10
+# Columns, numbers and multiplications up to which linear models cost seconds.
+_WIDE, _NUMBERS, _WORK = 1000, 2**26, 3e10
 
 # Held-out labels that the common share is worth beside those of a task.
 _PRIOR_LABELS = 40.0
@@ -94,7 +93,7 @@ def is_quick(table):
     bool
     """
     X = table.X
-    if isinstance(X, LazyRows) or X.ndim != 2 or X.shape[1] > _WIDE:
+    if X.ndim != 2 or X.shape[1] > _WIDE or table.n_rows * X.shape[1] > _NUMBERS:
         return False
     counts, p = table.labels.counts().astype(float), X.shape[1]
     work = counts * p * np.minimum(counts, p)

@@ -214,6 +214,7 @@ def test_early_stopping_in_every_form_of_labels(data, rotation):
         Y = data.target.copy()
         Y[np.random.RandomState(0).uniform(size=Y.shape) < gaps] = np.nan
         params = {"n_components": 2, "rotation": rotation, "early_stopping": True}
+        params["validation_fraction"] = 0.1
         est = quick(**params, max_iter=45).fit(data.data, Y)
         assert np.isfinite(est.history_["valid_loss"][[19, 39, 44]]).all()
         classes = np.where(np.isnan(Y), np.nan, Y > 0)
@@ -225,7 +226,7 @@ def test_early_stopping_in_every_form_of_labels(data, rotation):
 def test_too_few_rows_to_validate(data):
     Y = np.full((20, 20), np.nan)
     Y[np.arange(20), np.arange(20)] = 1.0
-    with pytest.raises(ValueError, match=r"validation_fraction=0.1 of 20 rows leaves"):
+    with pytest.raises(ValueError, match=r"validation_fraction=0.2 of 20 rows leaves"):
         quick(early_stopping=True).fit(data.data[:20], Y)
 
 
@@ -257,7 +258,8 @@ def test_a_warm_start_keeps_what_the_weights_are_for(data, change):
     with pytest.raises(ValueError, match=rf"{name}=.*, got {name}={value}: set warm"):
         est.set_params(**change).fit(data.data, data.target)
     np.testing.assert_array_equal(est.transform(data.data), before)
-    est.set_params(warm_start=False).fit(data.data, data.target)
+    est.set_params(warm_start=False, early_stopping=False)
+    est.fit(data.data, data.target)
     assert getattr(est, name) == value
 
 
