@@ -172,14 +172,14 @@ def test_heads_are_parameters_like_others(tables, tmp_path):
 @pytest.mark.parametrize(
     ("parameters", "match"),
     [
-        ({"head": LinearHead(log_loss, L2())}, "head must be of a loss of numbers"),
+        ({"head": LinearHead(log_loss, L2())}, "head must have a loss for numbers"),
         (
             {"head": LinearHead(Huber(), L2()), "penalty": "l1"},
             "penalty must be 'auto'",
         ),
         (
             {"head": LinearHead(Multinomial(3), L2())},
-            "head must be of a loss of numbers",
+            "head must have a loss for numbers",
         ),
         ({"head": "huber"}, "'head' parameter .* must be an instance of"),
         ({"head": LinearHead(Poisson(), L2())}, "y must not be negative"),

@@ -64,7 +64,7 @@ def test_new_heads_are_those_of_the_saved_estimator(data, params, other, tmp_pat
     clone(est).set_params(max_iter=9, lr=0.1, verbose=1).load_params(tmp_path / "model")
 
 
-@pytest.mark.filterwarnings("ignore:(.* may not be factors|A separate R):UserWarning")
+@pytest.mark.filterwarnings("ignore:(.* may not be|The encoder overfits):UserWarning")
 @pytest.mark.parametrize("n_components", ["auto", 2])
 def test_rotated_models_come_back(data, n_components, tmp_path):
     est = SparseMultiTaskRepresentation(n_components, max_iter=3, random_state=0)
