@@ -20,7 +20,7 @@ PYTHONS = $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
 
 help:
 	@echo "make demo      learn the factors of rendered images, beside the baselines"
-	@echo "make test      run the test suite (make test ARGS='-k lasso -x')"
+	@echo "make test      run the test suite on all cores (make test ARGS='-k lasso -x')"
 	@echo "make coverage  run it, and fail where it leaves more than 5 % of lines out"
 	@echo "make faults    kill, damage and break things, and count what is taken wrongly"
 	@echo "make oldest    run it on the oldest versions that setup.cfg admits"
@@ -33,8 +33,10 @@ help:
 demo: $(VENV)/.installed-demo
 	$(BIN)/python examples/plot_shapes3d.py $(ARGS)
 
+# One process a core. An idle one takes over tests of a busy one, so that each has long
+# runs of tests of the same file, which share what they fit.
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 coverage: $(VENV)/.installed-coverage
 	$(BIN)/python -m coverage run -m pytest $(ARGS)

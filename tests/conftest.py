@@ -4,13 +4,14 @@ import os
 
 # scikit-learn's checks of array API inputs ask for it, before scipy is imported.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
+# The problems are small: more threads would only wait for each other, all the more
+# where tests run side by side. Libraries of linear algebra read it when they load.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch
 from joblib.externals.loky import reusable_executor
 
-# The problems are small: more threads would only wait for each other, all the more
-# where tests run side by side.
 torch.set_num_threads(1)
 
 
