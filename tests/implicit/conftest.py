@@ -18,7 +18,7 @@ FAULTS = (
 SIZES = ((20, 6), (6, 15), (12, 12), (40, 3), (3, 2))
 ALPHAS = (0.3, 1e-4, 0.0, 0.05, 1.1, 0.7, 1e-3)
 RIDGES = (0.0, 1e-4, 0.0, 1e-2, 1.0, 1e2)
-N_BATCHES = 25
+N_BATCHES = 15
 
 
 @pytest.fixture(params=DEVICES)
