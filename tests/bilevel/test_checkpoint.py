@@ -79,7 +79,8 @@ def meta_learner(**params):
         "n_ways": 3,
         "n_shots": 2,
         "n_queries": 3,
-        "max_iter": 50,
+        "episodes_per_batch": 2,
+        "max_iter": 45,
         "random_state": 0,
         "lr": 0.02,
     }
@@ -157,7 +158,7 @@ FORMS = {
         lambda: (X, classes()),
     ),
     "narrowed": (
-        partial(SparseMultiTaskClassifier, max_iter=50, random_state=0),
+        partial(SparseMultiTaskClassifier, max_iter=42, random_state=0),
         lambda: (X, classes()),
     ),
     "list": (representation, lambda: ([*pairs()][:7],)),
@@ -211,7 +212,7 @@ def test_training_goes_on_bit_for_bit(tmp_path, form):
     whole = fit(make, data)
     before = torch.get_rng_state()
     # Killed twice, the first time before there is anything to take up.
-    for step in (7, 33):
+    for step in (7, 25):
         with pytest.raises(PowerFailure):
             fit(make, data, checkpoint=tmp_path, callbacks=[Kill(step)])
     counted = Count()

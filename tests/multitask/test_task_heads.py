@@ -36,7 +36,7 @@ def make(cls=SparseMultiTaskRepresentation, **params):
     defaults = {
         "n_components": 2,
         "rotation": None,
-        "max_iter": 8,
+        "max_iter": 4,
         "random_state": 0,
         "alpha": 0.2,
     }
@@ -55,7 +55,9 @@ def forms(X, Y, values=lambda y: y):
     yield {"X": X[rows], "y": labels[order], "task": NAMES[tasks]}
 
 
-@pytest.mark.parametrize("frozen", [True, False])
+@pytest.mark.parametrize(
+    ("frozen", "rotation"), [(True, None), (False, None), (False, "sparsest")]
+)
 @pytest.mark.parametrize(
     "cls", [SparseMultiTaskRepresentation, SparseMultiTaskClassifier]
 )
