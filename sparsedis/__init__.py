@@ -10,6 +10,7 @@ _HOMES = {
     "DisentanglementScorer": "sparsedis.metrics",
     "GroupLassoSVMMetaLearner": "sparsedis.meta_learning",
     "SparseMultiTaskClassifier": "sparsedis.multitask",
+    "SparseMultiTaskMixed": "sparsedis.multitask",
     "SparseMultiTaskRepresentation": "sparsedis.multitask",
     "show_versions": "sparsedis._show_versions",
 }
@@ -18,6 +19,7 @@ __all__ = [
     "DisentanglementScorer",
     "GroupLassoSVMMetaLearner",
     "SparseMultiTaskClassifier",
+    "SparseMultiTaskMixed",
     "SparseMultiTaskRepresentation",
     "show_versions",
 ]

@@ -105,12 +105,12 @@ class InnerProblem:
         )
         return HeadBatch(W, intercept, alpha, info)
 
-    def loss(self, Z, y, heads, *, mask=None, weight=None):
+    def loss(self, Z, y, heads, *, mask=None, weight=None, n_classes=2):
         """Loss of each task at its head: mean of the losses of its samples.
 
         Parameters
         ----------
-        Z, y, mask, weight : tensor
+        Z, y, mask, weight, n_classes : object
             As for :meth:`solve`.
 
         heads : HeadBatch
@@ -126,7 +126,7 @@ class InnerProblem:
                 scores.mT, y.long(), reduction="none"
             )
         else:
-            each = self.head.loss_of(2).value(scores, y)
+            each = self.head.loss_of(n_classes).value(scores, y)
         if mask is None and weight is None:
             loss = each.mean(-1)
         else:

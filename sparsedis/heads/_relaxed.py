@@ -37,8 +37,9 @@ def relaxed_heads(problem, Z, y, support, *, n_classes, mask, weight):
     intercept : tensor of shape (n_tasks, n_outputs)
     """
     head = problem.head
+    loss = head.loss_of(n_classes)
     constrained = isinstance(head.penalty, NonNegativeL1)
-    if isinstance(head.loss, Squared) and not constrained:
+    if isinstance(loss, Squared) and not constrained:
         return _least_squares(problem, Z, y, support, mask, weight)
     # Without a penalty there is no solution if classes are separable or counts are 0.
     # One over the sum of the weights is scikit-learn's default for classes.
@@ -46,7 +47,7 @@ def relaxed_heads(problem, Z, y, support, *, n_classes, mask, weight):
     if mask is not None:
         total = torch.where(mask, total, 0.0)
     how = {
-        "l2": 0.0 if isinstance(head.loss, Squared) else 1 / total.sum(-1),
+        "l2": 0.0 if isinstance(loss, Squared) else 1 / total.sum(-1),
         "mask": mask,
         "sample_weight": weight,
         "fit_intercept": problem.fit_intercept,
@@ -54,11 +55,11 @@ def relaxed_heads(problem, Z, y, support, *, n_classes, mask, weight):
         "return_info": True,
     }
     Z = Z * support.unsqueeze(1)
-    if head.is_of_classes and not constrained:
+    if head.is_of_classes and n_classes >= 2 and not constrained:
         how |= {"n_classes": n_classes, "solver": "batched"}
         W, *rest = logistic(Z, y, 0.0, **how)
     else:
-        how |= {"loss": head.loss_of(n_classes), "multi_output": y.ndim == 3}
+        how |= {"loss": loss, "multi_output": y.ndim == 3}
         W, *rest = glm(Z, y, 0.0, penalty=head.penalty, **how)
     W = W.unsqueeze(-1) if W.ndim == 2 else W
     intercept = rest[0] if problem.fit_intercept else torch.zeros_like(W[:, 0])

@@ -4,6 +4,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+# What stands for a number of classes beside tasks that have one.
+NUMBER, COUNT = 0, -1
+
 
 @dataclass(frozen=True, eq=False)
 class TaskBatch:
@@ -37,8 +40,9 @@ class TaskBatch:
         Numbers of the tasks in their table.
 
     n_classes : ndarray of shape (n_tasks,) of int, default=None
-        Number of classes of each classification task. None: determined from the labels
-        of the batch, at least 2.
+        Number of classes of each task of classification. None: as many as the labels
+        of the batch show, at least 2. Beside tasks of classes, 0 stands for one of
+        numbers, and -1 for one of counts.
 
     Attributes
     ----------

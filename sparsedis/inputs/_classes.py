@@ -57,13 +57,28 @@ def encode_classes(targets, weight=None):
     classes = []
     for first, last in pairwise(bounds):
         mine = order[first:last]
-        own, codes[mine] = _number(values[mine])
+        own, codes[mine] = number_classes(values[mine])
         classes.append(own)
     targets = replace(targets, values=codes, missing=None, rows=rows, tasks=tasks)
     return targets, classes
 
 
-def _number(values):
+def number_classes(values):
+    """Number the classes of one task.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,)
+        Labels, none of them missing.
+
+    Returns
+    -------
+    classes : ndarray of shape (n_classes,)
+        Sorted.
+
+    codes : ndarray of shape (n,)
+        The class of each label.
+    """
     if len(values) == 0:
         return values, np.zeros(0)
     values = unboxed(values)

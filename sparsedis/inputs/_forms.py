@@ -163,7 +163,7 @@ def read_targets(y, n_samples, task=None, *, real, estimator):
     if not (targets.counts().any() if targets.is_table else len(targets.rows)):
         raise ValueError("y holds no label at all: every entry is missing.")
     if real:
-        _check_sizes(targets)
+        check_sizes(targets)
     return targets
 
 
@@ -244,8 +244,13 @@ def _read_long(y, task, n_samples, *, real):
     return Targets("long", names, values[rows], None, rows, tasks[rows])
 
 
-def _check_sizes(targets):
-    """Refuse targets whose squares overflow or underflow."""
+def check_sizes(targets):
+    """Refuse targets whose squares are lost.
+
+    Parameters
+    ----------
+    targets : Targets
+    """
     largest = targets.largest()
     bad = (largest > _LARGEST) | ((largest > 0) & (largest < _SMALLEST))
     if bad.any():

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils.random import sample_without_replacement
 
-from sparsedis.inputs._batch import TaskBatch
+from sparsedis.inputs._batch import NUMBER, TaskBatch
 from sparsedis.inputs._labels import DenseLabels, is_dense, store_labels
 from sparsedis.inputs._rows import LazyRows, blocks_of, distinct_rows
 
@@ -31,7 +31,8 @@ class TaskTable:
     labels : DenseLabels or SparseLabels
 
     n_classes : ndarray of shape (n_tasks,) of int, default=None
-        Number of classes of each task of classification.
+        Number of classes of each task; `NUMBER` or `COUNT` for tasks of these, beside
+        those of classes.
     """
 
     def __init__(self, X, at, labels, n_classes=None):
@@ -156,7 +157,7 @@ class TaskTable:
         counts = self.labels.counts()
         useful = counts >= min(2, self.n_rows)
         if self.n_classes is not None:
-            useful &= self.n_classes >= 2
+            useful &= self.n_classes != 1
         return np.flatnonzero(useful if useful.any() else counts)
 
     def batch(self, tasks, n_samples, random_state, *, min_labels=1, varied=False):
@@ -175,7 +176,7 @@ class TaskTable:
             Tasks with fewer labels among the samples are left out.
 
         varied : bool, default=False
-            Whether tasks with a single class are left out.
+            Whether tasks that show one class, or count, alone are left out.
 
         Returns
         -------
@@ -190,7 +191,8 @@ class TaskTable:
         kept = labelled.sum(1) >= min_labels
         if varied:
             lowest = np.where(labelled, y, np.inf).min(1)
-            kept &= np.where(labelled, y, -np.inf).max(1) > lowest
+            several = np.where(labelled, y, -np.inf).max(1) > lowest
+            kept &= several | (self.n_classes[tasks] == NUMBER)
         if not kept.any():
             return None
         batch = TaskBatch(

@@ -253,7 +253,7 @@ channels), torch Dataset or array on disk
         doubts = doubts_about_features(self.stability_, len(self.rotation_.heads))
         if (
             split.held_out is None
-            or split.trained.n_classes is not None
+            or self._likelihood == "categorical"
             or not self.n_iter_
         ):
             return doubts

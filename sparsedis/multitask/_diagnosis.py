@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.linear_model import RidgeCV
 
 from sparsedis.identifiability._report import STABLE
+from sparsedis.inputs._batch import NUMBER
 from sparsedis.inputs._rows import LazyRows
 from sparsedis.multitask._table_moments import chunks
 
@@ -58,7 +59,7 @@ def doubts_about_rows(Z, X, trained, held_out, support):
         Inputs; None: without Ridge.
 
     trained, held_out : TaskTable
-        Tables with targets of unit variance, without classes.
+        Table of targets of unit variance; tasks of numbers are looked at.
 
     support : ndarray of shape (n_tasks, k) of bool
         Features that each task uses.
@@ -68,7 +69,10 @@ def doubts_about_rows(Z, X, trained, held_out, support):
     list of str
     """
     counts = held_out.labels.counts()
-    tasks = np.flatnonzero((counts >= _LABELS) & (trained.labels.counts() >= _LABELS))
+    judged = (counts >= _LABELS) & (trained.labels.counts() >= _LABELS)
+    if trained.n_classes is not None:
+        judged &= trained.n_classes == NUMBER
+    tasks = np.flatnonzero(judged)
     tasks = tasks[:: max(1, len(tasks) // _TASKS)][:_TASKS]
     if not len(tasks):
         return []

@@ -98,7 +98,11 @@ class TaskObjective(Objective):
                 n_classes=n_classes,
                 **there.options,
             )
-            losses.append(self.problem.loss(here.Z, here.y, heads, **here.options))
+            losses.append(
+                self.problem.loss(
+                    here.Z, here.y, heads, n_classes=n_classes, **here.options
+                )
+            )
             usage = usage + heads.info.support.sum(0)
         return torch.cat(losses).mean(), (usage / inner.n_tasks).cpu().numpy()
 

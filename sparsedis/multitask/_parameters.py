@@ -26,7 +26,7 @@ _LASSO_ALPHA, _OUTER_ALPHA = 0.4, 0.05
 
 # Shrunk logistic heads are nearly linear in the features, but probabilities are not:
 # the features would become nonlinear functions of the factors, like the probabilities.
-_RIDGE_ALPHA = {"gaussian": 0.01, "categorical": 1e-4}
+RIDGE_ALPHA = {"gaussian": 0.01, "categorical": 1e-4}
 
 
 @declared
@@ -327,7 +327,7 @@ class RepresentationParameters(BilevelEstimator):
         if not isinstance(self.alpha, str):
             return self.alpha
         if isinstance(self._head.penalty, L2):
-            return _RIDGE_ALPHA[self._likelihood]
+            return RIDGE_ALPHA[self._likelihood]
         return _OUTER_ALPHA if self.penalty_at == "outer" else _LASSO_ALPHA
 
     @property

@@ -5,8 +5,9 @@ import torch
 
 from sparsedis.bilevel._module import device_blocks
 from sparsedis.encoders import RotatedRepresentation
-from sparsedis.multitask._table_moments import chunks, class_labels
+from sparsedis.multitask._table_moments import class_labels, numeric_chunks
 from sparsedis.rotation._classes import ClassLabels, Part, class_moments
+from sparsedis.rotation._mixed import join_moments
 from sparsedis.rotation._moments import concatenate, regression_moments
 from sparsedis.rotation._stages import MAX_TASKS, Whitening, find_factors
 
@@ -34,18 +35,21 @@ def factors_of_table(Z, table, *, n_components, rng):
     counts = table.labels.counts()
     useful = counts >= 2
     if table.n_classes is not None:
-        useful &= table.n_classes >= 2
+        useful &= table.n_classes != 1
     tasks = np.flatnonzero(useful)
     if len(tasks) > MAX_TASKS:
         tasks = np.sort(tasks[np.argsort(-counts[tasks], kind="stable")[:MAX_TASKS]])
-    if table.n_classes is None:
-        parts = [
-            regression_moments(white[rows], Y, weight)[0]
-            for _, rows, Y, weight in chunks(table, tasks)
-        ]
-        moments = concatenate(parts, whitening.rank)
-    else:
-        moments = class_moments(class_labels(white, table, tasks), whitening.rank)
+    several = np.zeros(len(tasks), dtype=bool)
+    if table.n_classes is not None:
+        several = table.n_classes[tasks] >= 2
+    parts = [
+        regression_moments(Z, Y, weight)[0]
+        for _, Z, Y, weight in numeric_chunks(white, table, tasks[~several])
+    ]
+    labels = None
+    if several.any() or (table.n_classes is not None and not parts):
+        labels = class_labels(white, table, tasks[several])
+    moments = join_moments(parts, labels, whitening.rank)
     return find_factors(moments, whitening, n_components=n_components, rng=rng)
 
 

@@ -24,8 +24,8 @@ class Heads:
     Attributes
     ----------
     coef : ndarray of shape (n_tasks, n_outputs, k)
-        One output for a scalar target or two classes. Classification tasks with fewer
-        classes than others have rows of zeros at the end.
+        One output for a scalar target or two classes. Tasks with fewer outputs than
+        others have rows of zeros at the end.
 
     intercept : ndarray of shape (n_tasks, n_outputs)
         -inf for missing classes of a task.
@@ -106,17 +106,17 @@ def fit_heads(Z, table, alpha, problem, *, refit, support=None):
             W, intercept = relaxed_heads(
                 problem, features, y, chosen, n_classes=n_classes, **options
             )
-        coef, intercept = _pad(W.mT.numpy(), intercept.numpy(), n_outputs)
+        coef, intercept = _pad(W.mT.numpy(), intercept.numpy(), n_outputs, n_classes)
         heads.coef[tasks], heads.intercept[tasks] = coef, intercept
         heads.support[tasks] = chosen.numpy()
     return heads
 
 
-def _pad(coef, intercept, n_outputs):
+def _pad(coef, intercept, n_outputs, n_classes):
     """Pad heads with fewer outputs to a common shape, without changing their scores."""
     if coef.shape[1] == n_outputs:
         return coef, intercept
-    if coef.shape[1] == 1:
+    if coef.shape[1] == 1 and n_classes == 2:
         # Two classes: half of the logit for one, half against the other.
         coef = np.concatenate([-0.5 * coef, 0.5 * coef], 1)
         intercept = np.concatenate([-0.5 * intercept, 0.5 * intercept], 1)
@@ -131,7 +131,7 @@ def _chunks(Z, table):
     n_classes = table.n_classes
     if n_classes is None:
         n_classes = np.full(len(counts), 2)
-    for c in np.unique(n_classes[(counts > 0) & (n_classes >= 2)]):
+    for c in np.unique(n_classes[(counts > 0) & (n_classes != 1)]):
         mine = n_classes == c
         full = np.zeros(0, dtype=int)
         if table.rows_first:

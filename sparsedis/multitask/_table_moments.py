@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from sparsedis.inputs._batch import COUNT, NUMBER
 from sparsedis.rotation._class_selection import select_classes
 from sparsedis.rotation._classes import ClassLabels, Part
+from sparsedis.rotation._counts import linear_counts
 from sparsedis.rotation._moments import regression_moments
 from sparsedis.rotation._selection import select_by_folds, select_from_moments
 
@@ -85,6 +87,42 @@ def _unite(drawn):
     return distinct[:, 0], Y, weight
 
 
+def numeric_chunks(Z, table, tasks):
+    """Labels of tasks of numbers and, made linear in the features, of counts.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n_rows, m)
+        Features of the rows of the table, of unit variance.
+
+    table : TaskTable
+
+    tasks : ndarray of int
+        With labels, none of them classes.
+
+    Yields
+    ------
+    tasks : ndarray of int
+
+    Z : ndarray of shape (n_rows, m)
+        Features of the rows that the tasks label.
+
+    Y : ndarray of shape (n_rows, n_tasks, n_outputs)
+        NaN where missing.
+
+    weight : ndarray of shape (n_rows, n_tasks) or None
+    """
+    kinds = np.full(len(tasks), NUMBER)
+    if table.n_classes is not None:
+        kinds = table.n_classes[tasks]
+    for kind in (NUMBER, COUNT):
+        for part, rows, Y, weight in chunks(table, tasks[kinds == kind]):
+            own = Z[rows]
+            if kind == COUNT:
+                Y, weight = linear_counts(own, Y, weight)
+            yield part, own, Y, weight
+
+
 class _Parts:
     """Binary labels of the classes of a table, read again at each pass.
 
@@ -154,20 +192,18 @@ def select_supports(Z, table, *, rule, spike, random_state):
     support = np.zeros((labels.n_tasks, Z.shape[1]), dtype=bool)
     useful = labels.counts() > 0
     if table.n_classes is not None:
-        useful &= table.n_classes >= 2
-    if table.n_classes is not None:
-        tasks = np.flatnonzero(useful)
+        tasks = np.flatnonzero(useful & (table.n_classes >= 2))
+        useful &= table.n_classes < 1
         found = select_classes(class_labels(Z, table, tasks), Z.shape[1], spike=spike)
         order = [part for part, *_ in chunks(table, tasks)]
         support[np.concatenate([tasks[:0], *order])] = found
-        return support
-    for tasks, rows, Y, weight in chunks(table, np.flatnonzero(useful)):
+    for tasks, own, Y, weight in numeric_chunks(Z, table, np.flatnonzero(useful)):
         if rule == "bic":
-            moments, _ = regression_moments(Z[rows], Y, weight)
+            moments, _ = regression_moments(own, Y, weight)
             found = select_from_moments(moments, spike=spike)
         else:
             found, _ = select_by_folds(
-                Z[rows], Y, weight, rule=rule, spike=spike, random_state=random_state
+                own, Y, weight, rule=rule, spike=spike, random_state=random_state
             )
         support[tasks] = found.support
     return support

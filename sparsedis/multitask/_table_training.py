@@ -74,7 +74,7 @@ def split_table(table, early_stopping, fraction, *, n_tasks, n_samples, random_s
     trained, held_out = table.split(fraction, random_state)
     useful = (trained.labels.counts() >= 2) & (held_out.labels.counts() >= 1)
     if trained.n_classes is not None:
-        useful &= trained.n_classes >= 2
+        useful &= trained.n_classes != 1
     tasks = np.flatnonzero(useful)
     if len(tasks) == 0:
         if early_stopping == "auto":

@@ -16,7 +16,10 @@ from sparsedis.multitask._linear import is_quick, linear_part
 from sparsedis.multitask._training import TaskTraining
 
 # Attributes of the tasks of a fit, not of the representation.
-HEADS = ("coef_", "intercept_", "alpha_", "support_", "tasks_", "classes_", "linear_")
+HEADS = (
+    *("coef_", "intercept_", "alpha_", "support_", "tasks_", "classes_"),
+    *("linear_", "task_types_"),
+)
 
 
 class TaskHeads(TaskTraining):

@@ -143,12 +143,17 @@ class TaskTraining(RepresentationParameters):
         functions of the factors. Numeric targets do not benefit.
         """
         return (
-            self._likelihood == "categorical"
+            self._bends
             and self.n_components == "auto"
             and not self._module_alone
             and 0 < factors.count.n_factors < self._n_trained
             and self.n_iter_ > 0
         )
+
+    @property
+    def _bends(self):
+        """Whether the tasks leave the encoder free to bend the factors."""
+        return self._likelihood == "categorical"
 
     def _train_narrow(self, factors, table, random_state, data):
         """Continue training from the factors found, and extend the history."""

@@ -18,7 +18,7 @@ _TRACE = 0.1
 _BEND = 0.3
 
 # Directions of classes are tried down to this strength, relative to the second one.
-_TRIED = 1e-2
+TRIED = 1e-2
 
 # Maximal number of tasks that have a separate inverse for their posterior.
 _MAX_EXACT = 200
@@ -91,11 +91,24 @@ def estimate_count(moments, noise, *, n_iter=40):
     """
     if moments.labels is not None:
         return _count_classes(moments)
+    return count_numbers(moments, noise, n_iter)[0]
+
+
+def count_numbers(moments, noise, n_iter):
+    """Count by heads of numbers, see :func:`estimate_count`.
+
+    Returns
+    -------
+    count : FactorCount
+
+    noise : ndarray of shape (n_tasks,)
+        As it was estimated in the end.
+    """
     count = _count(moments, noise, n_iter)
     used = moments.n_labels >= 2
     if (moments.n_labels > moments.m + 1).any():
-        return count
-    # No task determines its noise: the residual of the directions is an upper bound.
+        return count, noise
+    # No task can tell its noise: it is what the directions leave, at most.
     few = moments.take(np.flatnonzero(used))
     for _ in range(_NOISE_ITER):
         if count.n_factors == 0:
@@ -105,7 +118,7 @@ def estimate_count(moments, noise, *, n_iter=40):
         count = _count(moments, noise, n_iter)
         if count.n_factors <= before:
             break
-    return count
+    return count, noise
 
 
 def _count_classes(moments):
@@ -116,7 +129,7 @@ def _count_classes(moments):
     """
     strength, V = np.linalg.eigh(moments.second)
     strength, V, m = np.maximum(strength[::-1], 1e-12), V[:, ::-1], moments.m
-    n_most = int((strength >= _TRIED * strength[:2].min()).sum())
+    n_most = int((strength >= TRIED * strength[:2].min()).sum())
     gain = np.zeros(m)
     gain[:n_most] = marginal_gains(moments.labels, strength, V, n_most)
     evidence = np.concatenate([[0.0], np.cumsum(gain - np.arange(m, 0, -1))])
@@ -125,72 +138,123 @@ def _count_classes(moments):
     return FactorCount(k, evidence, strength, V)
 
 
+def few_labels(moments):
+    """Tasks whose curvature may be far from the identity."""
+    return moments.n_labels < _FEW_LABELS * moments.m
+
+
 def _count(moments, noise, n_iter):
     """Count for a known noise, see :func:`estimate_count`."""
-    m = moments.m
-    used = moments.n_labels >= 2
-    exact = moments.n_labels < _FEW_LABELS * m
-    groups = [np.flatnonzero(used & ~exact)]
-    few = np.flatnonzero(used & exact)
-    weight_few = 1.0
-    if len(few) > _MAX_EXACT:
-        # Those with the most labels represent the others.
-        weight_few = len(few) / _MAX_EXACT
-        few = few[np.argsort(-moments.n_labels[few], kind="stable")[:_MAX_EXACT]]
-    groups.append(few)
-    wide, narrow = (moments.take(g) for g in groups)
-    heads = errors = None
-    if len(wide):
-        heads, inverse = wide.solve()
-        errors = noise[groups[0]] * np.trace(inverse, axis1=1, axis2=2) / m
-    if len(narrow):
-        H = narrow.hessian / noise[few, None, None]
-        g = narrow.gradient / noise[few, None, None]
-    c_wide, c_few = wide.n_outputs, narrow.n_outputs
-    n_rows = c_wide.sum() + weight_few * c_few.sum()
-    strength, V = np.full(m, 1.0 / m), np.eye(m)
-    for _ in range(n_iter):
-        second = np.zeros((m, m))
-        if len(wide):
-            along = heads @ V
-            shrink = strength / (strength + errors[:, None])
-            mean = along * shrink[:, None, :]
-            left = (c_wide * errors) @ shrink
-            second += np.einsum("tci,tcj->ij", mean, mean) + np.diag(left)
-        if len(narrow):
-            root = V * np.sqrt(strength)
-            inner = root.T @ H @ root
-            covariance = np.linalg.inv(np.eye(m) + inner)
-            mean = (g @ root) @ covariance
-            part = np.einsum("tci,tcj->ij", mean, mean)
-            part += np.einsum("t,tij->ij", c_few.astype(float), covariance)
-            scale = np.sqrt(strength)
-            second += weight_few * scale[:, None] * part * scale
-        second = V @ (second / n_rows) @ V.T
-        new, V = np.linalg.eigh(second)
-        new, V = np.maximum(new[::-1], 1e-12), V[:, ::-1]
-        change = np.abs(new - strength).max()
-        strength = new
-        if change < 1e-6:
-            break
-    gain = np.zeros(m)
-    if len(wide):
-        ratio = strength / errors[:, None]
-        along = ((heads @ V) ** 2).sum(1) / errors[:, None]
-        per = 0.5 * (along * (ratio / (1 + ratio)) - c_wide[:, None] * np.log1p(ratio))
-        gain += per.sum(0)
-    if len(narrow):
-        gain += weight_few * _exact_gain(H, g, c_few, V, strength)
+    likelihoods = Likelihoods(moments, noise, few_labels(moments))
+    strength, V = likelihoods.spectrum(n_iter)
+    gain = likelihoods.gains(V, strength)
     likelihood = np.concatenate([[0.0], np.cumsum(gain)])
+    m, n_rows = moments.m, likelihoods.n_rows
     r = np.arange(m + 1)
     cost = 0.5 * (r * m - r * (r - 1) / 2) * np.log(max(2.0, n_rows))
     evidence = likelihood - cost
-    k = _without_traces(strength, int(np.argmax(evidence)), n_rows)
+    k = without_traces(strength, int(np.argmax(evidence)), n_rows)
     return FactorCount(k, evidence, strength, V)
 
 
-def _without_traces(strength, k, n_heads):
-    """Leave out weak directions, which come from errors of the features.
+class Likelihoods:
+    """Quadratic likelihoods of heads, of many labels by their errors alone.
+
+    Parameters
+    ----------
+    moments : Moments
+        In white coordinates.
+
+    noise : ndarray of shape (n_tasks,)
+
+    exact : ndarray of shape (n_tasks,) of bool
+        Tasks whose curvature counts.
+    """
+
+    def __init__(self, moments, noise, exact):
+        m = moments.m
+        used = moments.n_labels >= 2
+        groups = [np.flatnonzero(used & ~exact)]
+        few = np.flatnonzero(used & exact)
+        self.weight_few = 1.0
+        if len(few) > _MAX_EXACT:
+            # Those with most labels speak for the others.
+            self.weight_few = len(few) / _MAX_EXACT
+            few = few[np.argsort(-moments.n_labels[few], kind="stable")[:_MAX_EXACT]]
+        groups.append(few)
+        wide, narrow = (moments.take(g) for g in groups)
+        self.m, self.heads = m, None
+        if len(wide):
+            self.heads, inverse = wide.solve()
+            self.errors = noise[groups[0]] * np.trace(inverse, axis1=1, axis2=2) / m
+        self.H = self.g = None
+        if len(narrow):
+            self.H = narrow.hessian / noise[few, None, None]
+            self.g = narrow.gradient / noise[few, None, None]
+        self.c_wide, self.c_few = wide.n_outputs, narrow.n_outputs
+        self.n_rows = self.c_wide.sum() + self.weight_few * self.c_few.sum()
+
+    def spectrum(self, n_iter):
+        """Second moment of the heads, by expectation maximisation.
+
+        Parameters
+        ----------
+        n_iter : int
+            Steps, at most.
+
+        Returns
+        -------
+        strength : ndarray of shape (m,)
+            Its eigenvalues, the largest first.
+
+        directions : ndarray of shape (m, m)
+            In columns.
+        """
+        m = self.m
+        strength, V = np.full(m, 1.0 / m), np.eye(m)
+        for _ in range(n_iter):
+            second = np.zeros((m, m))
+            if self.heads is not None:
+                along = self.heads @ V
+                shrink = strength / (strength + self.errors[:, None])
+                mean = along * shrink[:, None, :]
+                left = (self.c_wide * self.errors) @ shrink
+                second += np.einsum("tci,tcj->ij", mean, mean) + np.diag(left)
+            if self.H is not None:
+                root = V * np.sqrt(strength)
+                inner = root.T @ self.H @ root
+                covariance = np.linalg.inv(np.eye(m) + inner)
+                mean = (self.g @ root) @ covariance
+                part = np.einsum("tci,tcj->ij", mean, mean)
+                part += np.einsum("t,tij->ij", self.c_few.astype(float), covariance)
+                scale = np.sqrt(strength)
+                second += self.weight_few * scale[:, None] * part * scale
+            second = V @ (second / self.n_rows) @ V.T
+            new, V = np.linalg.eigh(second)
+            new, V = np.maximum(new[::-1], 1e-12), V[:, ::-1]
+            change = np.abs(new - strength).max()
+            strength = new
+            if change < 1e-6:
+                break
+        return strength, V
+
+    def gains(self, V, strength):
+        """Log-likelihood that each further direction adds, of shape (m,)."""
+        gain = np.zeros(self.m)
+        if self.heads is not None:
+            ratio = strength / self.errors[:, None]
+            along = ((self.heads @ V) ** 2).sum(1) / self.errors[:, None]
+            size = self.c_wide[:, None] * np.log1p(ratio)
+            gain += (0.5 * (along * (ratio / (1 + ratio)) - size)).sum(0)
+        if self.H is not None:
+            gain += self.weight_few * _exact_gain(
+                self.H, self.g, self.c_few, V, strength
+            )
+        return gain
+
+
+def without_traces(strength, k, n_heads):
+    """Leave out directions that are traces of what the features lack.
 
     With many labels even errors of the encoder in a factor are significant. Their
     directions are much weaker than those of factors. The latter have similar strengths,

@@ -6,6 +6,7 @@ import numpy as np
 
 from sparsedis.rotation._classes import refitted_heads
 from sparsedis.rotation._count import FactorCount, estimate_count
+from sparsedis.rotation._mixed import MixedMoments, count_mixed
 from sparsedis.rotation._rotation import RotationResult, rotate
 from sparsedis.rotation._stability import estimate_stability
 
@@ -87,8 +88,8 @@ def find_factors(moments, whitening, *, n_components, rng, n_rounds=40, count=No
 
     Parameters
     ----------
-    moments : Moments
-        Moments of the heads of the tasks, in white coordinates.
+    moments : Moments or MixedMoments
+        Of the heads of the tasks, in white coordinates.
 
     whitening : Whitening
 
@@ -113,6 +114,9 @@ def find_factors(moments, whitening, *, n_components, rng, n_rounds=40, count=No
     V = np.eye(m)
     if count is not None:
         pass
+    elif isinstance(moments, MixedMoments):
+        moments, count = count_mixed(moments)
+        V = count.directions
     elif len(moments):
         heads, _ = moments.solve(_RIDGE)
         count = estimate_count(moments, moments.residual_variance(heads))
@@ -139,8 +143,8 @@ def kept_heads(moments):
 
     Parameters
     ----------
-    moments : Moments
-        Moments in the k coordinates of the factors.
+    moments : Moments or MixedMoments
+        In the coordinates of the factors, k of them.
 
     Returns
     -------
@@ -159,17 +163,29 @@ def kept_heads(moments):
         enough = np.argsort(np.argsort(-moments.n_labels, kind="stable")) < k
         enough &= moments.n_labels >= 2
     moments = moments.take(np.flatnonzero(enough))
-    if moments.labels is None:
-        heads, inverse = moments.solve(_RIDGE)
-        trace = np.trace(inverse, axis1=1, axis2=2)
-        variance = moments.residual_variance(heads) * trace / k
-    else:
-        heads, variance = refitted_heads(moments)
+    heads, variance = _heads_and_errors(moments)
     size = (heads**2).sum((1, 2)) / moments.n_outputs
     # A head that is only noise is as large as its error.
     size = np.maximum(size, k * variance)
     size = np.where(size > 0, size, 1.0)
     return heads / np.sqrt(size)[:, None, None], variance / size, moments.n_outputs
+
+
+def _heads_and_errors(moments):
+    """Heads of all coordinates, and the mean variance of the errors of each."""
+    if isinstance(moments, MixedMoments):
+        found = [_heads_and_errors(m) for m in (moments.numbers, moments.classes)]
+        heads, variance = zip(*found, strict=True)
+        width = max(part.shape[1] for part in heads)
+        heads = [
+            np.pad(part, ((0, 0), (0, width - part.shape[1]), (0, 0))) for part in heads
+        ]
+        return np.concatenate(heads), np.concatenate(variance)
+    if moments.labels is not None:
+        return refitted_heads(moments)
+    heads, inverse = moments.solve(_RIDGE)
+    trace = np.trace(inverse, axis1=1, axis2=2)
+    return heads, moments.residual_variance(heads) * trace / moments.m
 
 
 def unrotated(heads):

@@ -1,0 +1,519 @@
+"""Sparse multi-task representation learning from tasks of several types."""
+
+import warnings
+from dataclasses import KW_ONLY
+from typing import ClassVar
+
+import numpy as np
+from scipy.special import softmax
+from sklearn.utils.metaestimators import available_if
+
+from sparsedis._judged import judged_labels
+from sparsedis.bilevel._declaration import declared
+from sparsedis.heads import LinearHead
+from sparsedis.inputs._batch import COUNT, NUMBER
+from sparsedis.inputs._classes import decode_classes
+from sparsedis.inputs._forms import check_sizes, check_weights
+from sparsedis.inputs._ids import read_task_ids
+from sparsedis.inputs._known_tasks import known_tasks, task_numbers
+from sparsedis.inputs._mixed import read_columns
+from sparsedis.inputs._table import TaskTable
+from sparsedis.inputs._task_types import (
+    asked_types,
+    code_labels,
+    counts_of_classes,
+    recode_labels,
+)
+from sparsedis.multitask._base import BaseRepresentation
+from sparsedis.multitask._mixed_frame import frame_of
+from sparsedis.multitask._mixed_scores import MixedScores, count_unit, logits
+from sparsedis.multitask._parameters import RIDGE_ALPHA
+from sparsedis.solvers.losses import Poisson, Squared, log_loss
+from sparsedis.solvers.penalties import L2, ElasticNet, GroupL1
+
+
+def mixed_loss(n_classes):
+    """Loss of tasks with so many classes, or of numbers or counts.
+
+    Parameters
+    ----------
+    n_classes : int
+        At least 2, or `NUMBER` or `COUNT`.
+
+    Returns
+    -------
+    Loss
+    """
+    if n_classes == NUMBER:
+        return Squared()
+    return Poisson() if n_classes == COUNT else log_loss(n_classes)
+
+
+def _has_classes(estimator):
+    """Whether some task has classes; before a fit, it may."""
+    types = vars(estimator).get("_types")
+    if types is None or np.isin(types, ("binary", "class")).any():
+        return True
+    raise AttributeError(
+        "There is no predict_proba: no task has classes. task_types gives tasks the "
+        "type 'class'."
+    )
+
+
+@declared
+class SparseMultiTaskMixed(BaseRepresentation):
+    r"""Representation shared by tasks of numbers, of counts and of classes.
+
+    One encoder serves all the tasks, and each has a sparse linear head with the loss of
+    its type: least squares for numbers, Poisson regression with a logarithmic link for
+    counts, logistic or multinomial regression for classes. Training, count, rotation
+    and selection are those of :class:`~sparsedis.SparseMultiTaskRepresentation` and
+    :class:`~sparsedis.SparseMultiTaskClassifier`, which this estimator agrees with
+    where all tasks are of one type; where types differ, all of them decide together on
+    the number of factors and on the factors.
+
+    Parameters
+    ----------
+    task_types : dict, list or None, default=None
+        Types of the tasks: "number", "count", "binary" or "class", by name or one for
+        each, None where the labels tell. By the labels floats and integers are
+        numbers; bool, text and categories are classes, "binary" for up to two of them.
+        Counts, and integers that are classes, must be asked for.
+
+    head : None, default=None
+        Not used: each type has its loss.
+
+    alpha : float, array-like of shape (n_tasks,) or "auto", default="auto"
+        Strength of the penalty, of all tasks or of each, see
+        :class:`~sparsedis.SparseMultiTaskRepresentation`. "auto": for "l2" 0.01, or
+        0.0001 for classes; else 0.4, or 0.05 where ``penalty_at="outer"``.
+
+    alpha_mode : {"relative", "absolute"}, default="relative"
+        Whether `alpha` is a fraction or the penalty :math:`\lambda` itself.
+
+    selection : {"bic", "cv", "1se"}, default="bic"
+        How each head gets its features after a rotation. For classes the Bayesian
+        information criterion is always used; counts are taken as weighted numbers,
+        linear in the features.
+
+    refit : {"relaxed", "lasso"}, default="relaxed"
+        Final heads with ``rotation=None``: fitted without the penalty on the features
+        that it selects, or the penalised solution itself. After a rotation they always
+        are "relaxed", on the features of `selection`.
+
+    solver : {"auto", "batched", "celer"}, default="auto"
+        Solver of the sparse heads of numbers and of two classes.
+
+    normalize_y : bool, default=True
+        Whether `fit` trains on numbers of unit variance per task. Counts are never
+        normalised.
+
+    Attributes
+    ----------
+    task_types_ : ndarray of shape (n_tasks,)
+        Type of each task.
+
+    classes_ : list of n_tasks ndarray
+        Classes of each task; empty for numbers. A single 0 for counts that all are 0.
+
+    coef_ : ndarray, (n_tasks, n_components) or (n_tasks, n_outputs, n_components)
+        Heads on the features: of the number, of the logarithm of the mean count, of
+        the logit of the second class or, where some task has more classes, of the
+        logits of all of them; then heads of numbers and counts come first in their
+        task, and rows of zeros follow. NaN for tasks without labels, with a single
+        class, or with no count above 0.
+
+    intercept_ : ndarray of shape (n_tasks,) or (n_tasks, n_outputs)
+        Intercepts; -inf for outputs that a task does not have.
+
+    See Also
+    --------
+    sparsedis.SparseMultiTaskRepresentation : For numbers, with a choice of losses.
+    sparsedis.SparseMultiTaskClassifier : For classes.
+
+    Notes
+    -----
+    In training every task counts alike: the loss of a number or count is one half
+    where its head predicts nothing beyond the mean, and that of classes their entropy.
+
+    A stream of tasks is not supported.
+
+    References
+    ----------
+    .. [1] S. Lachapelle et al., "Synergies between Disentanglement and Sparsity:
+       Generalization and Identifiability in Multi-Task Learning", ICML 2023.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis import SparseMultiTaskMixed
+    >>> from sparsedis.datasets import make_sparse_tasks
+    >>> X, Y = make_sparse_tasks(
+    ...     n_samples=200, n_tasks=40, n_factors=4, random_state=0
+    ... )
+    >>> Y = Y.astype(object)
+    >>> Y[:, 20:] = Y[:, 20:] > 0
+    >>> est = SparseMultiTaskMixed(max_iter=50, random_state=0).fit(X, Y)
+    >>> est.task_types_[[0, 20]]
+    array(['number', 'binary'], dtype='<U6')
+    >>> est.predict_proba(X)[20].shape
+    (200, 2)
+    """
+
+    _parameter_constraints: ClassVar = {
+        **BaseRepresentation._parameter_constraints,
+        "head": [None],
+        "task_types": [dict, "array-like", None],
+        "normalize_y": ["boolean"],
+    }
+
+    _likelihood = "mixed"
+    _saved = BaseRepresentation._saved._replace(
+        names=(*BaseRepresentation._saved.names, "_types", "_dtypes", "_categories")
+    )
+
+    _: KW_ONLY
+    task_types: dict | list | None = None
+    normalize_y: bool = True
+
+    def predict(self, X, task=None):
+        """Predictions: numbers, mean counts and most probable classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, height, width, \
+channels), torch Dataset or array on disk
+            Inputs, as in `fit`.
+
+        task : array-like of shape (n_samples,), default=None
+            The task to predict for each row, by its name in ``tasks_``.
+
+        Returns
+        -------
+        y : DataFrame or ndarray of shape (n_samples, n_tasks), or (n_samples,)
+            A DataFrame where the y of `fit` was one of pandas, with its columns and
+            their dtypes (integers that are numbers or counts become floats), and the
+            index of X, if it has one. Otherwise an array, of floats where all classes
+            are numbers, else of objects; without the axis of tasks where the y of
+            `fit` had none or with `task`. For tasks that had a single class, that
+            class; missing for tasks without any label.
+
+        Raises
+        ------
+        ValueError
+            For an id of a task that `fit` has not seen.
+        """
+        found = self._scores(X, task, self._outcomes)
+        if task is not None:
+            tasks = task_numbers(read_task_ids(task, len(found)), self.tasks_)
+            return self._decoded(found, tasks)
+        if len(self._dtypes):
+            index = X.index if hasattr(X, "iloc") else None
+            columns = [self._labels(found[:, t], t) for t in range(found.shape[1])]
+            return frame_of(columns, self.tasks_, index, self._dtypes, self._categories)
+        values = self._decoded(found, np.arange(found.shape[1]))
+        return values[:, 0] if self._layout == "single" else values
+
+    @available_if(_has_classes)
+    def predict_proba(self, X):
+        """Probabilities of the classes, of every task that has some.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, height, width, \
+channels), torch Dataset or array on disk
+            Inputs, as in `fit`.
+
+        Returns
+        -------
+        p : dict of ndarray of shape (n_samples, n_classes)
+            By the name of the task; columns as in ``classes_``. A task that had a
+            single class is certain of it.
+
+        Raises
+        ------
+        AttributeError
+            Where no task has classes.
+        """
+        scores = self._scores(X, None)
+        p = {}
+        for t in np.flatnonzero(np.isin(self._types, ("binary", "class"))):
+            n = len(self._classes[t])
+            name = self.tasks_[t : t + 1].tolist()[0]
+            if n < 2:
+                p[name] = np.ones((len(scores), n))
+            else:
+                p[name] = softmax(logits(scores[:, t], n), axis=-1)
+        return p
+
+    def score(self, X, y, task=None, sample_weight=None):
+        """Mean over the tasks of the share of the deviance that is explained.
+
+        That is R2 for numbers, and D2 of the Poisson deviance or of the log loss for
+        counts and classes: 1 for perfect predictions, 0 for those of the mean count or
+        of the frequencies of the classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, height, width, \
+channels), torch Dataset or array on disk
+            Inputs, as in `fit`.
+
+        y, task : array-like
+            Labels in any form that `fit` takes. Tasks whose score is NaN in
+            `task_scores` do not count.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights.
+
+        Returns
+        -------
+        score : float
+            Mean share.
+
+        Raises
+        ------
+        ValueError
+            When no task can be scored.
+
+        Warns
+        -----
+        UserWarning
+            When y holds a class that its task did not have in `fit`: no probability
+            can be right, and such labels do not count.
+        """
+        d2 = self._score_tasks(X, y, task, sample_weight)["d2"]
+        if np.isnan(d2).all():
+            raise ValueError(
+                "y must label at least two samples of a task that has a head, and "
+                "differently if they are counts or classes."
+            )
+        return float(np.nanmean(d2))
+
+    def task_scores(self, X, y, task=None, sample_weight=None):
+        """Scores of every task, each by its type.
+
+        Parameters
+        ----------
+        X, y, task, sample_weight : array-like
+            As for `score`.
+
+        Returns
+        -------
+        scores : dict of ndarray of shape (n_tasks,)
+            Columns of a table, ``pandas.DataFrame(scores)``: "task", "type",
+            "n_labels"; "d2", the share of the deviance explained, which is R2 for
+            numbers; "rmse" and "mae" for numbers and counts; "accuracy", "log_loss" and
+            "roc_auc" (of several classes, the mean over one against the rest) for
+            classes. NaN for what a type does not have, without labels or a head, and
+            where labels that are all the same leave a score undefined.
+
+        Warns
+        -----
+        UserWarning
+            When y holds a class that its task did not have in `fit`: such labels are
+            errors to "accuracy", and do not count otherwise.
+        """
+        return self._score_tasks(X, y, task, sample_weight)
+
+    def adapt(
+        self, X, y, task=None, sample_weight=None, *, alpha=None, task_types=None
+    ):
+        """Fit heads of new tasks, of any types, on the representation as it is.
+
+        Parameters
+        ----------
+        X, y, task, sample_weight : array-like
+            As in `fit`.
+
+        alpha : float or array-like of shape (n_tasks,), default=None
+            Penalty, in the mode of the estimator. None: that of the estimator. After a
+            rotation `selection` decides alone.
+
+        task_types : dict, list or None, default=None
+            Types of the new tasks, as the parameter of the estimator.
+
+        Returns
+        -------
+        adapted : SparseMultiTaskMixed
+            Fitted: it shares the representation, and has the heads of the new tasks.
+
+        Raises
+        ------
+        ValueError
+            As `fit`.
+        """
+        own = object.__new__(type(self))
+        own.__dict__.update(self.__dict__)
+        own.task_types = task_types
+        return super(SparseMultiTaskMixed, own).adapt(
+            X, y, task, sample_weight, alpha=alpha
+        )
+
+    @property
+    def fit_stream(self):
+        """Streams, whose batches do not tell types of tasks, are not supported."""
+        raise AttributeError(
+            f"{type(self).__name__} has no fit_stream: the types of tasks are told by "
+            "a table of labels. Use fit."
+        )
+
+    @property
+    def _bends(self):
+        return bool(np.isin(self._types, ("binary", "class")).all())
+
+    @property
+    def _n_classes(self):
+        """Number of classes of each task, or what stands for it."""
+        return counts_of_classes(self._types, self._classes)
+
+    @property
+    def _alpha(self):
+        if not isinstance(self.alpha, str):
+            return self.alpha
+        if self._penalty != "l2":
+            return super()._alpha
+        several = np.isin(self._types, ("binary", "class"))
+        alpha = np.where(several, RIDGE_ALPHA["categorical"], RIDGE_ALPHA["gaussian"])
+        # One number where all tasks are of one type.
+        return float(alpha[0]) if (alpha == alpha[0]).all() else alpha
+
+    @property
+    def _head(self):
+        if self._penalty == "elasticnet":
+            return LinearHead(mixed_loss, ElasticNet(self.l2))
+        return LinearHead(mixed_loss, L2() if self._penalty == "l2" else GroupL1())
+
+    def _read(self, y, n_samples, task, weight):
+        name = type(self).__name__
+        columns = read_columns(y, n_samples, task, estimator=name).without(weight)
+        asked = asked_types(self.task_types, columns.names)
+        codes, types, classes = code_labels(columns, asked)
+        targets = columns.targets(codes)
+        check_sizes(targets)
+        self._types, self._classes = types, classes
+        self._dtypes = np.array(columns.dtypes, dtype=str)
+        self._categories = columns.categories if columns.dtypes else []
+        self._warn_of_single(columns)
+        return targets
+
+    def _warn_of_single(self, columns):
+        """Warn of tasks with a single label, or refuse them without others."""
+        n_classes = self._n_classes
+        single = np.flatnonzero(n_classes == 1)
+        if not len(single):
+            return
+        labelled = np.array([len(rows) > 0 for rows in columns.rows])
+        if not (labelled & (n_classes != 1)).any():
+            label = self._classes[single[0]].tolist()[0]
+            raise ValueError(
+                f"{type(self).__name__} needs labels of at least two classes, or "
+                f"numbers, in some task; y has one class alone, {label!r}."
+            )
+        names = ", ".join(str(columns.names[t]) for t in single[:5])
+        warnings.warn(
+            f"{len(single)} of {len(n_classes)} tasks have a single class, or no count "
+            f"above 0 ({names}{', ...' if len(single) > 5 else ''}), and get no head; "
+            "it is what they predict.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+    def _table(self, X, targets, weight):
+        n_classes = self._n_classes
+        table = TaskTable.build(
+            X, targets, weight, n_samples=self.batch_size, n_classes=n_classes
+        )
+        scale = np.ones(targets.n_tasks)
+        if self.normalize_y:
+            scale = np.where(n_classes == NUMBER, table.labels.scale(), scale)
+        for t in np.flatnonzero(n_classes == COUNT):
+            # Poisson's loss of counts in other units is the same in other units.
+            _, y, weights = table.labels.of(t)
+            scale[t] = count_unit(y, weights)
+        return table, scale
+
+    def _fit_heads(self, table, scale, targets):
+        # Heads of counts are fitted on the counts themselves.
+        scale = np.where(table.n_classes == COUNT, 1.0, scale)
+        super()._fit_heads(table, scale, targets)
+        self._name_types()
+
+    def _restore(self, fitted):
+        super()._restore(fitted)
+        for name in ("classes_", "task_types_"):
+            vars(self).pop(name, None)
+        if "coef_" in fitted:
+            self._name_types()
+
+    def _name_types(self):
+        self.classes_, self.task_types_ = self._classes, self._types
+
+    def _outcomes(self, scores, tasks):
+        """Numbers, mean counts and numbers of classes, of tasks along the last axis.
+
+        But outputs, which come after it.
+        """
+        kinds = self._n_classes[tasks]
+        one = scores if self.coef_.ndim == 2 else scores[..., 0]
+        with np.errstate(over="ignore"):
+            found = np.where(kinds == COUNT, np.exp(one), one)
+        if (kinds >= 2).any():
+            if self.coef_.ndim == 2:
+                codes = one > 0
+            else:
+                codes = np.where(np.isnan(scores), -np.inf, scores).argmax(-1)
+            found = np.where(kinds >= 2, codes, found)
+        return np.where(kinds == 1, 0.0, found)
+
+    def _labels(self, found, t):
+        """Labels of one task by what `_outcomes` says."""
+        own = self._classes[t]
+        return own[found.astype(int)] if len(own) else found
+
+    def _decoded(self, found, tasks):
+        """Labels by what `_outcomes` says of tasks along the last axis, in an array."""
+        types, classes = self._types, self._classes
+        if np.isin(types, ("binary", "class")).all():
+            return decode_classes(np.nan_to_num(found).astype(int), tasks, classes)
+        numbers = all(own.dtype.kind in "biuf" for own in classes if len(own))
+        values = found.astype(float if numbers else object)
+        for t in np.unique(tasks):
+            if len(classes[t]):
+                at = ..., tasks == t
+                values[at] = self._labels(found[at], t).astype(values.dtype)
+        return values
+
+    def _score_tasks(self, X, y, task, sample_weight):
+        coef, intercept = self.coef_, self.intercept_
+        X = self._validate_X(X, reset=False)
+        weight = check_weights(sample_weight, len(X))
+        columns = read_columns(y, len(X), task, estimator=type(self).__name__)
+        columns = columns.without(weight)
+        number = known_tasks(columns, y, len(X), self.tasks_, self._layout)
+        number = np.where(np.isnan(self.alpha_)[number], -1, number)
+        codes, new = recode_labels(
+            columns,
+            [self._types[t] if t >= 0 else None for t in number],
+            [self._classes[t] for t in number],
+        )
+        if new:
+            some = ", ".join(f"{label!r} in task {t}" for t, label in new.items())
+            warnings.warn(
+                f"y holds classes that fit has not seen ({some[:200]}); they count as "
+                "errors in the accuracy alone.",
+                UserWarning,
+                stacklevel=3,
+            )
+        scores = MixedScores(self.tasks_, self._types, self._n_classes)
+        targets = columns.targets(codes)
+        for part in judged_labels(
+            self._encoded(X), targets, weight, number, coef, intercept
+        ):
+            scores.add(*part)
+        return scores.result()
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        return tags
