@@ -64,7 +64,8 @@ def _read_numbers(y):
             raise
         raise ValueError(
             f"y must hold real numbers: {error}. For classes, use a "
-            "SparseMultiTaskClassifier."
+            "SparseMultiTaskClassifier; for classes beside numbers, a "
+            "SparseMultiTaskMixed."
         ) from None
     step = max(1, BLOCK // max(1, values[:1].size))
     for first in range(0, len(values), step):

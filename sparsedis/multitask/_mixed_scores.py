@@ -45,8 +45,9 @@ class MixedScores:
             weight = np.ones(len(values))
         self._parts.append((values, scores, tasks, weight))
         own = self.n_classes[tasks] == NUMBER
-        one = scores if scores.ndim == 1 else scores[:, 0]
-        self._r2.add(values[own], one[own], tasks[own], weight[own])
+        if own.any():
+            one = scores if scores.ndim == 1 else scores[:, 0]
+            self._r2.add(values[own], one[own], tasks[own], weight[own])
 
     def result(self):
         """Columns of a table with a row for each task.

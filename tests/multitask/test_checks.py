@@ -3,7 +3,11 @@
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sparsedis import SparseMultiTaskClassifier, SparseMultiTaskRepresentation
+from sparsedis import (
+    SparseMultiTaskClassifier,
+    SparseMultiTaskMixed,
+    SparseMultiTaskRepresentation,
+)
 
 
 # One sparse task, which is all that most checks give, cannot use every feature, nor
@@ -18,6 +22,7 @@ from sparsedis import SparseMultiTaskClassifier, SparseMultiTaskRepresentation
         SparseMultiTaskRepresentation(3, rotation=None, max_iter=3, alpha=0.05),
         SparseMultiTaskClassifier(max_iter=3),
         SparseMultiTaskClassifier(3, rotation=None, max_iter=3, alpha=0.05),
+        SparseMultiTaskMixed(max_iter=3),
     ],
     xfail_strict=True,
 )
