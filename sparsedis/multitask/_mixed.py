@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import softmax
 from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
 
 from sparsedis._judged import judged_labels
 from sparsedis.bilevel._declaration import declared
@@ -50,9 +51,9 @@ def mixed_loss(n_classes):
 
 
 def _has_classes(estimator):
-    """Whether some task has classes; before a fit, it may."""
-    types = vars(estimator).get("_types")
-    if types is None or np.isin(types, ("binary", "class")).any():
+    """Whether there is something to be probable: after a fit of tasks of classes."""
+    check_is_fitted(estimator, "module_")
+    if np.isin(estimator._types, ("binary", "class")).any():
         return True
     raise AttributeError(
         "There is no predict_proba: no task has classes. task_types gives tasks the "
