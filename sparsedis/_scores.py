@@ -101,6 +101,55 @@ def r2_of_tasks(y, prediction, tasks, n_tasks, weight=None):
     return r2.result()
 
 
+class TaskMean:
+    """Mean of each task, of values that come in parts.
+
+    Parameters
+    ----------
+    n_tasks : int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis._scores import TaskMean
+    >>> mean = TaskMean(2)
+    >>> mean.add(np.array([True, False]), np.array([0, 0]))
+    >>> mean.result()
+    array([0.5, nan])
+    """
+
+    def __init__(self, n_tasks):
+        self._total, self._mass = np.zeros((2, n_tasks))
+
+    def add(self, values, tasks, weight=None):
+        """Take values into account.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n,)
+
+        tasks : ndarray of shape (n,) of int
+
+        weight : ndarray of shape (n,), default=None
+        """
+        weight = np.ones(len(tasks)) if weight is None else weight
+        n_tasks = len(self._mass)
+        self._total += np.bincount(tasks, weight * values, minlength=n_tasks)
+        self._mass += np.bincount(tasks, weight, minlength=n_tasks)
+
+    def result(self):
+        """Mean of each task.
+
+        Returns
+        -------
+        ndarray of shape (n_tasks,)
+            NaN for tasks without weight.
+        """
+        mean = np.full(len(self._mass), np.nan)
+        np.divide(self._total, self._mass, out=mean, where=self._mass > 0)
+        return mean
+
+
 class TaskR2:
     """Coefficient of determination of each task, for labels in parts.
 

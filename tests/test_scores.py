@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import r2_score
 
-from sparsedis._scores import TaskR2, head_scores, r2_of_tasks
+from sparsedis._scores import TaskMean, TaskR2, head_scores, r2_of_tasks
 
 
 def parts_of(y, prediction, tasks, weight, n_parts):
@@ -85,3 +85,18 @@ def test_scores_keep_large_intercepts(n_outputs, dtype):
         expected[np.arange(20), tasks],
         rtol=1e-15,
     )
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_mean_of_each_task_in_parts(weighted):
+    rng = np.random.default_rng(0)
+    values, tasks = rng.standard_normal(60), rng.integers(0, 3, 60)
+    weight = rng.random(60) if weighted else None
+    mean = TaskMean(4)
+    for part in np.array_split(np.arange(60), 7):
+        own = None if weight is None else weight[part]
+        mean.add(values[part], tasks[part], own)
+    own = [tasks == t for t in range(3)]
+    weight = np.ones(60) if weight is None else weight
+    expected = [np.average(values[o], weights=weight[o]) for o in own]
+    np.testing.assert_allclose(mean.result(), [*expected, np.nan], rtol=1e-12)

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin
 
+from sparsedis._scores import TaskMean
 from sparsedis.bilevel._declaration import declared
 from sparsedis.inputs._classes import decode_classes, encode_classes
 from sparsedis.inputs._forms import read_targets
@@ -191,17 +192,14 @@ channels), torch Dataset or array on disk
             When y contains a class that its task did not have in `fit`. Such labels
             count as errors.
         """
-        n_tasks = len(self.tasks_)
-        right, total, new = np.zeros(n_tasks), np.zeros(n_tasks), {}
+        mean, new = TaskMean(len(self.tasks_)), {}
         for values, scores, tasks, weight in self._judged(X, y, task, sample_weight):
             hits = self._labels(scores, tasks).astype(object) == values.astype(object)
             hits = hits.astype(bool)
-            weight = np.ones(len(values)) if weight is None else weight
-            right += np.bincount(tasks, weight * hits, minlength=n_tasks)
-            total += np.bincount(tasks, weight, minlength=n_tasks)
+            mean.add(hits, tasks, weight)
             self._find_new_classes(values[~hits], tasks[~hits], new)
-        scored = total > 0
-        if not scored.any():
+        accuracy = mean.result()
+        if np.isnan(accuracy).all():
             raise ValueError(
                 "y must label a sample of a task that had two classes in fit."
             )
@@ -213,7 +211,7 @@ channels), torch Dataset or array on disk
                 UserWarning,
                 stacklevel=2,
             )
-        return float((right[scored] / total[scored]).mean())
+        return float(np.nanmean(accuracy))
 
     def _read(self, y, n_samples, task, weight):
         name = type(self).__name__

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sparsedis._scores import r2_of_tasks
+from sparsedis._scores import TaskMean, r2_of_tasks
 from sparsedis.inputs._forms import check_weights, read_targets
 from sparsedis.inputs._known_tasks import known_tasks
 from sparsedis.rotation._class_selection import select_classes
@@ -245,14 +245,12 @@ def mean_score(y, y_pred, sample_weight, classes, counted, names, layout):
     if weight is not None:
         kept &= weight[rows] > 0
     rows, tasks, y = rows[kept], tasks[kept], y[kept]
-    weight = np.ones(len(rows)) if weight is None else weight[rows]
+    weight = None if weight is None else weight[rows]
     y_pred = y_pred.reshape(n, n_tasks, *y_pred.shape[2:])[rows, tasks]
     if classes:
-        right = y_pred.astype(object) == y.astype(object)
-        total = np.bincount(tasks, weight, minlength=n_tasks)
-        scores = np.full(n_tasks, np.nan)
-        hits = np.bincount(tasks, weight * right, minlength=n_tasks)
-        np.divide(hits, total, out=scores, where=total > 0)
+        mean = TaskMean(n_tasks)
+        mean.add(y_pred.astype(object) == y.astype(object), tasks, weight)
+        scores = mean.result()
     else:
         scores = r2_of_tasks(y, y_pred.reshape(y.shape), tasks, n_tasks, weight)
     if np.isnan(scores).all():
