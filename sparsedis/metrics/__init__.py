@@ -1,4 +1,4 @@
-"""Metrics of disentanglement between ground-truth factors and learned codes."""
+"""Metrics of codes, given the factors, and of predictions, task by task."""
 
 from sparsedis.metrics._dci import dci
 from sparsedis.metrics._estimator import DisentanglementScorer
@@ -9,6 +9,8 @@ from sparsedis.metrics._mcc import mean_correlation_coefficient
 from sparsedis.metrics._predictability import explicitness, sap
 from sparsedis.metrics._robustness import interventional_robustness
 from sparsedis.metrics._scorer import make_disentanglement_scorer
+from sparsedis.metrics._task_scorer import make_task_scorer
+from sparsedis.metrics._task_scores import task_scores
 from sparsedis.metrics._udr import unsupervised_disentanglement_ranking
 
 __all__ = [
@@ -20,9 +22,11 @@ __all__ = [
     "interventional_robustness",
     "linear_r_score",
     "make_disentanglement_scorer",
+    "make_task_scorer",
     "mean_correlation_coefficient",
     "modularity",
     "mutual_information_gap",
     "sap",
+    "task_scores",
     "unsupervised_disentanglement_ranking",
 ]

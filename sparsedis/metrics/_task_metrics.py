@@ -1,0 +1,129 @@
+"""Metrics of supervised learning for each of many tasks, by name."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from sklearn.metrics import log_loss, roc_auc_score
+
+from sparsedis._scores import TaskMean, r2_of_tasks
+
+
+@dataclass(frozen=True)
+class TaskMetric:
+    """A metric of each task.
+
+    Attributes
+    ----------
+    function : callable
+        Of `TaskLabels` and predictions; or, of probabilities, for a single task: of
+        the numbers of the classes, the probabilities and the weights or None.
+
+    of : {"targets", "classes", "probabilities"}
+        What is predicted.
+
+    needs : str
+        What a task must have to be scored.
+
+    methods : tuple of str
+        Methods of estimators that predict it, the best first.
+
+    is_loss : bool
+        Whether less is better.
+    """
+
+    function: object
+    of: str
+    needs: str = "a label"
+    methods: tuple = ("predict",)
+    is_loss: bool = False
+
+
+def _mean(values, labels):
+    mean = TaskMean(labels.n_tasks)
+    mean.add(values, labels.tasks, labels.weight)
+    return mean.result()
+
+
+def _absolute(error, labels):
+    return _mean(np.abs(error), labels)
+
+
+def _squared(error, labels):
+    return _mean(error**2, labels)
+
+
+def _root_squared(error, labels):
+    return np.sqrt(_squared(error, labels))
+
+
+def _mean_of_outputs(function, labels, predicted):
+    error = (predicted - labels.values).reshape(len(predicted), -1)
+    return np.mean([function(output, labels) for output in error.T], axis=0)
+
+
+def _error(function):
+    return TaskMetric(partial(_mean_of_outputs, function), "targets", is_loss=True)
+
+
+def _r2(labels, predicted):
+    return r2_of_tasks(
+        labels.values, predicted, labels.tasks, labels.n_tasks, labels.weight
+    )
+
+
+def _hits(labels, predicted):
+    # As objects: a dtype of some classes may not hold others.
+    return labels.values.astype(object) == predicted.astype(object)
+
+
+def _accuracy(labels, predicted):
+    return _mean(_hits(labels, predicted), labels)
+
+
+def _balanced_accuracy(labels, predicted):
+    scores, hits = np.full(labels.n_tasks, np.nan), _hits(labels, predicted)
+    for t, own in enumerate(labels.by_task()):
+        if len(own):
+            recall = TaskMean(len(labels.classes[t]))
+            recall.add(hits[own], labels.codes[own], labels.weight_at(own))
+            scores[t] = recall.result().mean()
+    return scores
+
+
+def _roc_auc(codes, p, weight):
+    n_classes = 2 if p.ndim == 1 else p.shape[1]
+    if len(np.unique(codes)) < n_classes:
+        return np.nan
+    if n_classes == 2:
+        score = p if p.ndim == 1 else p[:, 1]
+        return roc_auc_score(codes, score, sample_weight=weight)
+    return roc_auc_score(codes, p, sample_weight=weight, multi_class="ovr")
+
+
+def _log_loss(codes, p, weight):
+    labels = np.arange(2 if p.ndim == 1 else p.shape[1])
+    return log_loss(codes, p, sample_weight=weight, labels=labels)
+
+
+TASK_METRICS = {
+    "r2": TaskMetric(_r2, "targets", "two labels"),
+    "rmse": _error(_root_squared),
+    "mse": _error(_squared),
+    "mae": _error(_absolute),
+    "accuracy": TaskMetric(_accuracy, "classes"),
+    "balanced_accuracy": TaskMetric(_balanced_accuracy, "classes"),
+    "roc_auc": TaskMetric(
+        _roc_auc,
+        "probabilities",
+        "two classes, and a label of each,",
+        ("predict_proba", "decision_function"),
+    ),
+    "log_loss": TaskMetric(
+        _log_loss,
+        "probabilities",
+        "a label and two classes",
+        ("predict_proba",),
+        is_loss=True,
+    ),
+}
