@@ -203,7 +203,9 @@ def test_classes_that_fit_has_not_seen(data, rotation):
     y[right] = "z"
     with pytest.warns(UserWarning, match=r"not seen \('z' in task 0\)"):
         assert est.score(X, y) == pytest.approx(base - 1 / 160)
-    with pytest.raises(ValueError, match=r"two classes in some task; y has only the class 'a'"):
+    with pytest.raises(
+        ValueError, match=r"two classes in some task; y has only the class 'a'"
+    ):
         make(SparseMultiTaskClassifier).fit(X, np.full(160, "a"))
 
 

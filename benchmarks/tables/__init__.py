@@ -1,0 +1,1 @@
+"""Real tables: predictions against linear models, forests and a plain network."""

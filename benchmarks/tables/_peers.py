@@ -1,0 +1,76 @@
+"""What tables are predicted with elsewhere, task by task or by one network."""
+
+import numpy as np
+import torch
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.linear_model import RidgeCV
+
+# Of the network: epochs, those without improvement at which to stop, rows of a step.
+_EPOCHS, _PATIENCE, _BATCH = 200, 15, 64
+
+
+def predict_ridge(X, Y, X_test, seed):
+    """A Ridge of each task, its penalty by leave-one-out."""
+    return _each(RidgeCV(np.logspace(-3, 4, 15)), X, Y, X_test)
+
+
+def predict_forest(X, Y, X_test, seed):
+    """A random forest of each task."""
+    forest = RandomForestRegressor(
+        100, min_samples_leaf=2, max_features=0.5, random_state=seed
+    )
+    return _each(forest, X, Y, X_test)
+
+
+def _each(model, X, Y, X_test):
+    labelled = ~np.isnan(Y)
+    columns = [
+        model.fit(X[at], y[at]).predict(X_test)
+        for y, at in zip(Y.T, labelled.T, strict=True)
+    ]
+    return np.stack(columns, 1)
+
+
+def predict_mlp(X, Y, X_test, seed):
+    """One network with an output for each task, its loss masked; early stopping."""
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    mean, unit = np.nanmean(Y, 0), np.nanstd(Y, 0)
+    unit = np.where(unit > 1e-12, unit, 1.0)
+    inputs, inputs_test = (torch.tensor(a, dtype=torch.float32) for a in (X, X_test))
+    mask = torch.tensor(~np.isnan(Y))
+    targets = torch.tensor(np.nan_to_num((Y - mean) / unit), dtype=torch.float32)
+    net = torch.nn.Sequential(
+        torch.nn.Linear(X.shape[1], 256),
+        torch.nn.ReLU(),
+        torch.nn.Linear(256, 256),
+        torch.nn.ReLU(),
+        torch.nn.Linear(256, Y.shape[1]),
+    )
+    optimizer = torch.optim.AdamW(net.parameters(), 1e-3)
+    order = rng.permutation(len(X))
+    n_valid = max(5, len(X) // 10)
+    valid, train = order[:n_valid], order[n_valid:]
+
+    def loss(rows):
+        squares = (net(inputs[rows]) - targets[rows]) ** 2 * mask[rows]
+        return squares.sum() / mask[rows].sum().clamp(min=1)
+
+    best, weights, worse = np.inf, None, 0
+    for _ in range(_EPOCHS):
+        shuffled = rng.permutation(train)
+        for first in range(0, len(train), _BATCH):
+            optimizer.zero_grad()
+            loss(shuffled[first : first + _BATCH]).backward()
+            optimizer.step()
+        with torch.no_grad():
+            now = float(loss(valid))
+        worse += 1
+        if now < best - 1e-5:
+            best, worse = now, 0
+            weights = {name: t.clone() for name, t in net.state_dict().items()}
+        if worse >= _PATIENCE:
+            break
+    net.load_state_dict(weights)
+    with torch.no_grad():
+        return net(inputs_test).numpy() * unit + mean
