@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sparsedis.inputs._batch import NUMBER
 from sparsedis.multitask._final_heads import final_heads
 from sparsedis.multitask._table_moments import chunks
 
@@ -66,9 +67,11 @@ class LinearPart:
         """
         share = self.share.reshape(-1, *[1] * (intercept.ndim - 1))
         parts = share[..., None] * coef, (1 - share)[..., None] * self.coef
-        return np.concatenate(parts, -1), (
-            share * intercept + (1 - share) * self.intercept
-        )
+        # Outputs that a task does not have.
+        none = np.isneginf(intercept)
+        own = np.where(none, 0.0, intercept)
+        both = share * own + (1 - share) * self.intercept
+        return np.concatenate(parts, -1), np.where(none, -np.inf, both)
 
     def times(self, scale):
         """The same for targets multiplied by a number for each task."""
@@ -120,7 +123,7 @@ def linear_part(Z, split, table, problem, *, rule, spike):
         The table in its two parts.
 
     table : TaskTable
-        Targets are numbers.
+        Tasks of classes and counts, beside those of numbers, are left to their heads.
 
     problem : InnerProblem
 
@@ -136,6 +139,9 @@ def linear_part(Z, split, table, problem, *, rule, spike):
     """
     labels = table.labels
     n_tasks, p = labels.n_tasks, table.X.shape[1]
+    numbers = np.ones(n_tasks, dtype=bool)
+    if table.n_classes is not None:
+        numbers = table.n_classes == NUMBER
     held = np.isin(table.at, split.held_out.at)
     # The features of the heads are chosen without these rows, too.
     heads = final_heads(
@@ -151,26 +157,29 @@ def linear_part(Z, split, table, problem, *, rule, spike):
     heads_coef = heads["coef_"].reshape(n_tasks, -1, Z.shape[1])
     heads_intercept = heads["intercept_"].reshape(n_tasks, -1)
     n_outputs = heads_coef.shape[1]
-    coef = np.full((n_tasks, n_outputs, p), np.nan)
-    intercept = np.full((n_tasks, n_outputs), np.nan)
+    coef = np.zeros((n_tasks, n_outputs, p))
+    intercept = np.zeros((n_tasks, n_outputs))
+    coef[labels.counts() == 0] = intercept[labels.counts() == 0] = np.nan
     judged = _Judged(n_tasks)
     X = table.X[table.at].astype(float)
-    for tasks, rows, Y, weight in chunks(table, np.flatnonzero(labels.counts() > 0)):
-        linear = np.full(Y.shape, np.nan)
+    for tasks, rows, Y, weight in chunks(
+        table, np.flatnonzero(numbers & (labels.counts() > 0))
+    ):
+        linear, width = np.full(Y.shape, np.nan), Y.shape[2]
         for some, at in _patterns(Y, weight):
             cell = np.ix_(at, some)
             own = None if weight is None else weight[cell]
-            found = ridge(
+            W, b, linear[cell] = ridge(
                 X[rows[at]], Y[cell], own, fit_intercept=problem.fit_intercept
             )
-            coef[tasks[some]], intercept[tasks[some]], linear[cell] = found
+            coef[tasks[some], :width], intercept[tasks[some], :width] = W, b
         out = held[rows]
-        scores = np.einsum("nk,tok->nto", Z[rows[out]], heads_coef[tasks])
-        shared = Y[out] - scores - heads_intercept[tasks]
+        W, b = heads_coef[tasks, :width], heads_intercept[tasks, :width]
+        shared = Y[out] - np.einsum("nk,tok->nto", Z[rows[out]], W) - b
         own = None if weight is None else weight[out]
         judged.add(tasks, Y[out], linear[out], shared, own, np.nanvar(Y, 0).mean(-1))
-    share = judged.share()
-    if labels.is_scalar:
+    share = np.where(numbers, judged.share(), 1.0)
+    if labels.is_scalar and n_outputs == 1:
         coef, intercept = coef[:, 0], intercept[:, 0]
     return LinearPart(coef, intercept, share, *judged.r2(share))
 

@@ -486,7 +486,7 @@ channels), torch Dataset or array on disk
         return values
 
     def _score_tasks(self, X, y, task, sample_weight):
-        coef, intercept = self.coef_, self.intercept_
+        coef, intercept = self._predictors()
         X = self._validate_X(X, reset=False)
         weight = check_weights(sample_weight, len(X))
         columns = read_columns(y, len(X), task, estimator=type(self).__name__)
@@ -509,7 +509,7 @@ channels), torch Dataset or array on disk
         scores = MixedScores(self.tasks_, self._types, self._n_classes)
         targets = columns.targets(codes)
         for part in judged_labels(
-            self._encoded(X), targets, weight, number, coef, intercept
+            self._predicted_by(X), targets, weight, number, coef, intercept
         ):
             scores.add(*part)
         return scores.result()

@@ -58,11 +58,11 @@ class RepresentationParameters(BilevelEstimator):
         rotation is not robust to outliers; ``rotation=None`` avoids it.
 
     linear : {"auto"} or None, default="auto"
-        "auto": predictions of numbers are those of the heads and of a Ridge of each
-        task on X, weighted for each task by their errors on held-out rows, see
+        "auto": the predictions of each task of numbers are a weighted mean of its head
+        and of a Ridge on X, with weights from their errors on held-out rows, see
         `linear_`. For tables of up to 1000 columns with held-out rows (see
         `early_stopping`), with a rotation and without a `head`. None: the heads alone
-        predict.
+        predict, as they do counts and classes.
 
     alpha : float, array-like of shape (n_tasks,) or "auto", default="auto"
         Strength of the penalty, for all tasks or for each. With

@@ -131,7 +131,7 @@ class TaskHeads(TaskTraining):
         vars(self).pop("linear_", None)
         if (
             self.linear is not None
-            and self._likelihood == "gaussian"
+            and self._likelihood != "categorical"
             and self.rotation is not None
             and self.head is None
             and split.held_out is not None
