@@ -1,5 +1,6 @@
 """Linear models of each task on the inputs, and their share in the predictions."""
 
+import itertools
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -40,6 +41,16 @@ class LinearPart:
     score_heads, score_linear, score : ndarray of shape (n_tasks,)
         R2 on the held-out rows of the head alone, of the linear model alone, and of
         both together; NaN for tasks with fewer than 5 labels there.
+
+    errors : ndarray of shape (n_held_out_labels,)
+        Errors of the predictions on the held-out rows, task by task; empty for vector
+        targets.
+
+    first : ndarray of shape (n_tasks + 1,) of int
+        Where the errors of each task begin.
+
+    unit : ndarray of shape (n_tasks,)
+        Size of the errors of each task, estimated with the help of the others.
     """
 
     coef: np.ndarray
@@ -48,6 +59,33 @@ class LinearPart:
     score_heads: np.ndarray
     score_linear: np.ndarray
     score: np.ndarray
+    errors: np.ndarray
+    first: np.ndarray
+    unit: np.ndarray
+
+    def margins(self, confidence_level):
+        """Half the widths of prediction intervals, by split conformal prediction.
+
+        Of h errors of a task the one of rank ceil((h + 1) * confidence_level) in size
+        covers a new label with that probability. A task with too few errors takes the
+        rank among those of all the tasks, in units of their size.
+
+        Parameters
+        ----------
+        confidence_level : float in (0, 1)
+
+        Returns
+        -------
+        ndarray of shape (n_tasks,)
+            inf where all the tasks together have too few errors.
+        """
+        size, n = np.abs(self.errors), np.diff(self.first)
+        of_all = _ranked(size / np.repeat(self.unit, n), confidence_level)
+        own = [
+            _ranked(size[start:stop], confidence_level)
+            for start, stop in itertools.pairwise(self.first)
+        ]
+        return np.where(np.isfinite(own), own, of_all * self.unit)
 
     def join(self, coef, intercept):
         """Coefficients of the predictions, for features and inputs side by side.
@@ -77,11 +115,25 @@ class LinearPart:
         """The same for targets multiplied by a number for each task."""
         scale = scale.reshape(-1, *[1] * (self.intercept.ndim - 1))
         coef, intercept = scale[..., None] * self.coef, scale * self.intercept
-        return replace(self, coef=coef, intercept=intercept)
+        unit = np.abs(scale).reshape(-1)
+        return replace(
+            self,
+            coef=coef,
+            intercept=intercept,
+            errors=self.errors * np.repeat(unit, np.diff(self.first)),
+            unit=self.unit * unit,
+        )
 
     def __repr__(self):
         share = np.nanmean(self.share)
         return f"LinearPart(n_tasks={len(self.share)}, mean share of heads={share:.2f})"
+
+
+def _ranked(sizes, confidence_level):
+    """The size of the rank that covers one more with a probability; inf if too few."""
+    # Rounding must not raise a rank that is a whole number.
+    rank = int(np.ceil((len(sizes) + 1) * confidence_level - 1e-9))
+    return np.sort(sizes)[rank - 1] if rank <= len(sizes) else np.inf
 
 
 def is_quick(table):
@@ -181,7 +233,8 @@ def linear_part(Z, split, table, problem, *, rule, spike):
     share = np.where(numbers, judged.share(), 1.0)
     if labels.is_scalar and n_outputs == 1:
         coef, intercept = coef[:, 0], intercept[:, 0]
-    return LinearPart(coef, intercept, share, *judged.r2(share))
+    scores, errors = judged.r2(share), judged.errors(share)
+    return LinearPart(coef, intercept, share, *scores, *errors)
 
 
 def ridge(X, Y, weight=None, *, fit_intercept=True):
@@ -268,6 +321,8 @@ class _Judged:
         # Of linear models; of the differences of heads from them; and their product.
         self.square, self.step, self.product = np.zeros((3, n_tasks))
         self.spread, self.variance = np.zeros((2, n_tasks))
+        # Errors of each task, of linear models and of heads.
+        self.pairs = [np.zeros((2, 0))] * n_tasks
 
     def add(self, tasks, Y, linear, shared, weight, variance):
         """Take held-out labels of some tasks into account.
@@ -302,6 +357,10 @@ class _Judged:
         self.product[tasks] = mean(linear * (linear - shared))
         self.spread[tasks] = mean((Y - (share * Y).sum(0)) ** 2)
         self.variance[tasks] = variance
+        if Y.shape[2] == 1:
+            for i, t in enumerate(tasks):
+                at = known[:, i]
+                self.pairs[t] = np.stack([linear[at, i, 0], shared[at, i, 0]])
 
     def share(self):
         """Share of the heads with the least squared error, shrunk to a common one."""
@@ -322,3 +381,27 @@ class _Judged:
             1 - (self.square - 2 * s * self.product + s**2 * self.step) / spread
             for s in (1.0, 0.0, share)
         ]
+
+    def errors(self, share):
+        """Errors with these shares, task by task, and their sizes.
+
+        Returns
+        -------
+        errors : ndarray of shape (n_labels,)
+
+        first : ndarray of shape (n_tasks + 1,) of int
+
+        unit : ndarray of shape (n_tasks,)
+        """
+        errors = [
+            linear + s * (heads - linear)
+            for s, (linear, heads) in zip(share, self.pairs, strict=True)
+        ]
+        n = np.array([len(part) for part in errors])
+        square = np.array([(part**2).sum() for part in errors])
+        total = (n * self.variance).sum()
+        common = square.sum() / total if total > 0 else 0.0
+        prior = _SCORED * common * self.variance
+        unit = np.sqrt((square + prior) / np.maximum(n + _SCORED, 1))
+        first = np.concatenate([[0], np.cumsum(n)])
+        return np.concatenate(errors), first, np.where(unit > 0, unit, 1.0)

@@ -6,10 +6,13 @@ from typing import ClassVar
 import numpy as np
 import torch
 from sklearn.base import RegressorMixin
+from sklearn.utils.validation import check_is_fitted
 
 from sparsedis._scores import TaskR2
 from sparsedis.bilevel._declaration import declared
 from sparsedis.inputs._forms import read_targets
+from sparsedis.inputs._ids import read_task_ids
+from sparsedis.inputs._known_tasks import task_numbers
 from sparsedis.multitask._base import BaseRepresentation
 
 
@@ -143,6 +146,56 @@ n_tasks, n_outputs)
         """
         scores = self._predictions(self._scores(X, task))
         return scores[:, 0] if task is None and self._layout == "single" else scores
+
+    def predict_interval(self, X, task=None, *, confidence_level=0.9):
+        """Predictions, and intervals that hold new labels with a given probability.
+
+        Split conformal prediction: half the width of the interval of a task is the
+        error of the right rank among its held-out labels, or, for tasks with too few of
+        them, among those of all the tasks, in units of the task. The probability is
+        that of a new row like those of `fit`, not of each value of X.
+
+        Parameters
+        ----------
+        X, task : array-like
+            As in `predict`.
+
+        confidence_level : float in (0, 1), default=0.9
+            Probability that the interval of a task holds a new label.
+
+        Returns
+        -------
+        y : ndarray
+            As `predict` returns it.
+
+        intervals : ndarray of shape (*y.shape, 2)
+            Lower and upper ends; infinite where all tasks together have too few
+            held-out labels for `confidence_level`.
+
+        Raises
+        ------
+        ValueError
+            If nothing was held out (see `linear`), targets are vectors, or
+            `confidence_level` is out of range.
+        """
+        check_is_fitted(self, "module_")
+        if not 0 < confidence_level < 1:
+            raise ValueError(
+                f"confidence_level must lie in (0, 1), got {confidence_level!r}."
+            )
+        if "linear_" not in vars(self) or self.coef_.ndim == 3:
+            raise ValueError(
+                "predict_interval needs scalar targets and the held-out rows of a fit "
+                "with linear='auto' and a rotation, from a table; here there is no "
+                "linear_, or coef_ is that of vectors."
+            )
+        y = self.predict(X, task)
+        margin = self.linear_.margins(confidence_level)
+        if task is not None:
+            margin = margin[task_numbers(read_task_ids(task, len(y)), self.tasks_)]
+        elif y.ndim == 1:
+            margin = margin[0]
+        return y, np.stack([y - margin, y + margin], -1)
 
     def score(self, X, y, task=None, sample_weight=None):
         """Mean over the tasks of the coefficient of determination R2.

@@ -1,5 +1,8 @@
 """Linear models on the inputs beside the heads: fitted, weighed, and in predictions."""
 
+import itertools
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -262,3 +265,65 @@ def test_new_tasks_are_predicted_by_heads(data, fitted):
     heads = adapted.transform(X_test) @ adapted.coef_.T + adapted.intercept_
     np.testing.assert_allclose(adapted.predict(X_test), heads, atol=1e-6)
     assert hasattr(fitted[0], "linear_")
+
+
+def test_margins_are_the_errors_of_the_right_rank(fitted):
+    linear = fitted[0].linear_
+    margins = linear.margins(0.8)
+    for t, (start, stop) in enumerate(itertools.pairwise(linear.first)):
+        own = np.sort(np.abs(linear.errors[start:stop]))
+        rank = math.ceil((len(own) + 1) * 0.8)
+        assert margins[t] == own[rank - 1]
+    assert (linear.margins(0.5) < margins).all()
+
+
+def test_tasks_with_few_errors_take_the_rank_of_all(fitted):
+    linear = fitted[0].linear_
+    level = 0.99
+    assert np.diff(linear.first).max() < 99
+    of_all = np.abs(linear.errors) / np.repeat(linear.unit, np.diff(linear.first))
+    rank = math.ceil((len(of_all) + 1) * level)
+    np.testing.assert_allclose(
+        linear.margins(level), np.sort(of_all)[rank - 1] * linear.unit
+    )
+    assert np.isinf(linear.margins(1 - 1e-6)).all()
+
+
+@pytest.mark.parametrize("level", [0.5, 0.9])
+def test_intervals_hold_new_labels_as_often_as_asked(data, level):
+    *_, X, Y = data
+    covered = []
+    for seed in range(3):
+        order = np.random.default_rng(seed).permutation(len(X))
+        train, test = order[:300], order[300:]
+        est = few_steps().set_params(random_state=seed).fit(X[train], Y[train])
+        y, interval = est.predict_interval(X[test], confidence_level=level)
+        np.testing.assert_array_equal(y, est.predict(X[test]))
+        low, high = interval[..., 0], interval[..., 1]
+        covered.append(((low <= Y[test]) & (Y[test] <= high)).mean())
+    # 50 held-out rows of 15 tasks, three times.
+    assert np.mean(covered) == pytest.approx(level, abs=0.04)
+
+
+def test_intervals_of_named_tasks_and_of_one(data, fitted):
+    X_test = data[2]
+    est, _ = fitted
+    _, every = est.predict_interval(X_test)
+    task = RNG.integers(15, size=len(X_test))
+    _, own = est.predict_interval(X_test, task=task)
+    np.testing.assert_allclose(own, every[np.arange(len(task)), task])
+    single = few_steps().fit(data[0], data[1][:, 0])
+    y, interval = single.predict_interval(X_test)
+    assert interval.shape == (*y.shape, 2)
+
+
+@pytest.mark.parametrize("level", [0, 1, 90])
+def test_levels_are_probabilities(data, fitted, level):
+    with pytest.raises(ValueError, match=rf"in \(0, 1\), got {level}"):
+        fitted[0].predict_interval(data[2], confidence_level=level)
+
+
+def test_intervals_need_held_out_rows(data):
+    est = few_steps(linear=None).fit(*data[:2])
+    with pytest.raises(ValueError, match="predict_interval needs scalar targets"):
+        est.predict_interval(data[2])
