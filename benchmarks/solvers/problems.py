@@ -100,15 +100,13 @@ def svm_reference(problem):
     """
     import torch
 
-    from sparsedis.solvers.group_lasso_svm import solve_group_lasso_svm
+    from sparsedis.solvers.svm.dual import solve_svm_dual
 
     Z, y = np.asarray(problem["Z"], float), problem["y"]
     n_classes = problem["G"].shape[-1]
     tensors = (torch.from_numpy(x) for x in (Z, y, np.ones(y.shape)))
     penalties = (torch.from_numpy(problem[name]) for name in ("alpha", "l2"))
-    beta = solve_group_lasso_svm(
-        *tensors, *penalties, n_classes, tol=1e-12
-    ).beta.numpy()
+    beta = solve_svm_dual(*tensors, *penalties, n_classes, tol=1e-12).beta.numpy()
     beta = np.maximum(beta, 0)
     beta /= beta.sum(-1, keepdims=True)
 
