@@ -3,6 +3,7 @@
 import numpy as np
 
 from sparsedis._scores import blocks, head_scores
+from sparsedis.inputs._weights import label_weights
 
 # Minimal number of labels in a part.
 _LABELS = 2**15
@@ -17,8 +18,10 @@ def judged_labels(encoded, targets, weight, number, coef, intercept):
         Features of all rows, in order.
 
     targets : Targets
+        Without labels of weight zero.
 
-    weight : ndarray of shape (n_rows,) or None
+    weight : ndarray of shape (n_rows,) or (n_rows, n_tasks), csr_array or None
+        Weights of the rows, or of the labels.
 
     number : ndarray of int
         Number of each task of `targets` among the heads; -1 for tasks to leave out.
@@ -36,13 +39,11 @@ def judged_labels(encoded, targets, weight, number, coef, intercept):
 
     weight : ndarray of shape (n_labels,) or None
     """
-    used = None if weight is None else weight > 0
     find = _of_table if targets.is_table else _of_list
     parts, size = [], 0
-    for rows, values, scores, tasks in find(
-        encoded, targets, used, number, coef, intercept
-    ):
-        parts.append((values, scores, tasks, () if weight is None else weight[rows]))
+    for rows, tasks, values, scores in find(encoded, targets, number, coef, intercept):
+        own = () if weight is None else label_weights(weight, rows, tasks)
+        parts.append((values, scores, number[tasks], own))
         size += len(tasks)
         if size >= max(_LABELS, len(coef)):
             yield _joined(parts, weight)
@@ -59,29 +60,22 @@ def _joined(parts, weight):
     return values, scores, tasks, None if weight is None else own
 
 
-def _of_table(encoded, targets, used, number, coef, intercept):
+def _of_table(encoded, targets, number, coef, intercept):
     first, counted = 0, number >= 0
     for Z in encoded:
         # Several arrays of this size are in memory at the same time.
         size = 8 * max(targets.values[:1].size, coef[..., 0].size)
         for part in blocks(len(Z), size):
             rows = np.arange(first, first + len(Z))[part]
-            labelled = targets.labelled(rows) & counted
-            if used is not None:
-                labelled &= used[rows, None]
-            at, tasks = np.nonzero(labelled)
+            at, tasks = np.nonzero(targets.labelled(rows) & counted)
             values = targets.values[rows][at, tasks]
-            tasks = number[tasks]
-            scores = head_scores(Z[part], coef, intercept)[at, tasks]
-            yield rows[at], values, scores, tasks
+            scores = head_scores(Z[part], coef, intercept)[at, number[tasks]]
+            yield rows[at], tasks, values, scores
         first += len(Z)
 
 
-def _of_list(encoded, targets, used, number, coef, intercept):
-    kept = number[targets.tasks] >= 0
-    if used is not None:
-        kept &= used[targets.rows]
-    kept = np.flatnonzero(kept)
+def _of_list(encoded, targets, number, coef, intercept):
+    kept = np.flatnonzero(number[targets.tasks] >= 0)
     kept = kept[np.argsort(targets.rows[kept], kind="stable")]
     of_row = targets.rows[kept]
     first = 0
@@ -90,7 +84,7 @@ def _of_list(encoded, targets, used, number, coef, intercept):
         mine = kept[slice(*ends)]
         for part in blocks(len(mine), coef[0].size):
             some = mine[part]
-            rows, tasks = targets.rows[some], number[targets.tasks[some]]
-            scores = head_scores(Z[rows - first], coef, intercept, tasks)
-            yield rows, targets.values[some], scores, tasks
+            rows, tasks = targets.rows[some], targets.tasks[some]
+            scores = head_scores(Z[rows - first], coef, intercept, number[tasks])
+            yield rows, tasks, targets.values[some], scores
         first += len(Z)

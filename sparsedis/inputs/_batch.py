@@ -44,6 +44,10 @@ class TaskBatch:
         of the batch show, at least 2. Beside tasks of classes, 0 stands for one of
         numbers, and -1 for one of counts.
 
+    task_weight : ndarray of shape (n_tasks,), default=None
+        Weight of the loss of each task in that of the encoder, not negative; only
+        their ratios matter. None: all the same.
+
     Attributes
     ----------
     n_tasks : int
@@ -53,7 +57,7 @@ class TaskBatch:
     ------
     ValueError
         When the shapes disagree, an index points outside ``rows``, a weight is
-        negative, or a target that the mask keeps is infinite or NaN.
+        negative or not finite, or a target that the mask keeps is infinite or NaN.
 
     Examples
     --------
@@ -71,6 +75,7 @@ class TaskBatch:
     weight: np.ndarray | None = None
     task: np.ndarray | None = None
     n_classes: np.ndarray | None = None
+    task_weight: np.ndarray | None = None
 
     def __post_init__(self):
         set_ = object.__setattr__  # the dataclass is frozen
@@ -98,6 +103,17 @@ class TaskBatch:
                     f"got shape {weight.shape} and minimum {weight.min()}."
                 )
             set_(self, "weight", weight)
+        if self.task_weight is not None:
+            weight = np.asarray(self.task_weight, dtype=float)
+            if (
+                weight.shape != shape[:1]
+                or not (weight >= 0).all() & (weight < np.inf).all()
+            ):
+                raise ValueError(
+                    f"task_weight must hold finite numbers from 0 on in the shape "
+                    f"{shape[:1]} of the tasks; got {weight}."
+                )
+            set_(self, "task_weight", weight)
         missing = np.isnan(y)
         if y.ndim == 3:
             if (missing.any(-1) != missing.all(-1)).any():
@@ -202,7 +218,7 @@ class TaskBatch:
         )
 
 
-_PER_TASK = ("y", "mask", "weight", "task", "n_classes")
+_PER_TASK = ("y", "mask", "weight", "task", "n_classes", "task_weight")
 
 
 def _check_index(index, shape, n_rows):

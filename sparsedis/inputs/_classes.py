@@ -10,16 +10,13 @@ from sklearn.utils.multiclass import check_classification_targets
 from sparsedis.inputs._values import unboxed
 
 
-def encode_classes(targets, weight=None):
+def encode_classes(targets):
     """Number the classes of each task.
 
     Parameters
     ----------
     targets : Targets
         Labels of any dtype.
-
-    weight : ndarray of shape (n_rows,), default=None
-        Labels of rows with weight 0 are left out.
 
     Returns
     -------
@@ -48,9 +45,6 @@ def encode_classes(targets, weight=None):
     (array([0, 0, 0, 1, 1], dtype=int32), array([0., 1., 0., 1., 0.]))
     """
     rows, tasks, values = targets.listed()
-    if weight is not None:
-        kept = weight[rows] > 0
-        rows, tasks, values = rows[kept], tasks[kept], values[kept]
     order = np.argsort(tasks, kind="stable")
     bounds = np.searchsorted(tasks[order], np.arange(targets.n_tasks + 1))
     codes = np.empty(len(values))

@@ -1,14 +1,14 @@
 """Conversion of all forms of labels to one representation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.utils import check_array
 from sklearn.utils.validation import check_consistent_length
 
 from sparsedis.inputs._ids import column_names, distinct_ids, read_task_ids
 from sparsedis.inputs._values import BLOCK, read_values
+from sparsedis.inputs._weights import label_weights
 
 # Range of targets whose squares and their sums float64 can represent.
 _SMALLEST, _LARGEST = 1e-150, 1e150
@@ -72,6 +72,22 @@ class Targets:
         values = self.values[rows]
         return ~np.isnan(values if values.ndim == 2 else values[..., 0])
 
+    def leave_out(self, weight):
+        """Without the labels of weight zero, as if they were missing."""
+        if not self.is_table:
+            kept = label_weights(weight, self.rows, self.tasks) > 0
+            rows, tasks = self.rows[kept], self.tasks[kept]
+            return replace(self, values=self.values[kept], rows=rows, tasks=tasks)
+        none = weight == 0
+        if not none.any():
+            return self
+        if self.missing is not None:
+            missing = self.missing | none.reshape(len(none), -1)
+            return replace(self, missing=missing)
+        values = self.values.copy()
+        values[none] = np.nan
+        return replace(self, values=values)
+
     def counts(self, rows=None):
         """Labels of each task of a table, at some rows."""
         rows = slice(None) if rows is None else rows
@@ -108,7 +124,7 @@ class Targets:
                 yield first, ~np.isnan(values if values.ndim == 2 else values[..., 0])
 
 
-def read_targets(y, n_samples, task=None, *, real, estimator):
+def read_targets(y, n_samples, task=None, weight=None, *, real, estimator):
     """Read labels in any form.
 
     Parameters
@@ -121,6 +137,11 @@ def read_targets(y, n_samples, task=None, *, real, estimator):
 
     task : array-like of shape (n_samples,), default=None
         The task of each label, for the long layout.
+
+    weight : ndarray or csr_array, default=None
+        Weights of samples or labels, from
+        :func:`~sparsedis.inputs._weights.check_weights`. Labels of weight zero are
+        left out.
 
     real : bool
         Whether labels are real numbers, or classes of any dtype.
@@ -160,11 +181,19 @@ def read_targets(y, n_samples, task=None, *, real, estimator):
         targets = _read_sparse(y, n_samples, real=real)
     else:
         targets = _read_wide(y, n_samples, real=real)
-    if not (targets.counts().any() if targets.is_table else len(targets.rows)):
+    if _is_empty(targets):
         raise ValueError("y holds no label at all: every entry is missing.")
+    if weight is not None:
+        targets = targets.leave_out(weight)
+        if _is_empty(targets):
+            raise ValueError("y holds no label with a positive sample_weight.")
     if real:
         check_sizes(targets)
     return targets
+
+
+def _is_empty(targets):
+    return not (targets.counts().any() if targets.is_table else len(targets.rows))
 
 
 def _read_wide(y, n_samples, *, real):
@@ -269,57 +298,3 @@ def _check_whole(missing):
             "y holds a target vector in which only some entries are NaN; either all or "
             "none may be missing."
         )
-
-
-def check_weights(sample_weight, n_samples):
-    """Read the weights of the samples.
-
-    Parameters
-    ----------
-    sample_weight : array-like of shape (n_samples,), number or None
-
-    n_samples : int
-
-    Returns
-    -------
-    ndarray of shape (n_samples,) or None
-
-    Raises
-    ------
-    ValueError
-        When the number of weights is wrong, a weight is negative or not finite, or all
-        are 0.
-
-    Examples
-    --------
-    >>> from sparsedis.inputs._forms import check_weights
-    >>> check_weights([1, 0, 2], 3)
-    array([1., 0., 2.])
-    """
-    if sample_weight is None:
-        return None
-    if np.ma.is_masked(sample_weight):
-        raise ValueError(
-            "sample_weight holds masked entries; it must hold the weight of every "
-            "sample, 0 to leave one out."
-        )
-    weight = np.asarray(sample_weight)
-    if weight.ndim == 0:
-        weight = np.full(n_samples, weight)
-    weight = check_array(
-        weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
-    )
-    if weight.ndim != 1:
-        raise ValueError("Sample weights must be 1D array or scalar")
-    if weight.shape != (n_samples,):
-        raise ValueError(
-            f"sample_weight must have shape ({n_samples},), got {weight.shape}."
-        )
-    if (weight < 0).any():
-        raise ValueError(
-            "Negative values in data passed to `sample_weight`: weights must not be "
-            f"negative, got {weight.min():g}."
-        )
-    if not weight.any():
-        raise ValueError("sample_weight must leave some sample: all weights are zero.")
-    return weight

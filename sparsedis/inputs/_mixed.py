@@ -7,6 +7,7 @@ import numpy as np
 from sparsedis.inputs._forms import Targets, read_targets
 from sparsedis.inputs._ids import column_names
 from sparsedis.inputs._values import is_missing, unboxed
+from sparsedis.inputs._weights import label_weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,10 +47,13 @@ class MixedColumns:
         return len(self.names)
 
     def without(self, weight):
-        """Leave out the labels of rows that have no weight."""
+        """Leave out labels of weight zero, see `check_weights`."""
         if weight is None:
             return self
-        kept = [weight[rows] > 0 for rows in self.rows]
+        kept = [
+            label_weights(weight, rows, np.full(len(rows), t)) > 0
+            for t, rows in enumerate(self.rows)
+        ]
         return MixedColumns(
             self.layout,
             self.names,

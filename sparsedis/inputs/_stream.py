@@ -31,7 +31,8 @@ class StreamTasks:
     Raises
     ------
     ValueError
-        When `source` is not iterable, is empty or yields something else.
+        When `source` is not iterable, is empty or yields something else, such as a
+        batch whose tasks all have the weight zero.
 
     Examples
     --------
@@ -91,8 +92,19 @@ def _read_batch(batch):
                 "source must yield batches with at least two rows of inputs, to learn "
                 f"how they differ; got {len(batch.rows)}."
             )
-        return batch
+        return batch if batch.task_weight is None else _teaching(batch)
     raise ValueError(
         "source must yield TaskBatch instances or (X, Y) pairs, got "
         f"{type(batch).__name__}."
     )
+
+
+def _teaching(batch):
+    """A batch without the tasks that weigh nothing: they have no head to get."""
+    kept = batch.task_weight > 0
+    if not kept.any():
+        raise ValueError(
+            "source must yield batches with a positive task_weight for some task; got "
+            "zeros alone."
+        )
+    return batch if kept.all() else batch.take(kept)

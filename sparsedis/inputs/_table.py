@@ -6,6 +6,7 @@ from sklearn.utils.random import sample_without_replacement
 from sparsedis.inputs._batch import NUMBER, TaskBatch
 from sparsedis.inputs._labels import DenseLabels, is_dense, store_labels
 from sparsedis.inputs._rows import LazyRows, blocks_of, distinct_rows
+from sparsedis.inputs._weights import label_weights
 
 # Number of rows of inputs on disk to compare instead of all.
 _COMPARED = 256
@@ -33,13 +34,17 @@ class TaskTable:
     n_classes : ndarray of shape (n_tasks,) of int, default=None
         Number of classes of each task; `NUMBER` or `COUNT` for tasks of these, beside
         those of classes.
+
+    task_weight : ndarray of shape (n_tasks,), default=None
+        Weight of each task in what the encoder learns.
     """
 
-    def __init__(self, X, at, labels, n_classes=None):
+    def __init__(self, X, at, labels, n_classes=None, task_weight=None):
         self.X = X
         self.at = at
         self.labels = labels
         self.n_classes = n_classes
+        self.task_weight = task_weight
 
     def contents(self):
         """Arrays that identify this table: inputs, positions, labels.
@@ -54,10 +59,19 @@ class TaskTable:
         if isinstance(X, LazyRows):
             X = X[np.unique(np.linspace(0, len(X) - 1, _COMPARED).astype(int))]
         labels = vars(self.labels).values()
-        return self.X.shape, X, self.at, *labels, self.n_classes
+        return self.X.shape, X, self.at, *labels, self.n_classes, self.task_weight
 
     @classmethod
-    def build(cls, X, targets, weight=None, *, n_samples, n_classes=None):
+    def build(
+        cls,
+        X,
+        targets,
+        weight=None,
+        *,
+        n_samples,
+        n_classes=None,
+        task_weight=None,
+    ):
         """Make a table.
 
         Parameters
@@ -65,9 +79,10 @@ class TaskTable:
         X : ndarray of shape (n, ...) or LazyRows
 
         targets : Targets
-            Real numbers or codes of classes.
+            Real numbers or codes of classes, without labels of weight zero.
 
-        weight : ndarray of shape (n,), default=None
+        weight : ndarray of shape (n,) or (n, n_tasks) or csr_array, default=None
+            Weights of the samples, where 0 leaves out a row of X, or of the labels.
 
         n_samples : int
             Samples of a task in a step. It determines whether labels are stored as a
@@ -75,13 +90,16 @@ class TaskTable:
 
         n_classes : ndarray of shape (n_tasks,) of int, default=None
 
+        task_weight : ndarray of shape (n_tasks,), default=None
+
         Returns
         -------
         TaskTable
         """
+        of_tasks = n_classes, task_weight
         dense_from = _MIN_LABELS / n_samples
         used = np.arange(len(X))
-        if weight is not None:
+        if weight is not None and weight.ndim == 1:
             used = np.flatnonzero(weight)
         if targets.layout == "long":
             used = np.intersect1d(used, targets.rows)
@@ -96,22 +114,19 @@ class TaskTable:
             if is_dense(counts, len(at), dense_from):
                 Y = targets.values[at]
                 if weight is not None:
-                    weight = np.broadcast_to(weight[at, None], shape)
+                    weight = weight[at].reshape(len(at), -1)
+                    weight = np.where(targets.labelled(at), weight, 1.0)
                     weight = None if (weight == 1).all() else weight
-                return cls(X, at, DenseLabels(Y, weight), n_classes)
+                return cls(X, at, DenseLabels(Y, weight), *of_tasks)
         rows, tasks, values = targets.listed()
         if weight is not None:
-            kept = weight[rows] > 0
-            if not kept.any():
-                raise ValueError("y holds no label with a positive sample_weight.")
-            rows, tasks, values = rows[kept], tasks[kept], values[kept]
-            weight = weight[rows]
+            weight = label_weights(weight, rows, tasks)
         position = np.zeros(len(X), dtype=np.int32)
         position[used] = inverse
         labels = store_labels(
             position[rows], tasks, values, weight, shape, dense_from=dense_from
         )
-        return cls(X, at, labels, n_classes)
+        return cls(X, at, labels, *of_tasks)
 
     @property
     def n_rows(self):
@@ -129,7 +144,7 @@ class TaskTable:
 
     def divided(self, scale):
         """Divide the labels of each task by its scale."""
-        return TaskTable(self.X, self.at, self.labels.divided(scale), self.n_classes)
+        return self._with(self.at, self.labels.divided(scale))
 
     def split(self, fraction, random_state):
         """Split the rows at random.
@@ -148,13 +163,23 @@ class TaskTable:
         order = random_state.permutation(self.n_rows)
         n_second = int(np.ceil(fraction * self.n_rows))
         return tuple(
-            TaskTable(self.X, self.at[part], self.labels.restrict(part), self.n_classes)
+            self._with(self.at[part], self.labels.restrict(part))
             for part in (np.sort(order[n_second:]), np.sort(order[:n_second]))
         )
 
+    def _with(self, at, labels):
+        return TaskTable(self.X, at, labels, self.n_classes, self.task_weight)
+
+    @property
+    def teaching(self):
+        """Whether the encoder learns from each task: those of weight zero get heads."""
+        if self.task_weight is None:
+            return np.ones(self.labels.n_tasks, dtype=bool)
+        return self.task_weight > 0
+
     def useful_tasks(self):
         """Tasks that are useful for training; all tasks if there are none."""
-        counts = self.labels.counts()
+        counts = self.labels.counts() * self.teaching
         useful = counts >= min(2, self.n_rows)
         if self.n_classes is not None:
             useful &= self.n_classes != 1
@@ -202,6 +227,7 @@ class TaskTable:
             weight=weight,
             task=tasks,
             n_classes=None if self.n_classes is None else self.n_classes[tasks],
+            task_weight=None if self.task_weight is None else self.task_weight[tasks],
         )
         return batch if kept.all() else batch.take(kept)
 

@@ -6,7 +6,8 @@ import numpy as np
 from sklearn.utils.validation import _num_samples
 
 from sparsedis.inputs._classes import encode_classes
-from sparsedis.inputs._forms import check_weights, read_targets
+from sparsedis.inputs._forms import read_targets
+from sparsedis.inputs._weights import check_weights
 
 
 @dataclass(frozen=True, eq=False)

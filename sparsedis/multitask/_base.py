@@ -11,10 +11,10 @@ from sklearn.utils.validation import check_is_fitted
 from sparsedis._persistence import Saved
 from sparsedis.bilevel._module import whole_unless_trained
 from sparsedis.inputs._arrays import check_images
-from sparsedis.inputs._forms import check_weights
 from sparsedis.inputs._plain import check_plain
 from sparsedis.inputs._rows import LazyRows, check_magnitude, is_lazy
 from sparsedis.inputs._stream import StreamTasks
+from sparsedis.inputs._weights import check_weights, read_task_weights
 from sparsedis.multitask._counting import n_outputs
 from sparsedis.multitask._diagnosis import (
     doubts_about_features,
@@ -61,7 +61,7 @@ class BaseRepresentation(MultiOutputMixin, TaskHeads):
     @whole_unless_trained
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, task=None, sample_weight=None):
+    def fit(self, X, y, task=None, sample_weight=None, task_weight=None):
         """Learn the representation and the head of every task.
 
         Parameters
@@ -83,8 +83,19 @@ channels), torch Dataset or array on disk
             one vector of them, per row. Inputs that occur in several rows are encoded
             once.
 
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples in their tasks. A weight of 0 excludes a sample.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), \
+default=None
+            Weights of the samples in their tasks. A weight of 0 excludes a sample. Or,
+            in the shape of a table `y`, weights of the labels, where 0 makes a label
+            missing; as a DataFrame with the columns of that of `y`, or a sparse matrix
+            if `y` is one. NaN is refused, also where a label is missing.
+
+        task_weight : array-like of shape (n_tasks,) or dict, default=None
+            Weights of the tasks in the loss of the encoder, in the order of `tasks_`
+            or by their names, where tasks without an entry have 1. Only ratios matter.
+            A task of weight 0 gets a head, but features are learned, counted and
+            rotated without it. Other weights change neither the count nor the rotation
+            of the features, and none changes what a head is fitted to.
 
         Returns
         -------
@@ -101,11 +112,12 @@ channels), torch Dataset or array on disk
         """
         X = self._validate_X(X, reset=not self._goes_on())
         check_magnitude(X)
-        weight = check_weights(sample_weight, len(X))
+        weight = check_weights(sample_weight, len(X), y if task is None else None)
         targets = self._read(y, len(X), task, weight)
+        task_weight = read_task_weights(task_weight, targets.names)
         self._check_parameters(len(targets.names))
         random_state = check_random_state(self.random_state)
-        table, scale = self._table(X, targets, weight)
+        table, scale = self._table(X, targets, weight, task_weight)
         scaled = table.divided(scale)
         width = self._width(self.input_shape_, n_outputs(table))
         data = {"X": X, "y": y}
@@ -174,7 +186,7 @@ channels), torch Dataset or array on disk
             random_state,
             rows=lambda: (batch.rows for batch in stream.remembered),
             data={"X": first, "y": None},
-            contents=(first, stream.first.y),
+            contents=vars(stream.first).values(),
         )
         if not steps:
             raise ValueError("encoder has nothing to train: fit_stream needs weights.")
@@ -229,7 +241,7 @@ channels), torch Dataset or array on disk
         if alpha is not None:
             adapted.alpha = alpha
             adapted.__dict__.pop("learned_alpha_", None)
-        weight = check_weights(sample_weight, len(X))
+        weight = check_weights(sample_weight, len(X), y if task is None else None)
         targets = adapted._read(y, len(X), task, weight)
         adapted._check_parameters(len(targets.names))
         table, scale = adapted._table(X, targets, weight)

@@ -173,8 +173,9 @@ channels), torch Dataset or array on disk
             Labels in any form that `fit` takes. Tasks without labels here, or with
             fewer than two classes in `fit`, are left out.
 
-        sample_weight : array-like of shape (n_samples,), default=None
-            Sample weights.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), \
+default=None
+            Weights of the samples or the labels, as in `fit`.
 
         Returns
         -------
@@ -215,8 +216,8 @@ channels), torch Dataset or array on disk
 
     def _read(self, y, n_samples, task, weight):
         name = type(self).__name__
-        targets = read_targets(y, n_samples, task, real=False, estimator=name)
-        targets, classes = encode_classes(targets, weight)
+        targets = read_targets(y, n_samples, task, weight, real=False, estimator=name)
+        targets, classes = encode_classes(targets)
         single = [t for t, own in enumerate(classes) if len(own) == 1]
         if all(len(own) < 2 for own in classes):
             raise ValueError(

@@ -3,6 +3,8 @@
 import warnings
 from dataclasses import replace
 
+import numpy as np
+
 from sparsedis.heads import LinearHead
 from sparsedis.solvers.penalties import L2
 
@@ -23,7 +25,7 @@ def counting_problem(problem):
 
 
 def n_outputs(table):
-    """Outputs of all tasks of a table, a bound on the number of directions.
+    """Outputs of all tasks that teach, a bound on the number of directions.
 
     Parameters
     ----------
@@ -34,9 +36,10 @@ def n_outputs(table):
     int
     """
     if table.n_classes is not None:
-        return int((table.n_classes - 1).clip(1).sum())
+        return int((table.n_classes - 1).clip(1)[table.teaching].sum())
     labels = table.labels
-    return labels.n_tasks * (1 if labels.is_scalar else labels.of(0)[1].shape[1])
+    n_tasks = np.count_nonzero(table.teaching)
+    return n_tasks * (1 if labels.is_scalar else labels.of(0)[1].shape[1])
 
 
 def warn_of_count(factors, width):

@@ -70,6 +70,7 @@ def doubts_about_rows(Z, X, trained, held_out, support):
     """
     counts = held_out.labels.counts()
     judged = (counts >= _LABELS) & (trained.labels.counts() >= _LABELS)
+    judged &= trained.teaching
     if trained.n_classes is not None:
         judged &= trained.n_classes == NUMBER
     tasks = np.flatnonzero(judged)

@@ -14,7 +14,7 @@ from sparsedis.bilevel._declaration import declared
 from sparsedis.heads import LinearHead
 from sparsedis.inputs._batch import COUNT, NUMBER
 from sparsedis.inputs._classes import decode_classes
-from sparsedis.inputs._forms import check_sizes, check_weights
+from sparsedis.inputs._forms import check_sizes
 from sparsedis.inputs._ids import read_task_ids
 from sparsedis.inputs._known_tasks import known_tasks, task_numbers
 from sparsedis.inputs._mixed import read_columns
@@ -25,10 +25,12 @@ from sparsedis.inputs._task_types import (
     counts_of_classes,
     recode_labels,
 )
+from sparsedis.inputs._weights import check_weights
 from sparsedis.multitask._base import BaseRepresentation
 from sparsedis.multitask._mixed_frame import frame_of
 from sparsedis.multitask._mixed_scores import MixedScores, count_unit, logits
 from sparsedis.multitask._parameters import RIDGE_ALPHA
+from sparsedis.multitask._task_heads import check_teaching
 from sparsedis.solvers.losses import Poisson, Squared, log_loss
 from sparsedis.solvers.penalties import L2, ElasticNet, GroupL1
 
@@ -420,11 +422,17 @@ channels), torch Dataset or array on disk
             stacklevel=4,
         )
 
-    def _table(self, X, targets, weight):
+    def _table(self, X, targets, weight, task_weight=None):
         n_classes = self._n_classes
         table = TaskTable.build(
-            X, targets, weight, n_samples=self.batch_size, n_classes=n_classes
+            X,
+            targets,
+            weight,
+            n_samples=self.batch_size,
+            n_classes=n_classes,
+            task_weight=task_weight,
         )
+        check_teaching(table, targets.names)
         scale = np.ones(targets.n_tasks)
         if self.normalize_y:
             scale = np.where(n_classes == NUMBER, table.labels.scale(), scale)
@@ -488,7 +496,7 @@ channels), torch Dataset or array on disk
     def _score_tasks(self, X, y, task, sample_weight):
         coef, intercept = self._predictors()
         X = self._validate_X(X, reset=False)
-        weight = check_weights(sample_weight, len(X))
+        weight = check_weights(sample_weight, len(X), y if task is None else None)
         columns = read_columns(y, len(X), task, estimator=type(self).__name__)
         columns = columns.without(weight)
         number = known_tasks(columns, y, len(X), self.tasks_, self._layout)

@@ -82,12 +82,15 @@ class TaskObjective(Objective):
         return batch.split(self.inner_fraction, self.random_state)
 
     def _loss(self, Z, inner, Z_outer, outer, warmth):
-        """Mean loss over the tasks, and share of the heads that use each feature."""
+        """Mean loss over the tasks, and share of the heads that use each feature.
+
+        The mean has the weights of the tasks, where they have some.
+        """
         # The inner problems are small: float64 costs nothing and certifies them.
         wide = Z.to(self._dtype(Z))
         Z_outer = wide if Z_outer is Z else Z_outer.to(wide)
         Z = wide
-        losses, usage = [], 0.0
+        losses, shares, usage = [], [], 0.0
         for tasks, n_classes in _groups(inner):
             there = _Samples(inner, tasks, Z)
             here = there if outer is inner else _Samples(outer, tasks, Z_outer)
@@ -103,8 +106,13 @@ class TaskObjective(Objective):
                     here.Z, here.y, heads, n_classes=n_classes, **here.options
                 )
             )
+            if inner.task_weight is not None:
+                own = inner.task_weight if tasks is None else inner.task_weight[tasks]
+                shares.append(_tensor(own / inner.task_weight.sum(), Z.device, Z.dtype))
             usage = usage + heads.info.support.sum(0)
-        return torch.cat(losses).mean(), (usage / inner.n_tasks).cpu().numpy()
+        losses = torch.cat(losses)
+        loss = (torch.cat(shares) * losses).sum() if shares else losses.mean()
+        return loss, (usage / inner.n_tasks).cpu().numpy()
 
     def _alpha(self, batch, tasks, Z):
         n_tasks = batch.n_tasks if tasks is None else len(tasks)

@@ -210,8 +210,9 @@ channels), torch Dataset or array on disk
             Labels in any form that `fit` takes. Tasks with fewer than two labels here,
             or none in `fit`, are left out.
 
-        sample_weight : array-like of shape (n_samples,), default=None
-            Sample weights.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), \
+default=None
+            Weights of the samples or the labels, as in `fit`.
 
         Returns
         -------
@@ -240,7 +241,7 @@ channels), torch Dataset or array on disk
 
     def _read(self, y, n_samples, task, weight):
         name = type(self).__name__
-        targets = read_targets(y, n_samples, task, real=True, estimator=name)
+        targets = read_targets(y, n_samples, task, weight, real=True, estimator=name)
         if self.head is not None:
             self._check_head()
             values = targets.values[np.isfinite(targets.values)]

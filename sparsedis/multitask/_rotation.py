@@ -33,7 +33,7 @@ def factors_of_table(Z, table, *, n_components, rng):
     whitening = Whitening(Z)
     white = whitening(Z)
     counts = table.labels.counts()
-    useful = counts >= 2
+    useful = (counts >= 2) & table.teaching
     if table.n_classes is not None:
         useful &= table.n_classes != 1
     tasks = np.flatnonzero(useful)

@@ -73,6 +73,7 @@ def split_table(table, early_stopping, fraction, *, n_tasks, n_samples, random_s
         return Split(table)
     trained, held_out = table.split(fraction, random_state)
     useful = (trained.labels.counts() >= 2) & (held_out.labels.counts() >= 1)
+    useful &= trained.teaching
     if trained.n_classes is not None:
         useful &= trained.n_classes != 1
     tasks = np.flatnonzero(useful)

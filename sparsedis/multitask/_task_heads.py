@@ -7,10 +7,11 @@ from sparsedis._judged import judged_labels
 from sparsedis._scores import head_scores
 from sparsedis.bilevel._module import stacked
 from sparsedis.identifiability import check_identifiability
-from sparsedis.inputs._forms import check_weights, read_targets
+from sparsedis.inputs._forms import read_targets
 from sparsedis.inputs._ids import distinct_ids, read_task_ids
 from sparsedis.inputs._known_tasks import known_tasks, task_numbers
 from sparsedis.inputs._table import TaskTable
+from sparsedis.inputs._weights import check_weights
 from sparsedis.multitask._final_heads import final_heads, warn_of_missing
 from sparsedis.multitask._linear import is_quick, linear_part
 from sparsedis.multitask._training import TaskTraining
@@ -28,13 +29,19 @@ class TaskHeads(TaskTraining):
     A subclass has a `_likelihood`.
     """
 
-    def _table(self, X, targets, weight):
+    def _table(self, X, targets, weight, task_weight=None):
         n_classes = None
         if self._likelihood == "categorical":
             n_classes = np.array([len(classes) for classes in self._classes])
         table = TaskTable.build(
-            X, targets, weight, n_samples=self.batch_size, n_classes=n_classes
+            X,
+            targets,
+            weight,
+            n_samples=self.batch_size,
+            n_classes=n_classes,
+            task_weight=task_weight,
         )
+        check_teaching(table, targets.names)
         scale = np.ones(targets.n_tasks)
         if getattr(self, "normalize_y", False) and self._head.loss.has_unit:
             scale = table.labels.scale(robust=self._head.loss.robust)
@@ -96,8 +103,8 @@ class TaskHeads(TaskTraining):
         X = self._validate_X(X, reset=False)
         real = self._likelihood == "gaussian"
         name = type(self).__name__
-        targets = read_targets(y, len(X), task, real=real, estimator=name)
-        weight = check_weights(sample_weight, len(X))
+        weight = check_weights(sample_weight, len(X), y if task is None else None)
+        targets = read_targets(y, len(X), task, weight, real=real, estimator=name)
         shape = coef.shape[1:-1] if real else ()
         found = targets.values.shape[2 if targets.is_table else 1 :]
         if found != shape:
@@ -188,3 +195,24 @@ class TaskHeads(TaskTraining):
                 "data, or fit, to get heads."
             )
         raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}.")
+
+
+def check_teaching(table, names):
+    """Refuse weights of zero for all the tasks that an encoder can learn from.
+
+    Parameters
+    ----------
+    table : TaskTable
+
+    names : ndarray of shape (n_tasks,)
+        Names of the tasks.
+    """
+    taught = table.teaching & (table.labels.counts() > 0)
+    if table.n_classes is not None:
+        taught &= table.n_classes != 1
+    if not taught.any():
+        raise ValueError(
+            "task_weight must be positive for a task to learn from: one with labels "
+            "and, if these are classes, of at least two; got "
+            f"{table.task_weight[:5].tolist()}... for {names[:5].tolist()}..."
+        )

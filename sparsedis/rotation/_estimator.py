@@ -17,8 +17,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sparsedis._fitted import whole_or_not
 from sparsedis._scores import head_scores
-from sparsedis.inputs._forms import check_weights
 from sparsedis.inputs._plain import check_plain
+from sparsedis.inputs._weights import check_weights
 from sparsedis.rotation._fitting import factors_of, final_heads, mean_score
 from sparsedis.rotation._tasks import labels_of, read_tasks
 

@@ -3,8 +3,9 @@
 import numpy as np
 
 from sparsedis._scores import TaskMean, r2_of_tasks
-from sparsedis.inputs._forms import check_weights, read_targets
+from sparsedis.inputs._forms import read_targets
 from sparsedis.inputs._known_tasks import known_tasks
+from sparsedis.inputs._weights import check_weights
 from sparsedis.rotation._class_selection import select_classes
 from sparsedis.rotation._logistic import logistic_heads
 from sparsedis.rotation._reduce import MAX_DIRECTIONS, no_factor, reduce_features
@@ -237,13 +238,11 @@ def mean_score(y, y_pred, sample_weight, classes, counted, names, layout):
     """
     n, n_tasks = len(y_pred), len(counted)
     weight = check_weights(sample_weight, n)
-    targets = read_targets(y, n, real=not classes, estimator="score")
+    targets = read_targets(y, n, weight=weight, real=not classes, estimator="score")
     number = known_tasks(targets, y, n, names, layout)
     rows, tasks, y = targets.listed()
     tasks = number[tasks]
     kept = (tasks >= 0) & counted[tasks]
-    if weight is not None:
-        kept &= weight[rows] > 0
     rows, tasks, y = rows[kept], tasks[kept], y[kept]
     weight = None if weight is None else weight[rows]
     y_pred = y_pred.reshape(n, n_tasks, *y_pred.shape[2:])[rows, tasks]

@@ -22,7 +22,7 @@ def sizes_by_folds(Z, Y, weight, spike, rule, n_folds, random_state):
     Y : ndarray of shape (n, n_tasks, n_outputs)
         Targets of unit variance, NaN where missing.
 
-    weight : ndarray of shape (n,) or None
+    weight : ndarray of shape (n,) or (n, n_tasks), or None
 
     spike : ndarray of shape (k,) or None
 
@@ -41,6 +41,8 @@ def sizes_by_folds(Z, Y, weight, spike, rule, n_folds, random_state):
     sizes = np.full(Y.shape[1], -1)
     if len(enough):
         fold = assign_folds(present[:, enough], n_folds, random_state)
+        if weight is not None and weight.ndim == 2:
+            weight = weight[:, enough]
         parts = [
             _held_out(Z, Y[:, enough], weight, fold, f, spike) for f in range(n_folds)
         ]

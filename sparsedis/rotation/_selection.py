@@ -229,7 +229,7 @@ def select_by_folds(
     Y : ndarray of shape (n, n_tasks, n_outputs)
         NaN where missing.
 
-    weight : ndarray of shape (n,), default=None
+    weight : ndarray of shape (n,) or (n, n_tasks), default=None
 
     rule : {"cv", "1se"}, default="cv"
 

@@ -116,10 +116,10 @@ def read_tasks(Y, n, weight, classification, who):
             "are classes, set task_type='classification' (SparseRotation) or "
             "classification=True (white_heads)."
         )
-    targets = read_targets(Y, n, real=not classification, estimator=who)
+    targets = read_targets(Y, n, weight=weight, real=not classification, estimator=who)
     classes, scalar, n_tasks = None, targets.values.ndim < 3, targets.n_tasks
     if classification:
-        targets, classes = encode_classes(targets, weight)
+        targets, classes = encode_classes(targets)
         if all(len(own) < 2 for own in classes):
             one = next(own for own in classes if len(own)).tolist()[0]
             raise ValueError(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from sklearn.utils import check_array
 
-from sparsedis.inputs._forms import check_weights
+from sparsedis.inputs._weights import check_weights
 from sparsedis.rotation._count import estimate_count
 from sparsedis.rotation._moments import Moments
 from sparsedis.rotation._stages import Whitening

@@ -11,18 +11,18 @@ import torch
 from torch.utils.data import Dataset, TensorDataset
 
 from sparsedis.inputs._classes import encode_classes
-from sparsedis.inputs._forms import check_weights, read_targets
+from sparsedis.inputs._forms import read_targets
 from sparsedis.inputs._labels import DenseLabels, SparseLabels
 from sparsedis.inputs._rows import LazyRows, blocks_of, distinct_rows, is_lazy
 from sparsedis.inputs._table import TableSource, TaskTable
 
 
-def read(y, n, task=None, real=True):
-    return read_targets(y, n, task, real=real, estimator="Estimator")
+def read(y, n, task=None, weight=None, real=True):
+    return read_targets(y, n, task, weight, real=real, estimator="Estimator")
 
 
 def build(X, y, task=None, weight=None, n_samples=20):
-    targets = read(y, len(X), task)
+    targets = read(y, len(X), task, weight)
     return TaskTable.build(X, targets, weight, n_samples=n_samples)
 
 
@@ -325,7 +325,8 @@ def test_labels_of_any_dtype():
         assert targets.tasks.tolist() == [0, 0, 1, 1, 1]
         assert targets.values.tolist() == [0, 1, 0, 1, 1]
         # What has no weight is not there.
-        _, classes = encode_classes(read(y, 3, real=False), np.array([1.0, 0, 0]))
+        weight = np.array([1.0, 0, 0])
+        _, classes = encode_classes(read(y, 3, weight=weight, real=False))
         assert [c.tolist() for c in classes] == [["a"], [1]]
 
 
@@ -366,21 +367,6 @@ def test_what_is_no_class(y, message):
 def test_bad_targets(y, task, message):
     with pytest.raises(ValueError, match=message):
         read(y, 3, task)
-
-
-@pytest.mark.parametrize(
-    ("weight", "message"),
-    [
-        ([1.0, 2.0], r"shape \(3,\), got \(2,\)"),
-        ([1.0, -2.0, 1.0], "not be negative, got -2"),
-        ([1.0, np.nan, 1.0], "NaN"),
-        ([0.0, 0.0, 0.0], "all weights are zero"),
-        ([[1.0], [1.0], [1.0]], "1D array"),
-    ],
-)
-def test_bad_weights(weight, message):
-    with pytest.raises(ValueError, match=message):
-        check_weights(weight, 3)
 
 
 def test_steps_show_two_different_inputs_at_least():

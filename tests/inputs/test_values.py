@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sp
 
 from sparsedis.inputs._classes import decode_classes, encode_classes
-from sparsedis.inputs._forms import check_weights, read_targets
+from sparsedis.inputs._forms import read_targets
 from sparsedis.inputs._values import is_missing, read_values, unboxed
 
 NAN = np.nan
@@ -198,8 +198,6 @@ def test_sparse_formats_are_read_alike(kind):
 
 
 def test_masked_weights_and_infinite_classes_are_refused():
-    with pytest.raises(ValueError, match="sample_weight holds masked"):
-        check_weights(np.ma.masked_array([1.0, 2.0], [0, 1]), 2)
     with pytest.raises(ValueError, match="infinity, which is not a class"):
         encode_classes(read(np.array([[1, "a"], [np.inf, "b"]], object), 2, real=False))
     masked = np.ma.masked_array([np.inf, 1.0], [1, 0])

@@ -1,0 +1,223 @@
+"""Weights of samples, of labels and of tasks."""
+
+import warnings
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.utils import check_array
+
+from sparsedis.inputs._ids import column_names
+from sparsedis.inputs._known_tasks import task_numbers
+
+
+def check_weights(sample_weight, n_samples, y=None):
+    """Read the weights of the samples, or of the labels.
+
+    Parameters
+    ----------
+    sample_weight : array-like, DataFrame, sparse matrix, number or None
+        A weight for each sample or, in the shape of a table `y`, for each label. What
+        a sparse matrix does not store is 0. Columns of a frame are found by the names
+        of those of `y`, if both have names; further ones do not count.
+
+    n_samples : int
+
+    y : array-like, DataFrame or sparse matrix, default=None
+        Labels as they came. None: only weights of samples are taken.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,) or (n_samples, n_tasks), csr_array or None
+        A sparse array only where `y` is sparse, too.
+
+    Raises
+    ------
+    ValueError
+        When the shape is another, or a weight is negative or not finite, or all are 0.
+
+    Examples
+    --------
+    >>> from sparsedis.inputs._weights import check_weights
+    >>> check_weights([1, 0, 2], 3)
+    array([1., 0., 2.])
+    >>> check_weights([[1, 2], [0, 1]], 2, y=[[0.5, 3.0], [1.0, 1.0]])
+    array([[1., 2.],
+           [0., 1.]])
+    """
+    if sample_weight is None:
+        return None
+    if np.ma.is_masked(sample_weight):
+        raise ValueError(
+            "sample_weight holds masked entries; it must hold the weight of every "
+            "sample or label, 0 to leave one out."
+        )
+    if np.ndim(sample_weight) == 0 and not sp.issparse(sample_weight):
+        sample_weight = np.full(n_samples, sample_weight)
+    elif hasattr(sample_weight, "columns") and hasattr(y, "columns"):
+        sample_weight = _columns(sample_weight, y)
+    weight = check_array(
+        sample_weight,
+        accept_sparse="csr",
+        ensure_2d=False,
+        allow_nd=True,
+        dtype=np.float64,
+        ensure_all_finite=False,
+        input_name="sample_weight",
+    )
+    _check_shape(weight, n_samples, y)
+    sparse = sp.issparse(weight)
+    _check_values(weight.data if sparse else weight)
+    if not sparse:
+        return weight
+    if sp.issparse(y) and weight.ndim == 2:
+        return sp.csr_array(weight)
+    return weight.toarray()
+
+
+def _columns(weight, y):
+    """The columns of a frame of weights that are those of y."""
+    there = set(weight.columns)
+    lacking = [name for name in y.columns if name not in there]
+    if lacking:
+        raise ValueError(
+            f"sample_weight must have a column for each column of y; {lacking[:5]} are "
+            "not among them. Pass sample_weight.to_numpy() for columns in the order of "
+            "those of y."
+        )
+    return weight[list(y.columns)]
+
+
+def _check_shape(weight, n_samples, y):
+    shapes = [(n_samples,)]
+    if y is not None:
+        of_y = y.shape if hasattr(y, "shape") else np.shape(y)
+        shapes += [of_y[:2]] if len(of_y) > 1 else []
+    if weight.shape in shapes:
+        return
+    message = (
+        f"sample_weight must have shape {' or '.join(map(str, shapes))}, got "
+        f"{weight.shape}."
+    )
+    if len(shapes) == 1 and weight.ndim > 1:
+        message = f"Sample weights must be 1D array or scalar: {message}"
+    raise ValueError(message)
+
+
+def _check_values(weight):
+    if np.isnan(weight).any():
+        raise ValueError(
+            "sample_weight contains NaN; weights must be known. 0 leaves a label out, "
+            "and does where the label is missing."
+        )
+    if np.isinf(weight).any():
+        raise ValueError("sample_weight contains infinity; weights must be finite.")
+    if (weight < 0).any():
+        raise ValueError(
+            "Negative values in data passed to `sample_weight`: weights must not be "
+            f"negative, got {weight.min():g}."
+        )
+    if not weight.any():
+        raise ValueError("sample_weight must leave some sample: all weights are zero.")
+
+
+def label_weights(weight, rows, tasks):
+    """Weights of labels, by where they are.
+
+    Parameters
+    ----------
+    weight : ndarray of shape (n_samples,) or (n_samples, n_tasks), or csr_array
+        As :func:`check_weights` returns it.
+
+    rows, tasks : ndarray of shape (n_labels,) of int
+
+    Returns
+    -------
+    ndarray of shape (n_labels,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis.inputs._weights import label_weights
+    >>> weight, at = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([0, 1])
+    >>> label_weights(weight, at, at), label_weights(weight[0], at, at)
+    (array([1., 4.]), array([1., 2.]))
+    """
+    return weight[rows] if weight.ndim == 1 else np.asarray(weight[rows, tasks])
+
+
+def read_task_weights(task_weight, names):
+    """Read the weights of tasks.
+
+    Parameters
+    ----------
+    task_weight : array-like of shape (n_tasks,), dict, Series or None
+        By the names of tasks if a dict or a Series; tasks without an entry have 1.
+
+    names : ndarray of shape (n_tasks,)
+
+    Returns
+    -------
+    ndarray of shape (n_tasks,) or None
+
+    Raises
+    ------
+    ValueError
+        When the shape is another, a weight is negative or not finite, all are 0, or
+        names are those of no task.
+
+    Warns
+    -----
+    UserWarning
+        For names that are those of no task, where others are.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis.inputs._weights import read_task_weights
+    >>> read_task_weights({"b": 3}, np.array(["a", "b"]))
+    array([1., 3.])
+    """
+    if task_weight is None:
+        return None
+    if hasattr(task_weight, "to_dict"):
+        task_weight = task_weight.to_dict()
+    if isinstance(task_weight, dict):
+        task_weight = _by_name(task_weight, names)
+    weight = np.asarray(task_weight, dtype=float)
+    if weight.shape != names.shape:
+        raise ValueError(
+            f"task_weight must hold a number for each of the {len(names)} tasks, in "
+            f"the order of tasks_, or be a dict by their names; got shape "
+            f"{weight.shape}."
+        )
+    bad = ~(np.isfinite(weight) & (weight >= 0))
+    if bad.any():
+        raise ValueError(
+            f"task_weight must be finite and not negative, got {weight[bad][0]:g} for "
+            f"task {names[bad][0]!s}."
+        )
+    if not weight.any():
+        raise ValueError("task_weight must be positive for some task, got zeros alone.")
+    return weight
+
+
+def _by_name(task_weight, names):
+    given = column_names(list(task_weight))
+    number = task_numbers(given, names)
+    unknown = given[number < 0].tolist()
+    if unknown:
+        some = f"tasks such as {unknown[:5]}"
+        if (number < 0).all():
+            raise ValueError(
+                f"task_weight names {some}, none of which is in y. Those begin with "
+                f"{names[:5].tolist()}."
+            )
+        warnings.warn(
+            f"task_weight names {some}, which are not in y; they do not count.",
+            UserWarning,
+            stacklevel=4,
+        )
+    weight = np.ones(len(names))
+    values = np.array(list(task_weight.values()), dtype=float)
+    weight[number[number >= 0]] = values[number >= 0]
+    return weight
