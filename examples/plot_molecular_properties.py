@@ -85,7 +85,8 @@ def read(column, *tables):
 
 
 def boiling_point(pressure):
-    """Where the measured vapour pressure, as its Antoine equation, is ``pressure``."""
+    """Temperature at which the vapour pressure, by its Antoine equation, is
+    ``pressure``."""
     data = data_source("Landolt_antoine_V20.tsv")
     data = data.set_axis(data.index.str.replace("-", ""))
     T = data["B"] / (data["A"] - np.log(pressure)) - data["C"]

@@ -146,7 +146,7 @@ def parameter(estimator, name):
     Parameters
     ----------
     estimator : estimator
-        Of any class.
+        Estimator of any class.
 
     name : str
         The new name.
@@ -168,7 +168,7 @@ def check_renamed(estimator):
     Parameters
     ----------
     estimator : estimator
-        Of a class with `renamed_parameters`.
+        Estimator whose class has `renamed_parameters`.
 
     Raises
     ------

@@ -52,7 +52,7 @@ def _public_modules():
 
 
 def _public_names(module):
-    """What `__all__` lists or, without it, what is defined in the module itself."""
+    """Names in `__all__` or, without it, those defined in the module itself."""
     if hasattr(module, "__all__"):
         return module.__all__
     return [
@@ -109,7 +109,7 @@ def _public_methods():
 
 
 def _complaints(name, checks):
-    """What numpydoc has against a docstring, one complaint a line."""
+    """Errors of numpydoc in a docstring, one per line."""
     report = validate(name)
     return "\n".join(
         f"{name}: {code} {message}"

@@ -12,7 +12,7 @@ from sparsedis._show_versions import show_versions
 
 
 def _lines(capsys):
-    """What was printed: entries by name."""
+    """Printed entries, by name."""
     lines = capsys.readouterr().out.splitlines()
     pairs = [line.split(": ", maxsplit=1) for line in lines if ": " in line]
     return {key.strip(): value for key, value in pairs}

@@ -1,4 +1,4 @@
-"""How well factors, supports, counts and predictions are found, with nothing chosen.
+"""Quality of factors, supports, counts and predictions with the default parameters.
 
 ``python -m benchmarks.factors`` fits the estimator on a matrix of conditions, row by
 row into a CSV, and prints a table of the conditions and one line for each bar.

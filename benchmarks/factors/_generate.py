@@ -19,7 +19,7 @@ _FACTORS, _TEST, _MAP, _WARP, _SUPPORTS, _COEF, _UNITS, _NOISE, _MISSING = range
 
 @dataclass(frozen=True)
 class Condition:
-    """What one data set is like.
+    """Properties of a data set.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What other heads predict on the same rows: the rulers beside the estimator's own."""
+"""Predictions of other heads on the same rows, to compare with the estimator's."""
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression, RidgeCV

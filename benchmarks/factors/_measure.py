@@ -1,4 +1,4 @@
-"""What an estimator found of the truth, through its public face alone."""
+"""Comparison of an estimator with the truth, through its public interface only."""
 
 import time
 import warnings

@@ -112,13 +112,13 @@ def _draw_mixtures(heads, sets, rng):
 def f1_of_decided(data):
     """F1 of the supports that the labels can decide, the mean over the tasks.
 
-    The rule: a factor of a task is decided if its labels are less likely without it by
-    more than half the logarithm of their number (BIC), at the maximum-likelihood heads
-    of the true factors. Nothing else is asked: no factor is ever taken in wrongly, and
-    the other factors of the task are known. Who has to find the factors, and to choose
-    among all supports, has less to go by, so that this is a bound of what to expect,
-    and not of any one method; it says nothing of MCC or counts, and takes no condition
-    out of the means.
+    A factor of a task is decided if the log-likelihood of the labels decreases without
+    it by more than half the logarithm of their number (BIC), at the maximum-likelihood
+    heads of the true factors. The rule assumes that the other factors of the task are
+    known, and never selects a wrong factor. A method that has to find the factors and
+    choose among all supports has less information, so this is a bound on the expected
+    F1. It does not bound single results, MCC or counts, and removes no condition from
+    the means.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def f1_of_decided(data):
     Returns
     -------
     float
-        Of the tasks that have labels.
+        Mean F1 of the tasks that have labels.
     """
     classes = data.condition.classification
     deviance = _logistic_deviance if classes else _squares_deviance

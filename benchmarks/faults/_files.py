@@ -95,7 +95,7 @@ def checkpoints(times):
 
 
 def _damages(path, n):
-    """What a file may turn into, other than it was."""
+    """Damaged versions of a file."""
     rng = np.random.default_rng(0)
     with open(path, "rb") as file:
         whole = file.read()

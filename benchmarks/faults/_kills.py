@@ -17,12 +17,12 @@ _SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 
 
 def kills(times):
-    """Kill trainings at random moments, twice in a row, and take them up again.
+    """Kill trainings at random moments, twice in a row, and continue them.
 
     Parameters
     ----------
     times : int
-        Of each training and signal.
+        Number of runs of each training with each signal.
 
     Yields
     ------
@@ -47,12 +47,12 @@ def kills(times):
 
 
 def full_disks(times):
-    """Let files grow to a random size and no further, and then go on.
+    """Limit files to a random size, as on a full disk, and continue afterwards.
 
     Parameters
     ----------
     times : int
-        Of each training.
+        Number of runs of each training.
 
     Yields
     ------
@@ -82,7 +82,7 @@ def _reference(make):
 
 
 def _result(make, folder):
-    """What a training that nothing disturbs leads to."""
+    """Result of a training without interruption."""
     est, fit = make(folder)
     fit()
     found = [est.transform(X)]

@@ -125,12 +125,12 @@ def _kinds():
 
 
 def steps(times):
-    """Let something fail in a second fit: an error is due, and sound weights.
+    """Cause failures in a second fit: it must raise an error and keep valid weights.
 
     Parameters
     ----------
     times : int
-        Of each fault and each kind of fit.
+        Number of runs of each fault in each kind of fit.
 
     Yields
     ------
@@ -150,7 +150,7 @@ def steps(times):
 
 
 def _fails(est, fit, before):
-    """What is wrong after a fit that must fail."""
+    """Errors after a fit that must fail."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -162,18 +162,18 @@ def _fails(est, fit, before):
     else:
         return flaws(est) or "no error"
     flaw = flaws(est)
-    # Where there are heads, all must be that of the first fit.
+    # If there are heads, everything must be that of the first fit.
     mixed = "coef_" in vars(est) and not np.array_equal(est.transform(X), before)
     return flaw or ("heads of the first fit on other weights" if mixed else None)
 
 
 def streams(times):
-    """Let streams break, or yield what they must not, at a random step.
+    """Let streams fail, or yield invalid batches, at a random step.
 
     Parameters
     ----------
     times : int
-        Of each fault.
+        Number of runs of each fault.
 
     Yields
     ------

@@ -152,7 +152,7 @@ def _versions():
 
 
 def _git(*command):
-    """What git says of this folder; nothing where there is no git, or no history."""
+    """Output of git in this folder; empty without git or a history."""
     try:
         done = subprocess.run(
             ["git", *command], cwd=Path(__file__).parent, capture_output=True, text=True

@@ -1,4 +1,4 @@
-"""What a study is, and the command line that all of them share."""
+"""Studies, and their common command line."""
 
 import argparse
 from collections.abc import Callable
@@ -19,7 +19,7 @@ _READ = {"keep_default_na": False, "na_values": ["nan"]}
 
 
 class NoSettingError(ValueError):
-    """What --only names is not in a study."""
+    """A name in --only is not in the study."""
 
 
 @dataclass(frozen=True)

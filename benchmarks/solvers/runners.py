@@ -1,4 +1,4 @@
-"""Where contestants run: in this process, or in another interpreter over a pipe."""
+"""Runners of contestants: in this process, or in another interpreter over a pipe."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Where the original 3D Shapes file is, and how to get it."""
+"""Download of the original 3D Shapes file."""
 
 from pathlib import Path
 

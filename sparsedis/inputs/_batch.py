@@ -105,10 +105,8 @@ class TaskBatch:
             set_(self, "weight", weight)
         if self.task_weight is not None:
             weight = np.asarray(self.task_weight, dtype=float)
-            if (
-                weight.shape != shape[:1]
-                or not (weight >= 0).all() & (weight < np.inf).all()
-            ):
+            known = np.isfinite(weight) & (weight >= 0)
+            if weight.shape != shape[:1] or not known.all():
                 raise ValueError(
                     f"task_weight must hold finite numbers from 0 on in the shape "
                     f"{shape[:1]} of the tasks; got {weight}."

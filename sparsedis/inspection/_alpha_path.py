@@ -277,7 +277,7 @@ class AlphaPathDisplay:
 
 
 class _ParameterAxis:
-    """Where the values of a parameter stand, and how the axis looks."""
+    """Positions of the values of a parameter, and the format of the axis."""
 
     def __init__(self, values):
         self.is_numeric = all(is_number(value) for value in values)

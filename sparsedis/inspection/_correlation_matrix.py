@@ -252,7 +252,7 @@ class CorrelationMatrixDisplay:
     def _name_cells(self):
         n_factors, n_codes = self.correlation.shape
         self.ax_.set_yticks(range(n_factors), self.factor_names)
-        # Where there is not room for all, the matched codes, which come first.
+        # If not all codes fit, label the matched ones, which come first.
         n_named = n_codes
         if n_codes > MAX_NAMED:
             n_named = int((self.matching >= 0).sum())

@@ -1,4 +1,4 @@
-"""How often each feature is used."""
+"""Share of the heads that use each feature."""
 
 import numpy as np
 

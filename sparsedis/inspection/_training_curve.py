@@ -1,4 +1,4 @@
-"""How training went."""
+"""Curves of the quantities in the history of a training."""
 
 import numbers
 

@@ -18,7 +18,7 @@ _SOLVED = 2**22
 
 @dataclass(frozen=True, eq=False)
 class FewShotEvaluation:
-    """How well, and with which features, heads tell unseen classes apart.
+    """Accuracy of heads on unseen classes, and the features they use.
 
     Parameters
     ----------

@@ -60,7 +60,7 @@ class LearnedHead(nn.Module):
 
 
 def active_features(W):
-    """Which features each head uses.
+    """Features that each head uses.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Where batches of codes with one factor held fixed come from."""
+"""Samplers of batches of codes with one fixed factor."""
 
 import numbers
 import warnings

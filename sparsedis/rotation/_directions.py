@@ -71,7 +71,7 @@ class Heads:
         Returns
         -------
         ndarray of shape (n, k)
-            Of unit norm.
+            Coordinates, of unit norm.
         """
         centred = A @ self.centring
         return centred / np.linalg.norm(centred, axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""What ends a training early: signals, callbacks, errors, weights that are NaN."""
+"""Interruptions of training: signals, callbacks, errors, NaN weights."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""What an ``encoder`` parameter may be."""
+"""Valid values of the ``encoder`` parameter."""
 
 import pytest
 import torch

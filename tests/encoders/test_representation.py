@@ -1,4 +1,4 @@
-"""What surrounds a user's module."""
+"""Representation around a user's module."""
 
 import numpy as np
 import pytest

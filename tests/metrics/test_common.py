@@ -1,4 +1,4 @@
-"""What every metric of factors and codes has in common."""
+"""Common properties of all metrics of factors and codes."""
 
 import subprocess
 import sys

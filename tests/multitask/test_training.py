@@ -1,4 +1,4 @@
-"""How training is run: splits, stopping, resuming, and what can go wrong."""
+"""Training: splits, stopping, resuming, and errors."""
 
 import pickle
 import warnings

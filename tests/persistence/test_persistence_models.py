@@ -1,4 +1,4 @@
-"""What files hold of models: all that matters, of any encoder, and nothing shared."""
+"""Contents of the files of models with any encoder, without shared state."""
 
 import io
 from filecmp import cmp

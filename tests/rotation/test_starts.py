@@ -1,4 +1,4 @@
-"""Where the search for directions starts."""
+"""Starting points of the search for directions."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What a solver says about its solutions."""
+"""Certificates of solutions."""
 
 import warnings
 
