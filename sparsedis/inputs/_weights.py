@@ -51,7 +51,7 @@ def check_weights(sample_weight, n_samples, y=None):
             "sample_weight holds masked entries; it must hold the weight of every "
             "sample or label, 0 to leave one out."
         )
-    if np.ndim(sample_weight) == 0 and not sp.issparse(sample_weight):
+    if np.isscalar(sample_weight) or getattr(sample_weight, "shape", None) == ():
         sample_weight = np.full(n_samples, sample_weight)
     elif hasattr(sample_weight, "columns") and hasattr(y, "columns"):
         sample_weight = _columns(sample_weight, y)
@@ -90,7 +90,7 @@ def _columns(weight, y):
 def _check_shape(weight, n_samples, y):
     shapes = [(n_samples,)]
     if y is not None:
-        of_y = y.shape if hasattr(y, "shape") else np.shape(y)
+        of_y = y.shape if hasattr(y, "shape") else np.asarray(y, dtype=object).shape
         shapes += [of_y[:2]] if len(of_y) > 1 else []
     if weight.shape in shapes:
         return

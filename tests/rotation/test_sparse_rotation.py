@@ -328,6 +328,6 @@ def test_a_fit_that_is_refused_leaves_the_earlier_one(fitted):
 
 def test_constant_targets_are_told_from_constant_features():
     Z = np.random.default_rng(0).standard_normal((11, 6))
-    for X, message in ((Z, "X predicts no target"), (Z * 0, "X holds constant")):
+    for X, message in ((Z, "X predicts no target"), (Z * 0, "X has only constant")):
         with pytest.warns(UserWarning, match=message):
             SparseRotation(random_state=0).fit(X, np.ones(11))

@@ -122,7 +122,7 @@ def test_contrasts_are_orthonormal_and_sum_to_zero(n_classes):
     [
         (Squared(), torch.tensor([[1, 2]]), "floating dtype, got torch.int64"),
         (Poisson(), torch.tensor([[1.0, -2.0]]), "not be negative, got -2"),
-        (Logistic(), torch.tensor([[1.0, 2.0]]), "0 or 1, a sample; got 2"),
+        (Logistic(), torch.tensor([[1.0, 2.0]]), "per sample, 0 or 1; got 2"),
         (Logistic(), torch.ones(1, 2, 2), r"got shape \(1, 2, 2\)"),
         (Multinomial(3), torch.tensor([[0.0, 3.0]]), "from 0 to 2; got 3"),
         (Multinomial(3), torch.tensor([[0.0, 0.5]]), "from 0 to 2; got 0.5"),
