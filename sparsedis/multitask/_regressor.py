@@ -168,7 +168,7 @@ n_tasks, n_outputs)
         y : ndarray
             As `predict` returns it.
 
-        intervals : ndarray of shape (*y.shape, 2)
+        intervals : ndarray of shape (n_samples, 2) or (n_samples, n_tasks, 2)
             Lower and upper ends; infinite where all tasks together have too few
             held-out labels for `confidence_level`.
 
