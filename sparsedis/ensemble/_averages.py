@@ -1,0 +1,141 @@
+"""Means over the predictions of several estimators."""
+
+from inspect import signature
+
+import numpy as np
+
+from sparsedis.inputs._ids import read_task_ids
+from sparsedis.inputs._known_tasks import task_numbers
+
+
+def mean_and_std(arrays):
+    """Mean and standard deviation of arrays, of which one is held at a time.
+
+    Parameters
+    ----------
+    arrays : iterable of ndarray
+
+    Returns
+    -------
+    mean, std : ndarray
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis.ensemble._averages import mean_and_std
+    >>> mean_and_std([np.array([1.0, 5.0]), np.array([3.0, 5.0])])
+    (array([2., 5.]), array([1., 0.]))
+    """
+    mean = squares = 0.0
+    for n, array in enumerate(arrays, 1):
+        step = array - mean
+        mean = mean + step / n
+        squares = squares + step * (array - mean)
+    return mean, np.sqrt(squares / n)
+
+
+def mean_probabilities(members, X, task=None):
+    """Mean of the probabilities, in the form that the estimators return.
+
+    Parameters
+    ----------
+    members : list of estimators
+        Their `predict_proba` returns an array, or one for each task in a list or dict.
+
+    X : array-like of shape (n_samples, ...)
+
+    task : array-like of shape (n_samples,), default=None
+        Passed on if `predict_proba` takes it.
+
+    Returns
+    -------
+    ndarray, list of ndarray or dict of ndarray
+    """
+    given = {}
+    if task is not None and "task" in signature(members[0].predict_proba).parameters:
+        given["task"] = task
+    return _mean([member.predict_proba(X, **given) for member in members])
+
+
+def _mean(results):
+    first = results[0]
+    if isinstance(first, dict):
+        return {name: _mean([p[name] for p in results]) for name in first}
+    if isinstance(first, list):
+        return [_mean(parts) for parts in zip(*results, strict=True)]
+    return np.mean(results, axis=0)
+
+
+def predict_by_probability(members, X, task, tasks, classes):
+    """Most probable classes, and the mean for tasks of numbers.
+
+    Parameters
+    ----------
+    members : list of estimators
+
+    X : array-like of shape (n_samples, ...)
+
+    task : array-like of shape (n_samples,) or None
+
+    tasks : ndarray of shape (n_tasks,)
+        Names of the tasks.
+
+    classes : ndarray, or list of n_tasks ndarray
+
+    Returns
+    -------
+    y : ndarray or DataFrame
+        Predictions in the form of a member.
+
+    std : ndarray
+        Standard deviation of the members, NaN for classes.
+    """
+    given = {} if task is None else {"task": task}
+    found = [member.predict(X, **given) for member in members]
+    p = mean_probabilities(members, X, task)
+    std = np.full(found[0].shape, np.nan)
+    for t, at in _parts(found[0], task, tasks):
+        own = _of_task(p, t, tasks, at)
+        if own is None:
+            mean, std[at] = mean_and_std(_get(y, at).astype(float) for y in found)
+            _set(found[0], at, mean)
+            continue
+        labels = classes[t] if isinstance(classes, list) else classes
+        # What is predicted for a task without labels stays.
+        if len(labels):
+            number = np.nan_to_num(own[:, : len(labels)]).argmax(1)
+            _set(found[0], at, labels[number])
+    return found[0], std
+
+
+def _parts(y, task, tasks):
+    """Tasks, and where their predictions are."""
+    if task is not None:
+        numbers = task_numbers(read_task_ids(task, len(y)), tasks)
+        return [(t, (numbers == t,)) for t in np.unique(numbers)]
+    if y.ndim == 1:
+        return [(0, (slice(None),))]
+    return [(t, (slice(None), t)) for t in range(len(tasks))]
+
+
+def _of_task(p, t, tasks, at):
+    """Probabilities of a task, or None if it has no classes."""
+    if isinstance(p, dict):
+        (name,) = tasks[t : t + 1].tolist()
+        # Rows of one task; a column has all rows.
+        return p[name][at[0]] if name in p else None
+    return p[t] if isinstance(p, list) else p[at[0]]
+
+
+def _get(y, at):
+    return y.iloc[at].to_numpy() if hasattr(y, "iloc") else y[at]
+
+
+def _set(y, at, values):
+    if not hasattr(y, "iloc"):
+        y[at] = values
+        return
+    # In the dtype of the column, such as categories.
+    column = y.iloc[at].copy()
+    column[:] = values
+    y.isetitem(at[1], column)

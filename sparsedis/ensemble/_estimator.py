@@ -1,0 +1,403 @@
+"""An ensemble of representations, and its features."""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.base import (
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    _fit_context,
+    is_classifier,
+    is_regressor,
+)
+from sklearn.ensemble import BaseEnsemble
+from sklearn.pipeline import Pipeline
+from sklearn.utils import check_random_state, get_tags
+from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import _num_samples, check_is_fitted
+
+from sparsedis._fitted import whole_or_not
+from sparsedis.ensemble._averages import (
+    mean_and_std,
+    mean_probabilities,
+    predict_by_probability,
+)
+from sparsedis.ensemble._matching import match_features, warn_if_none
+from sparsedis.ensemble._members import fit_members
+from sparsedis.ensemble._scores import Labels, accuracy, explained_deviance, r2
+from sparsedis.inputs._forms import read_targets
+from sparsedis.inputs._known_tasks import known_tasks
+from sparsedis.inputs._weights import check_weights
+from sparsedis.multitask import SparseMultiTaskRepresentation
+
+
+def _member_has(method):
+    def check(self):
+        getattr(self._first(), method)
+        return True
+
+    return check
+
+
+class SparseMultiTaskEnsemble(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEnsemble
+):
+    """Mean of representations that are trained with different seeds.
+
+    The members differ in their initial weights, batches and held-out rows. Their
+    features are matched one to one, with their signs, and those on which most members
+    agree are averaged; so are the predictions. How far the members agree is a measure
+    of stability that needs no factors.
+
+    Parameters
+    ----------
+    estimator : estimator, default=None
+        :class:`~sparsedis.SparseMultiTaskRepresentation`, which None stands for,
+        :class:`~sparsedis.SparseMultiTaskClassifier`, or another estimator with their
+        methods and attributes, or a pipeline that ends with one. It needs a parameter
+        `random_state`, which the ensemble sets.
+
+    n_estimators : int, default=5
+        Number of members.
+
+    n_jobs : int, default=None
+        Members that are fitted at a time, see :class:`joblib.Parallel`.
+
+    random_state : int, RandomState instance or None, default=None
+        Draws the seeds of the members. The first members do not depend on their number.
+
+    Attributes
+    ----------
+    estimator_ : estimator
+        The estimator that was copied.
+
+    estimators_ : list of estimators
+        Fitted members.
+
+    n_components_ : int
+        Number of features that more than half of the members have.
+
+    matching_ : ndarray of shape (n_estimators, n_components_) of int
+        Column of each member for each feature of the ensemble; -1 if it has none. The
+        features of a member match if their absolute correlation with the feature of the
+        first member that has it is at least .8 in the rows of `fit`.
+
+    agreement_ : ndarray of shape (n_components_,)
+        Mean absolute correlation of each feature over all pairs of members, where
+        members without it count as 0. NaN for a single member.
+
+    support_ : ndarray of shape (n_tasks, n_components_)
+        Share of the members in which the head of a task uses each feature.
+
+    feature_usage_ : ndarray of shape (n_components_,)
+        Number of heads that use each feature, in the mean of the members.
+
+    tasks_ : ndarray of shape (n_tasks,)
+        Names of the tasks.
+
+    classes_ : ndarray, or list of n_tasks ndarray
+        Classes of the tasks, if the members have them.
+
+    n_features_in_ : int
+        Number of features of the input; for images, their height.
+
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the input features, if X has names.
+
+    See Also
+    --------
+    sparsedis.model_selection.UDRSearch : Selects parameters by such an agreement.
+
+    Notes
+    -----
+    Predictions are the mean of those of all members. They are not computed from the
+    mean features, so the ensemble has no `coef_`.
+
+    Examples
+    --------
+    >>> from sparsedis import SparseMultiTaskEnsemble, SparseMultiTaskRepresentation
+    >>> from sparsedis.datasets import make_sparse_tasks
+    >>> X, Y = make_sparse_tasks(300, 60, n_factors=4, random_state=0)
+    >>> est = SparseMultiTaskEnsemble(
+    ...     SparseMultiTaskRepresentation(max_iter=60), n_estimators=3, random_state=0
+    ... )
+    >>> est.fit(X, Y).transform(X).shape
+    (300, 4)
+    >>> bool((est.agreement_ > 0.95).all())
+    True
+    >>> mean, std = est.predict(X, return_std=True)
+    """
+
+    _parameter_constraints = {  # noqa: RUF012 - scikit-learn's protocol
+        "estimator": [HasMethods(["fit", "transform", "predict"]), None],
+        "n_estimators": [Interval(Integral, 1, None, closed="left")],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self, estimator=None, n_estimators=5, *, n_jobs=None, random_state=None
+    ):
+        super().__init__(estimator, n_estimators=n_estimators)
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    @whole_or_not
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, task=None, sample_weight=None):
+        """Fit the members, and match their features.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, height, width, \
+channels), torch Dataset or array on disk
+            Inputs, in any form that the members take; features are matched on them.
+
+        y : array-like, DataFrame or sparse matrix
+            Labels, in any form that the members take.
+
+        task : array-like of shape (n_samples,), default=None
+            The task of each label, in the long form.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples, for the members.
+
+        Returns
+        -------
+        self : object
+            The fitted ensemble.
+
+        Raises
+        ------
+        ValueError
+            When `estimator` has no parameter `random_state`, and as the members do.
+        """
+        self._validate_estimator(SparseMultiTaskRepresentation())
+        names = self.estimator_.get_params()
+        if not any(f"__{name}".endswith("__random_state") for name in names):
+            raise ValueError(
+                "estimator must have a parameter random_state, by which the members "
+                f"differ; {type(self.estimator_).__name__} has none."
+            )
+        random_state = check_random_state(self.random_state)
+        members = [
+            self._make_estimator(append=False, random_state=random_state)
+            for _ in range(self.n_estimators)
+        ]
+        given = {"task": task, "sample_weight": sample_weight}
+        given = {name: value for name, value in given.items() if value is not None}
+        self.estimators_, codes = fit_members(members, X, y, given, self.n_jobs)
+        self._features = match_features(codes)
+        self._layout = "wide" if task is None else "long"
+        self._describe()
+        warn_if_none(self.n_components_, self.n_estimators)
+        return self
+
+    def _describe(self):
+        """Set the attributes of the features, and those that all members share."""
+        self.matching_ = self._features.matching
+        self.agreement_ = self._features.agreement
+        self.n_components_ = self.matching_.shape[1]
+        used = [
+            _heads(member).support_[:, columns] & (columns >= 0)
+            for member, columns in zip(self.estimators_, self.matching_, strict=True)
+        ]
+        self.support_ = np.mean(used, axis=0)
+        self.feature_usage_ = self.support_.sum(0)
+        for source, names in (
+            (self._first(), ("n_features_in_", "feature_names_in_")),
+            (_heads(self._first()), ("tasks_", "classes_", "task_types_")),
+        ):
+            for name in names:
+                if hasattr(source, name):
+                    setattr(self, name, getattr(source, name))
+
+    def transform(self, X):
+        """Mean of the matched features of the members.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, height, width, \
+channels)
+            Inputs, in any form that `fit` takes.
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, `n_components_`)
+            Features, with mean 0 and, for members that agree, variance 1 in the rows of
+            `fit`. The signs are those of the first members.
+        """
+        check_is_fitted(self)
+        codes = [np.asarray(member.transform(X)) for member in self.estimators_]
+        return self._features.mean(codes).astype(codes[0].dtype, copy=False)
+
+    def predict(self, X, task=None, return_std=False):
+        """Mean of the predictions; for classes, the one with the highest mean.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, height, width, \
+channels), torch Dataset or array on disk
+            Inputs, as in `fit`.
+
+        task : array-like of shape (n_samples,), default=None
+            The task to predict for each row, by its name in ``tasks_``.
+
+        return_std : bool, default=False
+            Whether to return the standard deviation, too.
+
+        Returns
+        -------
+        y : ndarray or DataFrame
+            Predictions, in the form of those of a member.
+
+        std : ndarray of the shape of y
+            Standard deviation of the predictions of the members, only with
+            `return_std`. It does not contain the noise of the targets. NaN for tasks of
+            classes.
+
+        Raises
+        ------
+        ValueError
+            For ``return_std=True`` with a classifier, and an id of a task that `fit`
+            has not seen.
+        """
+        check_is_fitted(self)
+        if return_std and is_classifier(self):
+            raise ValueError(
+                "return_std=True needs targets that are numbers; for the classes of "
+                f"{type(self._first()).__name__} take predict_proba."
+            )
+        if hasattr(self._first(), "predict_proba"):
+            y, std = predict_by_probability(
+                self.estimators_, X, task, self.tasks_, self.classes_
+            )
+        else:
+            given = {} if task is None else {"task": task}
+            y, std = mean_and_std(
+                member.predict(X, **given) for member in self.estimators_
+            )
+        return (y, std) if return_std else y
+
+    @available_if(_member_has("predict_proba"))
+    def predict_proba(self, X, task=None):
+        """Mean of the probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, height, width, \
+channels), torch Dataset or array on disk
+            Inputs, as in `fit`.
+
+        task : array-like of shape (n_samples,), default=None
+            The task to predict for each row, if the members take it.
+
+        Returns
+        -------
+        p : ndarray, or list or dict of ndarray
+            In the form of a member.
+        """
+        check_is_fitted(self)
+        return mean_probabilities(self.estimators_, X, task)
+
+    def score(self, X, y, task=None, sample_weight=None):
+        """Mean over the tasks of R2, or of the accuracy of a classifier.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, height, width, \
+channels), torch Dataset or array on disk
+            Inputs, as in `fit`.
+
+        y, task : array-like
+            Labels in any form that `fit` takes. Tasks without a head are left out, as
+            are those with fewer than two labels here, or one for a classifier.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights.
+
+        Returns
+        -------
+        score : float
+            Mean over the tasks. If they are of several types, of the share of the
+            deviance that is explained: R2 for numbers, D2 for counts and classes.
+
+        Raises
+        ------
+        ValueError
+            When no task can be scored.
+        """
+        check_is_fitted(self)
+        n_samples = _num_samples(X)
+        targets = read_targets(
+            y, n_samples, task, real=is_regressor(self), estimator=type(self).__name__
+        )
+        weight = check_weights(sample_weight, n_samples)
+        number = known_tasks(targets, y, n_samples, self.tasks_, self._layout)
+        headless = np.isnan(_heads(self._first()).coef_)
+        headless = headless.reshape(len(self.tasks_), -1).all(1)
+        number = np.where(headless[number], -1, number)
+        rows, tasks, values = targets.listed()
+        tasks = number[tasks]
+        kept = tasks >= 0 if weight is None else (tasks >= 0) & (weight[rows] > 0)
+        labels = Labels(
+            values[kept],
+            rows[kept],
+            tasks[kept],
+            None if weight is None else weight[rows][kept],
+            len(self.tasks_),
+        )
+        scores = self._score(X, labels, by_row=task is not None)
+        if np.isnan(scores).all():
+            raise ValueError(
+                "y must have labels, at least two of numbers, for a task that has a "
+                "head."
+            )
+        return float(np.nanmean(scores))
+
+    def _score(self, X, labels, *, by_row):
+        """Score of each task, from predictions for the task of each row or for all."""
+        if by_row:
+            # Rows without a label need some task.
+            tasks = np.zeros(_num_samples(X), dtype=int)
+            tasks[labels.rows] = labels.tasks
+            at, task = labels.rows, self.tasks_[tasks]
+        else:
+            at, task = (labels.rows, labels.tasks), None
+        predicted = np.asarray(self.predict(X, task=task))
+        if predicted.ndim == 1:
+            at = labels.rows
+        if is_regressor(self):
+            return r2(labels, predicted[at])
+        if is_classifier(self):
+            return accuracy(labels, predicted[at])
+        p = self.predict_proba(X) if hasattr(self, "predict_proba") else {}
+        return explained_deviance(
+            labels,
+            predicted[at],
+            [p.get(name) for name in self.tasks_.tolist()],
+            self.classes_,
+            self.task_types_ == "count",
+        )
+
+    def _first(self):
+        if "estimators_" in vars(self):
+            return self.estimators_[0]
+        return (
+            SparseMultiTaskRepresentation()
+            if self.estimator is None
+            else (self.estimator)
+        )
+
+    def __sklearn_tags__(self):
+        return get_tags(self._first())
+
+    @property
+    def _n_features_out(self):
+        return self.n_components_
+
+
+def _heads(member):
+    """The estimator that has the heads."""
+    return member[-1] if isinstance(member, Pipeline) else member

@@ -1,0 +1,79 @@
+"""Fits of several estimators, and one summary of their warnings."""
+
+import os
+import warnings
+from collections import Counter
+
+import numpy as np
+from sklearn.utils.parallel import Parallel, delayed
+
+# Different warnings to show.
+_SHOWN = 3
+
+
+def fit_members(members, X, y, params, n_jobs):
+    """Fit estimators in parallel.
+
+    Parameters
+    ----------
+    members : list of estimators
+
+    X : array-like of shape (n_samples, ...)
+
+    y : array-like
+
+    params : dict
+        Passed to `fit`.
+
+    n_jobs : int or None
+
+    Returns
+    -------
+    members : list of estimators
+        Fitted.
+
+    codes : list of ndarray of shape (n_samples, n_components)
+        Their features of X.
+    """
+    # Recording warnings changes the state of the process, so threads do not do it.
+    with warnings.catch_warnings(record=True) as caught:
+        # Where no other filter applies: the default shows equal warnings once.
+        warnings.simplefilter("always", append=True)
+        fitted = Parallel(n_jobs=n_jobs)(
+            delayed(_fit)(member, X, y, params, os.getpid()) for member in members
+        )
+    members, codes, elsewhere = zip(*fitted, strict=True)
+    _warn_once(sum(elsewhere, _told(caught)), len(members))
+    return list(members), list(codes)
+
+
+def _fit(member, X, y, params, parent):
+    if os.getpid() == parent:
+        return *_fitted(member, X, y, params), []
+    with warnings.catch_warnings(record=True) as caught:
+        found = _fitted(member, X, y, params)
+    return *found, _told(caught)
+
+
+def _fitted(member, X, y, params):
+    member.fit(X, y, **params)
+    return member, np.asarray(member.transform(X), dtype=float)
+
+
+def _told(caught):
+    return [(warning.category, str(warning.message)) for warning in caught]
+
+
+def _warn_once(told, n_members):
+    """Give one warning of each category, with the most frequent texts."""
+    for category in dict.fromkeys(category for category, _ in told):
+        texts = [text for own, text in told if own is category]
+        counts = Counter(texts).most_common()
+        shown = " ".join(
+            text if count == 1 else f"({count} times) {text}"
+            for text, count in counts[:_SHOWN]
+        )
+        more = f" And {len(counts) - _SHOWN} others." if counts[_SHOWN:] else ""
+        warnings.warn(
+            f"Warnings of {n_members} members: {shown}{more}", category, stacklevel=6
+        )
