@@ -118,12 +118,12 @@ class SparseMultiTaskEnsemble(
     --------
     >>> from sparsedis import SparseMultiTaskEnsemble, SparseMultiTaskRepresentation
     >>> from sparsedis.datasets import make_sparse_tasks
-    >>> X, Y = make_sparse_tasks(300, 60, n_factors=4, random_state=0)
+    >>> X, Y = make_sparse_tasks(200, 40, n_factors=3, random_state=0)
     >>> est = SparseMultiTaskEnsemble(
-    ...     SparseMultiTaskRepresentation(max_iter=60), n_estimators=3, random_state=0
+    ...     SparseMultiTaskRepresentation(3, max_iter=40), 3, random_state=0
     ... )
     >>> est.fit(X, Y).transform(X).shape
-    (300, 4)
+    (200, 3)
     >>> bool((est.agreement_ > 0.95).all())
     True
     >>> mean, std = est.predict(X, return_std=True)
@@ -188,7 +188,8 @@ channels), torch Dataset or array on disk
         given = {"task": task, "sample_weight": sample_weight}
         given = {name: value for name, value in given.items() if value is not None}
         self.estimators_, codes = fit_members(members, X, y, given, self.n_jobs)
-        self._features = match_features(codes)
+        weight = check_weights(sample_weight, len(codes[0]))
+        self._features = match_features(codes, weight)
         self._layout = "wide" if task is None else "long"
         self._describe()
         warn_if_none(self.n_components_, self.n_estimators)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparsedis.metrics._mcc import match
-from sparsedis.metrics._validation import ColumnNormalizer
 
 # Features of two models whose correlation is smaller are not the same. Measured with
 # few labels, where members count too many features: with .7 twice as many of them
@@ -30,18 +29,16 @@ class Matching:
         Mean absolute correlation of the columns over all pairs of models, 0 for a model
         without one; NaN for a single model.
 
-    units : list of ColumnNormalizer
-        Mean and norm of the columns of each model.
-
-    n_samples : int
-        Number of rows that were matched.
+    centers, scales : tuple of ndarray of shape (k,)
+        Mean and standard deviation of the columns of each model; the latter is infinite
+        for constant ones.
     """
 
     matching: np.ndarray
     signs: np.ndarray
     agreement: np.ndarray
-    units: list
-    n_samples: int
+    centers: tuple
+    scales: tuple
 
     def mean(self, codes):
         """Mean of the matched features, standardised as in the rows that were matched.
@@ -56,14 +53,14 @@ class Matching:
         ndarray of shape (n, n_components)
         """
         total = 0.0
-        for Z, unit, columns, signs in zip(
-            codes, self.units, self.matching, self.signs, strict=True
+        for Z, center, scale, columns, signs in zip(
+            codes, self.centers, self.scales, self.matching, self.signs, strict=True
         ):
-            total = total + unit.transform(Z)[:, columns] * signs
-        return total * np.sqrt(self.n_samples) / np.abs(self.signs).sum(0)
+            total = total + ((Z - center) / scale)[:, columns] * signs
+        return total / np.abs(self.signs).sum(0)
 
 
-def match_features(codes):
+def match_features(codes, weight=None):
     """Match the features of several models.
 
     Features are matched with those of the first model; features that it lacks, with
@@ -74,6 +71,9 @@ def match_features(codes):
     ----------
     codes : list of ndarray of shape (n, k)
         Features of each model, for the same rows.
+
+    weight : ndarray of shape (n,), default=None
+        Weights of the rows.
 
     Returns
     -------
@@ -92,9 +92,14 @@ def match_features(codes):
     >>> found.agreement.round(2)
     array([0.33, 1.  ])
     """
-    units = [ColumnNormalizer(Z) for Z in codes]
-    normal = [unit.transform(Z) for unit, Z in zip(units, codes, strict=True)]
-    columns = _columns(normal, [unit.varying for unit in units])
+    moments = [_moments(Z, weight) for Z in codes]
+    root = np.ones(len(codes[0])) if weight is None else np.sqrt(weight)
+    root = root[:, None] / np.linalg.norm(root)
+    normal = [
+        root * ((Z - center) / scale)
+        for Z, (center, scale) in zip(codes, moments, strict=True)
+    ]
+    columns = _columns(normal, [np.isfinite(scale) for _, scale in moments])
     # More than half: of two models, each has its features in half of them.
     columns = columns[:, (columns >= 0).sum(0) > len(codes) / 2]
     aligned = np.stack([Z[:, own] for Z, own in zip(normal, columns, strict=True)], -1)
@@ -106,7 +111,15 @@ def match_features(codes):
     agreement = np.full(len(first), np.nan)
     if len(codes) > 1:
         agreement = np.abs(correlation[:, *pairs]).mean(1)
-    return Matching(columns, signs, agreement, units, len(normal[0]))
+    return Matching(columns, signs, agreement, *zip(*moments, strict=True))
+
+
+def _moments(Z, weight):
+    center = np.average(Z, axis=0, weights=weight)
+    scale = np.sqrt(np.average((Z - center) ** 2, axis=0, weights=weight))
+    # Up to rounding.
+    constant = scale <= 1e-12 * np.abs(Z).max(0)
+    return center, np.where(constant, np.inf, scale)
 
 
 def _columns(normal, varying):

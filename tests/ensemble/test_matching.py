@@ -88,3 +88,14 @@ def test_no_common_feature_is_told(factors):
     assert found.mean([factors[:, :1]] * 2).shape == (200, 0)
     with pytest.warns(UserWarning, match="No feature occurs in most of the 2 members"):
         warn_if_none(found.matching.shape[1], 2)
+
+
+def test_weights_are_repetitions(factors):
+    rng = np.random.default_rng(0)
+    codes = [factors + 0.3 * rng.standard_normal(factors.shape) for _ in range(3)]
+    times = rng.integers(0, 3, 200)
+    weighted = match_features(codes, 2.0 * times)
+    repeated = match_features([Z.repeat(times, axis=0) for Z in codes])
+    np.testing.assert_array_equal(weighted.matching, repeated.matching)
+    np.testing.assert_allclose(weighted.agreement, repeated.agreement)
+    np.testing.assert_allclose(weighted.mean(codes), repeated.mean(codes))
