@@ -14,7 +14,6 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_is_fitted,
-    validate_data,
 )
 
 from sparsedis._deprecated import (
@@ -24,6 +23,7 @@ from sparsedis._deprecated import (
     renamed_parameters,
 )
 from sparsedis._fitted import whole_or_not
+from sparsedis.inputs._numbers import validate_numbers
 from sparsedis.inputs._plain import check_plain
 from sparsedis.inputs._values import complete_labels
 from sparsedis.solvers.svm.dual import solve_svm_dual
@@ -242,7 +242,7 @@ class GroupLassoSVC(ClassifierMixin, BaseEstimator):
             )
         check_plain(X, "X")
         check_plain(y, "y")
-        X, y = validate_data(self, X, y, accept_sparse="csr", dtype=np.float64)
+        X, y = validate_numbers(self, X, y, accept_sparse="csr", dtype=np.float64)
         X, labels, weight = self._read_labels(X, y, sample_weight)
         features, n_classes = self._features(X, weight), len(self.classes_)
         weight, labels = torch.from_numpy(weight), torch.from_numpy(labels)
@@ -301,7 +301,9 @@ class GroupLassoSVC(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         check_plain(X, "X")
-        X = validate_data(self, X, accept_sparse="csr", dtype=np.float64, reset=False)
+        X = validate_numbers(
+            self, X, accept_sparse="csr", dtype=np.float64, reset=False
+        )
         scores = safe_sparse_dot(X, self.coef_.T, dense_output=True) + self.intercept_
         return scores.ravel() if scores.shape[1] == 1 else scores
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 import torch
-from sklearn.utils.validation import validate_data
 
+from sparsedis.inputs._numbers import validate_numbers
 from sparsedis.inputs._plain import check_plain
 
 # Numbers of channels of images in torch's layout, with channels first.
@@ -50,7 +50,7 @@ def validate_inputs(estimator, X, y="no_validation", *, reset):
         check_plain(y, "y")
     X = as_inputs(X)
     dtypes = [np.float64, np.float32]
-    return validate_data(
+    return validate_numbers(
         estimator,
         X,
         y,

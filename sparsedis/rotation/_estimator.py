@@ -13,10 +13,11 @@ from sklearn.base import (
 )
 from sklearn.utils import ClassifierTags, RegressorTags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from sparsedis._fitted import whole_or_not
 from sparsedis._scores import head_scores
+from sparsedis.inputs._numbers import validate_numbers
 from sparsedis.inputs._plain import check_plain
 from sparsedis.inputs._weights import check_weights
 from sparsedis.rotation._fitting import factors_of, final_heads, mean_score
@@ -201,7 +202,9 @@ class SparseRotation(
             labels.
         """
         check_plain(X, "X")
-        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
+        X = validate_numbers(
+            self, X, dtype=[np.float64, np.float32], ensure_min_samples=2
+        )
         weight = check_weights(sample_weight, len(X))
         tasks = read_tasks(y, len(X), weight, self._classifies, type(self).__name__)
         if weight is not None:
@@ -317,7 +320,7 @@ n_tasks, n_outputs)
         """Factors as an array, regardless of `set_output`."""
         check_is_fitted(self)
         check_plain(X, "X")
-        X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
+        X = validate_numbers(self, X, reset=False, dtype=[np.float64, np.float32])
         Z = (X.astype(np.float64) - self.mean_) @ self.components_.T
         return Z.astype(X.dtype)
 
