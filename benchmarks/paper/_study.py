@@ -163,7 +163,7 @@ class Study:
         return rows
 
     def _check(self, rows, path, full):
-        """What table and plot do not tell apart must not differ."""
+        """Refuse rows that differ where tables and plots do not separate them."""
         settings = self.settings(full, 2)
         if missing := sorted({*settings[0], *self.results} - set(rows)):
             raise ValueError(f"{path} lacks the columns {missing}: run it again.")

@@ -28,10 +28,10 @@ from sparsedis.metrics import task_scores
 _PEERS = {"ridge": predict_ridge, "forest": predict_forest, "mlp": predict_mlp}
 _RESULTS = ("sparsedis", "heads", *_PEERS, "share", "n_components", "seconds")
 
-# How far below the better of Ridge and the network counts as below.
+# Difference to the better of Ridge and the network that counts as worse.
 _MARGIN = 0.01
 
-# Labels that a task needs among the training rows.
+# Minimal number of training labels of a task.
 _LABELS = 10
 
 

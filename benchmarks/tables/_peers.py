@@ -1,4 +1,4 @@
-"""What tables are predicted with elsewhere, task by task or by one network."""
+"""Other predictors of tables: task by task, or by one network."""
 
 import numpy as np
 import torch
@@ -10,12 +10,12 @@ _EPOCHS, _PATIENCE, _BATCH = 200, 15, 64
 
 
 def predict_ridge(X, Y, X_test, seed):
-    """A Ridge of each task, its penalty by leave-one-out."""
+    """Ridge regression of each task, with a penalty chosen by leave-one-out."""
     return _each(RidgeCV(np.logspace(-3, 4, 15)), X, Y, X_test)
 
 
 def predict_forest(X, Y, X_test, seed):
-    """A random forest of each task."""
+    """Random forest of each task."""
     forest = RandomForestRegressor(
         100, min_samples_leaf=2, max_features=0.5, random_state=seed
     )
@@ -32,7 +32,7 @@ def _each(model, X, Y, X_test):
 
 
 def predict_mlp(X, Y, X_test, seed):
-    """One network with an output for each task, its loss masked; early stopping."""
+    """Network with one output per task, a masked loss and early stopping."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     mean, unit = np.nanmean(Y, 0), np.nanstd(Y, 0)

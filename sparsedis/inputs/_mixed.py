@@ -1,4 +1,4 @@
-"""Labels of tasks of several types: numbers, counts and classes side by side."""
+"""Labels of tasks of several types: numbers, counts and classes."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from sparsedis.inputs._weights import label_weights
 
 @dataclass(frozen=True, eq=False)
 class MixedColumns:
-    """Labels of tasks as they came, one task at a time.
+    """Original labels, task by task.
 
     Attributes
     ----------
@@ -24,10 +24,10 @@ class MixedColumns:
     n_rows : int
 
     rows, values : list of n_tasks ndarray
-        Where each task has labels, and its labels.
+        Rows with labels of each task, and these labels.
 
     dtypes : list of str
-        Of the columns of a frame of pandas; empty otherwise.
+        Dtypes of the columns of a pandas DataFrame; otherwise empty.
 
     categories : list of ndarray
         Categories of these columns; empty for other dtypes.
@@ -65,7 +65,7 @@ class MixedColumns:
         )
 
     def targets(self, codes):
-        """Labels that were made numbers, in the layout in which they came.
+        """Codes of the labels, in the original layout.
 
         Parameters
         ----------
@@ -127,7 +127,7 @@ def read_columns(y, n_samples, task=None, *, estimator):
     own = np.split(order, ends)
     dtypes, categories = [], []
     if targets.layout == "single" and hasattr(y, "dtype"):
-        # A series may have categories; it is no frame to give back.
+        # A series may have categories, but predictions are not a frame.
         categories = [_categories(y)]
     return MixedColumns(
         targets.layout,
@@ -141,7 +141,7 @@ def read_columns(y, n_samples, task=None, *, estimator):
 
 
 def _refuse_infinite(y):
-    """Name an infinite number, which is no label of any type."""
+    """Raise an error for an infinite number, which no type allows."""
     dtype = getattr(y, "dtype", None)
     if getattr(dtype, "kind", "") != "f" or not isinstance(y, np.ndarray):
         return
@@ -171,7 +171,7 @@ def _read_frame(y, n_samples):
 
 
 def _read_column(column, n_samples):
-    """Values of a column, and where they are missing."""
+    """Values of a column, and a mask of missing ones."""
     if not len(column) == n_samples:
         raise ValueError(
             f"X and y must have as many rows, got {n_samples} and {len(column)}."
@@ -185,7 +185,7 @@ def _read_column(column, n_samples):
 
 
 def _name_of(dtype):
-    """Name by which pandas knows a dtype."""
+    """Name of a dtype in pandas."""
     return "ordered" if getattr(dtype, "ordered", False) else str(dtype)
 
 

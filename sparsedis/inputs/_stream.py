@@ -105,6 +105,6 @@ def _teaching(batch):
     if not kept.any():
         raise ValueError(
             "source must yield batches with a positive task_weight for some task; got "
-            "zeros alone."
+            "only zeros."
         )
     return batch if kept.all() else batch.take(kept)

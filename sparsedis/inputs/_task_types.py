@@ -1,4 +1,4 @@
-"""Types of tasks, by their labels or as they were asked for, and labels as numbers."""
+"""Types of tasks, given or inferred from labels, and labels as numbers."""
 
 from contextlib import suppress
 
@@ -11,17 +11,17 @@ TYPES = ("number", "count", "binary", "class")
 
 
 def asked_types(task_types, names, *, strict=True):
-    """Types of tasks as the user gave them.
+    """Types of tasks given by the user.
 
     Parameters
     ----------
     task_types : dict, list or None
-        By the name of a task, or one for each.
+        Types by the names of tasks, or one for each task.
 
     names : ndarray of shape (n_tasks,)
 
     strict : bool, default=True
-        Whether all the names of a dict must be of tasks.
+        Whether all names of a dict must be names of tasks.
 
     Returns
     -------
@@ -30,7 +30,7 @@ def asked_types(task_types, names, *, strict=True):
     Raises
     ------
     ValueError
-        For a type that there is not, a name that no task has, or too many or few types.
+        For an unknown type, an unknown name, or a wrong number of types.
 
     Examples
     --------
@@ -46,8 +46,8 @@ def asked_types(task_types, names, *, strict=True):
         unknown = [name for name in task_types if name not in set(listed)]
         if unknown and strict:
             raise ValueError(
-                f"task_types names {unknown[:5]}, which are no tasks of y; these begin "
-                f"with {listed[:5]}."
+                f"task_types names {unknown[:5]}, which are not tasks of y; these "
+                f"begin with {listed[:5]}."
             )
         found = [task_types.get(name) for name in listed]
     else:
@@ -60,37 +60,37 @@ def asked_types(task_types, names, *, strict=True):
     for name, kind in zip(listed, found, strict=True):
         if kind is not None and kind not in TYPES:
             raise ValueError(
-                f"task_types must be among {TYPES}, or None to tell by the labels; got "
-                f"{kind!r} for task {name!r}."
+                f"task_types must be among {TYPES}, or None to infer it from the "
+                f"labels; got {kind!r} for task {name!r}."
             )
     return found
 
 
 def code_labels(columns, asked):
-    """Tell the types of tasks, and make labels numbers.
+    """Determine the types of tasks, and convert labels to numbers.
 
     Parameters
     ----------
     columns : MixedColumns
 
     asked : list of n_tasks str or None
-        Types; None tells by the labels.
+        Types; None is inferred from the labels.
 
     Returns
     -------
     codes : list of n_tasks ndarray
-        Numbers and counts as they are, and the numbers of classes.
+        Numbers, counts, and codes of classes.
 
     types : ndarray of shape (n_tasks,) of str
 
     classes : list of n_tasks ndarray
-        Sorted classes; empty for numbers and for counts, but for a single 0 where all
+        Sorted classes; empty for numbers and counts, except for a single 0 if all
         counts are 0.
 
     Raises
     ------
     ValueError
-        For labels that are not of the type of their task.
+        For labels that do not have the type of their task.
     """
     codes, types, classes = [], [], []
     for name, values, categories, kind in zip(
@@ -124,7 +124,7 @@ def code_labels(columns, asked):
 
 
 def _type_of(values, categorical, name):
-    """Type of a task by its labels: "number", or "some" classes."""
+    """Type of a task inferred from its labels: "number", or "some" classes."""
     if values.dtype.kind in "mM":
         raise ValueError(
             f"y holds dates or times in task {name!r}, such as {values[:1]}: pass "
@@ -143,7 +143,7 @@ def as_numbers(values, name, kind):
     values : ndarray of shape (n,)
 
     name : object
-        Of the task.
+        Name of the task.
 
     kind : {"number", "count"}
 
@@ -184,25 +184,25 @@ def _is_number(value):
 
 
 def recode_labels(columns, types, classes):
-    """Make labels numbers, by the classes of a fit.
+    """Convert labels to numbers, by the classes of a fit.
 
     Parameters
     ----------
     columns : MixedColumns
 
     types : list of n_tasks str or None
-        None for tasks that do not count.
+        Types; None for tasks to leave out.
 
     classes : list of n_tasks ndarray
-        Classes of each task; those of numbers are not looked at.
+        Classes of each task; not used for numbers.
 
     Returns
     -------
     codes : list of n_tasks ndarray
-        The number of classes stands for labels of none of them.
+        Codes; the number of classes is the code of unknown labels.
 
     new : dict
-        A label that none of its task's classes is, by the name of the task.
+        An unknown label of each task that has some, by the name of the task.
     """
     codes, new = [], {}
     for name, values, kind, own in zip(
@@ -224,7 +224,7 @@ def recode_labels(columns, types, classes):
 
 
 def counts_of_classes(types, classes):
-    """Number of classes of each task, or what stands for it.
+    """Number of classes of each task, or its code for other types.
 
     Parameters
     ----------
@@ -235,7 +235,7 @@ def counts_of_classes(types, classes):
     Returns
     -------
     ndarray of shape (n_tasks,) of int
-        1 for tasks that have a single label, and `NUMBER` or `COUNT`.
+        Numbers of classes, 1 for tasks with a single label; or `NUMBER` or `COUNT`.
     """
     found = np.array([len(own) for own in classes])
     found[types == "number"] = NUMBER

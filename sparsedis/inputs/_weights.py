@@ -16,24 +16,24 @@ def check_weights(sample_weight, n_samples, y=None):
     Parameters
     ----------
     sample_weight : array-like, DataFrame, sparse matrix, number or None
-        A weight for each sample or, in the shape of a table `y`, for each label. What
-        a sparse matrix does not store is 0. Columns of a frame are found by the names
-        of those of `y`, if both have names; further ones do not count.
+        A weight for each sample or, in the shape of a table `y`, for each label.
+        Entries that a sparse matrix does not store are 0. Columns of a frame are
+        matched with those of `y` by name, if both have names; others are ignored.
 
     n_samples : int
 
     y : array-like, DataFrame or sparse matrix, default=None
-        Labels as they came. None: only weights of samples are taken.
+        Original labels. None: only weights of samples are accepted.
 
     Returns
     -------
     ndarray of shape (n_samples,) or (n_samples, n_tasks), csr_array or None
-        A sparse array only where `y` is sparse, too.
+        Weights; a sparse array only if `y` is also sparse.
 
     Raises
     ------
     ValueError
-        When the shape is another, or a weight is negative or not finite, or all are 0.
+        When the shape is wrong, a weight is negative or not finite, or all are 0.
 
     Examples
     --------
@@ -75,7 +75,7 @@ def check_weights(sample_weight, n_samples, y=None):
 
 
 def _columns(weight, y):
-    """The columns of a frame of weights that are those of y."""
+    """Columns of a frame of weights, in the order of those of y."""
     there = set(weight.columns)
     lacking = [name for name in y.columns if name not in there]
     if lacking:
@@ -121,7 +121,7 @@ def _check_values(weight):
 
 
 def label_weights(weight, rows, tasks):
-    """Weights of labels, by where they are.
+    """Weights of labels at given positions.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ def read_task_weights(task_weight, names):
     Parameters
     ----------
     task_weight : array-like of shape (n_tasks,), dict, Series or None
-        By the names of tasks if a dict or a Series; tasks without an entry have 1.
+        Weights; by name in a dict or Series, where tasks without an entry have 1.
 
     names : ndarray of shape (n_tasks,)
 
@@ -162,13 +162,13 @@ def read_task_weights(task_weight, names):
     Raises
     ------
     ValueError
-        When the shape is another, a weight is negative or not finite, all are 0, or
-        names are those of no task.
+        When the shape is wrong, a weight is negative or not finite, all are 0, or no
+        name is that of a task.
 
     Warns
     -----
     UserWarning
-        For names that are those of no task, where others are.
+        For unknown names, if others are known.
 
     Examples
     --------
@@ -197,7 +197,7 @@ def read_task_weights(task_weight, names):
             f"task {names[bad][0]!s}."
         )
     if not weight.any():
-        raise ValueError("task_weight must be positive for some task, got zeros alone.")
+        raise ValueError("task_weight must be positive for some task, got only zeros.")
     return weight
 
 
@@ -213,7 +213,7 @@ def _by_name(task_weight, names):
                 f"{names[:5].tolist()}."
             )
         warnings.warn(
-            f"task_weight names {some}, which are not in y; they do not count.",
+            f"task_weight names {some}, which are not in y; they are ignored.",
             UserWarning,
             stacklevel=4,
         )

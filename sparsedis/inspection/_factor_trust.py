@@ -1,4 +1,4 @@
-"""Which features are trusted as factors."""
+"""Trusted features, as a display."""
 
 import numpy as np
 

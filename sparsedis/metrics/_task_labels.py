@@ -1,4 +1,4 @@
-"""Labels of many tasks, one by one."""
+"""Labels of many tasks as a list."""
 
 from dataclasses import dataclass, replace
 
@@ -12,7 +12,7 @@ from sparsedis.inputs._weights import check_weights
 
 @dataclass(frozen=True, eq=False)
 class TaskLabels:
-    """Labels of positive weight, each with its row and its task.
+    """Labels of positive weight, each with its row and task.
 
     Attributes
     ----------
@@ -25,7 +25,7 @@ class TaskLabels:
     n_rows : int
 
     is_long : bool
-        Whether predictions have no axis of tasks, too.
+        Whether predictions also have no axis of tasks.
 
     weight : ndarray of shape (n_labels,) or None
 
@@ -33,7 +33,7 @@ class TaskLabels:
         Classes among the labels of each task.
 
     codes : ndarray of shape (n_labels,) of int, or None
-        Labels as numbers of these.
+        Labels as positions in `classes`.
     """
 
     names: np.ndarray
@@ -98,12 +98,12 @@ class TaskLabels:
         return replace(kept, names=names, tasks=number[kept.tasks], classes=classes)
 
     def predicted(self, missing):
-        """Tell which tasks have predictions.
+        """Determine which tasks have predictions.
 
         Parameters
         ----------
         missing : ndarray of shape (n_labels,) of bool
-            Labels without one.
+            Labels without a prediction.
 
         Returns
         -------
@@ -112,7 +112,7 @@ class TaskLabels:
         Raises
         ------
         ValueError
-            When a task has some of them only.
+            When only some labels of a task have predictions.
         """
         lost, counts = np.bincount(self.tasks, missing, self.n_tasks), self.counts()
         partly = np.flatnonzero((lost > 0) & (lost < counts))
@@ -144,7 +144,7 @@ def read_task_labels(y, task=None, sample_weight=None, *, real):
     labels : TaskLabels
 
     targets : Targets
-        As they were read, those of weight 0 among them.
+        Labels as they were read, including those of weight 0.
     """
     n = y.shape[0] if hasattr(y, "shape") else _num_samples(y)
     targets = read_targets(y, n, task, real=real, estimator="A score")
@@ -170,7 +170,7 @@ def read_task_labels(y, task=None, sample_weight=None, *, real):
 
 
 def _weights(sample_weight, labels):
-    """Weights of the labels, from those of the rows or of the cells of a table."""
+    """Weights of the labels, from those of rows or of cells of a table."""
     if np.ndim(sample_weight) < 2:
         weight = check_weights(sample_weight, labels.n_rows)
         return None if weight is None else weight[labels.rows]

@@ -1,4 +1,4 @@
-"""Metrics of supervised learning for each of many tasks, by name."""
+"""Metrics of predictions for each of many tasks, by name."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -11,25 +11,25 @@ from sparsedis._scores import TaskMean, r2_of_tasks
 
 @dataclass(frozen=True)
 class TaskMetric:
-    """A metric of each task.
+    """Metric of each task.
 
     Attributes
     ----------
     function : callable
-        Of `TaskLabels` and predictions; or, of probabilities, for a single task: of
-        the numbers of the classes, the probabilities and the weights or None.
+        Function of `TaskLabels` and predictions. For probabilities, a function for a
+        single task of the class codes, the probabilities and the weights or None.
 
     of : {"targets", "classes", "probabilities"}
-        What is predicted.
+        Kind of predictions.
 
     needs : str
-        What a task must have to be scored.
+        Requirement for a task to be scored.
 
     methods : tuple of str
-        Methods of estimators that predict it, the best first.
+        Methods of estimators that predict it, in order of preference.
 
     is_loss : bool
-        Whether less is better.
+        Whether lower is better.
     """
 
     function: object
@@ -73,7 +73,7 @@ def _r2(labels, predicted):
 
 
 def _hits(labels, predicted):
-    # As objects: a dtype of some classes may not hold others.
+    # As objects, since a dtype of some classes may not represent others.
     return labels.values.astype(object) == predicted.astype(object)
 
 

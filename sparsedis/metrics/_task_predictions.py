@@ -1,4 +1,4 @@
-"""Predictions of many tasks, at their labels."""
+"""Predictions of many tasks at their labels."""
 
 import numpy as np
 
@@ -18,12 +18,12 @@ def score_tasks(metric, labels, y_pred, classes=None):
         See :func:`~sparsedis.metrics.task_scores`.
 
     classes : array-like, or list of n_tasks array-like, default=None
-        What the columns of probabilities stand for.
+        Classes of the columns of probabilities.
 
     Returns
     -------
     ndarray of shape (n_tasks,)
-        NaN where a task cannot be scored.
+        Scores; NaN for tasks that cannot be scored.
     """
     if metric.of == "probabilities":
         return _score_probabilities(metric, labels, y_pred, classes)
@@ -69,7 +69,7 @@ def _score_probabilities(metric, labels, y_pred, classes):
 
 
 def _probabilities_at(y_pred, labels, own):
-    """Those of the labels of each task: of every class, or of the second of two."""
+    """Probabilities at the labels of each task: all classes, or the second of two."""
     several = isinstance(y_pred, list | tuple) and np.ndim(y_pred[0]) == 2
     arrays = [
         np.asarray(p, dtype=np.float64) for p in (y_pred if several else [y_pred])
@@ -111,7 +111,7 @@ def _classes_of_tasks(classes, labels):
 
 
 def _with_columns(p, n_known, n_classes, labels, t):
-    """Probabilities of the known classes, and zeros for others among the labels."""
+    """Probabilities of the known classes, and zeros for other labels."""
     if p.ndim == 1:
         if n_classes > 2:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""A scorer of many tasks, whose labels may be missing, for model selection."""
+"""Scorer of many tasks with missing labels, for model selection."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ from sparsedis.metrics._task_metrics import TASK_METRICS
 from sparsedis.metrics._task_predictions import score_tasks
 from sparsedis.metrics._validation import check_option
 
-# As scikit-learn names them: more is better.
+# scikit-learn's names: higher is better.
 _SCORERS = {
     f"neg_{name}" if metric.is_loss else name: metric
     for name, metric in TASK_METRICS.items()
@@ -22,22 +22,22 @@ _SCORERS = {
 
 
 def make_task_scorer(metric="r2", *, average="mean"):
-    """Make a scorer of predictions for many tasks that leaves missing labels out.
+    """Make a scorer of many tasks that leaves out missing labels.
 
-    The scorers of scikit-learn refuse NaN in `y`. This one scores each task on the
-    labels that it has, as :func:`task_scores` does, and averages over the tasks. It
-    takes any estimator that predicts a column for each task.
+    The scorers of scikit-learn refuse NaN in `y`. This one scores each task on its
+    labels, as :func:`task_scores` does, and averages over the tasks. It works with any
+    estimator that predicts a column for each task.
 
     Parameters
     ----------
     metric : str or list of str, default="r2"
-        Metric or metrics, more for better: "r2", "neg_rmse", "neg_mse", "neg_mae",
-        "accuracy", "balanced_accuracy", "roc_auc" or "neg_log_loss". With a list the
-        scorer returns a dict with a score for each.
+        Metric or metrics, for which higher is better: "r2", "neg_rmse", "neg_mse",
+        "neg_mae", "accuracy", "balanced_accuracy", "roc_auc" or "neg_log_loss". With a
+        list the scorer returns a dict with a score for each.
 
     average : {"mean", "labels"}, default="mean"
-        How the tasks that can be scored are averaged: alike, or weighted by their
-        number of labels.
+        Average over the tasks that can be scored: with equal weights, or weighted by
+        their numbers of labels.
 
     Returns
     -------
@@ -55,13 +55,13 @@ def make_task_scorer(metric="r2", *, average="mean"):
 
     See Also
     --------
-    task_scores : The scores of the tasks, of arrays.
+    task_scores : Scores of each task, from arrays.
 
     Notes
     -----
-    Labels come in any form that the estimators of sparsedis take. Columns of a frame
+    Labels may have any form that the estimators of sparsedis accept. Columns of a frame
     and ids in `task` are matched with the `tasks_` of the estimator, or of the last
-    step of a pipeline, where it has some; otherwise columns stand in the order of its
+    step of a pipeline, if it has them; otherwise columns must have the order of its
     predictions. The long form needs these `tasks_`, metadata routing, and in a
     pipeline a last step that requests `task` for `predict` and `predict_proba`.
 
@@ -101,7 +101,7 @@ class TaskScorer(BaseEstimator):
         How tasks are averaged.
     """
 
-    # Without it labels in the long form have no meaning.
+    # Without it, labels in the long form have no tasks.
     __metadata_request__score = {"task": True, "estimator": UNUSED}  # noqa: RUF012
 
     def __init__(self, metric="r2", *, average="mean"):
@@ -109,12 +109,12 @@ class TaskScorer(BaseEstimator):
         self.average = average
 
     def __call__(self, estimator, X, y, *, task=None, sample_weight=None):
-        """Do as :meth:`score`: scikit-learn calls scorers.
+        """Call :meth:`score`, since scikit-learn calls scorers.
 
         Parameters
         ----------
         estimator : object
-            Fitted.
+            Fitted estimator.
 
         X : array-like of shape (n_samples, ...)
             Inputs of `estimator`.
@@ -142,7 +142,7 @@ default=None
         Parameters
         ----------
         estimator : object
-            Fitted.
+            Fitted estimator.
 
         X : array-like of shape (n_samples, ...)
             Inputs of `estimator`.
@@ -234,7 +234,7 @@ def _method(estimator, methods, name):
 
 
 def _by_tasks_of(estimator, labels, targets, y):
-    """Labels by the tasks that the estimator has learned, where it names them."""
+    """Labels in the order of the estimator's tasks, if it names them."""
     while not hasattr(estimator, "tasks_"):
         if isinstance(estimator, Pipeline):
             estimator = estimator[-1]
@@ -253,7 +253,7 @@ def _by_tasks_of(estimator, labels, targets, y):
 
 
 def _classes(estimator, labels):
-    """Classes of each task, where the estimator names them."""
+    """Classes of each task, if the estimator has them."""
     classes = getattr(estimator, "classes_", None)
     if isinstance(classes, list):
         if len(classes) != labels.n_tasks:
@@ -262,5 +262,5 @@ def _classes(estimator, labels):
                 f"estimator; got {labels.n_tasks}."
             )
         return classes
-    # Of several tasks in an array, these are no classes but the tasks.
+    # With several tasks in an array, its entries are the tasks, not classes.
     return None if classes is None or labels.n_tasks > 1 else [classes]

@@ -1,4 +1,4 @@
-"""Scores of each of many tasks, whose labels may be missing."""
+"""Scores of each of many tasks with missing labels."""
 
 from sparsedis.metrics._task_labels import read_task_labels
 from sparsedis.metrics._task_metrics import TASK_METRICS
@@ -9,14 +9,14 @@ from sparsedis.metrics._validation import check_option
 def task_scores(
     y_true, y_pred, *, metric="r2", task=None, sample_weight=None, classes=None
 ):
-    """Score predictions task by task, on the labels that there are.
+    """Score predictions task by task, without missing labels.
 
     Parameters
     ----------
     y_true : array-like, DataFrame or sparse matrix of shape (n_samples,), \
 (n_samples, n_tasks) or (n_samples, n_tasks, n_outputs)
-        Labels, missing where NaN (or None, for classes); in a sparse matrix, where
-        nothing is stored.
+        Labels, missing where NaN (or None, for classes); in a sparse matrix, entries
+        that are not stored are missing.
 
     y_pred : array-like of the shape of `y_true`, or list of n_tasks arrays
         Predictions, or for "roc_auc" and "log_loss" probabilities: a list of arrays
@@ -27,8 +27,8 @@ def task_scores(
 
     metric : {"r2", "rmse", "mse", "mae", "accuracy", "balanced_accuracy", "roc_auc", \
 "log_loss"}, default="r2"
-        What to compute. Outputs are averaged. "roc_auc" of more than two classes is
-        the mean of each against the rest.
+        Metric, averaged over outputs. "roc_auc" of more than two classes is the mean of
+        each class against the rest.
 
     task : array-like of shape (n_samples,), default=None
         The long form: the task of each row. `y_true` then has one label per row.
@@ -38,14 +38,14 @@ default=None
         Weights of the samples or of the labels; labels of weight 0 are left out.
 
     classes : array-like, or list of n_tasks array-like, default=None
-        Sorted classes, for all the tasks or for each, that the columns of the
-        probabilities stand for, such as `classes_` of a classifier. None: those of the
-        labels. A label that is not among them has probability 0.
+        Sorted classes of the columns of the probabilities, for all tasks or for each,
+        such as `classes_` of a classifier. None: those of the labels. Any other label
+        has probability 0.
 
     Returns
     -------
     scores : ndarray of shape (n_tasks,)
-        What scikit-learn's function of that name gives for the labelled rows of each
+        Result of scikit-learn's function of that name for the labelled rows of each
         task, in the order of the columns of `y_true` or of the sorted ids in `task`.
         NaN for tasks that cannot be scored: those without labels or predictions, with
         fewer than two labels for "r2", without labels of each class for "roc_auc",

@@ -9,48 +9,49 @@ from sparsedis.inputs._batch import NUMBER
 from sparsedis.multitask._final_heads import final_heads
 from sparsedis.multitask._table_moments import chunks
 
-# Penalties that are tried, for inputs of unit variance.
+# Penalties to try, for inputs of unit variance.
 _ALPHAS = np.logspace(-2, 5, 15)
 
-# Columns, numbers and multiplications up to which linear models cost seconds.
+# Largest numbers of columns, entries and multiplications for which linear models take
+# only seconds.
 _WIDE, _NUMBERS, _WORK = 1000, 2**26, 3e10
 
-# Held-out labels that the common share is worth beside those of a task.
+# Weight of the common share, in held-out labels of a task.
 _PRIOR_LABELS = 40.0
 
-# Held-out labels that a score of a task needs.
+# Minimal number of held-out labels to score a task.
 _SCORED = 5
 
 
 @dataclass(frozen=True, eq=False)
 class LinearPart:
-    """Linear models on the inputs, and how much of the predictions is theirs.
+    """Linear models on the inputs, and their share in the predictions.
 
     Attributes
     ----------
     coef : ndarray of shape (n_tasks, n_features) or (n_tasks, n_outputs, n_features)
-        Ridge of each task on X, its strength chosen by leave-one-out. NaN for tasks
-        without labels.
+        Ridge regression of each task on X, with a penalty chosen by leave-one-out. NaN
+        for tasks without labels.
 
     intercept : ndarray of shape (n_tasks,) or (n_tasks, n_outputs)
 
     share : ndarray of shape (n_tasks,)
-        Share of the head on the shared features in the predictions of each task; that
-        of the linear model is the rest.
+        Share of the head in the predictions of each task; the rest is the share of the
+        linear model.
 
     score_heads, score_linear, score : ndarray of shape (n_tasks,)
-        R2 on the held-out rows of the head alone, of the linear model alone, and of
-        both together; NaN for tasks with fewer than 5 labels there.
+        R2 on the held-out rows of only the head, of only the linear model, and of both
+        together; NaN for tasks with fewer than 5 labels there.
 
     errors : ndarray of shape (n_held_out_labels,)
         Errors of the predictions on the held-out rows, task by task; empty for vector
         targets.
 
     first : ndarray of shape (n_tasks + 1,) of int
-        Where the errors of each task begin.
+        Position of the first error of each task.
 
     unit : ndarray of shape (n_tasks,)
-        Size of the errors of each task, estimated with the help of the others.
+        Size of the errors of each task, shrunk towards that of the others.
     """
 
     coef: np.ndarray
@@ -64,11 +65,11 @@ class LinearPart:
     unit: np.ndarray
 
     def margins(self, confidence_level):
-        """Half the widths of prediction intervals, by split conformal prediction.
+        """Half of the widths of prediction intervals, by split conformal prediction.
 
-        Of h errors of a task the one of rank ceil((h + 1) * confidence_level) in size
-        covers a new label with that probability. A task with too few errors takes the
-        rank among those of all the tasks, in units of their size.
+        If a task has h errors, the error of rank ceil((h + 1) * confidence_level) in
+        size covers a new label with that probability. A task with too few errors uses
+        the rank among the errors of all tasks, in units of their size.
 
         Parameters
         ----------
@@ -77,7 +78,7 @@ class LinearPart:
         Returns
         -------
         ndarray of shape (n_tasks,)
-            inf where all the tasks together have too few errors.
+            Infinite if all tasks together have too few errors.
         """
         size, n = np.abs(self.errors), np.diff(self.first)
         of_all = _ranked(size / np.repeat(self.unit, n), confidence_level)
@@ -88,7 +89,7 @@ class LinearPart:
         return np.where(np.isfinite(own), own, of_all * self.unit)
 
     def join(self, coef, intercept):
-        """Coefficients of the predictions, for features and inputs side by side.
+        """Coefficients of the predictions for the features followed by the inputs.
 
         Parameters
         ----------
@@ -105,14 +106,14 @@ class LinearPart:
         """
         share = self.share.reshape(-1, *[1] * (intercept.ndim - 1))
         parts = share[..., None] * coef, (1 - share)[..., None] * self.coef
-        # Outputs that a task does not have.
+        # Missing outputs of a task.
         none = np.isneginf(intercept)
         own = np.where(none, 0.0, intercept)
         both = share * own + (1 - share) * self.intercept
         return np.concatenate(parts, -1), np.where(none, -np.inf, both)
 
     def times(self, scale):
-        """The same for targets multiplied by a number for each task."""
+        """The same for targets multiplied by a factor per task."""
         scale = scale.reshape(-1, *[1] * (self.intercept.ndim - 1))
         coef, intercept = scale[..., None] * self.coef, scale * self.intercept
         unit = np.abs(scale).reshape(-1)
@@ -130,14 +131,14 @@ class LinearPart:
 
 
 def _ranked(sizes, confidence_level):
-    """The size of the rank that covers one more with a probability; inf if too few."""
-    # Rounding must not raise a rank that is a whole number.
+    """Size that covers one more error with a probability; inf with too few errors."""
+    # Rounding errors must not increase a rank that is an integer.
     rank = int(np.ceil((len(sizes) + 1) * confidence_level - 1e-9))
     return np.sort(sizes)[rank - 1] if rank <= len(sizes) else np.inf
 
 
 def is_quick(table):
-    """Whether linear models of all the tasks on the inputs take little time.
+    """Whether linear models of all tasks on the inputs take little time.
 
     Parameters
     ----------
@@ -152,19 +153,19 @@ def is_quick(table):
         return False
     counts, p = table.labels.counts().astype(float), X.shape[1]
     work = counts * p * np.minimum(counts, p)
-    # Tasks with all the labels share one decomposition.
+    # Tasks with all labels share one decomposition.
     shared = counts == table.n_rows if table.rows_first else np.zeros(len(counts), bool)
     return work[~shared].sum() + work[shared].max(initial=0.0) < _WORK
 
 
 def linear_part(Z, split, table, problem, *, rule, spike):
-    """Fit linear models on the inputs, and weigh them against the heads.
+    """Fit linear models on the inputs, and determine their shares.
 
-    Both are judged on the rows that were held out of training: the heads as they are
-    when fitted on the other rows, the linear models by leaving each row out in turn.
-    The predictions of a task are those of its head times its share, and those of its
-    linear model times the rest. The share has the least squared error, shrunk towards
-    the one that is best for all the tasks together.
+    Both are evaluated on the rows held out of training: the heads after a fit on the
+    other rows, the linear models by leave-one-out. The prediction of a task is its
+    share times that of the head, plus the rest times that of the linear model. The
+    share minimises the squared error, shrunk towards the best share for all tasks
+    together.
 
     Parameters
     ----------
@@ -175,12 +176,12 @@ def linear_part(Z, split, table, problem, *, rule, spike):
         The table in its two parts.
 
     table : TaskTable
-        Tasks of classes and counts, beside those of numbers, are left to their heads.
+        Tasks of classes and counts use only their heads.
 
     problem : InnerProblem
 
     rule : {"bic", "cv", "1se"}
-        How heads get their features.
+        Selection of the features of each head.
 
     spike : ndarray of shape (k,)
         See :func:`sparsedis.rotation.select_heads`.
@@ -195,7 +196,7 @@ def linear_part(Z, split, table, problem, *, rule, spike):
     if table.n_classes is not None:
         numbers = table.n_classes == NUMBER
     held = np.isin(table.at, split.held_out.at)
-    # The features of the heads are chosen without these rows, too.
+    # The features of the heads are also selected without these rows.
     heads = final_heads(
         Z[~held],
         split.trained,
@@ -240,8 +241,8 @@ def linear_part(Z, split, table, problem, *, rule, spike):
 def ridge(X, Y, weight=None, *, fit_intercept=True):
     """Ridge regression of several targets, with leave-one-out errors.
 
-    The inputs are scaled to unit variance, and the penalty of each task is the one with
-    the least leave-one-out error.
+    The inputs are scaled to unit variance, and the penalty of each task minimises the
+    leave-one-out error.
 
     Parameters
     ----------
@@ -261,7 +262,7 @@ def ridge(X, Y, weight=None, *, fit_intercept=True):
     intercept : ndarray of shape (n_tasks, n_outputs)
 
     errors : ndarray of shape (n, n_tasks, n_outputs)
-        Label minus prediction, with the row left out; NaN where nothing is left.
+        Label minus prediction without the row; NaN if no other row is left.
     """
     n, n_tasks, n_outputs = Y.shape
     if weight is None:
@@ -304,7 +305,7 @@ def ridge(X, Y, weight=None, *, fit_intercept=True):
 
 
 def _patterns(Y, weight):
-    """Tasks that label the same rows, and these rows, of shape (n_rows,) of bool."""
+    """Groups of tasks that label the same rows, and a mask of these rows."""
     present = ~np.isnan(Y[..., 0])
     if weight is not None:
         present &= weight > 0
@@ -314,18 +315,18 @@ def _patterns(Y, weight):
 
 
 class _Judged:
-    """Squares of the errors on held-out rows, by task."""
+    """Sums of squared errors on held-out rows, by task."""
 
     def __init__(self, n_tasks):
         self.n_labels = np.zeros(n_tasks, dtype=int)
-        # Of linear models; of the differences of heads from them; and their product.
+        # For linear models; for their differences to heads; and products of both.
         self.square, self.step, self.product = np.zeros((3, n_tasks))
         self.spread, self.variance = np.zeros((2, n_tasks))
         # Errors of each task, of linear models and of heads.
         self.pairs = [np.zeros((2, 0))] * n_tasks
 
     def add(self, tasks, Y, linear, shared, weight, variance):
-        """Take held-out labels of some tasks into account.
+        """Add held-out labels of some tasks.
 
         Parameters
         ----------
@@ -337,7 +338,7 @@ class _Judged:
         weight : ndarray of shape (n, n_tasks) or None
 
         variance : ndarray of shape (n_tasks,)
-            Variance of all the labels of each task.
+            Variance of all labels of each task.
         """
         known = ~np.isnan(linear + shared)[..., 0]
         share = known.astype(float)
@@ -363,7 +364,7 @@ class _Judged:
                 self.pairs[t] = np.stack([linear[at, i, 0], shared[at, i, 0]])
 
     def share(self):
-        """Share of the heads with the least squared error, shrunk to a common one."""
+        """Shares of the heads with the least squared error, shrunk to a common one."""
         unit = np.where(self.variance > 0, self.variance, np.inf)
         n = self.n_labels
         step, product = n * self.step / unit, n * self.product / unit
@@ -374,7 +375,7 @@ class _Judged:
         return np.clip(share, 0.0, 1.0)
 
     def r2(self, share):
-        """R2 of the heads, of the linear models and of both with these shares."""
+        """R2 of the heads, of the linear models, and of both with these shares."""
         known = (self.n_labels >= _SCORED) & (self.spread > 0)
         spread = np.where(known, self.spread, np.nan)
         return [

@@ -36,12 +36,12 @@ from sparsedis.solvers.penalties import L2, ElasticNet, GroupL1
 
 
 def mixed_loss(n_classes):
-    """Loss of tasks with so many classes, or of numbers or counts.
+    """Loss of tasks with a number of classes, or of numbers or counts.
 
     Parameters
     ----------
     n_classes : int
-        At least 2, or `NUMBER` or `COUNT`.
+        Number of classes, at least 2; or `NUMBER` or `COUNT`.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def mixed_loss(n_classes):
 
 
 def _has_classes(estimator):
-    """Whether there is something to be probable: after a fit of tasks of classes."""
+    """Whether probabilities exist: after a fit with classification tasks."""
     check_is_fitted(estimator, "module_")
     if np.isin(estimator._types, ("binary", "class")).any():
         return True
@@ -65,44 +65,44 @@ def _has_classes(estimator):
 
 @declared
 class SparseMultiTaskMixed(BaseRepresentation):
-    r"""Representation shared by tasks of numbers, of counts and of classes.
+    r"""Representation shared by tasks of numbers, counts and classes.
 
-    One encoder serves all the tasks, and each has a sparse linear head with the loss of
-    its type: least squares for numbers, Poisson regression with a logarithmic link for
+    One encoder serves all tasks, and each has a sparse linear head with the loss of its
+    type: least squares for numbers, Poisson regression with a logarithmic link for
     counts, logistic or multinomial regression for classes. Training, count, rotation
     and selection are those of :class:`~sparsedis.SparseMultiTaskRepresentation` and
-    :class:`~sparsedis.SparseMultiTaskClassifier`, which this estimator agrees with
-    where all tasks are of one type; where types differ, all of them decide together on
-    the number of factors and on the factors.
+    :class:`~sparsedis.SparseMultiTaskClassifier`, and the results are equal if all
+    tasks have one type. With several types, all tasks together determine the factors
+    and their number.
 
     Parameters
     ----------
     task_types : dict, list or None, default=None
-        Types of the tasks: "number", "count", "binary" or "class", by name or one for
-        each, None where the labels tell. By the labels floats and integers are
+        Types of the tasks: "number", "count", "binary" or "class", as a dict by name or
+        one for each task. None: inferred from the labels. Floats and integers are then
         numbers; bool, text and categories are classes, "binary" for up to two of them.
-        Counts, and integers that are classes, must be asked for.
+        Counts, and integers that are classes, must be given here.
 
     head : None, default=None
-        Not used: each type has its loss.
+        Not used, since each type has its own loss.
 
     alpha : float, array-like of shape (n_tasks,) or "auto", default="auto"
-        Strength of the penalty, of all tasks or of each, see
+        Strength of the penalty, for all tasks or for each, see
         :class:`~sparsedis.SparseMultiTaskRepresentation`. "auto": for "l2" 0.01, or
-        0.0001 for classes; else 0.4, or 0.05 where ``penalty_at="outer"``.
+        0.0001 for classes; otherwise 0.4, or 0.05 if ``penalty_at="outer"``.
 
     alpha_mode : {"relative", "absolute"}, default="relative"
         Whether `alpha` is a fraction or the penalty :math:`\lambda` itself.
 
     selection : {"bic", "cv", "1se"}, default="bic"
-        How each head gets its features after a rotation. For classes the Bayesian
-        information criterion is always used; counts are taken as weighted numbers,
-        linear in the features.
+        Selection of the features of each head after a rotation. Classes always use the
+        Bayesian information criterion. Counts are treated as weighted numbers, linear
+        in the features.
 
     refit : {"relaxed", "lasso"}, default="relaxed"
         Final heads with ``rotation=None``: fitted without the penalty on the features
-        that it selects, or the penalised solution itself. After a rotation they always
-        are "relaxed", on the features of `selection`.
+        that the penalty selects, or the penalised solution itself. After a rotation
+        heads are always "relaxed", on the features of `selection`.
 
     solver : {"auto", "batched", "celer"}, default="auto"
         Solver of the sparse heads of numbers and of two classes.
@@ -117,17 +117,17 @@ class SparseMultiTaskMixed(BaseRepresentation):
         Type of each task.
 
     classes_ : list of n_tasks ndarray
-        Classes of each task; empty for numbers. A single 0 for counts that all are 0.
+        Classes of each task; empty for numbers. A single 0 if all counts are 0.
 
     coef_ : ndarray, (n_tasks, n_components) or (n_tasks, n_outputs, n_components)
-        Heads on the features: of the number, of the logarithm of the mean count, of
-        the logit of the second class or, where some task has more classes, of the
-        logits of all of them; then heads of numbers and counts come first in their
-        task, and rows of zeros follow. NaN for tasks without labels, with a single
-        class, or with no count above 0.
+        Heads on the features: for the number, the logarithm of the mean count, or the
+        logit of the second class. If some task has more than two classes,
+        classification tasks have the logits of all classes, and heads of numbers and
+        counts have rows of zeros after the first. NaN for tasks without labels, with a
+        single class, or with no count above 0.
 
     intercept_ : ndarray of shape (n_tasks,) or (n_tasks, n_outputs)
-        Intercepts; -inf for outputs that a task does not have.
+        Intercepts; -inf for missing outputs of a task.
 
     See Also
     --------
@@ -136,10 +136,10 @@ class SparseMultiTaskMixed(BaseRepresentation):
 
     Notes
     -----
-    In training every task counts alike: the loss of a number or count is one half
-    where its head predicts nothing beyond the mean, and that of classes their entropy.
+    In training all tasks have similar losses: that of a number or count is one half if
+    its head predicts only the mean, and that of classes is their entropy.
 
-    A stream of tasks is not supported.
+    Streams of tasks are not supported.
 
     References
     ----------
@@ -180,7 +180,7 @@ class SparseMultiTaskMixed(BaseRepresentation):
     normalize_y: bool = True
 
     def predict(self, X, task=None):
-        """Predictions: numbers, mean counts and most probable classes.
+        """Predict numbers, mean counts and most probable classes.
 
         Parameters
         ----------
@@ -194,12 +194,12 @@ channels), torch Dataset or array on disk
         Returns
         -------
         y : DataFrame or ndarray of shape (n_samples, n_tasks), or (n_samples,)
-            A DataFrame where the y of `fit` was one of pandas, with its columns and
-            their dtypes (integers that are numbers or counts become floats), and the
-            index of X, if it has one. Otherwise an array, of floats where all classes
-            are numbers, else of objects; without the axis of tasks where the y of
-            `fit` had none or with `task`. For tasks that had a single class, that
-            class; missing for tasks without any label.
+            A pandas DataFrame if the y of `fit` was one, with its columns and dtypes
+            (integers that are numbers or counts become floats), and the index of X, if
+            it has one. Otherwise an array, of floats if all classes are numbers, or
+            else of objects; without the axis of tasks if the y of `fit` had none, or
+            with `task`. For tasks that had a single class, that class; missing for
+            tasks without any label.
 
         Raises
         ------
@@ -219,7 +219,7 @@ channels), torch Dataset or array on disk
 
     @available_if(_has_classes)
     def predict_proba(self, X):
-        """Probabilities of the classes, of every task that has some.
+        """Probabilities of the classes of every task with classes.
 
         Parameters
         ----------
@@ -230,13 +230,13 @@ channels), torch Dataset or array on disk
         Returns
         -------
         p : dict of ndarray of shape (n_samples, n_classes)
-            By the name of the task; columns as in ``classes_``. A task that had a
-            single class is certain of it.
+            Probabilities by the name of the task, with columns as in ``classes_``. For
+            a task with a single class, its probability is 1.
 
         Raises
         ------
         AttributeError
-            Where no task has classes.
+            When no task has classes.
         """
         scores = self._scores(X, None)
         p = {}
@@ -250,11 +250,11 @@ channels), torch Dataset or array on disk
         return p
 
     def score(self, X, y, task=None, sample_weight=None):
-        """Mean over the tasks of the share of the deviance that is explained.
+        """Mean over the tasks of the explained share of the deviance.
 
-        That is R2 for numbers, and D2 of the Poisson deviance or of the log loss for
-        counts and classes: 1 for perfect predictions, 0 for those of the mean count or
-        of the frequencies of the classes.
+        This is R2 for numbers, and D2 of the Poisson deviance or of the log loss for
+        counts and classes: 1 for perfect predictions, 0 for predictions of the mean
+        count or of the frequencies of the classes.
 
         Parameters
         ----------
@@ -263,8 +263,8 @@ channels), torch Dataset or array on disk
             Inputs, as in `fit`.
 
         y, task : array-like
-            Labels in any form that `fit` takes. Tasks whose score is NaN in
-            `task_scores` do not count.
+            Labels in any form that `fit` accepts. Tasks whose score is NaN in
+            `task_scores` are left out.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Sample weights.
@@ -282,8 +282,8 @@ channels), torch Dataset or array on disk
         Warns
         -----
         UserWarning
-            When y holds a class that its task did not have in `fit`: no probability
-            can be right, and such labels do not count.
+            When y contains a class that its task did not have in `fit`. It has no
+            probability, so these labels are left out.
         """
         d2 = self._score_tasks(X, y, task, sample_weight)["d2"]
         if np.isnan(d2).all():
@@ -294,7 +294,7 @@ channels), torch Dataset or array on disk
         return float(np.nanmean(d2))
 
     def task_scores(self, X, y, task=None, sample_weight=None):
-        """Scores of every task, each by its type.
+        """Scores of every task by its type.
 
         Parameters
         ----------
@@ -305,24 +305,24 @@ channels), torch Dataset or array on disk
         -------
         scores : dict of ndarray of shape (n_tasks,)
             Columns of a table, ``pandas.DataFrame(scores)``: "task", "type",
-            "n_labels"; "d2", the share of the deviance explained, which is R2 for
+            "n_labels"; "d2", the explained share of the deviance, which is R2 for
             numbers; "rmse" and "mae" for numbers and counts; "accuracy", "log_loss" and
-            "roc_auc" (of several classes, the mean over one against the rest) for
-            classes. NaN for what a type does not have, without labels or a head, and
-            where labels that are all the same leave a score undefined.
+            "roc_auc" (for several classes the mean of one against the rest) for
+            classes. NaN for scores that a type does not have, without labels or a head,
+            and if a score is undefined because all labels are equal.
 
         Warns
         -----
         UserWarning
-            When y holds a class that its task did not have in `fit`: such labels are
-            errors to "accuracy", and do not count otherwise.
+            When y contains a class that its task did not have in `fit`. These labels
+            count as errors in "accuracy", and are left out of the other scores.
         """
         return self._score_tasks(X, y, task, sample_weight)
 
     def adapt(
         self, X, y, task=None, sample_weight=None, *, alpha=None, task_types=None
     ):
-        """Fit heads of new tasks, of any types, on the representation as it is.
+        """Fit heads of new tasks of any types without changing the representation.
 
         Parameters
         ----------
@@ -330,16 +330,17 @@ channels), torch Dataset or array on disk
             As in `fit`.
 
         alpha : float or array-like of shape (n_tasks,), default=None
-            Penalty, in the mode of the estimator. None: that of the estimator. After a
-            rotation `selection` decides alone.
+            Penalty, in the mode of the estimator. None: that of the estimator. Not used
+            after a rotation, when only `selection` matters.
 
         task_types : dict, list or None, default=None
-            Types of the new tasks, as the parameter of the estimator.
+            Types of the new tasks, as in the parameter of the estimator.
 
         Returns
         -------
         adapted : SparseMultiTaskMixed
-            Fitted: it shares the representation, and has the heads of the new tasks.
+            Fitted estimator with the same representation and the heads of the new
+            tasks.
 
         Raises
         ------
@@ -355,10 +356,10 @@ channels), torch Dataset or array on disk
 
     @property
     def fit_stream(self):
-        """Streams, whose batches do not tell types of tasks, are not supported."""
+        """Streams are not supported: batches do not contain the types of tasks."""
         raise AttributeError(
-            f"{type(self).__name__} has no fit_stream: the types of tasks are told by "
-            "a table of labels. Use fit."
+            f"{type(self).__name__} has no fit_stream: it needs a table of labels to "
+            "determine the types of tasks. Use fit."
         )
 
     @property
@@ -367,7 +368,7 @@ channels), torch Dataset or array on disk
 
     @property
     def _n_classes(self):
-        """Number of classes of each task, or what stands for it."""
+        """Number of classes of each task, or its code for other types."""
         return counts_of_classes(self._types, self._classes)
 
     @property
@@ -378,7 +379,7 @@ channels), torch Dataset or array on disk
             return super()._alpha
         several = np.isin(self._types, ("binary", "class"))
         alpha = np.where(several, RIDGE_ALPHA["categorical"], RIDGE_ALPHA["gaussian"])
-        # One number where all tasks are of one type.
+        # One number if all tasks have the same type.
         return float(alpha[0]) if (alpha == alpha[0]).all() else alpha
 
     @property
@@ -401,7 +402,7 @@ channels), torch Dataset or array on disk
         return targets
 
     def _warn_of_single(self, columns):
-        """Warn of tasks with a single label, or refuse them without others."""
+        """Warn about tasks with a single label; raise an error without others."""
         n_classes = self._n_classes
         single = np.flatnonzero(n_classes == 1)
         if not len(single):
@@ -411,13 +412,13 @@ channels), torch Dataset or array on disk
             label = self._classes[single[0]].tolist()[0]
             raise ValueError(
                 f"{type(self).__name__} needs labels of at least two classes, or "
-                f"numbers, in some task; y has one class alone, {label!r}."
+                f"numbers, in some task; y has only the class {label!r}."
             )
         names = ", ".join(str(columns.names[t]) for t in single[:5])
         warnings.warn(
             f"{len(single)} of {len(n_classes)} tasks have a single class, or no count "
-            f"above 0 ({names}{', ...' if len(single) > 5 else ''}), and get no head; "
-            "it is what they predict.",
+            f"above 0 ({names}{', ...' if len(single) > 5 else ''}), and no head: "
+            "they always predict it.",
             UserWarning,
             stacklevel=4,
         )
@@ -437,13 +438,13 @@ channels), torch Dataset or array on disk
         if self.normalize_y:
             scale = np.where(n_classes == NUMBER, table.labels.scale(), scale)
         for t in np.flatnonzero(n_classes == COUNT):
-            # Poisson's loss of counts in other units is the same in other units.
+            # The Poisson loss of counts in other units is the same up to the unit.
             _, y, weights = table.labels.of(t)
             scale[t] = count_unit(y, weights)
         return table, scale
 
     def _fit_heads(self, table, scale, targets):
-        # Heads of counts are fitted on the counts themselves.
+        # Heads of counts are fitted to the counts themselves.
         scale = np.where(table.n_classes == COUNT, 1.0, scale)
         super()._fit_heads(table, scale, targets)
         self._name_types()
@@ -459,7 +460,7 @@ channels), torch Dataset or array on disk
         self.classes_, self.task_types_ = self._classes, self._types
 
     def _outcomes(self, scores, tasks):
-        """Numbers, mean counts and numbers of classes, of tasks along the last axis.
+        """Numbers, mean counts and class codes; tasks are the last axis before outputs.
 
         But outputs, which come after it.
         """
@@ -476,12 +477,12 @@ channels), torch Dataset or array on disk
         return np.where(kinds == 1, 0.0, found)
 
     def _labels(self, found, t):
-        """Labels of one task by what `_outcomes` says."""
+        """Labels of one task from the results of `_outcomes`."""
         own = self._classes[t]
         return own[found.astype(int)] if len(own) else found
 
     def _decoded(self, found, tasks):
-        """Labels by what `_outcomes` says of tasks along the last axis, in an array."""
+        """Array of labels from the results of `_outcomes`; tasks are the last axis."""
         types, classes = self._types, self._classes
         if np.isin(types, ("binary", "class")).all():
             return decode_classes(np.nan_to_num(found).astype(int), tasks, classes)
@@ -510,7 +511,7 @@ channels), torch Dataset or array on disk
             some = ", ".join(f"{label!r} in task {t}" for t, label in new.items())
             warnings.warn(
                 f"y holds classes that fit has not seen ({some[:200]}); they count as "
-                "errors in the accuracy alone.",
+                "errors only in the accuracy.",
                 UserWarning,
                 stacklevel=3,
             )

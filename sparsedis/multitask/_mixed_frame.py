@@ -2,7 +2,7 @@
 
 
 def frame_of(columns, names, index, dtypes, categories):
-    """Make a DataFrame of pandas with the dtypes of the labels of a fit.
+    """Make a pandas DataFrame with the dtypes of the labels of a fit.
 
     Parameters
     ----------
@@ -14,8 +14,7 @@ def frame_of(columns, names, index, dtypes, categories):
     index : Index or None
 
     dtypes : ndarray of shape (n_tasks,) of str
-        "category", or "ordered" for categories with an order, or another name of a
-        dtype.
+        Names of dtypes; "category", or "ordered" for categories with an order.
 
     categories : list of n_tasks ndarray
 

@@ -1,4 +1,4 @@
-"""How well heads of several types predict, task by task."""
+"""Scores of tasks of several types."""
 
 import numpy as np
 from scipy.special import log_softmax, xlogy
@@ -11,7 +11,7 @@ _COLUMNS = ("d2", "rmse", "mae", "accuracy", "log_loss", "roc_auc")
 
 
 class MixedScores:
-    """Scores of every task by its type, of labels that come in parts.
+    """Scores of every task by its type, for labels in parts.
 
     Parameters
     ----------
@@ -20,7 +20,7 @@ class MixedScores:
     types : ndarray of shape (n_tasks,) of str
 
     n_classes : ndarray of shape (n_tasks,) of int
-        Number of classes, or what stands for it.
+        Number of classes, or its code for other types.
     """
 
     def __init__(self, names, types, n_classes):
@@ -28,14 +28,14 @@ class MixedScores:
         self._r2, self._parts = TaskR2(len(names)), []
 
     def add(self, values, scores, tasks, weight):
-        """Take labels into account.
+        """Add labels.
 
         Parameters
         ----------
         values : ndarray of shape (n,)
 
         scores : ndarray of shape (n,) or (n, n_outputs)
-            Of the heads.
+            Scores of the heads.
 
         tasks : ndarray of shape (n,) of int
 
@@ -141,7 +141,7 @@ def half_deviance(y, mean, weight):
 
 
 def count_unit(y, weight):
-    """Unit of counts in which their loss is one half without a head.
+    """Unit of counts such that their loss without a head is one half.
 
     Parameters
     ----------
@@ -152,14 +152,14 @@ def count_unit(y, weight):
     Returns
     -------
     float
-        1 where all counts are the same.
+        Unit; 1 if all counts are equal.
     """
     unit = 2 * half_deviance(y, np.average(y, weights=weight), weight)
     return unit if unit > 1e-12 * y.max() else 1.0
 
 
 def logits(scores, n_classes):
-    """Logits of all the classes of a task, from the scores of its head.
+    """Logits of all classes of a task, from the scores of its head.
 
     Parameters
     ----------

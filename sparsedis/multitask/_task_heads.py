@@ -118,7 +118,7 @@ class TaskHeads(TaskTraining):
         return judged_labels(rows, targets, weight, number, coef, intercept)
 
     def _predicted_by(self, X):
-        """What scores are linear in: features and, with linear models, inputs."""
+        """Variables of the scores: features and, with linear models, inputs."""
         if "linear_" not in vars(self):
             yield from self._encoded(X)
             return

@@ -108,7 +108,7 @@ def count_numbers(moments, noise, n_iter):
     used = moments.n_labels >= 2
     if (moments.n_labels > moments.m + 1).any():
         return count, noise
-    # No task can tell its noise: it is what the directions leave, at most.
+    # No task determines its noise: the residual of the directions is an upper bound.
     few = moments.take(np.flatnonzero(used))
     for _ in range(_NOISE_ITER):
         if count.n_factors == 0:
@@ -163,7 +163,7 @@ class Likelihoods:
     Parameters
     ----------
     moments : Moments
-        In white coordinates.
+        Moments in white coordinates.
 
     noise : ndarray of shape (n_tasks,)
 
@@ -178,7 +178,7 @@ class Likelihoods:
         few = np.flatnonzero(used & exact)
         self.weight_few = 1.0
         if len(few) > _MAX_EXACT:
-            # Those with most labels speak for the others.
+            # Those with the most labels represent the others.
             self.weight_few = len(few) / _MAX_EXACT
             few = few[np.argsort(-moments.n_labels[few], kind="stable")[:_MAX_EXACT]]
         groups.append(few)
@@ -254,7 +254,7 @@ class Likelihoods:
 
 
 def without_traces(strength, k, n_heads):
-    """Leave out directions that are traces of what the features lack.
+    """Leave out weak directions, which come from errors of the features.
 
     With many labels even errors of the encoder in a factor are significant. Their
     directions are much weaker than those of factors. The latter have similar strengths,

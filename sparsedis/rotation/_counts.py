@@ -1,14 +1,14 @@
-"""Counts as targets that are linear in the features, with weights."""
+"""Counts as weighted targets that are linear in the features."""
 
 import numpy as np
 
 from sparsedis.rotation._moments import weighted_gram
 
-# Steps of iteratively reweighted least squares, and the change of a log mean at which
-# they end.
+# Number of steps of iteratively reweighted least squares, and change of a log mean at
+# which to stop.
 _MAX_ITER, _TOL = 25, 1e-6
 
-# Log means stay within so much of that of the task: exp is then harmless.
+# Largest difference of a log mean from that of the task, so that exp is finite.
 _RANGE = 8.0
 
 # Precision of the prior of an intercept; that of a coefficient is 1.
@@ -18,10 +18,10 @@ _INTERCEPT = 1e-6
 def linear_counts(Z, Y, weight=None):
     r"""Working responses of Poisson heads, and their weights.
 
-    About the mean :math:`\mu = e^\eta` at a head, the likelihood of counts is that of
-    the numbers :math:`\eta + (y - \mu) / \mu` with weights :math:`\mu`. The variance
-    of these numbers, which moments estimate, takes in counts that vary more than those
-    of Poisson do.
+    Near the mean :math:`\mu = e^\eta` of a head, the likelihood of counts is that of
+    the numbers :math:`\eta + (y - \mu) / \mu` with weights :math:`\mu`. The moments
+    estimate the variance of these numbers, so counts may vary more than Poisson counts
+    do.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def linear_counts(Z, Y, weight=None):
         White features.
 
     Y : ndarray of shape (n, n_tasks, 1)
-        Counts, some of each task positive; NaN where missing.
+        Counts, NaN where missing; each task has positive ones.
 
     weight : ndarray of shape (n,) or (n, n_tasks), default=None
 
@@ -39,7 +39,7 @@ def linear_counts(Z, Y, weight=None):
         Numbers; NaN where missing.
 
     weight : ndarray of shape (n, n_tasks)
-        With the sum of the weights that were given.
+        Weights with the same sum as those given.
     """
     y = Y[..., 0]
     share = (~np.isnan(y)).astype(float)
@@ -51,7 +51,7 @@ def linear_counts(Z, Y, weight=None):
     centre = np.log(mean)
     features = np.concatenate([Z, np.ones((len(Z), 1))], 1)
     prior = np.diag([1.0] * Z.shape[1] + [_INTERCEPT])
-    # Each count is drawn to the mean, since there is no logarithm of 0.
+    # Counts are shrunk towards the mean, since the logarithm of 0 is not finite.
     eta = np.log(0.5 * (y + mean) / mean)
     for _ in range(_MAX_ITER):
         rate = mean * np.exp(eta)
@@ -68,7 +68,7 @@ def linear_counts(Z, Y, weight=None):
     response = centre + eta + (y - rate) / rate
     unit = np.maximum((share * rate).sum(0) / total, 1e-300)
     response = np.where(np.isnan(Y[..., 0]), np.nan, response)
-    # `regression_moments` leaves out what is missing.
+    # `regression_moments` leaves out missing entries.
     own = rate / unit
     if weight is not None:
         own = own * (weight[:, None] if weight.ndim == 1 else weight)

@@ -1,4 +1,4 @@
-"""Heads of numbers and of classes, in one count and one rotation."""
+"""Joint count and rotation of heads of numbers and of classes."""
 
 from dataclasses import dataclass, replace
 
@@ -15,20 +15,20 @@ from sparsedis.rotation._count import (
 )
 from sparsedis.rotation._moments import Moments, concatenate
 
-# Share of the mean curvature that is added where heads of all features are wanted.
+# Added to the curvature of heads of all features, relative to its mean.
 _RIDGE = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
 class MixedMoments:
-    """Quadratic forms of the heads of numbers, and those of classes after them.
+    """Quadratic forms of the heads of numbers, followed by those of classes.
 
     Attributes
     ----------
     numbers : Moments
 
     classes : Moments
-        With `labels`.
+        Moments with `labels`.
     """
 
     numbers: Moments
@@ -53,7 +53,7 @@ class MixedMoments:
         return np.concatenate([self.numbers.n_outputs, self.classes.n_outputs])
 
     def take(self, tasks):
-        """Keep some of the tasks; plain Moments where one kind is left.
+        """Keep some of the tasks; returns plain Moments if one kind is left.
 
         Parameters
         ----------
@@ -84,10 +84,10 @@ def join_moments(parts, labels, m):
     Parameters
     ----------
     parts : list of Moments
-        Of numbers.
+        Moments of numbers.
 
     labels : ClassLabels or None
-        None where no task has classes.
+        Labels; None if no task has classes.
 
     m : int
         Number of features.
@@ -105,14 +105,15 @@ def join_moments(parts, labels, m):
 def count_mixed(moments, *, n_iter=40):
     """Count by the evidence of low-rank Gaussian heads of both kinds.
 
-    Both have one prior, but for its size, since heads of numbers are in units of the
-    targets, and those of classes in logits. The likelihoods of classes are quadratic
-    where the prior is estimated, and those of the labels where directions are counted.
+    Both have the same prior up to a factor, since heads of numbers are in units of the
+    targets, and those of classes in logits. To estimate the prior, the likelihoods of
+    classes are approximated by quadratics; to count directions, the likelihoods of the
+    labels are used.
 
     Parameters
     ----------
     moments : MixedMoments
-        In white coordinates.
+        Moments in white coordinates.
 
     n_iter : int
         Steps of expectation maximisation for the prior.
@@ -120,7 +121,7 @@ def count_mixed(moments, *, n_iter=40):
     Returns
     -------
     moments : MixedMoments
-        With the prior in common for the heads of classes.
+        Moments with the shared prior for the heads of classes.
 
     count : FactorCount
     """
@@ -134,15 +135,15 @@ def count_mixed(moments, *, n_iter=40):
     both = Likelihoods(
         concatenate([numbers, quadratic], m),
         np.concatenate([noise, quadratic.noise]),
-        # Classes have curvature of their own, however many labels.
+        # Each head of classes has its own curvature, for any number of labels.
         np.concatenate([few_labels(numbers), np.ones(len(quadratic), dtype=bool)]),
     )
     strength, V = both.spectrum(n_iter)
     n_most = int((strength >= TRIED * strength[:2].min()).sum())
     gain = own.gains(V, strength)
     gain[:n_most] += marginal_gains(classes.labels, size * strength, V, n_most)
-    # An angle costs what it does for heads of numbers (BIC) or of classes (AIC), by
-    # how many there are of each.
+    # The penalty per angle is the average of those for heads of numbers (BIC) and of
+    # classes (AIC), weighted by their numbers.
     n_heads = own.n_rows + len(classes.labels.task)
     bic = 0.5 * np.log(max(2.0, own.n_rows))
     price = (own.n_rows * bic + len(classes.labels.task)) / n_heads

@@ -89,7 +89,7 @@ def find_factors(moments, whitening, *, n_components, rng, n_rounds=40, count=No
     Parameters
     ----------
     moments : Moments or MixedMoments
-        Of the heads of the tasks, in white coordinates.
+        Moments of the heads of the tasks, in white coordinates.
 
     whitening : Whitening
 
@@ -144,7 +144,7 @@ def kept_heads(moments):
     Parameters
     ----------
     moments : Moments or MixedMoments
-        In the coordinates of the factors, k of them.
+        Moments in the k coordinates of the factors.
 
     Returns
     -------

@@ -113,7 +113,7 @@ def test_task_weights_of_unknown_tasks():
         (2.0, r"got shape \(\)"),
         ([1.0, -1.0, 1.0], "not negative, got -1 for task b"),
         ({"c": np.nan}, "finite and not negative, got nan for task c"),
-        ([0, 0, 0], "positive for some task, got zeros alone"),
+        ([0, 0, 0], "positive for some task, got only zeros"),
     ],
 )
 def test_bad_task_weights(weight, message):

@@ -43,7 +43,7 @@ def weights(rng, kind):
 
 
 def expected(function, Y, P, weight, labelled):
-    """What scikit-learn says of each task."""
+    """Scores of each task by scikit-learn."""
     scores = []
     for t, own in enumerate(labelled.T):
         w = None
