@@ -168,6 +168,32 @@ default=None
             When no task can be scored.
         """
         _check(self.metric, self.average)
+        found, labels = self.score_each(
+            estimator, X, y, task=task, sample_weight=sample_weight
+        )
+        scores = {
+            name: self._average(each, labels, name) for name, each in found.items()
+        }
+        return scores if isinstance(self.metric, list | tuple) else scores[self.metric]
+
+    def score_each(self, estimator, X, y, *, task=None, sample_weight=None):
+        """Score each task.
+
+        Parameters
+        ----------
+        estimator, X, y, task, sample_weight : object
+            As in `score`.
+
+        Returns
+        -------
+        scores : dict of str to ndarray of shape (n_tasks,)
+            Values of each metric, which are not negated; NaN where a task cannot be
+            scored. Tasks are in the order of the `tasks_` of the estimator, if it has
+            them.
+
+        labels : TaskLabels
+            The labels that were scored.
+        """
         names = _listed(self.metric)
         real = _SCORERS[names[0]].of == "targets"
         labels, targets = read_task_labels(y, task, sample_weight, real=real)
@@ -187,11 +213,10 @@ default=None
             method = _method(estimator, metric.methods, name)
             if method not in predictions and len(labels.rows):
                 predictions[method] = getattr(estimator, method)(X, **params)
-            each = np.full(labels.n_tasks, np.nan)
+            scores[name] = np.full(labels.n_tasks, np.nan)
             if predictions:
-                each = score_tasks(metric, labels, predictions[method], classes)
-            scores[name] = self._average(each, labels, name)
-        return scores if isinstance(self.metric, list | tuple) else scores[self.metric]
+                scores[name] = score_tasks(metric, labels, predictions[method], classes)
+        return scores, labels
 
     def _average(self, each, labels, name):
         metric, scored = _SCORERS[name], ~np.isnan(each)
