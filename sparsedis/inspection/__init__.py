@@ -4,6 +4,9 @@ from sparsedis.inspection._alpha_path import AlphaPathDisplay
 from sparsedis.inspection._correlation_matrix import CorrelationMatrixDisplay
 from sparsedis.inspection._factor_trust import FactorTrustDisplay
 from sparsedis.inspection._feature_usage import FeatureUsageDisplay
+from sparsedis.inspection._input_effect import InputEffectDisplay
+from sparsedis.inspection._input_gradients import input_gradients
+from sparsedis.inspection._input_importance import input_importance
 from sparsedis.inspection._latent_traversal import LatentTraversalDisplay
 from sparsedis.inspection._task_support import TaskSupportDisplay
 from sparsedis.inspection._training_curve import TrainingCurveDisplay
@@ -13,7 +16,10 @@ __all__ = [
     "CorrelationMatrixDisplay",
     "FactorTrustDisplay",
     "FeatureUsageDisplay",
+    "InputEffectDisplay",
     "LatentTraversalDisplay",
     "TaskSupportDisplay",
     "TrainingCurveDisplay",
+    "input_gradients",
+    "input_importance",
 ]

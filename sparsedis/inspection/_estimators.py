@@ -1,10 +1,12 @@
 """Reading fitted estimators for the displays."""
 
 import numpy as np
+from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from sparsedis.identifiability import support_matrix
+from sparsedis.metrics import make_task_scorer
 
 
 def final_estimator(estimator):
@@ -55,3 +57,129 @@ def head_supports(estimator):
     if hasattr(estimator, "support_"):
         return np.asarray(estimator.support_)[tasks], tasks
     return support_matrix(coef[tasks]), tasks
+
+
+def final_inputs(estimator, X):
+    """Transform inputs to those of the estimator in a search or a pipeline.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted, perhaps a search or a pipeline.
+
+    X : array-like of shape (n_samples, ...)
+        Inputs of `estimator`.
+
+    Returns
+    -------
+    array-like of shape (n_samples, ...)
+        Inputs of ``final_estimator(estimator)``.
+    """
+    if hasattr(estimator, "best_estimator_"):
+        return final_inputs(estimator.best_estimator_, X)
+    if isinstance(estimator, Pipeline):
+        if len(estimator) > 1:
+            X = estimator[:-1].transform(X)
+        return final_inputs(estimator[-1], X)
+    return X
+
+
+def check_table(X):
+    """Refuse inputs without columns.
+
+    Parameters
+    ----------
+    X : array-like
+
+    Returns
+    -------
+    array-like of shape (n_samples, n_features)
+        X itself.
+    """
+    if np.ndim(X) != 2:
+        raise ValueError(
+            "X must be a table of shape (n_samples, n_features), whose columns can "
+            f"have an effect; got shape {np.shape(X)}. For images see "
+            "LatentTraversalDisplay."
+        )
+    return X
+
+
+def encode_once(estimator, X):
+    """Encode inputs once, for the features and for the predictions.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted.
+
+    X : array-like of shape (n_samples, n_features)
+
+    Returns
+    -------
+    Z : ndarray of shape (n_samples, n_components)
+        Features.
+
+    stand_in : estimator
+        A copy that makes the predictions of `estimator` from `variables`, without its
+        encoder.
+
+    variables : array-like of shape (n_samples, ...)
+        Inputs of `stand_in`.
+    """
+    if not hasattr(estimator, "_predicted_by"):
+        # Such as an ensemble: every member has an encoder, and predicts by itself.
+        return np.asarray(estimator.transform(X)), estimator, X
+    inputs = estimator._validate_X(X, reset=False)
+    variables = np.concatenate(list(estimator._predicted_by(inputs)))
+    stand_in = object.__new__(type(estimator))
+    vars(stand_in).update(
+        vars(estimator),
+        _validate_X=lambda variables, reset: variables,
+        _predicted_by=lambda variables: [variables],
+    )
+    return variables[:, : estimator.n_components_], stand_in, variables
+
+
+def score_tasks(estimator, X, y, task=None, sample_weight=None):
+    """Score the predictions of each task.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted, with `tasks_`.
+
+    X : array-like of shape (n_samples, ...)
+
+    y, task, sample_weight : array-like
+        Labels and weights, in the forms that `score` of `estimator` accepts.
+
+    Returns
+    -------
+    ndarray of shape (n_tasks,)
+        R2, or the accuracy of a classifier, or the explained share of the deviance for
+        tasks of several types; NaN for tasks that cannot be scored.
+    """
+    given = {"task": task, "sample_weight": sample_weight}
+    if hasattr(estimator, "task_scores"):
+        return estimator.task_scores(X, y, **given)["d2"]
+    scorer = make_task_scorer("accuracy" if is_classifier(estimator) else "r2")
+    (scores,) = scorer.score_each(estimator, X, y, **given)[0].values()
+    return scores
+
+
+def score_name(estimator):
+    """Name of the score that `score_tasks` computes.
+
+    Parameters
+    ----------
+    estimator : estimator
+
+    Returns
+    -------
+    {"D2", "accuracy", "R2"}
+        The name.
+    """
+    if hasattr(estimator, "task_scores"):
+        return "D2"
+    return "accuracy" if is_classifier(estimator) else "R2"

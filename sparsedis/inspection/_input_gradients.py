@@ -1,0 +1,107 @@
+"""Gradients of features with respect to the input columns."""
+
+import copy
+
+import numpy as np
+from sklearn.utils import Bunch
+
+from sparsedis.inspection._estimators import (
+    check_table,
+    final_estimator,
+    final_inputs,
+)
+
+# Rows of a block: the backward pass holds the activations of one.
+_ROWS = 1024
+
+
+def input_gradients(estimator, X):
+    """Mean gradients of each feature with respect to each input column.
+
+    Gradients are in units of standard deviations: times that of the column, divided by
+    that of the feature, both in X. For a linear encoder of columns that are not
+    correlated, the squares of a feature's gradients add up to 1.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted on tables, with `module_`. A pipeline or search stands for the estimator
+        in it: columns are those of the inputs of that estimator.
+
+    X : array-like of shape (n_samples, n_features)
+        Inputs, over whose rows the gradients are averaged.
+
+    Returns
+    -------
+    result : :class:`~sklearn.utils.Bunch`
+        Gradients, of two kinds:
+
+        mean_absolute : ndarray of shape (n_components, n_features)
+            Mean absolute gradients: the strength of an effect.
+        mean : ndarray of shape (n_components, n_features)
+            Mean gradients with their signs: the direction of an effect. Much smaller
+            than `mean_absolute` if the direction depends on the row.
+
+    Raises
+    ------
+    ValueError
+        When X is not a table, the estimator has no `module_`, or its encoder has no
+        gradient.
+
+    See Also
+    --------
+    input_importance : Effects on features and tasks, of any encoder.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis import SparseMultiTaskRepresentation
+    >>> from sparsedis.datasets import make_sparse_tasks
+    >>> from sparsedis.inspection import input_gradients
+    >>> X, Y = make_sparse_tasks(200, 40, n_factors=2, random_state=0)
+    >>> X = np.column_stack([X, np.random.default_rng(0).standard_normal(200)])
+    >>> est = SparseMultiTaskRepresentation(
+    ...     encoder="identity", max_iter=1, random_state=0
+    ... ).fit(X, Y)
+    >>> gradients = input_gradients(est, X)
+    >>> gradients.mean.shape
+    (2, 3)
+    >>> bool(gradients.mean_absolute[:, 2].max() < 0.1)
+    True
+    """
+    # Displays that need no torch do not load it.
+    import torch
+
+    final = final_estimator(estimator)
+    if not hasattr(final, "module_"):
+        raise ValueError(
+            "estimator must have one encoder, module_; got "
+            f"{final!r}. Pass one of its estimators_ if it is an ensemble."
+        )
+    X = check_table(final_inputs(estimator, X))
+    X = np.asarray(final._validate_X(X, reset=False), dtype=np.float64)
+    device = final._device()
+    dtype = torch.float32 if device.type == "mps" else torch.float64
+    module = copy.deepcopy(final.module_).to(device, dtype).eval().requires_grad_(False)
+    n, k = len(X), final.n_components_
+    total, absolute, features = np.zeros((k, X.shape[1])), np.zeros((k, X.shape[1])), []
+    with torch.enable_grad():
+        for first in range(0, n, _ROWS):
+            rows = torch.as_tensor(X[first : first + _ROWS], dtype=dtype, device=device)
+            Z = module(rows.requires_grad_())
+            if not Z.requires_grad:
+                raise ValueError(
+                    f"estimator must have an encoder with gradients; the features of "
+                    f"{final.module_.encoder!r} have none. Use input_importance."
+                )
+            features.append(Z.detach().cpu().numpy())
+            for j, column in enumerate(Z.T):
+                (gradient,) = torch.autograd.grad(
+                    column.sum(), rows, retain_graph=j < k - 1
+                )
+                total[j] += gradient.sum(0).cpu().numpy()
+                absolute[j] += gradient.abs().sum(0).cpu().numpy()
+    spread = np.concatenate(features).std(0, dtype=np.float64)
+    # A feature that does not vary has no unit.
+    unit = X.std(0) / np.where(spread > 0, spread, np.inf)[:, None]
+    return Bunch(mean_absolute=absolute / n * unit, mean=total / n * unit)
