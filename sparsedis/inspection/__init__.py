@@ -1,4 +1,4 @@
-"""Displays of trained models, in the style of scikit-learn."""
+"""Displays of trained models, in the style of scikit-learn, and reports on them."""
 
 from sparsedis.inspection._alpha_path import AlphaPathDisplay
 from sparsedis.inspection._correlation_matrix import CorrelationMatrixDisplay
@@ -8,6 +8,7 @@ from sparsedis.inspection._input_effect import InputEffectDisplay
 from sparsedis.inspection._input_gradients import input_gradients
 from sparsedis.inspection._input_importance import input_importance
 from sparsedis.inspection._latent_traversal import LatentTraversalDisplay
+from sparsedis.inspection._model_report import ModelReport
 from sparsedis.inspection._task_support import TaskSupportDisplay
 from sparsedis.inspection._training_curve import TrainingCurveDisplay
 
@@ -18,6 +19,7 @@ __all__ = [
     "FeatureUsageDisplay",
     "InputEffectDisplay",
     "LatentTraversalDisplay",
+    "ModelReport",
     "TaskSupportDisplay",
     "TrainingCurveDisplay",
     "input_gradients",

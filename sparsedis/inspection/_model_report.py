@@ -1,0 +1,199 @@
+"""A report on a fitted model: tasks, features, and what deserves attention."""
+
+from dataclasses import dataclass
+
+from sparsedis.inspection._estimators import (
+    final_estimator,
+    final_inputs,
+    score_name,
+    score_tasks,
+)
+from sparsedis.inspection._label_overlap import label_overlap, labelled_rows
+from sparsedis.inspection._report_columns import (
+    columns_of_features,
+    columns_of_tasks,
+    identifiability_of,
+    supports_of,
+)
+from sparsedis.inspection._report_notes import notes_of, summary_of
+from sparsedis.inspection._report_text import as_html, as_text
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ModelReport:
+    """Report on the tasks and features of a fitted model.
+
+    ``print(report)`` gives the text, a notebook shows tables, and `to_frame` returns a
+    DataFrame. The first 20 tasks and features are shown.
+
+    Parameters
+    ----------
+    estimator : str
+        Name of the estimator's class.
+
+    tasks : dict of str to ndarray of shape (n_tasks,)
+        Columns of the table of tasks. `n_labels` and `score` need labels, and those
+        from `held_out` to `share` an estimator with `linear_`; scores are NaN where
+        they are not known:
+
+        task, type
+            Names, and types such as "number", "vector" or "binary".
+        n_labels
+            Number of labels in `y`.
+        score
+            Score on the given rows, see `score_name`.
+        held_out, held_out_heads, held_out_linear
+            R2 on the rows that `fit` held out, of the predictions, of only the heads,
+            and of only the linear models on X.
+        gain
+            ``held_out - held_out_linear``, what the task gains from sharing.
+        share
+            Share of the head in the predictions.
+        n_features, features
+            Number of the features that the head uses, and which; NaN and none without
+            a head.
+
+    features : dict of str to ndarray of shape (n_features,)
+        Columns of the table of features: "feature", its number; "n_tasks", the number
+        of tasks that use it; "stability", where the estimator has `stability_`; and
+        "trusted", whether `identifiability()` trusts it as a factor.
+
+    score_name : {"R2", "accuracy", "D2"}, default="R2"
+        Score on the given rows: "D2" is the explained share of the deviance, for tasks
+        of several types.
+
+    overlap : Bunch, default=None
+        Rows that two tasks share: `smallest` and `median` over the `n_pairs` of tasks
+        with labels, and `n_disjoint`, the number of pairs that share none. None without
+        labels, or with a single task.
+
+    notes : list of str, default=()
+        What deserves attention.
+
+    See Also
+    --------
+    sparsedis.identifiability.IdentifiabilityReport : Why features are not trusted.
+    TaskSupportDisplay : Draws which task uses which feature.
+    sparsedis.metrics.task_scores : Other scores of each task.
+
+    Notes
+    -----
+    The share of a head is chosen on the held-out rows, so `held_out` and `gain` are
+    slightly optimistic; the scores of only the heads and only the linear models are
+    not chosen there.
+
+    Examples
+    --------
+    >>> from sparsedis import SparseMultiTaskRepresentation
+    >>> from sparsedis.datasets import make_sparse_tasks
+    >>> from sparsedis.inspection import ModelReport
+    >>> X, Y = make_sparse_tasks(200, 40, n_factors=3, random_state=0)
+    >>> est = SparseMultiTaskRepresentation(max_iter=50, random_state=0).fit(X, Y)
+    >>> report = ModelReport.from_estimator(est, X, Y)
+    >>> print(report)
+    ModelReport: SparseMultiTaskRepresentation
+    40 tasks, 3 features
+    R2 on held-out rows: ...
+    >>> report.features["trusted"]
+    array([ True,  True,  True])
+    """
+
+    estimator: str
+    tasks: dict
+    features: dict
+    score_name: str = "R2"
+    overlap: object = None
+    notes: list = ()
+
+    @classmethod
+    def from_estimator(cls, estimator, X=None, y=None, *, task=None):
+        """Report on an estimator.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Fitted, with a head for each task. A pipeline or search stands for the
+            estimator in it.
+
+        X : array-like of shape (n_samples, ...), default=None
+            Inputs of `estimator`, for scores: the rows of `fit`, or new ones.
+
+        y : array-like, DataFrame or sparse matrix, default=None
+            Their labels, in the forms that `fit` accepts. Without X they only give the
+            numbers of labels, and of rows that two tasks share.
+
+        task : array-like of shape (n_samples,), default=None
+            The task of each row, in the long form. Rows with equal X are then the same
+            row.
+
+        Returns
+        -------
+        ModelReport
+            The report.
+
+        Raises
+        ------
+        ValueError
+            When the estimator is of another kind, or X is given without y.
+        AttributeError
+            After `fit_stream`, which leaves no heads.
+        """
+        if X is not None and y is None:
+            raise ValueError(
+                "X needs y, the labels to score its predictions; got None."
+            )
+        final = final_estimator(estimator)
+        supports, headed = supports_of(final)
+        checks = identifiability_of(final)
+        columns = columns_of_tasks(final, supports, headed)
+        overlap = None
+        if y is not None:
+            inputs = None if X is None else final_inputs(estimator, X)
+            labelled = labelled_rows(final, y, task, inputs)
+            own = {"n_labels": labelled.sum(0)}
+            if X is not None:
+                own["score"] = score_tasks(final, inputs, y, task)
+            if task is None or X is not None:
+                overlap = label_overlap(labelled)
+            names = {name: columns.pop(name) for name in ("task", "type")}
+            columns = names | own | columns
+        features = columns_of_features(final, supports, checks.trusted)
+        return cls(
+            type(final).__name__,
+            columns,
+            features,
+            score_name(final),
+            overlap,
+            notes_of(columns, features, checks.groups),
+        )
+
+    def to_frame(self):
+        """Table of the tasks.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for each task, with the columns of `tasks`.
+
+        Raises
+        ------
+        ImportError
+            Without pandas.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ImportError(
+                "ModelReport.to_frame needs pandas: pip install 'sparsedis[data]'."
+            ) from error
+        return pd.DataFrame(self.tasks)
+
+    def __repr__(self):
+        return as_text(*self._parts())
+
+    def _repr_html_(self):
+        return as_html(*self._parts())
+
+    def _parts(self):
+        title = f"ModelReport: {self.estimator}"
+        return title, summary_of(self), [self.tasks, self.features], self.notes
