@@ -278,8 +278,8 @@ def _name_columns(ax, names, label):
     if many:
         ax.set_xticks([])
         return
-    # As wide as the digits of a few names are.
-    rotation = 90 if sum(map(len, names)) + len(names) > 24 else 0
+    # That many characters fit below a matrix.
+    rotation = 90 if max(map(len, names)) * len(names) > 24 else 0
     ax.set_xticks(range(len(names)), names, rotation=rotation)
 
 

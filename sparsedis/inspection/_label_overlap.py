@@ -8,13 +8,14 @@ from sklearn.utils.validation import _num_samples
 
 from sparsedis.inputs._forms import read_targets
 from sparsedis.inputs._known_tasks import known_tasks
+from sparsedis.inputs._mixed import read_columns
 
 # Pairs of tasks whose numbers of rows are held at a time.
 _PAIRS = 2**24
 
 
-def labelled_rows(estimator, y, task=None, X=None):
-    """Find the rows that each task of an estimator labels.
+def count_labels(estimator, y, task=None, X=None):
+    """Count the labels of each task of an estimator at each row.
 
     Parameters
     ----------
@@ -34,14 +35,11 @@ def labelled_rows(estimator, y, task=None, X=None):
     Returns
     -------
     csc_array of shape (n_rows, n_tasks) of int
-        1 where a task has a label.
+        Numbers of labels.
     """
     n_rows = y.shape[0] if hasattr(y, "shape") else _num_samples(y)
     name = type(estimator).__name__
     if hasattr(estimator, "task_types_"):
-        # It loads pandas, if that is installed.
-        from sparsedis.inputs._mixed import read_columns
-
         targets = read_columns(y, n_rows, task, estimator=name)
         rows = np.concatenate(targets.rows)
         tasks = np.repeat(np.arange(len(targets.rows)), [len(r) for r in targets.rows])
@@ -54,22 +52,22 @@ def labelled_rows(estimator, y, task=None, X=None):
     rows, tasks = rows[tasks >= 0], tasks[tasks >= 0]
     if task is not None and X is not None:
         # With the rows, the estimators have loaded torch.
-        from sparsedis.inputs._rows import distinct_rows
+        from sparsedis.inputs._rows import distinct_rows, is_lazy
 
-        rows = distinct_rows(estimator._validate_X(X, reset=False))[1][rows]
+        # Rows that are read on demand are not compared, as in `fit`.
+        if not is_lazy(X):
+            rows = distinct_rows(estimator._validate_X(X, reset=False))[1][rows]
     shape = n_rows, len(estimator.tasks_)
-    found = sp.coo_array((np.ones(len(rows), dtype=int), (rows, tasks)), shape).tocsc()
-    found.data[:] = 1  # several labels in one place
-    return found
+    return sp.coo_array((np.ones(len(rows), dtype=int), (rows, tasks)), shape).tocsc()
 
 
-def label_overlap(labelled):
+def label_overlap(counts):
     """Count the rows that two tasks share.
 
     Parameters
     ----------
-    labelled : csc_array of shape (n_rows, n_tasks) of int
-        1 where a task has a label.
+    counts : csc_array of shape (n_rows, n_tasks) of int
+        Numbers of labels.
 
     Returns
     -------
@@ -82,12 +80,12 @@ def label_overlap(labelled):
     --------
     >>> import scipy.sparse as sp
     >>> from sparsedis.inspection._label_overlap import label_overlap
-    >>> labelled = sp.csc_array([[1, 1, 0], [1, 1, 1], [1, 0, 0]])
-    >>> found = label_overlap(labelled)
+    >>> counts = sp.csc_array([[1, 1, 0], [1, 2, 1], [1, 0, 0]])
+    >>> found = label_overlap(counts)
     >>> found.smallest, found.median, found.n_pairs, found.n_disjoint
     (1, 1.0, 3, 0)
     """
-    labelled = labelled[:, np.flatnonzero(labelled.sum(0))]
+    labelled = (counts[:, np.flatnonzero(counts.sum(0))] > 0).astype(int)
     n_rows, n_tasks = labelled.shape
     n_pairs = n_tasks * (n_tasks - 1) // 2
     if not n_pairs:

@@ -8,7 +8,7 @@ from sparsedis.inspection._estimators import (
     score_name,
     score_tasks,
 )
-from sparsedis.inspection._label_overlap import label_overlap, labelled_rows
+from sparsedis.inspection._label_overlap import count_labels, label_overlap
 from sparsedis.inspection._report_columns import (
     columns_of_features,
     columns_of_tasks,
@@ -149,12 +149,12 @@ class ModelReport:
         overlap = None
         if y is not None:
             inputs = None if X is None else final_inputs(estimator, X)
-            labelled = labelled_rows(final, y, task, inputs)
-            own = {"n_labels": labelled.sum(0)}
+            counts = count_labels(final, y, task, inputs)
+            own = {"n_labels": counts.sum(0)}
             if X is not None:
                 own["score"] = score_tasks(final, inputs, y, task)
             if task is None or X is not None:
-                overlap = label_overlap(labelled)
+                overlap = label_overlap(counts)
             names = {name: columns.pop(name) for name in ("task", "type")}
             columns = names | own | columns
         features = columns_of_features(final, supports, checks.trusted)

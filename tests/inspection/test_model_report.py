@@ -260,6 +260,11 @@ def test_the_long_form(data):
     assert_array_equal(long.tasks["n_labels"], wide.tasks["n_labels"])
     assert_allclose(long.tasks["score"], wide.tasks["score"])
     assert long.overlap == wide.overlap
+    # Labels at the same row are several labels.
+    twice = np.r_[rows, rows], np.r_[task, task]
+    double = ModelReport.from_estimator(est, X[twice[0]], Y[twice], task=twice[1])
+    assert_array_equal(double.tasks["n_labels"], 2 * wide.tasks["n_labels"])
+    assert double.overlap == wide.overlap
     # Without X it is not known which rows are the same.
     labels = ModelReport.from_estimator(est, y=Y[rows, task], task=task)
     assert_array_equal(labels.tasks["n_labels"], wide.tasks["n_labels"])
