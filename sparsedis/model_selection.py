@@ -2,6 +2,7 @@
 
 import time
 from numbers import Integral
+from typing import ClassVar
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -107,7 +108,7 @@ class UDRSearch(MetaEstimatorMixin, BaseEstimator):
     {'alpha': 0.4}
     """
 
-    _parameter_constraints = {  # noqa: RUF012 - scikit-learn's protocol
+    _parameter_constraints: ClassVar = {
         "estimator": [HasMethods(["fit", "transform", "set_params"])],
         "param_grid": [dict, list],
         "n_seeds": [Interval(Integral, 2, None, closed="left")],

@@ -21,15 +21,21 @@ from sklearn.preprocessing import StandardScaler
 from benchmarks.factors.__main__ import parse_parameter
 from benchmarks.paper._runner import run_study
 from benchmarks.tables._peers import predict_forest, predict_mlp, predict_ridge
-from benchmarks.tables._tables import DECIDED, HELD_OUT, load
+from benchmarks.tables._tables import GROUPS, load
 from sparsedis import SparseMultiTaskRepresentation
 from sparsedis.metrics import task_scores
 
 _PEERS = {"ridge": predict_ridge, "forest": predict_forest, "mlp": predict_mlp}
-_RESULTS = ("sparsedis", "heads", *_PEERS, "share", "n_components", "seconds")
+_RESULTS = (
+    *("sparsedis", "heads", *_PEERS),
+    *("share", "coverage", "n_components", "seconds"),
+)
 
 # Difference to the better of Ridge and the network that counts as worse.
 _MARGIN = 0.01
+
+# Confidence level of the intervals.
+_LEVEL = 0.9
 
 # Minimal number of training labels of a task.
 _LABELS = 10
@@ -50,7 +56,8 @@ def measure(setting, parameters):
     -------
     dict
         Mean R2 of the predictions of the estimator, of its heads alone, and of the
-        peers; the mean share of the heads; number of features; seconds of the fit.
+        peers; the mean share of the heads; the share of the test labels in intervals of
+        level .9; number of features; seconds of the fit.
     """
     torch.set_num_threads(1)
     X, Y = load(setting["name"])
@@ -72,9 +79,15 @@ def measure(setting, parameters):
     for name, predict in _PEERS.items():
         predictions[name] = predict(X, Y, X_test, seed)
     found = {name: _mean_r2(Y_test, p) for name, p in predictions.items()}
-    linear = getattr(estimator, "linear_", None)
+    share, coverage = 1.0, np.nan
+    if hasattr(estimator, "linear_"):
+        share = estimator.linear_.share.mean()
+        _, interval = estimator.predict_interval(X_test, confidence_level=_LEVEL)
+        inside = (interval[..., 0] <= Y_test) & (Y_test <= interval[..., 1])
+        coverage = inside[~np.isnan(Y_test)].mean()
     return found | {
-        "share": 1.0 if linear is None else linear.share.mean(),
+        "share": share,
+        "coverage": coverage,
         "n_components": estimator.n_components_,
         "seconds": seconds,
     }
@@ -94,14 +107,14 @@ def summarise(rows):
     rows = rows.drop_duplicates(["name", "seed"], keep="last")
     best = rows[["ridge", "mlp"]].max(axis=1)
     rows = rows.assign(below=rows["sparsedis"] < best - _MARGIN)
-    columns = ["sparsedis", "heads", *_PEERS, "share", "n_components", "seconds"]
-    for title, names in (("decided on", DECIDED), ("held out", HELD_OUT)):
-        part = rows[rows["name"].isin(list(names))]
+    columns = list(_RESULTS)
+    for title, tables in GROUPS.items():
+        part = rows[rows["name"].isin(list(tables))]
         if part.empty:
             continue
         table = part.groupby("name")[[*columns, "below"]].mean()
         table.loc["MEAN"] = table.mean()
-        print(f"\nTables {title}, mean R2 over {part['seed'].nunique()} splits")
+        print(f"\nTables: {title}, mean R2 over {part['seed'].nunique()} splits")
         print(table.to_string(float_format="%.3f"))
 
 
@@ -111,7 +124,7 @@ def main(argv=None):
         prog="python -m benchmarks.tables", description=__doc__.split("\n")[0]
     )
     add = parser.add_argument
-    names = [*DECIDED, *HELD_OUT]
+    names = [name for tables in GROUPS.values() for name in tables]
     add("--seeds", type=int, default=3, help="splits of each table (%(default)s)")
     add("--only", nargs="+", default=names, choices=names, metavar="NAME")
     add(

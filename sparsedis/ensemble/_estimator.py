@@ -1,6 +1,7 @@
 """An ensemble of representations, and its features."""
 
 from numbers import Integral
+from typing import ClassVar
 
 import numpy as np
 from sklearn.base import (
@@ -25,10 +26,12 @@ from sparsedis.ensemble._averages import (
 )
 from sparsedis.ensemble._matching import match_features, warn_if_none
 from sparsedis.ensemble._members import fit_members
-from sparsedis.ensemble._scores import Labels, accuracy, explained_deviance, r2
+from sparsedis.ensemble._scores import explained_deviance
 from sparsedis.inputs._forms import read_targets
 from sparsedis.inputs._known_tasks import known_tasks
-from sparsedis.inputs._weights import check_weights
+from sparsedis.inputs._weights import check_weights, label_weights
+from sparsedis.metrics import make_task_scorer
+from sparsedis.metrics._task_labels import TaskLabels
 from sparsedis.multitask import SparseMultiTaskRepresentation
 
 
@@ -129,7 +132,7 @@ class SparseMultiTaskEnsemble(
     >>> mean, std = est.predict(X, return_std=True)
     """
 
-    _parameter_constraints = {  # noqa: RUF012 - scikit-learn's protocol
+    _parameter_constraints: ClassVar = {
         "estimator": [HasMethods(["fit", "transform", "predict"]), None],
         "n_estimators": [Interval(Integral, 1, None, closed="left")],
         "n_jobs": [Integral, None],
@@ -145,7 +148,7 @@ class SparseMultiTaskEnsemble(
 
     @whole_or_not
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, task=None, sample_weight=None):
+    def fit(self, X, y, task=None, sample_weight=None, task_weight=None):
         """Fit the members, and match their features.
 
         Parameters
@@ -160,8 +163,13 @@ channels), torch Dataset or array on disk
         task : array-like of shape (n_samples,), default=None
             The task of each label, in the long form.
 
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples, for the members.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), \
+default=None
+            Weights of the samples or the labels. Features are matched with the sum of
+            the weights of each row.
+
+        task_weight : array-like of shape (n_tasks,) or dict, default=None
+            Weights of the tasks, for the members.
 
         Returns
         -------
@@ -185,10 +193,17 @@ channels), torch Dataset or array on disk
             self._make_estimator(append=False, random_state=random_state)
             for _ in range(self.n_estimators)
         ]
-        given = {"task": task, "sample_weight": sample_weight}
+        given = {
+            "task": task,
+            "sample_weight": sample_weight,
+            "task_weight": task_weight,
+        }
         given = {name: value for name, value in given.items() if value is not None}
         self.estimators_, codes = fit_members(members, X, y, given, self.n_jobs)
-        weight = check_weights(sample_weight, len(codes[0]))
+        of_table = y if task is None else None
+        weight = check_weights(sample_weight, len(codes[0]), of_table)
+        if weight is not None and weight.ndim == 2:
+            weight = np.asarray(weight.sum(1))
         self._features = match_features(codes, weight)
         self._layout = "wide" if task is None else "long"
         self._describe()
@@ -225,7 +240,7 @@ channels)
 
         Returns
         -------
-        Z : ndarray of shape (n_samples, `n_components_`)
+        Z : ndarray of shape (n_samples, n_components)
             Features, with mean 0 and, for members that agree, variance 1 in the rows of
             `fit`. The signs are those of the first members.
         """
@@ -315,8 +330,9 @@ channels), torch Dataset or array on disk
             Labels in any form that `fit` takes. Tasks without a head are left out, as
             are those with fewer than two labels here, or one for a classifier.
 
-        sample_weight : array-like of shape (n_samples,), default=None
-            Sample weights.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), \
+default=None
+            Weights of the samples or the labels.
 
         Returns
         -------
@@ -330,53 +346,43 @@ channels), torch Dataset or array on disk
             When no task can be scored.
         """
         check_is_fitted(self)
-        n_samples = _num_samples(X)
+        if is_regressor(self) or is_classifier(self):
+            scorer = make_task_scorer("accuracy" if is_classifier(self) else "r2")
+            return scorer(self, X, y, task=task, sample_weight=sample_weight)
+        scores = self._explained_deviance(X, y, task, sample_weight)
+        if np.isnan(scores).all():
+            raise ValueError("y must have different labels for a task that has a head.")
+        return float(np.nanmean(scores))
+
+    def _explained_deviance(self, X, y, task, sample_weight):
+        """Scores of tasks of several types."""
+        n = _num_samples(X)
+        weight = check_weights(sample_weight, n, y if task is None else None)
         targets = read_targets(
-            y, n_samples, task, real=is_regressor(self), estimator=type(self).__name__
+            y, n, task, weight, real=False, estimator=type(self).__name__
         )
-        weight = check_weights(sample_weight, n_samples)
-        number = known_tasks(targets, y, n_samples, self.tasks_, self._layout)
+        number = known_tasks(targets, y, n, self.tasks_, self._layout)
         headless = np.isnan(_heads(self._first()).coef_)
         headless = headless.reshape(len(self.tasks_), -1).all(1)
         number = np.where(headless[number], -1, number)
-        rows, tasks, values = targets.listed()
-        tasks = number[tasks]
-        kept = tasks >= 0 if weight is None else (tasks >= 0) & (weight[rows] > 0)
-        labels = Labels(
-            values[kept],
-            rows[kept],
-            tasks[kept],
-            None if weight is None else weight[rows][kept],
-            len(self.tasks_),
-        )
-        scores = self._score(X, labels, by_row=task is not None)
-        if np.isnan(scores).all():
-            raise ValueError(
-                "y must have labels, at least two of numbers, for a task that has a "
-                "head."
-            )
-        return float(np.nanmean(scores))
-
-    def _score(self, X, labels, *, by_row):
-        """Score of each task, from predictions for the task of each row or for all."""
-        if by_row:
-            # Rows without a label need some task.
-            tasks = np.zeros(_num_samples(X), dtype=int)
-            tasks[labels.rows] = labels.tasks
-            at, task = labels.rows, self.tasks_[tasks]
+        at, tasks, values = targets.listed()
+        if weight is not None:
+            weight = label_weights(weight, at, tasks)
+        labels = TaskLabels(targets.names, values, at, tasks, n, weight=weight)
+        labels = labels.among(self.tasks_, number)
+        at = labels.rows
+        if task is None:
+            predicted = np.asarray(self.predict(X)).reshape(n, -1)
+            predicted = predicted[at, labels.tasks]
         else:
-            at, task = (labels.rows, labels.tasks), None
-        predicted = np.asarray(self.predict(X, task=task))
-        if predicted.ndim == 1:
-            at = labels.rows
-        if is_regressor(self):
-            return r2(labels, predicted[at])
-        if is_classifier(self):
-            return accuracy(labels, predicted[at])
+            # Rows without a label need some task.
+            tasks = np.zeros(n, dtype=int)
+            tasks[at] = labels.tasks
+            predicted = np.asarray(self.predict(X, task=self.tasks_[tasks]))[at]
         p = self.predict_proba(X) if hasattr(self, "predict_proba") else {}
         return explained_deviance(
             labels,
-            predicted[at],
+            predicted,
             [p.get(name) for name in self.tasks_.tolist()],
             self.classes_,
             self.task_types_ == "count",
@@ -385,11 +391,9 @@ channels), torch Dataset or array on disk
     def _first(self):
         if "estimators_" in vars(self):
             return self.estimators_[0]
-        return (
-            SparseMultiTaskRepresentation()
-            if self.estimator is None
-            else (self.estimator)
-        )
+        if self.estimator is None:
+            return SparseMultiTaskRepresentation()
+        return self.estimator
 
     def __sklearn_tags__(self):
         return get_tags(self._first())

@@ -1,6 +1,7 @@
 """A few-shot classifier on a learned representation."""
 
 import warnings
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -65,7 +66,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
     True
     """
 
-    _parameter_constraints = {  # noqa: RUF012 - scikit-learn's protocol
+    _parameter_constraints: ClassVar = {
         "learner": [HasMethods(["fit", "transform", "adapt"])],
     }
 

@@ -1,5 +1,7 @@
 """A scorer of representations for scikit-learn's model selection."""
 
+from typing import ClassVar
+
 from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import UNUSED
 
@@ -92,7 +94,7 @@ class FactorScorer(BaseEstimator):
     """
 
     # Factors are requested from the start: without them there is nothing to compute.
-    __metadata_request__score = {"factors": True, "estimator": UNUSED}  # noqa: RUF012
+    __metadata_request__score: ClassVar = {"factors": True, "estimator": UNUSED}
 
     def __init__(self, metric="mcc", *, use_y=False, params=None):
         self.metric = metric

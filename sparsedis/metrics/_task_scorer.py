@@ -1,6 +1,7 @@
 """Scorer of many tasks with missing labels, for model selection."""
 
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -102,39 +103,11 @@ class TaskScorer(BaseEstimator):
     """
 
     # Without it, labels in the long form have no tasks.
-    __metadata_request__score = {"task": True, "estimator": UNUSED}  # noqa: RUF012
+    __metadata_request__score: ClassVar = {"task": True, "estimator": UNUSED}
 
     def __init__(self, metric="r2", *, average="mean"):
         self.metric = metric
         self.average = average
-
-    def __call__(self, estimator, X, y, *, task=None, sample_weight=None):
-        """Call :meth:`score`, since scikit-learn calls scorers.
-
-        Parameters
-        ----------
-        estimator : object
-            Fitted estimator.
-
-        X : array-like of shape (n_samples, ...)
-            Inputs of `estimator`.
-
-        y : array-like, DataFrame or sparse matrix
-            Labels.
-
-        task : array-like of shape (n_samples,), default=None
-            The task of each row, in the long form.
-
-        sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), \
-default=None
-            Weights of the samples or of the labels.
-
-        Returns
-        -------
-        float or dict of str to float
-            The score, or the scores by name if `metric` is a list.
-        """
-        return self.score(estimator, X, y, task=task, sample_weight=sample_weight)
 
     def score(self, estimator, X, y, *, task=None, sample_weight=None):
         """Score the predictions of an estimator.
@@ -175,6 +148,9 @@ default=None
             name: self._average(each, labels, name) for name, each in found.items()
         }
         return scores if isinstance(self.metric, list | tuple) else scores[self.metric]
+
+    # scikit-learn calls scorers.
+    __call__ = score
 
     def score_each(self, estimator, X, y, *, task=None, sample_weight=None):
         """Score each task.

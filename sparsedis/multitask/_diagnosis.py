@@ -3,11 +3,11 @@
 import warnings
 
 import numpy as np
-from sklearn.linear_model import RidgeCV
 
 from sparsedis.identifiability._report import STABLE
 from sparsedis.inputs._batch import NUMBER
 from sparsedis.inputs._rows import LazyRows
+from sparsedis.multitask._ridge import ridge
 from sparsedis.multitask._table_moments import chunks
 
 # A larger difference of the scores on training and held-out rows indicates
@@ -160,7 +160,6 @@ def _least_squares(Z, y, weight):
 
 
 def _ridge(X, y, weight):
-    mean, unit = X.mean(0), X.std(0)
-    unit = np.where(unit > 1e-12 * np.abs(X).max(0, initial=1.0), unit, 1.0)
-    ridge = RidgeCV(alphas=np.logspace(-3, 4, 8)).fit((X - mean) / unit, y, weight)
-    return lambda X: ridge.predict((X - mean) / unit).reshape(len(X), -1)
+    weight = None if weight is None else weight[:, None]
+    coef, intercept, _ = ridge(X, y[:, None], weight)
+    return lambda X: X @ coef[0].T + intercept[0]

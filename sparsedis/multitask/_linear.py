@@ -7,20 +7,13 @@ import numpy as np
 
 from sparsedis.inputs._batch import NUMBER
 from sparsedis.multitask._final_heads import final_heads
+from sparsedis.multitask._held_out import HeldOutErrors
+from sparsedis.multitask._ridge import ALPHAS, ridge
 from sparsedis.multitask._table_moments import chunks
-
-# Penalties to try, for inputs of unit variance.
-_ALPHAS = np.logspace(-2, 5, 15)
 
 # Largest numbers of columns, entries and multiplications for which linear models take
 # only seconds.
 _WIDE, _NUMBERS, _WORK = 1000, 2**26, 3e10
-
-# Weight of the common share, in held-out labels of a task.
-_PRIOR_LABELS = 40.0
-
-# Minimal number of held-out labels to score a task.
-_SCORED = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,11 +144,16 @@ def is_quick(table):
     X = table.X
     if X.ndim != 2 or X.shape[1] > _WIDE or table.n_rows * X.shape[1] > _NUMBERS:
         return False
-    counts, p = table.labels.counts().astype(float), X.shape[1]
+    labels, p = table.labels, X.shape[1]
+    counts = labels.counts().astype(float)
     work = counts * p * np.minimum(counts, p)
-    # Tasks with all labels share one decomposition.
-    shared = counts == table.n_rows if table.rows_first else np.zeros(len(counts), bool)
-    return work[~shared].sum() + work[shared].max(initial=0.0) < _WORK
+    shared = np.zeros(len(counts), dtype=bool)
+    weight = labels.weight if table.rows_first else None
+    if table.rows_first and (weight is None or (weight == weight[:, :1]).all()):
+        # Tasks with all labels share one decomposition.
+        shared = counts == table.n_rows
+    work = work[~shared].sum() + work[shared].max(initial=0.0)
+    return work + len(ALPHAS) * p * counts.sum() < _WORK
 
 
 def linear_part(Z, split, table, problem, *, rule, spike):
@@ -213,7 +211,7 @@ def linear_part(Z, split, table, problem, *, rule, spike):
     coef = np.zeros((n_tasks, n_outputs, p))
     intercept = np.zeros((n_tasks, n_outputs))
     coef[labels.counts() == 0] = intercept[labels.counts() == 0] = np.nan
-    judged = _Judged(n_tasks)
+    judged = HeldOutErrors(n_tasks)
     X = table.X[table.at].astype(float)
     for tasks, rows, Y, weight in chunks(
         table, np.flatnonzero(numbers & (labels.counts() > 0))
@@ -238,72 +236,6 @@ def linear_part(Z, split, table, problem, *, rule, spike):
     return LinearPart(coef, intercept, share, *scores, *errors)
 
 
-def ridge(X, Y, weight=None, *, fit_intercept=True):
-    """Ridge regression of several targets, with leave-one-out errors.
-
-    The inputs are scaled to unit variance, and the penalty of each task minimises the
-    leave-one-out error.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, p)
-
-    Y : ndarray of shape (n, n_tasks, n_outputs)
-
-    weight : ndarray of shape (n, n_tasks), default=None
-        Positive weights.
-
-    fit_intercept : bool, default=True
-
-    Returns
-    -------
-    coef : ndarray of shape (n_tasks, n_outputs, p)
-
-    intercept : ndarray of shape (n_tasks, n_outputs)
-
-    errors : ndarray of shape (n, n_tasks, n_outputs)
-        Label minus prediction without the row; NaN if no other row is left.
-    """
-    n, n_tasks, n_outputs = Y.shape
-    if weight is None:
-        weight = np.ones((n, n_tasks))
-    if (weight != weight[:, :1]).any():
-        parts = [
-            ridge(X, Y[:, [t]], weight[:, [t]], fit_intercept=fit_intercept)
-            for t in range(n_tasks)
-        ]
-        coef, intercept, errors = zip(*parts, strict=True)
-        return np.concatenate(coef), np.concatenate(intercept), np.hstack(errors)
-    share = weight[:, :1] / weight[:, 0].mean()
-    Y = Y.reshape(n, -1)
-    X_mean, Y_mean = np.zeros(X.shape[1]), np.zeros(Y.shape[1])
-    if fit_intercept:
-        X_mean, Y_mean = (share * X).mean(0), (share * Y).mean(0)
-    X, Y = X - X_mean, Y - Y_mean
-    unit = np.sqrt((share * X**2).mean(0))
-    unit = np.where(unit > 1e-12 * np.abs(X_mean), unit, np.inf)
-    root = np.sqrt(share)
-    U, s, Vt = np.linalg.svd(root * (X / unit), full_matrices=False)
-    projected = U.T @ (root * Y)
-    best = np.full(n_tasks, np.inf)
-    coef, errors = np.zeros((X.shape[1], Y.shape[1])), np.full(Y.shape, np.nan)
-    for alpha in _ALPHAS[::-1]:
-        kept = s**2 / (s**2 + alpha)
-        left = 1 - U**2 @ kept - (share[:, 0] / n if fit_intercept else 0.0)
-        found = Y - (U @ (kept[:, None] * projected)) / root
-        found /= np.where(left > 1e-10, left, np.nan)[:, None]
-        loss = np.nansum(share * found**2, 0).reshape(n_tasks, n_outputs).sum(1)
-        better = loss < best
-        best = np.where(better, loss, best)
-        better = np.repeat(better, n_outputs)
-        shrunk = (s / (s**2 + alpha))[:, None] * projected[:, better]
-        coef[:, better], errors[:, better] = Vt.T @ shrunk, found[:, better]
-    coef /= unit[:, None]
-    intercept = (Y_mean - X_mean @ coef).reshape(n_tasks, n_outputs)
-    coef = np.swapaxes(coef.reshape(-1, n_tasks, n_outputs), 0, 1)
-    return np.swapaxes(coef, 1, 2), intercept, errors.reshape(n, n_tasks, n_outputs)
-
-
 def _patterns(Y, weight):
     """Groups of tasks that label the same rows, and a mask of these rows."""
     present = ~np.isnan(Y[..., 0])
@@ -312,97 +244,3 @@ def _patterns(Y, weight):
     distinct, which = np.unique(present, axis=1, return_inverse=True)
     for i in np.flatnonzero(distinct.any(0)):
         yield np.flatnonzero(which.ravel() == i), distinct[:, i]
-
-
-class _Judged:
-    """Sums of squared errors on held-out rows, by task."""
-
-    def __init__(self, n_tasks):
-        self.n_labels = np.zeros(n_tasks, dtype=int)
-        # For linear models; for their differences to heads; and products of both.
-        self.square, self.step, self.product = np.zeros((3, n_tasks))
-        self.spread, self.variance = np.zeros((2, n_tasks))
-        # Errors of each task, of linear models and of heads.
-        self.pairs = [np.zeros((2, 0))] * n_tasks
-
-    def add(self, tasks, Y, linear, shared, weight, variance):
-        """Add held-out labels of some tasks.
-
-        Parameters
-        ----------
-        tasks : ndarray of int
-
-        Y, linear, shared : ndarray of shape (n, n_tasks, n_outputs)
-            Labels, errors of the linear models and of the heads. NaN where missing.
-
-        weight : ndarray of shape (n, n_tasks) or None
-
-        variance : ndarray of shape (n_tasks,)
-            Variance of all labels of each task.
-        """
-        known = ~np.isnan(linear + shared)[..., 0]
-        share = known.astype(float)
-        if weight is not None:
-            share = np.where(known, weight, 0.0)
-        self.n_labels[tasks] = (share > 0).sum(0)
-        share = share[..., None] / np.maximum(share.sum(0), 1e-300)[:, None]
-        Y, linear, shared = (
-            np.where(known[..., None], part, 0.0) for part in (Y, linear, shared)
-        )
-
-        def mean(values):
-            return (share * values).sum(0).mean(-1)
-
-        self.square[tasks] = mean(linear**2)
-        self.step[tasks] = mean((shared - linear) ** 2)
-        self.product[tasks] = mean(linear * (linear - shared))
-        self.spread[tasks] = mean((Y - (share * Y).sum(0)) ** 2)
-        self.variance[tasks] = variance
-        if Y.shape[2] == 1:
-            for i, t in enumerate(tasks):
-                at = known[:, i]
-                self.pairs[t] = np.stack([linear[at, i, 0], shared[at, i, 0]])
-
-    def share(self):
-        """Shares of the heads with the least squared error, shrunk to a common one."""
-        unit = np.where(self.variance > 0, self.variance, np.inf)
-        n = self.n_labels
-        step, product = n * self.step / unit, n * self.product / unit
-        total = step.sum()
-        common = np.clip(product.sum() / total, 0.0, 1.0) if total > 0 else 1.0
-        prior = _PRIOR_LABELS * total / max(1, n.sum())
-        share = (product + prior * common) / np.maximum(step + prior, 1e-300)
-        return np.clip(share, 0.0, 1.0)
-
-    def r2(self, share):
-        """R2 of the heads, of the linear models, and of both with these shares."""
-        known = (self.n_labels >= _SCORED) & (self.spread > 0)
-        spread = np.where(known, self.spread, np.nan)
-        return [
-            1 - (self.square - 2 * s * self.product + s**2 * self.step) / spread
-            for s in (1.0, 0.0, share)
-        ]
-
-    def errors(self, share):
-        """Errors with these shares, task by task, and their sizes.
-
-        Returns
-        -------
-        errors : ndarray of shape (n_labels,)
-
-        first : ndarray of shape (n_tasks + 1,) of int
-
-        unit : ndarray of shape (n_tasks,)
-        """
-        errors = [
-            linear + s * (heads - linear)
-            for s, (linear, heads) in zip(share, self.pairs, strict=True)
-        ]
-        n = np.array([len(part) for part in errors])
-        square = np.array([(part**2).sum() for part in errors])
-        total = (n * self.variance).sum()
-        common = square.sum() / total if total > 0 else 0.0
-        prior = _SCORED * common * self.variance
-        unit = np.sqrt((square + prior) / np.maximum(n + _SCORED, 1))
-        first = np.concatenate([[0], np.cumsum(n)])
-        return np.concatenate(errors), first, np.where(unit > 0, unit, 1.0)

@@ -153,7 +153,9 @@ n_tasks, n_outputs)
         Split conformal prediction: half the width of the interval of a task is the
         error of the right rank among its held-out labels, or, for tasks with too few of
         them, among those of all the tasks, in units of the task. The probability is
-        that of a new row like those of `fit`, not of each value of X.
+        that of a new row like those of `fit`, not of each value of X. It is
+        approximate, since these rows also stop the training and set the shares of
+        `linear_`.
 
         Parameters
         ----------
@@ -186,7 +188,8 @@ n_tasks, n_outputs)
         if "linear_" not in vars(self) or self.coef_.ndim == 3:
             raise ValueError(
                 "predict_interval needs scalar targets and the held-out rows of a fit "
-                "with linear='auto' and a rotation, from a table; here there is no "
+                "with linear='auto' and a rotation, from a table of up to 1000 "
+                "columns; here there is no "
                 "linear_, or coef_ is that of vectors."
             )
         y = self.predict(X, task)

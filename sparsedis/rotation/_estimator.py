@@ -2,6 +2,7 @@
 
 import warnings
 from numbers import Integral
+from typing import ClassVar
 
 import numpy as np
 from sklearn.base import (
@@ -141,7 +142,7 @@ class SparseRotation(
     1.0
     """
 
-    _parameter_constraints = {  # noqa: RUF012 - scikit-learn's protocol
+    _parameter_constraints: ClassVar = {
         "n_components": [
             Interval(Integral, 1, None, closed="left"),
             StrOptions({"auto"}),

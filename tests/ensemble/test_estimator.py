@@ -17,9 +17,11 @@ from sklearn.preprocessing import StandardScaler
 from sparsedis import (
     SparseMultiTaskClassifier,
     SparseMultiTaskEnsemble,
+    SparseMultiTaskMixed,
     SparseMultiTaskRepresentation,
 )
 from sparsedis.datasets import make_sparse_tasks
+from sparsedis.ensemble._matching import match_features
 
 # The quickest members: two steps, and no rotation.
 QUICK = SparseMultiTaskRepresentation(2, rotation=None, max_iter=2, alpha=0.1)
@@ -137,7 +139,7 @@ def test_score_of_one_member_is_its_own(data, frame, regression, classification)
 
 
 def test_labels_that_cannot_be_scored(frame, regression):
-    with pytest.raises(ValueError, match="y must have labels"):
+    with pytest.raises(ValueError, match="No task can be scored by 'r2'"):
         regression.score(frame[:1], np.ones((1, 20)))
     with pytest.raises(ValueError, match="a column for each task"):
         regression.score(frame, np.ones((80, 3)))
@@ -289,3 +291,55 @@ def test_a_failed_fit_changes_nothing(data):
     with pytest.raises(ValueError, match="y holds no label at all"):
         ensemble.fit(data.data, np.full((80, 2), np.nan))
     assert vars(ensemble) == before
+
+
+def test_weights_of_labels_and_of_tasks_reach_the_members(data):
+    X, Y = data.data, data.target
+    weight = np.random.default_rng(1).uniform(size=Y.shape)
+    weight[weight < 0.2] = 0.0
+    of_tasks = np.array([0.0, *np.arange(1.0, Y.shape[1])])
+    ensemble = SparseMultiTaskEnsemble(QUICK, n_estimators=2, random_state=0)
+    ensemble.fit(X, Y, sample_weight=weight, task_weight=of_tasks)
+    for member in ensemble.estimators_:
+        alone = clone(member).fit(X, Y, sample_weight=weight, task_weight=of_tasks)
+        np.testing.assert_array_equal(alone.transform(X), member.transform(X))
+    # Matching takes the rows with the sum of their weights.
+    codes = [member.transform(X).astype(float) for member in ensemble.estimators_]
+    found = match_features(codes, weight.sum(1))
+    np.testing.assert_array_equal(found.agreement, ensemble.agreement_)
+    missing = np.where(weight > 0, Y, np.nan)
+    assert ensemble.score(X, Y, sample_weight=np.ceil(weight)) == pytest.approx(
+        ensemble.score(X, missing)
+    )
+    stored = csr_array(weight)
+    again = clone(ensemble).fit(X, csr_array(Y), sample_weight=stored)
+    assert again.n_components_ == ensemble.n_components_
+
+
+def test_tasks_of_several_types(data):
+    X = data.data
+    table = pd.DataFrame(data.target, columns=[f"t{i}" for i in range(20)])
+    table["kind"] = pd.Categorical(np.where(data.target[:, 0] > 0, "high", "low"))
+    table["count"] = np.random.default_rng(0).poisson(
+        np.exp(data.target[:, 1].clip(-1, 1))
+    )
+    table.loc[:10, ["t2", "kind"]] = None
+    member = SparseMultiTaskMixed(
+        2, rotation=None, max_iter=3, alpha=0.1, task_types={"count": "count"}
+    )
+    one, two = (
+        SparseMultiTaskEnsemble(member, n_estimators=n, random_state=0).fit(X, table)
+        for n in (1, 2)
+    )
+    (only,) = one.estimators_
+    pd.testing.assert_frame_equal(one.predict(X), only.predict(X))
+    assert one.score(X, table) == pytest.approx(only.score(X, table))
+    predicted = two.predict(X)
+    assert predicted.dtypes.equals(only.predict(X).dtypes)
+    each = [m.predict(X)["t5"] for m in two.estimators_]
+    np.testing.assert_allclose(predicted["t5"], np.mean(each, axis=0))
+    p = np.mean([m.predict_proba(X)["kind"] for m in two.estimators_], axis=0)
+    np.testing.assert_allclose(two.predict_proba(X)["kind"], p)
+    np.testing.assert_array_equal(
+        predicted["kind"], np.array(["high", "low"])[p.argmax(1)]
+    )

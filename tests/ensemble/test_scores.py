@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 from sklearn.metrics import (
-    accuracy_score,
     d2_log_loss_score,
     d2_tweedie_score,
     r2_score,
 )
 
-from sparsedis.ensemble._scores import Labels, accuracy, explained_deviance, r2
+from sparsedis.ensemble._scores import explained_deviance
+from sparsedis.metrics._task_labels import TaskLabels
 
 ROWS, TASKS = np.divmod(np.arange(60), 3)
 AT = [np.flatnonzero(t == TASKS) for t in range(3)]
@@ -22,7 +22,7 @@ def weight(request):
 
 def labels_of(values, weight):
     # One of the tasks has no label.
-    return Labels(values, ROWS, TASKS, weight, 4)
+    return TaskLabels(np.arange(4), values, ROWS, TASKS, 20, weight=weight)
 
 
 def expected(score, values, predicted, weight):
@@ -32,26 +32,6 @@ def expected(score, values, predicted, weight):
         for at, w in zip(AT, own, strict=True)
     ]
     return [*each, np.nan]
-
-
-def test_r2_and_accuracy(weight):
-    rng = np.random.default_rng(0)
-    values, predicted = rng.standard_normal((2, 60))
-    np.testing.assert_allclose(
-        r2(labels_of(values, weight), predicted),
-        expected(r2_score, values, predicted, weight),
-    )
-    values, predicted = (rng.choice(["a", "b", "c"], 60) for _ in range(2))
-    np.testing.assert_allclose(
-        accuracy(labels_of(values, weight), predicted),
-        expected(accuracy_score, values, predicted, weight),
-    )
-
-
-def test_classes_may_have_another_dtype():
-    values = np.array([2**60 + 1, 2**60], dtype=object)
-    labels = Labels(values, np.arange(2), np.zeros(2, int), None, 1)
-    assert accuracy(labels, np.array([2**60, 2**60])) == 0.5
 
 
 def test_explained_deviance_of_several_types(weight):

@@ -51,6 +51,10 @@ def test_complete_labels_need_no_mask():
         ({"y": np.zeros((1, 2)), "mask": [[True]]}, "mask must have the shape of y"),
         ({"y": np.zeros((1, 2)), "weight": [[1.0]]}, r"shape \(1, 2\) of y and no"),
         ({"y": np.zeros((1, 2)), "weight": [[1.0, -1.0]]}, "minimum -1.0"),
+        ({"y": np.zeros((1, 2)), "task_weight": [1.0, 2.0]}, r"shape \(1,\) of the"),
+        ({"y": np.zeros((1, 2)), "task_weight": [-1.0]}, r"from 0 on .* got \[-1\.\]"),
+        ({"y": np.zeros((1, 2)), "task_weight": [np.inf]}, "finite numbers from 0 on"),
+        ({"y": np.zeros((1, 2)), "task_weight": [np.nan]}, "finite numbers from 0 on"),
     ],
 )
 def test_bad_batches(arguments, message):

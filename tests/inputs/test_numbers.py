@@ -116,7 +116,7 @@ def test_other_errors_are_those_of_scikit_learn(params, message):
         GroupLassoSVC(),
     ],
 )
-@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.filterwarnings("ignore:(No head uses|.* may not be factors):UserWarning")
 def test_estimators_in_fit_and_predict(est):
     Y = np.stack([X[:, 0] > 0, X[:, 1] > 0], 1).astype(float)
     y = Y[:, 0] if isinstance(est, GroupLassoSVC) else Y

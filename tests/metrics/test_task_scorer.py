@@ -120,7 +120,9 @@ def test_averages(data, average):
     assert_allclose(found, np.average(each[scored], weights=counts))
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.filterwarnings(
+    "ignore:(No head uses|.* tasks have|.* may not be|1 of 6 tasks):UserWarning"
+)
 def test_the_score_of_our_estimators(data):
     X, Y = data
     weight = np.random.default_rng(0).integers(0, 3, len(X))

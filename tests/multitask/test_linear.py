@@ -13,7 +13,8 @@ from sklearn.metrics import r2_score
 
 from sparsedis import SparseMultiTaskRepresentation
 from sparsedis.heads import LinearHead
-from sparsedis.multitask._linear import _ALPHAS, _Judged, ridge
+from sparsedis.multitask._held_out import HeldOutErrors
+from sparsedis.multitask._ridge import ALPHAS, ridge
 from sparsedis.solvers.losses import Huber
 from sparsedis.solvers.penalties import L2
 
@@ -69,7 +70,7 @@ def test_ridge_and_its_errors_are_those_of_sklearn_without_each_row(
         mean = np.average(X, axis=0, weights=w) if fit_intercept else 0.0
         Z = (X - mean) / np.sqrt(np.average((X - mean) ** 2, axis=0, weights=w))
         found = []
-        for alpha in _ALPHAS:
+        for alpha in ALPHAS:
             model = Ridge(alpha=alpha, fit_intercept=fit_intercept)
             left = [
                 Y[i, t] - model.fit(Z[k], Y[k, t], w[k]).predict(Z[[i]])[0]
@@ -100,7 +101,7 @@ def test_ridge_ignores_a_constant_column():
 def test_share_has_the_least_error_where_one_task_has_all_labels():
     y, linear, heads = RNG.normal(size=(3, 500, 1, 1))
     heads = 0.3 * heads + 0.5 * linear
-    judged = _Judged(1)
+    judged = HeldOutErrors(1)
     judged.add(np.array([0]), y, linear, heads, None, np.ones(1))
     share = judged.share()
     best = minimize_scalar(
@@ -116,7 +117,7 @@ def test_share_of_a_task_without_held_out_labels_is_the_common_one():
     heads, linear = RNG.normal(size=(2, 60, 3, 1))
     linear *= 1.5
     heads[:, 1] = np.nan
-    judged = _Judged(3)
+    judged = HeldOutErrors(3)
     judged.add(np.arange(3), np.ones((60, 3, 1)), linear, heads, None, np.ones(3))
     share = judged.share()
     assert min(share[0], share[2]) < share[1] < max(share[0], share[2])
@@ -203,7 +204,7 @@ def test_weights_count_as_repetitions(data):
     # The penalty is in units of the mean weight.
     alpha = [
         a * weight.mean()
-        for a in _ALPHAS
+        for a in ALPHAS
         if np.allclose(_ridge_of(X[twice], Y[twice, 0], a * weight.mean()), coef[0])
     ]
     assert len(alpha) == 1

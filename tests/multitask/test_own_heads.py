@@ -206,3 +206,52 @@ def test_what_is_no_head_is_refused():
         LinearHead("huber", L2())
     with pytest.raises(TypeError, match="penalty must be a Penalty, such as L1"):
         LinearHead(Squared(), "l1")
+
+
+WEIGHTED = {
+    "huber": (SparseMultiTaskRepresentation, Huber(0.5), "outliers"),
+    "poisson": (SparseMultiTaskRepresentation, Poisson(), "counts"),
+    "logistic": (SparseMultiTaskRepresentation, Logistic(), "truth values"),
+    "log loss": (SparseMultiTaskClassifier, log_loss, "classes"),
+    "multinomial": (SparseMultiTaskClassifier, log_loss, "many classes"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:No head")
+@pytest.mark.parametrize("kind", WEIGHTED)
+def test_an_encoder_is_trained_with_weights_of_labels_and_tasks(tables, kind):
+    cls, loss, name = WEIGHTED[kind]
+    X, Y = tables["X"], tables["numbers"]
+    Y = {"truth values": 1.0 * (Y > 0), "many classes": np.digitize(Y, [-1, 1])}.get(
+        name, tables.get(name)
+    )
+    rng = np.random.default_rng(1)
+    gaps, weight = rng.random(Y.shape) < 0.2, rng.uniform(0.2, 3.0, Y.shape)
+    weight[rng.random(Y.shape) < 0.1] = 0.0
+    how = {"alpha_mode": "absolute", "alpha": 0.02, "head": LinearHead(loss, L2())}
+    if cls is SparseMultiTaskRepresentation:
+        how["normalize_y"] = False
+    how |= {"batch_size": 200}  # all rows: the loss of a step is that of the table
+    est = cls(3, rotation=None, refit="lasso", max_iter=60, random_state=0, **how)
+    labels = np.where(gaps, np.nan, Y)
+    est.fit(X, labels, sample_weight=weight, task_weight=[1, 2, 0, 1, 0.5, 3])
+    loss = est.history_["loss"]
+    assert loss[-1] < 0.9 * loss[0]
+    Z = est.transform(X).astype(float)
+    for t in range(6):
+        own = ~gaps[:, t] & (weight[:, t] > 0)
+        features, y, w = Z[own], Y[own, t], weight[own, t]
+        if kind == "huber":
+            # Scores where the gradient vanishes, by its definition.
+            residual = features @ est.coef_[t] + est.intercept_[t] - y
+            pull = w * residual.clip(-0.5, 0.5) / w.sum()
+            np.testing.assert_allclose(pull.sum(), 0, atol=1e-8)
+            np.testing.assert_allclose(pull @ features, -0.02 * est.coef_[t], atol=1e-8)
+            continue
+        if kind == "poisson":
+            other = PoissonRegressor(alpha=0.02, tol=1e-12, solver="newton-cholesky")
+        else:
+            other = LogisticRegression(C=1 / (0.02 * w.sum()), tol=1e-10, max_iter=5000)
+        other.fit(features, y, sample_weight=w)
+        coef = np.squeeze(other.coef_)
+        np.testing.assert_allclose(est.coef_[t], coef, atol=1e-4)

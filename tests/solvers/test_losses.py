@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize
+from sklearn.linear_model import QuantileRegressor
 from sklearn.metrics import d2_tweedie_score, mean_poisson_deviance
 from sklearn.metrics import log_loss as sklearn_log_loss
 
+from sparsedis.implicit import glm
 from sparsedis.solvers.losses import (
     Huber,
     Logistic,
@@ -17,6 +19,7 @@ from sparsedis.solvers.losses import (
     contrasts,
     log_loss,
 )
+from sparsedis.solvers.penalties import L1
 
 RNG = np.random.default_rng(0)
 N = 12
@@ -146,3 +149,38 @@ def test_losses_are_values():
     assert repr(Huber(2.0)) == "Huber(delta=2.0)"
     assert log_loss(2) == Logistic()
     assert log_loss(3) == Multinomial(3)
+
+
+def test_hubers_loss_of_small_delta_is_nearly_the_absolute_error():
+    rng = np.random.default_rng(0)
+    n_tasks, alpha = 4, 0.1
+    Z = rng.standard_normal((n_tasks, 60, 5))
+    truth = rng.standard_normal((n_tasks, 5)) * (rng.random((n_tasks, 5)) < 0.6)
+    y = np.einsum("tnk,tk->tn", Z, truth) + 0.5 + rng.laplace(size=(n_tasks, 60))
+    weight = rng.uniform(0.2, 2, y.shape)
+
+    def objective(W, intercept):
+        error = np.abs(y - np.einsum("tnk,tk->tn", Z, W) - intercept[:, None])
+        return np.average(error, 1, weight) + alpha * np.abs(W).sum(1)
+
+    # Half of the absolute error is the loss of the median.
+    exact = [
+        QuantileRegressor(quantile=0.5, alpha=alpha / 2).fit(*task)
+        for task in zip(Z, y, weight, strict=True)
+    ]
+    least = objective(
+        np.array([head.coef_ for head in exact]),
+        np.array([head.intercept_ for head in exact]),
+    )
+    for delta in (1.0, 0.1, 0.01):
+        found = glm(
+            *(torch.from_numpy(part) for part in (Z, y)),
+            delta * alpha,
+            loss=Huber(delta),
+            penalty=L1(),
+            sample_weight=torch.from_numpy(weight),
+            fit_intercept=True,
+        )
+        excess = objective(*(part.numpy() for part in found)) - least
+        assert (excess > -1e-9).all()
+        assert (excess < delta / 2).all()

@@ -1,0 +1,103 @@
+"""Errors of heads and of linear models on held-out rows, and their shares."""
+
+import numpy as np
+
+# Weight of the common share, in held-out labels of a task.
+_PRIOR_LABELS = 40.0
+
+# Minimal number of held-out labels to score a task.
+_SCORED = 5
+
+
+class HeldOutErrors:
+    """Sums of squared errors on held-out rows, by task."""
+
+    def __init__(self, n_tasks):
+        self.n_labels = np.zeros(n_tasks, dtype=int)
+        # For linear models; for their differences to heads; and products of both.
+        self.square, self.step, self.product = np.zeros((3, n_tasks))
+        self.spread, self.variance = np.zeros((2, n_tasks))
+        # Errors of each task, of linear models and of heads.
+        self.pairs = [np.zeros((2, 0))] * n_tasks
+
+    def add(self, tasks, Y, linear, shared, weight, variance):
+        """Add held-out labels of some tasks.
+
+        Parameters
+        ----------
+        tasks : ndarray of int
+
+        Y, linear, shared : ndarray of shape (n, n_tasks, n_outputs)
+            Labels, errors of the linear models and of the heads. NaN where missing.
+
+        weight : ndarray of shape (n, n_tasks) or None
+
+        variance : ndarray of shape (n_tasks,)
+            Variance of all labels of each task.
+        """
+        known = ~np.isnan(linear + shared)[..., 0]
+        share = known.astype(float)
+        if weight is not None:
+            share = np.where(known, weight, 0.0)
+        self.n_labels[tasks] = (share > 0).sum(0)
+        share = share[..., None] / np.maximum(share.sum(0), 1e-300)[:, None]
+        Y, linear, shared = (
+            np.where(known[..., None], part, 0.0) for part in (Y, linear, shared)
+        )
+
+        def mean(values):
+            return (share * values).sum(0).mean(-1)
+
+        self.square[tasks] = mean(linear**2)
+        self.step[tasks] = mean((shared - linear) ** 2)
+        self.product[tasks] = mean(linear * (linear - shared))
+        self.spread[tasks] = mean((Y - (share * Y).sum(0)) ** 2)
+        self.variance[tasks] = variance
+        if Y.shape[2] == 1:
+            for i, t in enumerate(tasks):
+                at = known[:, i]
+                self.pairs[t] = np.stack([linear[at, i, 0], shared[at, i, 0]])
+
+    def share(self):
+        """Shares of the heads with the least squared error, shrunk to a common one."""
+        unit = np.where(self.variance > 0, self.variance, np.inf)
+        n = self.n_labels
+        step, product = n * self.step / unit, n * self.product / unit
+        total = step.sum()
+        common = np.clip(product.sum() / total, 0.0, 1.0) if total > 0 else 1.0
+        prior = _PRIOR_LABELS * total / max(1, n.sum())
+        share = (product + prior * common) / np.maximum(step + prior, 1e-300)
+        return np.clip(share, 0.0, 1.0)
+
+    def r2(self, share):
+        """R2 of the heads, of the linear models, and of both with these shares."""
+        known = (self.n_labels >= _SCORED) & (self.spread > 0)
+        spread = np.where(known, self.spread, np.nan)
+        return [
+            1 - (self.square - 2 * s * self.product + s**2 * self.step) / spread
+            for s in (1.0, 0.0, share)
+        ]
+
+    def errors(self, share):
+        """Errors with these shares, task by task, and their sizes.
+
+        Returns
+        -------
+        errors : ndarray of shape (n_labels,)
+
+        first : ndarray of shape (n_tasks + 1,) of int
+
+        unit : ndarray of shape (n_tasks,)
+        """
+        errors = [
+            linear + s * (heads - linear)
+            for s, (linear, heads) in zip(share, self.pairs, strict=True)
+        ]
+        n = np.array([len(part) for part in errors])
+        square = np.array([(part**2).sum() for part in errors])
+        total = (n * self.variance).sum()
+        common = square.sum() / total if total > 0 else 0.0
+        prior = _SCORED * common * self.variance
+        unit = np.sqrt((square + prior) / np.maximum(n + _SCORED, 1))
+        first = np.concatenate([[0], np.cumsum(n)])
+        return np.concatenate(errors), first, np.where(unit > 0, unit, 1.0)

@@ -1,0 +1,72 @@
+"""Ridge regression of several targets, with leave-one-out errors."""
+
+import numpy as np
+
+# Penalties to try, for inputs of unit variance.
+ALPHAS = np.logspace(-2, 5, 15)
+
+
+def ridge(X, Y, weight=None, *, fit_intercept=True):
+    """Ridge regression of several targets, with leave-one-out errors.
+
+    The inputs are scaled to unit variance, and the penalty of each task minimises the
+    leave-one-out error.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, p)
+
+    Y : ndarray of shape (n, n_tasks, n_outputs)
+
+    weight : ndarray of shape (n, n_tasks), default=None
+        Positive weights.
+
+    fit_intercept : bool, default=True
+
+    Returns
+    -------
+    coef : ndarray of shape (n_tasks, n_outputs, p)
+
+    intercept : ndarray of shape (n_tasks, n_outputs)
+
+    errors : ndarray of shape (n, n_tasks, n_outputs)
+        Label minus prediction without the row; NaN if no other row is left.
+    """
+    n, n_tasks, n_outputs = Y.shape
+    if weight is None:
+        weight = np.ones((n, n_tasks))
+    if (weight != weight[:, :1]).any():
+        parts = [
+            ridge(X, Y[:, [t]], weight[:, [t]], fit_intercept=fit_intercept)
+            for t in range(n_tasks)
+        ]
+        coef, intercept, errors = zip(*parts, strict=True)
+        return np.concatenate(coef), np.concatenate(intercept), np.hstack(errors)
+    share = weight[:, :1] / weight[:, 0].mean()
+    Y = Y.reshape(n, -1)
+    X_mean, Y_mean = np.zeros(X.shape[1]), np.zeros(Y.shape[1])
+    if fit_intercept:
+        X_mean, Y_mean = (share * X).mean(0), (share * Y).mean(0)
+    X, Y = X - X_mean, Y - Y_mean
+    unit = np.sqrt((share * X**2).mean(0))
+    unit = np.where(unit > 1e-12 * np.abs(X_mean), unit, np.inf)
+    root = np.sqrt(share)
+    U, s, Vt = np.linalg.svd(root * (X / unit), full_matrices=False)
+    projected = U.T @ (root * Y)
+    best = np.full(n_tasks, np.inf)
+    coef, errors = np.zeros((X.shape[1], Y.shape[1])), np.full(Y.shape, np.nan)
+    for alpha in ALPHAS[::-1]:
+        kept = s**2 / (s**2 + alpha)
+        left = 1 - U**2 @ kept - (share[:, 0] / n if fit_intercept else 0.0)
+        found = Y - (U @ (kept[:, None] * projected)) / root
+        found /= np.where(left > 1e-10, left, np.nan)[:, None]
+        loss = np.nansum(share * found**2, 0).reshape(n_tasks, n_outputs).sum(1)
+        better = loss < best
+        best = np.where(better, loss, best)
+        better = np.repeat(better, n_outputs)
+        shrunk = (s / (s**2 + alpha))[:, None] * projected[:, better]
+        coef[:, better], errors[:, better] = Vt.T @ shrunk, found[:, better]
+    coef /= unit[:, None]
+    intercept = (Y_mean - X_mean @ coef).reshape(n_tasks, n_outputs)
+    coef = np.swapaxes(coef.reshape(-1, n_tasks, n_outputs), 0, 1)
+    return np.swapaxes(coef, 1, 2), intercept, errors.reshape(n, n_tasks, n_outputs)
