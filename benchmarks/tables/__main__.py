@@ -1,4 +1,4 @@
-"""Predict real tables, and compare with Ridge, forests and a plain network.
+"""Predict real tables, and compare with linear models, trees and plain networks.
 
 ``python -m benchmarks.tables --seeds 3 --jobs 2`` runs what is missing, row by row into
 a CSV, and prints the mean R2 of the tasks of each table. Three rows in ten are for
@@ -20,18 +20,31 @@ from sklearn.preprocessing import StandardScaler
 
 from benchmarks.factors.__main__ import parse_parameter
 from benchmarks.paper._runner import run_study
-from benchmarks.tables._peers import predict_forest, predict_mlp, predict_ridge
+from benchmarks.tables._peers import (
+    predict_boosting,
+    predict_forest,
+    predict_lasso,
+    predict_mlp,
+    predict_ridge,
+)
 from benchmarks.tables._tables import GROUPS, load
 from sparsedis import SparseMultiTaskRepresentation
 from sparsedis.metrics import task_scores
 
-_PEERS = {"ridge": predict_ridge, "forest": predict_forest, "mlp": predict_mlp}
+_PEERS = {
+    "ridge": predict_ridge,
+    "lasso": predict_lasso,
+    "forest": predict_forest,
+    "boosting": predict_boosting,
+    "mlp": predict_mlp,
+    "dropout": partial(predict_mlp, dropout=0.3),
+}
 _RESULTS = (
     *("sparsedis", "heads", *_PEERS),
     *("share", "coverage", "n_components", "seconds"),
 )
 
-# Difference to the better of Ridge and the network that counts as worse.
+# Difference to the best of Ridge and the networks that counts as worse.
 _MARGIN = 0.01
 
 # Confidence level of the intervals.
@@ -105,7 +118,7 @@ def summarise(rows):
     rows : DataFrame
     """
     rows = rows.drop_duplicates(["name", "seed"], keep="last")
-    best = rows[["ridge", "mlp"]].max(axis=1)
+    best = rows[["ridge", "mlp", "dropout"]].max(axis=1)
     rows = rows.assign(below=rows["sparsedis"] < best - _MARGIN)
     columns = list(_RESULTS)
     for title, tables in GROUPS.items():

@@ -2,16 +2,27 @@
 
 import numpy as np
 import torch
-from sklearn.ensemble import RandomForestRegressor
-from sklearn.linear_model import RidgeCV
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
+from sklearn.linear_model import LassoCV, RidgeCV
 
-# Of the network: epochs, those without improvement at which to stop, rows of a step.
+# Epochs of the network, epochs without improvement before it stops, rows of a step.
 _EPOCHS, _PATIENCE, _BATCH = 200, 15, 64
 
 
 def predict_ridge(X, Y, X_test, seed):
     """Ridge regression of each task, with a penalty chosen by leave-one-out."""
     return _each(RidgeCV(np.logspace(-3, 4, 15)), X, Y, X_test)
+
+
+def predict_lasso(X, Y, X_test, seed):
+    """Lasso of each task, with a penalty chosen by cross-validation."""
+    return _each(LassoCV(max_iter=5000), X, Y, X_test)
+
+
+def predict_boosting(X, Y, X_test, seed):
+    """Gradient boosting of trees, of each task."""
+    trees = HistGradientBoostingRegressor(early_stopping=False, random_state=seed)
+    return _each(trees, X, Y, X_test)
 
 
 def predict_forest(X, Y, X_test, seed):
@@ -31,7 +42,7 @@ def _each(model, X, Y, X_test):
     return np.stack(columns, 1)
 
 
-def predict_mlp(X, Y, X_test, seed):
+def predict_mlp(X, Y, X_test, seed, dropout=0.0):
     """Network with one output per task, a masked loss and early stopping."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
@@ -43,8 +54,10 @@ def predict_mlp(X, Y, X_test, seed):
     net = torch.nn.Sequential(
         torch.nn.Linear(X.shape[1], 256),
         torch.nn.ReLU(),
+        torch.nn.Dropout(dropout),
         torch.nn.Linear(256, 256),
         torch.nn.ReLU(),
+        torch.nn.Dropout(dropout),
         torch.nn.Linear(256, Y.shape[1]),
     )
     optimizer = torch.optim.AdamW(net.parameters(), 1e-3)
@@ -58,11 +71,13 @@ def predict_mlp(X, Y, X_test, seed):
 
     best, weights, worse = np.inf, None, 0
     for _ in range(_EPOCHS):
+        net.train()
         shuffled = rng.permutation(train)
         for first in range(0, len(train), _BATCH):
             optimizer.zero_grad()
             loss(shuffled[first : first + _BATCH]).backward()
             optimizer.step()
+        net.eval()
         with torch.no_grad():
             now = float(loss(valid))
         worse += 1
