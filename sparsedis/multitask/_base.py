@@ -19,6 +19,8 @@ from sparsedis.multitask._counting import n_outputs
 from sparsedis.multitask._diagnosis import (
     doubts_about_features,
     doubts_about_rows,
+    doubts_about_tasks,
+    tasks_without_feature,
     warn_of,
     warn_of_unused,
 )
@@ -263,6 +265,8 @@ default=None
     def _doubts(self, X, split):
         """Warn about features and predictions that may not be reliable."""
         doubts = doubts_about_features(self.stability_, len(self.rotation_.heads))
+        if "linear_" in vars(self):
+            doubts += doubts_about_tasks(self.linear_, self.n_components_)
         if (
             split.held_out is None
             or self._likelihood == "categorical"
@@ -279,15 +283,17 @@ default=None
         # Without training there is nothing to adjust.
         if not len(unused) or not self.n_iter_:
             return
-        remedy = (
-            "ask for fewer n_components, or leave their number to be counted with "
-            "n_components='auto'"
-        )
+        linear = vars(self).get("linear_")
+        # Tasks that lack a feature do not need fewer of them.
+        fewer = linear is None or not len(tasks_without_feature(linear))
+        remedy = "leave their number to be counted with n_components='auto'"
         if self.rotation is None:
             alpha = np.mean(getattr(self, "learned_alpha_", self._alpha))
             remedy = (
                 f"lower alpha (now {alpha:g}) or lr (now {self.lr:g}), raise "
                 f"alpha_warmup (now {self.alpha_warmup:g}) or max_iter (now "
-                f"{self.max_iter}), or ask for fewer n_components"
+                f"{self.max_iter})"
             )
+        if fewer:
+            remedy += ", or ask for fewer n_components"
         warn_of_unused(unused, self.n_components_, remedy)

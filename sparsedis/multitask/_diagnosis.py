@@ -21,6 +21,10 @@ _BELOW_RIDGE = 0.02
 # number of inputs for which Ridge is fast.
 _TASKS, _LABELS, _WIDE = 50, 5, 1000
 
+# Smallest difference to the score of a linear model for which features lack what a task
+# depends on, and number of held-out labels to tell.
+_LOST, _MANY_LABELS = 0.2, 20
+
 
 def doubts_about_features(stability, n_tasks):
     """Report the features on which halves of the tasks disagree.
@@ -44,6 +48,49 @@ def doubts_about_features(stability, n_tasks):
         f"({unstable[:8].tolist()}{'...' if len(unstable) > 8 else ''}): halves of the "
         f"{n_tasks} tasks give different ones. Use more tasks or more labels; call "
         "identifiability() for details."
+    ]
+
+
+def tasks_without_feature(linear):
+    """Find tasks that linear models on the inputs predict much better than the heads.
+
+    Parameters
+    ----------
+    linear : LinearPart
+
+    Returns
+    -------
+    ndarray of int
+    """
+    known = np.diff(linear.first) >= _MANY_LABELS
+    return np.flatnonzero(known & (linear.score_linear > linear.score_heads + _LOST))
+
+
+def doubts_about_tasks(linear, n_components):
+    """Report tasks that depend on more of the inputs than the features contain.
+
+    Parameters
+    ----------
+    linear : LinearPart
+
+    n_components : int
+        Number of features.
+
+    Returns
+    -------
+    list of str
+        Empty, or one sentence.
+    """
+    tasks = tasks_without_feature(linear)
+    if not len(tasks):
+        return []
+    by_linear = linear.score_linear[tasks].mean()
+    by_heads = linear.score_heads[tasks].mean()
+    return [
+        f"The features miss what {len(tasks)} of {len(linear.share)} tasks depend on "
+        f"({tasks[:8].tolist()}{'...' if len(tasks) > 8 else ''}): on held-out rows "
+        f"linear models on X score {by_linear:.2f}, the heads {by_heads:.2f}. Raise "
+        f"n_components (now {n_components})."
     ]
 
 

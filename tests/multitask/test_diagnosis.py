@@ -13,8 +13,10 @@ from sparsedis.inputs._table import TaskTable
 from sparsedis.multitask._diagnosis import (
     doubts_about_features,
     doubts_about_rows,
+    doubts_about_tasks,
     warn_of,
 )
+from sparsedis.multitask._linear import LinearPart
 
 
 def tables(X, Y, n_held_out):
@@ -109,3 +111,36 @@ def test_fit_warns_where_targets_are_noise():
     )
     with pytest.warns(UserWarning, match="may not be factors"):
         est.fit(X, Y)
+
+
+def linear_part(heads, linear, n_held_out):
+    """Shares of linear models, with these scores on so many held-out labels."""
+    n_tasks = len(heads)
+    first = np.arange(n_tasks + 1) * n_held_out
+    zero = np.zeros(n_tasks)
+    return LinearPart(
+        *(np.zeros((n_tasks, 3)), zero, zero, np.array(heads), np.array(linear), zero),
+        *(np.zeros(first[-1]), first, zero),
+    )
+
+
+def test_tasks_that_linear_models_predict_better_lack_a_feature():
+    part = linear_part([0.9, 0.3, np.nan, 0.1], [0.5, 0.8, 0.9, 0.5], 20)
+    (doubt,) = doubts_about_tasks(part, 3)
+    assert doubt.startswith("The features miss what 2 of 4 tasks depend on ([1, 3]): ")
+    assert "linear models on X score 0.65, the heads 0.20" in doubt
+    assert doubt.endswith("Raise n_components (now 3).")
+    # Too few labels, or too small a difference.
+    assert doubts_about_tasks(linear_part([0.3], [0.8], 19), 3) == []
+    assert doubts_about_tasks(linear_part([0.3], [0.49], 20), 3) == []
+
+
+def test_fit_asks_for_more_features_where_factors_have_none():
+    rng = np.random.default_rng(0)
+    factors = rng.standard_normal((300, 4))
+    heads = np.eye(4)[np.arange(24) % 4]
+    X = factors @ rng.standard_normal((4, 8))
+    Y = factors @ heads.T + 0.1 * rng.standard_normal((300, 24))
+    with pytest.warns(UserWarning, match="Raise n_components \\(now 2\\)") as record:
+        SparseMultiTaskRepresentation(2, max_iter=100, random_state=0).fit(X, Y)
+    assert not any("fewer" in str(w.message) for w in record)
