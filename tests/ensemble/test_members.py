@@ -71,9 +71,9 @@ def test_filters_apply_to_the_warnings_of_members(n_jobs):
 
 
 @pytest.mark.parametrize("n_jobs", [None, 2])
-def test_the_first_error_is_raised(n_jobs):
-    members = [Teller(), Teller(error="first"), Teller(error="second")]
-    with pytest.raises(ValueError, match="first"):
+def test_the_error_of_a_member_is_raised(n_jobs):
+    members = [Teller(), Teller(error="cannot fit"), Teller()]
+    with pytest.raises(ValueError, match="cannot fit"):
         fit_members(members, X, None, {}, n_jobs)
 
 

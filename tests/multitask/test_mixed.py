@@ -272,7 +272,7 @@ def test_labels_of_another_type_are_refused(column, kind, message):
 @pytest.mark.parametrize(
     ("types", "message"),
     [
-        ({"z": "count"}, r"names \['z'\], which are no tasks"),
+        ({"z": "count"}, r"names \['z'\], which are not tasks of y"),
         (["number"], "a type for each of the 2 tasks, got 1"),
         ({"a": "text"}, "got 'text' for task 'a'"),
     ],
