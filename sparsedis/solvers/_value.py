@@ -1,4 +1,4 @@
-"""Objects that compare and print by their parameters."""
+"""Base class of objects that are compared and printed by their parameters."""
 
 
 class Value:

@@ -1,8 +1,9 @@
-"""Losses of linear predictors, one sample at a time, for a batch of tasks.
+"""Losses of linear predictors: one value per sample, for a batch of tasks.
 
 A loss is a function ``l(s, y)`` of the scores ``s`` of a sample and its target ``y``.
-A custom loss subclasses :class:`Loss` and defines `value`. Derivatives come from
-autograd unless it defines them too. :func:`sparsedis.heads.check_loss` tests it.
+A custom loss is a subclass of :class:`Loss` that defines `value`. Autograd computes the
+derivatives unless the subclass defines them. :func:`sparsedis.heads.check_loss` tests a
+custom loss.
 """
 
 import math
@@ -26,22 +27,23 @@ __all__ = [
 class Loss(Value, ABC):
     """Base class of losses.
 
-    A subclass defines `value`, twice differentiable in the scores except at single
-    points. For a convex loss, `conjugate` gives solutions a duality gap; without it
-    their certificate is the violation of the optimality conditions.
+    A subclass defines `value`, which is twice differentiable in the scores except at
+    single points. A convex loss may also define `conjugate`. Solutions then have a
+    duality gap; otherwise their certificate is the violation of the optimality
+    conditions.
 
     Attributes
     ----------
     curvature : float or None
-        Upper bound of the second derivative in the scores. None: unbounded, or not
-        known.
+        Upper bound of the second derivative in the scores. None: unbounded or
+        unknown.
 
     has_unit : bool
-        Whether targets may be divided by a unit, and predictions multiplied by it.
-        False for counts and classes.
+        Whether an estimator may divide the targets by a unit, and multiply the
+        predictions by it. False for counts and classes.
 
     robust : bool
-        Whether outliers are expected. If so, the unit of targets is their median
+        Whether outliers are expected. If true, the unit of the targets is their median
         absolute deviation instead of their standard deviation.
 
     Examples
@@ -69,7 +71,7 @@ class Loss(Value, ABC):
             Scores of the samples.
 
         y : tensor of shape (..., n_samples) or (..., n_samples, n_scores)
-            Targets. Leading axes broadcast against those of `scores`.
+            Targets. Their leading axes broadcast against those of `scores`.
 
         Returns
         -------
@@ -80,7 +82,7 @@ class Loss(Value, ABC):
     def gradient(self, scores, y):
         """Derivative of `value` in the scores.
 
-        If a subclass defines it, autograd must be able to differentiate it.
+        Autograd must be able to differentiate the result.
 
         Parameters
         ----------
@@ -141,7 +143,8 @@ class Loss(Value, ABC):
         Parameters
         ----------
         dual : tensor of shape (..., n_samples, n_scores)
-            Points u: derivatives of the loss, possibly times a factor in [0, 1].
+            Points u: derivatives of the loss, which may be multiplied by a factor in
+            [0, 1].
 
         y : tensor of shape (..., n_samples) or (..., n_samples, n_scores)
             Targets.
@@ -164,12 +167,12 @@ class Loss(Value, ABC):
         Returns
         -------
         int
-            By default the length of a target.
+            By default, the length of a target.
         """
         return 1 if y.ndim == 2 else y.shape[-1]
 
     def check_targets(self, y, name="y"):
-        """Refuse targets that are not valid for the loss.
+        """Raise an error if targets are not valid for the loss.
 
         Parameters
         ----------
@@ -177,18 +180,18 @@ class Loss(Value, ABC):
             Targets.
 
         name : str, default="y"
-            Name of the targets in messages.
+            Name of the targets in error messages.
 
         Raises
         ------
         ValueError
-            For targets that are not valid for the loss.
+            When targets are not valid for the loss.
         """
         if not y.is_floating_point():
             raise ValueError(f"{name} must be of a floating dtype, got {y.dtype}.")
 
     def predict(self, scores):
-        """Prediction of the targets.
+        """Predictions of the targets from the scores.
 
         Parameters
         ----------
@@ -198,29 +201,29 @@ class Loss(Value, ABC):
         Returns
         -------
         tensor
-            By default the scores; for other losses the mean of the target, or the
+            By default, the scores. Other losses return the mean of the target, or the
             probabilities of the classes.
         """
         return scores
 
     def expand(self, coef):
-        """Coefficients for users.
+        """Coefficients in the form that estimators report.
 
         Parameters
         ----------
         coef : tensor of shape (..., n_scores)
-            Coefficients of the scores, or intercepts.
+            Coefficients, or intercepts, of the scores.
 
         Returns
         -------
         tensor
-            By default `coef`; for several classes, those of each class.
+            By default, `coef`. For several classes, the coefficients of each class.
         """
         return coef
 
 
 def _as_scores(y, scores):
-    """Targets with the axis of the scores."""
+    """Targets with a last axis for the scores."""
     return y if y.ndim == scores.ndim else y.unsqueeze(-1)
 
 
@@ -262,8 +265,8 @@ class Huber(Loss):
     Parameters
     ----------
     delta : float, default=1.35
-        Residual, in the units of the targets, beyond which a sample counts as an
-        outlier. For Gaussian noise of unit variance, 1.35 is 95 % efficient.
+        Residual, in the units of the targets, above which the loss is linear. For
+        Gaussian noise of unit variance, 1.35 has an efficiency of 95 %.
 
     Raises
     ------
@@ -349,9 +352,9 @@ class Logistic(Loss):
 class Multinomial(Loss):
     r"""Log loss of several classes, :math:`\log \sum_c e^{\eta_c} - \eta_y`.
 
-    The logits :math:`\eta` sum to zero. The `n_classes` - 1 scores are their
-    coordinates in an orthonormal basis, so they are unique, and norms over scores equal
-    norms over classes.
+    The logits :math:`\eta` sum to zero. The `n_classes` - 1 scores are the coordinates
+    of the logits in an orthonormal basis. Scores are therefore unique, and their norms
+    equal those of the logits.
 
     Parameters
     ----------
@@ -427,7 +430,7 @@ class Multinomial(Loss):
 class Poisson(Loss):
     """Half of the Poisson deviance of counts with mean ``exp(s)``.
 
-    ``exp(s) - y s``, minus its smallest value ``y - y log y``.
+    The loss is ``exp(s) - y s`` minus its smallest value, ``y - y log y``.
 
     Examples
     --------
@@ -466,7 +469,8 @@ class Poisson(Loss):
 def contrasts(n_classes, like):
     """Orthonormal basis of the vectors of length `n_classes` that sum to zero.
 
-    Helmert's: column i contrasts class i + 1 with those before it.
+    The basis is that of Helmert: column i contrasts class i + 1 with all classes before
+    it.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
-"""Penalties of the coefficients of a task, feature by feature.
+"""Penalties on the coefficients of a task: one term per feature.
 
-A penalty is a sum ``sum_j p(W_j; alpha)`` over the features, where ``W_j`` holds the
-coefficients of feature j, one for each score. A custom penalty subclasses
-:class:`Penalty` and defines `value` and `prox`; all other methods have defaults.
-:func:`sparsedis.heads.check_penalty` tests it.
+A penalty is a sum ``sum_j p(W_j; alpha)`` over the features. ``W_j`` contains the
+coefficients of feature j, one for each score. A custom penalty is a subclass of
+:class:`Penalty` that defines `value` and `prox`; all other methods have defaults.
+:func:`sparsedis.heads.check_penalty` tests a custom penalty.
 """
 
 import math
@@ -19,22 +19,22 @@ __all__ = ["L1", "L2", "MCP", "ElasticNet", "GroupL1", "NonNegativeL1", "Penalty
 class Penalty(Value, ABC):
     """Base class of penalties.
 
-    A subclass defines `value`, twice differentiable where it is not zero, and `prox`.
-    In all methods ``W`` has shape (n_tasks, k, n_scores), and `alpha` shape
-    (n_tasks, 1), for broadcasting over the features.
+    A subclass defines `value`, which is twice differentiable at nonzero coefficients,
+    and `prox`. In all methods ``W`` has shape (n_tasks, k, n_scores). `alpha` has shape
+    (n_tasks, 1) and broadcasts over the features.
 
     Attributes
     ----------
     convex : bool
-        Whether the penalty is convex. Otherwise a solution is a stationary point, found
-        from zero.
+        Whether the penalty is convex. If not, a solution is a stationary point that the
+        solver finds from zero coefficients.
 
     l2 : float
         Strength of an additional term ``l2 / 2 ||W||^2``, which `value` and `prox` do
         not include.
 
     single : bool
-        Whether the penalty is for one score only.
+        Whether the penalty supports only one score.
 
     Examples
     --------
@@ -90,7 +90,7 @@ class Penalty(Value, ABC):
         Returns
         -------
         tensor of shape (n_tasks, k, n_scores)
-            The minimum.
+            The minimiser.
         """
 
     def gradient(self, W, alpha):
@@ -107,7 +107,7 @@ class Penalty(Value, ABC):
         Returns
         -------
         tensor of shape (n_tasks, k, n_scores)
-            The derivative; zero for features that are not used.
+            The derivative; zero for features with zero coefficients.
         """
         wanted = W.requires_grad or alpha.requires_grad
         wanted = wanted and torch.is_grad_enabled()
@@ -118,7 +118,7 @@ class Penalty(Value, ABC):
 
     def _derivative(self, W, alpha):
         used = (W.detach() != 0).any(-1, keepdim=True)
-        # One instead of zero for unused features: the derivative may be NaN at zero.
+        # Unused features get one instead of zero, where the derivative may be NaN.
         safe = torch.where(used, W, 1.0)
         total = self.value(safe, alpha)
         (gradient,) = torch.autograd.grad(
@@ -142,7 +142,7 @@ class Penalty(Value, ABC):
         Returns
         -------
         tensor of shape (n_tasks, k, n_scores, n_scores)
-            A matrix per feature; zero for those that are not used.
+            A matrix per feature; zero for features with zero coefficients.
         """
         with torch.enable_grad():
             W = W.detach().clone().requires_grad_()
@@ -174,8 +174,9 @@ class Penalty(Value, ABC):
         Returns
         -------
         tensor of shape (n_tasks, k)
-            Zero for a stationary point: the norm of the gradient of loss and penalty
-            for nonzero features, and for the others at the result of a step.
+            Zero at a stationary point. For features with nonzero coefficients, the norm
+            of the gradient of loss plus penalty. For the others, the norm of the result
+            of a proximal gradient step of length 1.
         """
         used = (W != 0).any(-1)
         slope = gradient + self.gradient(W, alpha)
@@ -195,7 +196,7 @@ class Penalty(Value, ABC):
         Returns
         -------
         tensor of shape (n_tasks,)
-            Penalties found by bisection. Infinite if no finite value is large enough.
+            Found by bisection. Infinite if no finite value is large enough.
         """
         zero, one = torch.zeros_like(gradient), torch.ones_like(gradient[..., 0])
 
@@ -216,7 +217,7 @@ class Penalty(Value, ABC):
         return torch.where(stays(torch.zeros_like(size)), 0.0, high)
 
     def check_scores(self, n_scores):
-        """Refuse several scores if the penalty supports only one.
+        """Raise an error if there are more scores than the penalty supports.
 
         Parameters
         ----------
@@ -235,8 +236,8 @@ class Penalty(Value, ABC):
             )
 
 
-# Numbers of doublings and halvings in the search for alpha_max: up to large multiples
-# of the norm of the gradient, and down to the precision of float64.
+# Numbers of doublings and halvings in the search for alpha_max. They reach large
+# multiples of the norm of the gradient, and the precision of float64.
 _DOUBLINGS, _HALVINGS = 20, 80
 
 
@@ -248,13 +249,13 @@ class GroupL1(Penalty):
     Parameters
     ----------
     weights : sequence of float of shape (k,), default=None
-        The factors :math:`m_j`, finite and not negative; 0 leaves a feature without a
-        penalty. None: all 1.
+        The factors :math:`m_j`, finite and not negative. A feature with factor 0 has no
+        penalty. None: all factors are 1.
 
     Raises
     ------
     ValueError
-        When weights are negative or not finite.
+        When a weight is negative or not finite.
 
     Examples
     --------
@@ -313,7 +314,7 @@ class GroupL1(Penalty):
         Returns
         -------
         tensor of shape (n_tasks, k, n_scores)
-            For norms, the whole point.
+            By default, the whole point.
         """
         return U
 
@@ -327,18 +328,20 @@ class GroupL1(Penalty):
     def alpha_max(self, gradient):
         size = torch.linalg.vector_norm(self.polar(-gradient), dim=-1)
         weights = self.strengths(torch.ones_like(size[:, :1]), size.shape[1])
-        # A feature without a penalty does not depend on alpha.
+        # alpha has no effect on a feature without a penalty.
         return torch.where(weights > 0, size / weights, 0.0).amax(-1)
 
 
 class L1(GroupL1):
-    r"""Absolute values, :math:`\alpha \sum_j m_j |w_j|`, for one score.
+    r"""Absolute values of the coefficients, :math:`\alpha \sum_j m_j |w_j|`.
+
+    The penalty supports only one score.
 
     Parameters
     ----------
     weights : sequence of float of shape (k,), default=None
-        The factors :math:`m_j`, as in :class:`GroupL1`: the weighted, or adaptive,
-        Lasso.
+        The factors :math:`m_j`, as in :class:`GroupL1`. With factors, the penalty is
+        that of the weighted, or adaptive, Lasso.
 
     Examples
     --------
@@ -359,7 +362,7 @@ class ElasticNet(GroupL1):
     Parameters
     ----------
     l2 : float, default=0.01
-        Strength of the squares, independent of `alpha`.
+        Strength of the squared norm, which does not depend on `alpha`.
 
     weights : sequence of float of shape (k,), default=None
         The factors :math:`m_j`, as in :class:`GroupL1`.
@@ -367,7 +370,7 @@ class ElasticNet(GroupL1):
     Raises
     ------
     ValueError
-        When `l2` is negative or not finite.
+        When `l2`, or a weight, is negative or not finite.
 
     Examples
     --------
@@ -384,7 +387,9 @@ class ElasticNet(GroupL1):
 
 
 class NonNegativeL1(GroupL1):
-    r"""The L1 penalty on coefficients that may not be negative, for one score.
+    r"""L1 penalty on coefficients that must not be negative.
+
+    The penalty supports only one score.
 
     Parameters
     ----------
@@ -413,7 +418,9 @@ class NonNegativeL1(GroupL1):
 
 
 class L2(Penalty):
-    r"""Squares, :math:`\alpha / 2 \|W\|_F^2`; every feature is used.
+    r"""Squared norm, :math:`\alpha / 2 \|W\|_F^2`.
+
+    Solutions use all features.
 
     Examples
     --------
@@ -442,13 +449,14 @@ class MCP(Penalty):
         p(W_j) = \begin{cases} \alpha r - r^2 / (2 \gamma) & r = \|W_j\| \le \gamma
         \alpha \\ \gamma \alpha^2 / 2 & \text{otherwise} \end{cases}
 
-    Small coefficients are penalised as by the Lasso, large ones are not shrunk (Zhang,
-    2010). It is not convex: the solver finds a stationary point.
+    The penalty shrinks small coefficients as the Lasso does, and does not shrink large
+    ones (Zhang, 2010). It is not convex, so that the solver finds a stationary point.
 
     Parameters
     ----------
     gamma : float, default=3.0
-        Concavity, above 1. For large values the penalty approaches that of the Lasso.
+        Concavity parameter, above 1. For large values, the penalty approaches that of
+        the Lasso.
 
     Raises
     ------
@@ -479,8 +487,8 @@ class MCP(Penalty):
     def prox(self, W, alpha, step):
         norm = torch.linalg.vector_norm(W, dim=-1, keepdim=True)
         alpha, step = alpha.unsqueeze(-1), step.unsqueeze(-1)
-        # With a step above gamma the problem is concave: the result is zero or the
-        # point itself.
+        # With a step of at least gamma, the problem is concave for norms up to
+        # gamma * alpha: the result is zero or W.
         soft = shrink(W, (alpha * step).squeeze(-1)) / (1 - step / self.gamma)
         firm = torch.where(norm <= self.gamma * alpha, soft, W)
         hard = torch.where(norm <= alpha * (self.gamma * step).sqrt(), 0.0, W)
@@ -498,7 +506,7 @@ class MCP(Penalty):
 
 
 def shrink(W, threshold):
-    """Shrink the norms of rows by a threshold: their proximal operator.
+    """Reduce the norms of rows by a threshold, the proximal operator of the norms.
 
     Parameters
     ----------
