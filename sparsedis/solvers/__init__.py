@@ -1,5 +1,6 @@
-"""Batched convex solvers on plain tensors: no autograd, no estimator.
+"""Solvers for batches of problems, on plain tensors and without implicit gradients.
 
-Every solver takes a batch of problems, one per task, and returns the solutions with a
-:class:`~sparsedis.solvers._info.SolverInfo` that certifies them.
+A solver takes a batch of problems, one per task, and returns the solutions with their
+certificates, a :class:`~sparsedis.solvers._info.SolverInfo`. Only
+:mod:`sparsedis.solvers.svm.primal` solves a single problem, which may be large.
 """

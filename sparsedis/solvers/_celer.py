@@ -1,4 +1,7 @@
-"""Sparse problems solved by celer, task by task. The only file that imports celer."""
+"""Sparse problems solved by celer, task by task.
+
+celer is optional, and only this file imports it.
+"""
 
 import warnings
 
@@ -11,8 +14,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sparsedis.solvers.lasso import solve_lasso
 from sparsedis.solvers.multitask_lasso import solve_multitask_lasso
 
-# celer finds the support, but may cycle forever at smaller tolerances. The Newton steps
-# of solve_lasso compute the last digits.
+# Tolerance and iterations of celer. It finds the support, but may cycle forever at
+# smaller tolerances. The Newton steps of solve_lasso compute the last digits.
 _TOL = 1e-6
 _MAX_ITER = 20
 
@@ -20,27 +23,27 @@ _MAX_ITER = 20
 def solve_lasso_celer(Z, y, gram, corr, y_sq, alpha, l2, *, tol=1e-12, max_iter=1000):
     """Solve Lasso or elastic-net problems with celer's working sets, on the CPU.
 
-    celer finds the support of each task; :func:`~sparsedis.solvers.lasso.solve_lasso`
-    finishes all the tasks together from there, so that solutions and certificates do
-    not depend on the solver.
+    celer finds the support of each task. From there,
+    :func:`~sparsedis.solvers.lasso.solve_lasso` finishes all tasks together, so that
+    solutions and certificates do not depend on the choice of celer.
 
     Parameters
     ----------
     Z : tensor of shape (n_tasks, n_samples, k) or (1, n_samples, k)
-        Features, centred and weighted; already divided by ``sqrt(n)``, so that the
-        objective is ``1/2 ||y - Zw||^2 + alpha ||w||_1 + l2/2 ||w||^2``.
+        Features, centred, weighted and divided by ``sqrt(n)``, so that the objective is
+        ``1/2 ||y - Zw||^2 + alpha ||w||_1 + l2/2 ||w||^2``.
 
     y : tensor of shape (n_tasks, n_samples)
-        Targets, likewise.
+        Targets, transformed like the features.
 
     gram, corr, y_sq, alpha, l2 : tensor
         As in :func:`~sparsedis.solvers.lasso.solve_lasso`.
 
     tol : float, default=1e-12
-        Duality gap, relative to the objective at zero.
+        Tolerance on the duality gap, relative to the objective at zero.
 
     max_iter : int, default=1000
-        Largest number of finishing rounds.
+        Largest number of rounds after celer.
 
     Returns
     -------
@@ -58,22 +61,25 @@ def solve_multitask_lasso_celer(
 ):
     """Solve multi-task Lasso problems with celer's working sets, on the CPU.
 
+    As for the Lasso, celer finds the support, and
+    :func:`~sparsedis.solvers.multitask_lasso.solve_multitask_lasso` finishes.
+
     Parameters
     ----------
     Z : tensor of shape (n_tasks, n_samples, k) or (1, n_samples, k)
         Features as for :func:`solve_lasso_celer`.
 
     Y : tensor of shape (n_tasks, n_samples, c)
-        Targets, likewise.
+        Targets, transformed like the features.
 
     gram, corr, y_sq, alpha, l2 : tensor
         As in :func:`~sparsedis.solvers.multitask_lasso.solve_multitask_lasso`.
 
     tol : float, default=1e-12
-        Duality gap, relative to the objective at zero.
+        Tolerance on the duality gap, relative to the objective at zero.
 
     max_iter : int, default=1000
-        Largest number of finishing rounds.
+        Largest number of rounds after celer.
 
     Returns
     -------
@@ -87,7 +93,9 @@ def solve_multitask_lasso_celer(
 
 
 def start_logistic_celer(Z, labels, weight, alpha):
-    """Coefficients of binary logistic regressions by celer, as a start.
+    """Approximate solutions of binary logistic regressions by celer.
+
+    :func:`~sparsedis.solvers.logistic.solve_logistic` starts from them.
 
     Parameters
     ----------
@@ -98,10 +106,10 @@ def start_logistic_celer(Z, labels, weight, alpha):
         0 or 1.
 
     weight : tensor of shape (n_tasks, n_samples)
-        Zero for samples to leave out; otherwise equal.
+        Zero for samples to leave out; all other weights are equal.
 
     alpha : tensor of shape (n_tasks,)
-        Penalties of the mean loss.
+        Penalties; the loss is a mean over the samples.
 
     Returns
     -------
@@ -115,6 +123,7 @@ def start_logistic_celer(Z, labels, weight, alpha):
         used = weight[t] > 0
         rows = features[t if len(features) > 1 else 0][used]
         signs = 2.0 * labels[t][used] - 1.0
+        # Zero is optimal for large penalties. celer needs a positive penalty.
         if penalty == 0 or np.abs(rows.T @ signs).max() <= 2 * len(rows) * penalty:
             coefs.append(np.zeros(rows.shape[1]))
             continue
@@ -136,7 +145,7 @@ def start_logistic_celer(Z, labels, weight, alpha):
 
 
 def _one_by_one(Z, Y, alpha, l2):
-    """Coefficients of every task, as a tensor like Y."""
+    """Solve each task with celer; the result has the dtype and device of Y."""
     features, targets = (x.detach().cpu().double().numpy() for x in (Z, Y))
     penalties = zip(
         alpha.detach().cpu().tolist(), l2.detach().cpu().tolist(), strict=True
@@ -149,6 +158,7 @@ def _one_by_one(Z, Y, alpha, l2):
 
 
 def _solve_one(Z, Y, alpha, l2):
+    """Solve one task; the coefficients have as many axes as Y."""
     k = Z.shape[1]
     zero = np.zeros((k, *Y.shape[1:]))
     if l2 > 0:
@@ -157,7 +167,8 @@ def _solve_one(Z, Y, alpha, l2):
         Y = np.concatenate([Y, zero])
     size = np.abs(Z.T @ Y) if Y.ndim == 1 else np.linalg.norm(Z.T @ Y, axis=1)
     if alpha == 0 or size.max() <= alpha:
-        # Without an l1 penalty it is Ridge, which the last step solves in closed form.
+        # Zero is optimal for a large alpha. With alpha = 0 the problem is Ridge, which
+        # solve_lasso solves in closed form from any start.
         return zero
     n = len(Y)
     how = {
@@ -170,7 +181,7 @@ def _solve_one(Z, Y, alpha, l2):
     }
     Z, Y = np.array(Z, order="F"), np.array(Y, order="F")
     with warnings.catch_warnings():
-        # The caller computes and checks the final certificate.
+        # The caller computes and checks the certificate.
         warnings.simplefilter("ignore", ConvergenceWarning)
         if Y.ndim == 1:
             return celer_path(Z, Y, "lasso", **how)[1][:, 0]

@@ -1,14 +1,16 @@
-"""Smooth functions plus a penalty on rows, many at a time.
+"""Solver for smooth functions plus a penalty on rows, for a batch of tasks.
 
-The problem of one task, in its own units,
+The problem of one task is
 
     min_V  f(V) + sum_j p_j(V_j),
 
-defines ``f``, and a penalty of :mod:`~sparsedis.solvers._terms`. A semismooth Newton
-iteration solves most problems exactly in a few steps. Large problems, and penalties
-that are not norms, start from proximal gradient steps, which are cheap and find the
-support. If Newton's method still cycles, it starts from problems with smoothed norms,
-with decreasing smoothing; for other penalties it starts from more gradient steps.
+in units in which curvatures are about 1. A :class:`Problem` defines ``f``, and a
+penalty of :mod:`~sparsedis.solvers._terms` defines ``p``. A semismooth Newton iteration
+solves most problems exactly in a few steps. Large problems, and problems whose penalty
+cannot be smoothed, start with proximal gradient steps, which are cheap and find the
+support. If Newton's method still cycles, it restarts from problems with smoothed norms,
+with less and less smoothing. If the penalty cannot be smoothed, it restarts after more
+gradient steps.
 """
 
 import torch
@@ -16,60 +18,62 @@ import torch
 from sparsedis.solvers._groups import Rows, add_blocks
 from sparsedis.solvers._info import SolverInfo
 
-# From a good start Newton converges in fewer steps. It cycles or diverges if it makes
-# no progress several times in a row.
+# From a good start, Newton's method converges in fewer steps. After several steps in a
+# row without progress, it probably cycles or diverges.
 _MAX_NEWTON = 15
 _MAX_NEWTON_STALLED = 3
-# Steps after the certificate is good: each squares the error of the solution, which is
-# of the order of the square root of the gap.
+# Newton steps after the gap is below the tolerance. The error of the solution is of the
+# order of the square root of the gap, and each step squares it.
 _MAX_POLISH = 3
-# Number of unknowns of a task above which many plain steps cost less than a round of
-# smoothing, and number of plain steps before each Newton attempt.
+# From this number of unknowns per task on, many gradient steps cost less than a round
+# of smoothing; and numbers of gradient steps before each Newton attempt.
 _LARGE = 100
 _DESCENTS = (50, 200)
-# Plain steps per round, for penalties without norms to smooth.
+# Gradient steps per round, for penalties that cannot be smoothed.
 _ROUND = 200
-# Rounds without progress after which to give up.
+# Rounds of gradient steps without progress after which the solver stops.
 _STALLS = 5
-# Rounds without progress after which rounding errors are assumed to be the cause.
+# Rounds of smoothing without progress after which a task stops, because rounding errors
+# are probably the cause.
 _MAX_STALLED = 30
-# A proximal term, in the units of the problem: with it a step is finite whatever the
-# rank, and it vanishes at the solution.
+# Weight of a proximal term, in the units of the problem. Steps are then finite for
+# matrices of any rank. The term has no effect at the solution.
 _PROXIMAL = 1e-12
-# Increase of the objective that rounding errors may cause.
+# Relative increase of the objective that rounding errors may cause.
 _RISE = 1e-10
 
 
 class Problem:
-    """Interface of a batch of problems.
+    """Base class of batches of problems.
 
     Attributes
     ----------
     names : tuple of str
-        Attributes with one entry per task, or a single one for all.
+        Attributes with one entry per task, or a single entry for all tasks.
     penalty : Norms or Scaled
 
     Methods
     -------
     gradient(V)
-        Of ``f``, of shape (n_tasks, k, c); in units in which the blocks of its
-        derivative are not far from 1.
+        Gradient of ``f``, of shape (n_tasks, k, c). The units are such that the
+        diagonal blocks of its derivative are about 1.
     linear_term(V)
-        ``f''(V) V - f'(V)``.
+        ``f''(V) V - f'(V)``, of shape (n_tasks, k, c).
     hessian(V, rows)
-        Its blocks for some :class:`Rows`, of shape (n_tasks, s, c, s, c).
+        Blocks of ``f''(V)`` for some :class:`Rows`, of shape (n_tasks, s, c, s, c).
     along(V, step, lengths)
         ``f(V + t step)``, up to a constant, for lengths t of shape (n_tasks, m).
     gap(V)
         Relative duality gap, or squared violation of the optimality conditions, of
-        shape (n_tasks,); infinite or NaN for hopeless points.
+        shape (n_tasks,). Infinite or NaN if V is far from the solution.
     stationarity(W, *theta)
-        Gradient of the objective in the features' units, for autograd, with respect to
-        what the problem was made from; of rows in use, undefined in the others.
+        Gradient of the objective in W, in the units of the features, for nonzero rows;
+        other rows are undefined. Autograd can differentiate it with respect to
+        ``theta``, the tensors that define the problem.
     objective(V)
-        Loss and penalty, of shape (n_tasks,); used if the penalty is not convex.
+        Loss plus penalty, of shape (n_tasks,). Only for penalties that are not convex.
     take(at)
-        The same for some of the tasks.
+        The problem of the tasks with indices ``at``.
     """
 
     names = ("penalty",)
@@ -96,16 +100,16 @@ def solve(problem, start, *, tol, max_iter, warm=False, n_newton=_MAX_NEWTON):
     start : tensor of shape (n_tasks, k, c)
 
     tol : float
-        Relative duality gap.
+        Tolerance on the gap of the problem.
 
     max_iter : int
-        Largest number of rounds of smoothing.
+        Largest number of rounds of smoothing, or of gradient steps.
 
     warm : bool, default=False
         Whether ``start`` is near the solution.
 
     n_newton : int, default=15
-        Newton steps from ``start``; 0 if they are known to fail.
+        Number of Newton steps from ``start``; 0 if they are known to fail.
 
     Returns
     -------
@@ -132,7 +136,20 @@ def solve(problem, start, *, tol, max_iter, warm=False, n_newton=_MAX_NEWTON):
 
 
 class _Best:
-    """The best point of each task so far, and its certificate."""
+    """The best point of each task so far, and its certificate.
+
+    Attributes
+    ----------
+    V : tensor of shape (n_tasks, k, c)
+    gap : tensor of shape (n_tasks,)
+        Infinite before the first point.
+    n_iter : tensor of shape (n_tasks,) of int
+        Number of points.
+    stalled : tensor of shape (n_tasks,) of int
+        Number of points since the gap last fell by 10 % or more.
+    settled : tensor of shape (n_tasks,) of bool
+        Whether the last step was much smaller than ``tol ** 0.5``, relative to V.
+    """
 
     def __init__(self, start, tol):
         self.V, self.tol = start.clone(), tol
@@ -146,9 +163,12 @@ class _Best:
         return self.gap <= self.tol
 
     def offer(self, problem, at, X, gap, last):
-        """Take the points X where they are better; ``last`` came a step before."""
+        """Keep the points X of tasks for which they are better.
+
+        ``last`` are the points one step before X.
+        """
         uphill = self._uphill(problem, at, X)
-        # Below tol rounding errors dominate the comparison; the later point is better.
+        # Gaps below tol differ by rounding errors only: then the later point is better.
         better = (gap < self.gap[at]) | (gap <= self.tol)
         better &= ~uphill
         self.V[at] = torch.where(better[:, None, None], X, self.V[at])
@@ -160,7 +180,10 @@ class _Best:
         self.settled[at] = change <= 1e-2 * self.tol**0.5 * size
 
     def _uphill(self, problem, at, X):
-        """Whether X may be stationary, but is not better than the best point."""
+        """Whether the objective at X is larger than at the best point.
+
+        Without convexity, a point with a smaller violation may still be worse.
+        """
         if problem.penalty.convex:
             return torch.zeros_like(self.good[at])
         new, old = problem.objective(X), problem.objective(self.V[at])
@@ -184,7 +207,12 @@ class _Best:
 
 
 def _newton_step(problem, V):
-    """Semismooth Newton step on ``V = prox(V - f'(V))``."""
+    """Point after a semismooth Newton step on ``V = prox(V - f'(V))``.
+
+    The rows that a gradient step makes zero become zero. The others solve the
+    optimality conditions with a quadratic model of f and the linear model of the
+    penalty's gradient.
+    """
     reach = V - problem.gradient(V)
     rows = Rows(problem.penalty.active(V, reach))
     if rows.index.shape[-1] == 0:
@@ -227,7 +255,7 @@ def _descend(problem, best, start, n_steps):
 
 
 def _descend_on(problem, best, start, max_iter):
-    """Take rounds of plain steps, each followed by Newton steps."""
+    """Take rounds of proximal gradient steps, each followed by Newton steps."""
     n_stalled = 0
     for _ in range(max_iter):
         left = ~best.good
@@ -241,15 +269,16 @@ def _descend_on(problem, best, start, max_iter):
 
 
 def _smooth(problem, best, V, max_iter):
-    """Primal-dual Newton on ``||V_j||`` smoothed to ``sqrt(||V_j||^2 + m^2)``.
+    """Primal-dual Newton method on ``||V_j||`` smoothed to ``sqrt(||V_j||^2 + m^2)``.
 
-    The direction ``u_j`` of a row is a separate unknown (Chan, Golub and Mulet, 1999),
-    which keeps the steps long while m goes to zero.
+    The direction ``u_j`` of a row is a separate unknown (Chan, Golub and Mulet, 1999).
+    Steps then stay long while m (``width``) goes to zero. After each step, two Newton
+    steps on the problem without smoothing try to solve it.
     """
     at = (~best.good).nonzero().flatten()
     problem, V = problem.take(at), V[at]
     best.stalled[at] = 0
-    # The size of the largest row after one step from the start.
+    # Start with m equal to the largest norm of a row after one gradient step.
     width = torch.linalg.vector_norm(V - problem.gradient(V), dim=-1)
     width = width.amax(-1, keepdim=True)
     u = torch.zeros_like(V)
@@ -260,7 +289,7 @@ def _smooth(problem, best, V, max_iter):
         last = _newton_step(problem, V)
         X = _newton_step(problem, last)
         gap = problem.gap(X)
-        # The smoothed point, without the rows that are about to become zero.
+        # The smoothed point, without the rows that a gradient step makes zero.
         kept = problem.penalty.active(V, V - problem.gradient(V))
         rounded = V * kept.unsqueeze(-1)
         rounded_gap = problem.gap(rounded)
@@ -275,6 +304,7 @@ def _smooth(problem, best, V, max_iter):
 
 
 def _smoothing_step(problem, V, u, width):
+    """Newton step on the smoothed problem; returns V, u and the next m."""
     norm = ((V * V).sum(-1) + width * width).sqrt()
     towards = V / norm.unsqueeze(-1)
     threshold = problem.penalty.threshold
@@ -283,18 +313,21 @@ def _smoothing_step(problem, V, u, width):
     blocks = problem.penalty.smoothed(u, towards, norm)
     step = _solve_blocks(problem.hessian(V, every), blocks, -slope, every)
     step = torch.where(torch.isfinite(step).all(2).all(1)[:, None, None], step, 0.0)
-    # The directions of the full step, projected to the unit ball.
+    # The directions after a full step, projected onto the unit ball.
     along = (towards * step).sum(-1, keepdim=True)
     u = towards + (step - u * along) / norm.unsqueeze(-1)
     u = u / torch.linalg.vector_norm(u, dim=-1, keepdim=True).clamp_min(1.0)
     length = _line_search(problem, V, step, width)
-    # Less smoothing after a long step, more if the curvature of the norms shortened it.
+    # Reduce m less if the curvature of the norms has shortened the step.
     width = torch.where(length > 0.5, 0.2, 0.7) * width
     return V + length.unsqueeze(-1) * step, u, width
 
 
 def _line_search(problem, V, step, width):
-    """Length, of shape (n_tasks, 1), that minimises the smoothed objective."""
+    """Length that minimises the smoothed objective, among powers of 1/2.
+
+    The result has shape (n_tasks, 1).
+    """
     cross = (V * step).sum(-1).unsqueeze(1)
     step_sq = (step * step).sum(-1).unsqueeze(1)
     norm_sq = ((V * V).sum(-1) + width * width).unsqueeze(1)
@@ -310,10 +343,11 @@ def _line_search(problem, V, step, width):
 
 
 def _solve_blocks(hessian, blocks, rhs, rows, *, definite=False):
-    """Solve on the valid rows; padding gets an identity.
+    """Solve ``(hessian + blocks) x = rhs`` for the valid rows.
 
-    If the matrix must be positive definite, as at a minimum, and is not, the solution
-    is NaN: Newton's method would converge to a saddle point.
+    Padding gets rows of the identity. With ``definite``, the solution is NaN if the
+    matrix is not positive definite, as it is near a minimum. Otherwise Newton's method
+    could converge to a saddle point.
     """
     n_tasks, s, c = rhs.shape
     blocks.diagonal(dim1=-2, dim2=-1).add_(_PROXIMAL)
@@ -330,9 +364,10 @@ def _solve_blocks(hessian, blocks, rhs, rows, *, definite=False):
 def relative_gap(V, *, value, dual, descent, penalty, ridge, at_zero, polar=None):
     """Duality gap of ``loss(V) + sum_j (t_j ||V_j|| + r_j/2 ||V_j||^2)``.
 
-    Two dual points are tried and the better kept: the loss's own at V, scaled into the
-    set where the conjugate of the penalty without its quadratic part is finite, and,
-    where ``r_j > 0``, the same without scaling.
+    The gap is the smaller one for two dual points. The first is the dual point of the
+    loss at V, scaled so that the conjugate of the norms is finite. The second is the
+    same point without scaling. Its dual value is finite if ``r_j > 0`` for every row
+    beyond ``t_j``.
 
     Parameters
     ----------
@@ -340,17 +375,18 @@ def relative_gap(V, *, value, dual, descent, penalty, ridge, at_zero, polar=None
     value : tensor of shape (n_tasks,)
         The loss.
     dual : callable
-        Value of the dual of the loss at its dual point times a factor of shape
-        (n_tasks,).
+        Function that returns the dual value of the loss, for its dual point times a
+        factor of shape (n_tasks,).
     descent : tensor of shape (n_tasks, k, c)
         Minus the gradient of the loss.
     penalty, ridge : tensor of shape (n_tasks, k)
-        ``t`` and ``r``. The dual point must be such that a row without either has no
-        descent, but for rounding errors, which count as ``1 + ||V_j||`` of them.
+        ``t`` and ``r``. If both are zero for a row, `descent` must be zero there up to
+        rounding errors; the gap includes these errors times ``1 + ||V_j||``.
     at_zero : tensor of shape (n_tasks,)
         The loss at zero, the unit of the gap.
     polar : callable, default=None
-        Part of a point of the dual that the penalty bounds; all of it by default.
+        Function that returns the part of a dual point that the penalty bounds, given
+        the point and the mask of rows without a penalty. By default, the whole point.
 
     Returns
     -------

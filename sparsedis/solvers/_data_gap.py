@@ -1,4 +1,4 @@
-"""Duality gaps from the data, if rounding errors hide those of Gram matrices."""
+"""Duality gaps from the data, for problems that their Gram form cannot certify."""
 
 from dataclasses import replace
 
@@ -6,12 +6,13 @@ import torch
 
 
 def recertify(info, W, data, gram, y_sq, alpha, l2, *, tol):
-    """Replace gaps that rounding errors of the Gram form could hide.
+    """Compute gaps from the data if rounding errors of the Gram form may exceed `tol`.
 
-    With ``m = sum_j ||W_j|| ||Z_j||``, the terms of the Gram form are up to ``m^2``,
-    and the rounding error is that times the machine precision. It is large if columns
-    nearly depend on each other and their coefficients cancel. From the data the errors
-    are of the order of ``m`` times the residual; they are added to the gap.
+    Let ``m = sum_j ||W_j|| ||Z_j||``. The terms of the Gram form are at most ``m^2``,
+    and its rounding errors are ``m^2`` times the machine precision. They are large if
+    columns are nearly dependent and their coefficients cancel. The rounding errors of a
+    gap from the data are about the machine precision times ``m`` times the norm of the
+    residual. The gap includes this bound.
 
     Parameters
     ----------
@@ -23,6 +24,7 @@ def recertify(info, W, data, gram, y_sq, alpha, l2, *, tol):
     gram, y_sq, alpha, l2 : tensor
         As in :func:`~sparsedis.solvers.multitask_lasso.solve_multitask_lasso`.
     tol : float
+        Tolerance on the gap.
 
     Returns
     -------
@@ -49,13 +51,13 @@ def recertify(info, W, data, gram, y_sq, alpha, l2, *, tol):
 
 
 def data_gap(W, Z, Y, alpha, l2):
-    """Duality gap of the multi-task Lasso, absolute, from the residual.
+    """Absolute duality gap of the multi-task Lasso, computed from the residual.
 
     Parameters
     ----------
     W : tensor of shape (n_tasks, k, c)
     Z : tensor of shape (n_tasks, n_samples, k) or (1, n_samples, k)
-        Already divided by ``sqrt(n)``, as is Y.
+        Features, divided by ``sqrt(n)`` as Y is.
     Y : tensor of shape (n_tasks, n_samples, c)
     alpha, l2 : tensor of shape (n_tasks,)
 
@@ -70,7 +72,8 @@ def data_gap(W, Z, Y, alpha, l2):
     primal = loss + alpha * norm.sum(-1) + ridge
     against = (residual * Y).sum((1, 2))
     descent = Z.mT @ residual
-    # The scaled dual point of the augmented design, and the unscaled residual.
+    # The larger dual value of two points: the residual of the features augmented by
+    # sqrt(l2) I, scaled to be feasible, and the residual without scaling.
     inner = descent - l2[:, None, None] * W
     inner = torch.linalg.vector_norm(inner, dim=-1).amax(-1)
     share = torch.where(inner > alpha, alpha / inner, 1.0)

@@ -1,16 +1,16 @@
 """Least squares from the data, for nearly dependent columns.
 
-A Gram matrix contains the squared differences of such columns. Relative differences
-below 1e-8 are only rounding errors there.
+A Gram matrix contains the squares of the differences between such columns. Relative
+differences below 1e-8 are lost in its rounding errors.
 """
 
 import torch
 
 
 class DataSystem:
-    """``min ||y - Zw||^2 + l2 ||w||^2`` for some tasks, by singular values.
+    """Solve ``min_w ||y - Zw||^2 + l2 ||w||^2`` for some tasks, by singular values.
 
-    If the rank is deficient, up to rounding errors, solutions have minimum norm.
+    If the rank is deficient up to rounding errors, solutions have minimum norm.
 
     Parameters
     ----------
@@ -42,8 +42,7 @@ class DataSystem:
             part = torch.ones_like(A[:, 0]) if support is None else support.to(A)
             root = torch.diag_embed(l2.sqrt().unsqueeze(-1) * part)
             self.A = A = torch.cat([A, root], 1)
-        # In units in which columns have norm 1, the rank does not depend on their
-        # units.
+        # With columns of norm 1, the rank does not depend on the units of the features.
         self.norm = torch.linalg.vector_norm(A, dim=1)
         alive = self.norm > 0
         self.scale = torch.where(alive, self.norm.reciprocal(), 1.0).unsqueeze(-1)
@@ -56,12 +55,16 @@ class DataSystem:
         self.U, self.V = self.U * rank.mT, Vt.mT * rank.mT
         self.row_space = None
         if bool(self.singular.any()):
-            # In the original units, in which the norm is minimised. Columns after the
-            # rank are zero and do not affect those before.
+            # In the original units, in which the norm is minimised. Columns of V beyond
+            # the rank are zero and do not affect those before them.
             self.row_space = torch.linalg.qr(self.V / self.scale).Q * rank.mT
 
     def solve(self, y):
-        """Solutions, and their suboptimality, for targets (n_tasks, n_samples)."""
+        """Solutions and their suboptimality, for targets (n_tasks, n_samples).
+
+        The solutions are refined once. The suboptimality is that of half of the
+        objective.
+        """
         k = self.A.shape[-1]
         y = y.unsqueeze(-1)
         if self.penalised:
@@ -71,8 +74,8 @@ class DataSystem:
             step = self.scale * (self.V @ (self.inverse * (self.U.mT @ left)))
             w = w + self._project(step)
             left = y - self.A @ w
-        # Residual of the targets in the range of the features, and the rounding errors
-        # of the residual.
+        # The suboptimality is half of the squared residual in the range of the
+        # features, which includes the rounding errors of the residual.
         within = torch.linalg.vector_norm(self.U.mT @ left, dim=(1, 2))
         rounding = self.eps * (self.norm.unsqueeze(-1) * w.abs()).sum((1, 2))
         return w.squeeze(-1), 0.5 * (within + rounding) ** 2
@@ -81,10 +84,11 @@ class DataSystem:
         """Solve ``(Z'Z + l2) u = rhs`` for right-hand sides of shape (n_tasks, k)."""
         rhs = self.scale * self._project(rhs.unsqueeze(-1))
         u = self.V @ (self.inverse * self.inverse * (self.V.mT @ rhs))
-        # Features outside of the support are neither in V nor in the solution.
+        # Rows of V outside of the support are zero, and so is the solution there.
         return self._project(self.scale * u).squeeze(-1)
 
     def _project(self, x):
+        """Project on the row space, in which solutions have minimum norm."""
         if self.row_space is None:
             return x
         return self.row_space @ (self.row_space.mT @ x)

@@ -10,13 +10,17 @@ def directions(W):
 
 
 def curvature(towards, strength):
-    """Blocks ``s_j (I - v_j v_j')``: with ``s_j = t_j / ||W_j||``, the Hessian.
+    """Blocks ``s_j (I - v_j v_j')``.
+
+    With ``v_j = W_j / ||W_j||`` and ``s_j = t_j / ||W_j||``, they are the Hessian of
+    the penalty.
 
     Parameters
     ----------
     towards : tensor of shape (n_tasks, k, c)
         Unit rows ``v_j``.
     strength : tensor of shape (n_tasks, k)
+        Factors ``s_j``.
 
     Returns
     -------
@@ -30,11 +34,15 @@ def curvature(towards, strength):
 def smoothed_curvature(u, v, strength):
     """Blocks ``s_j (I - (u_j v_j' + v_j u_j') / 2)``.
 
+    They are the symmetric part of the curvature of smoothed norms, whose directions
+    ``u_j`` are separate unknowns.
+
     Parameters
     ----------
     u, v : tensor of shape (n_tasks, k, c)
         Rows in the unit ball.
     strength : tensor of shape (n_tasks, k)
+        Factors ``s_j``.
 
     Returns
     -------
@@ -53,6 +61,7 @@ def penalty_hessian(W, penalty):
     ----------
     W : tensor of shape (n_tasks, k, c)
     penalty : tensor of shape (n_tasks, k) or (n_tasks, 1)
+        Factors ``t_j``.
 
     Returns
     -------
@@ -70,10 +79,10 @@ def add_blocks(hessian, blocks):
 
 
 class Rows:
-    """The rows of each task that are active, moved to the front.
+    """Indices of the active rows of each task.
 
-    In sparse problems few rows are active. The cost of systems on the support then
-    depends on the largest support of the batch instead of the number of features.
+    In sparse problems few rows are active. The cost of linear systems then depends on
+    the largest number of active rows in the batch, not on the number of features.
 
     Parameters
     ----------
@@ -82,9 +91,9 @@ class Rows:
     Attributes
     ----------
     index : tensor of shape (n_tasks, s)
-        Active rows of each task, padded with others to the largest number.
+        Active rows of each task, padded with other rows to the largest number s.
     valid : tensor of shape (n_tasks, s) of bool
-        Mask of the active ones.
+        False for padding.
     """
 
     def __init__(self, active):
@@ -95,7 +104,7 @@ class Rows:
         self.valid = active.gather(-1, self.index)
 
     def gather(self, X):
-        """Rows of (n_tasks, k, ...); padding is zero."""
+        """Active rows of a tensor (n_tasks, k, ...); padding is zero."""
         index, valid = self._like(X)
         return X.gather(1, index.expand(-1, -1, *X.shape[2:])) * valid
 
@@ -106,11 +115,12 @@ class Rows:
         return out.scatter(1, index.expand_as(x), x * valid)
 
     def _like(self, x):
+        """Index and mask, with as many axes as x."""
         shape = (*self.index.shape, *[1] * (x.ndim - 2))
         return self.index.reshape(shape), self.valid.reshape(shape)
 
     def block(self, matrix):
-        """Rows and columns of (n_tasks, k, k) or (1, k, k), as (n_tasks, s, s)."""
+        """Active rows and columns of (n_tasks, k, k) or (1, k, k): (n_tasks, s, s)."""
         rows, columns = self.index.unsqueeze(-1), self.index.unsqueeze(-2)
         if len(matrix) == 1:
             return matrix[0][rows, columns]

@@ -17,27 +17,28 @@ class SolverInfo:
     Attributes
     ----------
     gap : tensor of shape (...)
-        Duality gap of each problem, relative to its objective at zero: an upper bound
-        on the relative suboptimality, up to rounding errors. If nothing is penalised,
-        and the solution is the only dual point, it is the residual in the range of the
-        features, whose rank is determined up to rounding errors. The part of an
-        intercept that no penalty bounds counts as if it were within ``1 + |intercept|``
-        of the solution. With ``certificate="violation"`` it is the square of the
-        largest violation of the optimality conditions, relative to that at zero, which
-        near a solution is of the order of a relative gap.
+        Duality gap of each problem, relative to its objective at zero. It is an upper
+        bound on the relative suboptimality, up to rounding errors, with two exceptions.
+        Without a penalty, the only dual point is that of the solution, and the gap is
+        computed from the residual in the range of the features, whose rank is
+        determined up to rounding errors. For intercepts, which no penalty bounds, the
+        gap assumes that they are within ``1 + |intercept|`` of the solution. With
+        ``certificate="violation"``, it is the square of the largest violation of the
+        optimality conditions, relative to that at zero. Near a solution this is of the
+        order of a relative gap.
 
     n_iter : tensor of shape (...) of int
         Number of iterations for each problem.
 
     converged : tensor of shape (...) of bool
-        Whether ``gap`` is at most the tolerance.
+        Whether `gap` is at most the tolerance.
 
     support : tensor of shape (..., n_features) of bool
-        Features that the solution uses.
+        Features with nonzero coefficients.
 
     certificate : {"gap", "violation"}
-        Meaning of `gap`. A problem that is not convex, or whose dual is not known, has
-        only the violation: it proves a stationary point, not a minimum.
+        Meaning of `gap`. If a problem is not convex, or its dual is not known, only the
+        violation is available: it proves a stationary point, not a minimum.
     """
 
     gap: torch.Tensor
@@ -47,7 +48,7 @@ class SolverInfo:
     certificate: str = "gap"
 
     def reshape(self, batch_shape):
-        """Unflatten the tasks to ``batch_shape``."""
+        """Return the certificates with the tasks reshaped to ``batch_shape``."""
         return SolverInfo(
             self.gap.reshape(batch_shape),
             self.n_iter.reshape(batch_shape),
@@ -66,7 +67,7 @@ class SolverInfo:
 
 
 def warn_if_not_converged(info, tol, solver):
-    """Warn once, for a whole batch, about the problems that miss ``tol``."""
+    """Warn once per batch if some problems did not reach ``tol``."""
     if not bool(info.converged.all()):
         missed = (~info.converged).flatten().nonzero().flatten()
         some = ", ".join(map(str, missed[:5].tolist()))
@@ -74,7 +75,7 @@ def warn_if_not_converged(info, tol, solver):
             f"{solver}: {len(missed)} of {info.converged.numel()} problems (task "
             f"{some}{', ...' if len(missed) > 5 else ''}) stopped above tol={tol:g}; "
             f"the largest {_NAMES[info.certificate]} is {float(info.gap.max()):.1e}. "
-            "Increase max_iter, alpha or l2, or relax tol.",
+            "Increase max_iter, alpha, l2 or tol.",
             ConvergenceWarning,
             stacklevel=4,
         )

@@ -4,10 +4,10 @@ import torch
 
 from sparsedis.solvers._groups import Rows
 
-# With at least this many features it is faster to gather the supports first.
+# From this number of features on, it is faster to gather the supports first.
 _WIDE = 24
-# With at least this squared pivot, in units in which the diagonal is 1, a Gram matrix
-# keeps half of the digits or more.
+# If all squared pivots of a Gram matrix with a unit diagonal are at least this large,
+# half of the digits or more are correct.
 GOOD_PIVOT = 1e-8
 
 
@@ -18,7 +18,9 @@ def product(A, B):
 
 
 def solve_active(hessian, rhs, keep):
-    """Solve ``H_SS u_S = rhs_S`` with ``u = 0`` outside of the support S, unguarded.
+    """Solve ``H_SS u_S = rhs_S`` with ``u = 0`` outside of the support S.
+
+    Unlike :func:`solve_on_support`, this does not check the rank.
 
     Parameters
     ----------
@@ -26,7 +28,7 @@ def solve_active(hessian, rhs, keep):
         Matrices with a unit diagonal.
     rhs : tensor of shape (n_tasks, k, 1)
     keep : tensor of shape (n_tasks, k, 1)
-        1 in the support, else 0.
+        1 in the support, 0 elsewhere.
 
     Returns
     -------
@@ -41,6 +43,7 @@ def solve_active(hessian, rhs, keep):
 
 
 def _solve_masked(hessian, rhs, keep):
+    """Solve with rows and columns outside of the support replaced by the identity."""
     hessian = hessian * (keep * keep.mT)
     hessian.diagonal(dim1=-2, dim2=-1).fill_(1.0)
     return torch.linalg.solve_ex(hessian, rhs)[0]
@@ -67,10 +70,10 @@ def solve_on_support(hessian, rhs, support):
 
 
 class SupportSystem:
-    """Systems ``H_SS u_S = rhs_S``, ``u = 0`` outside of the support S, factorised.
+    """Factorised systems ``H_SS u_S = rhs_S``, with ``u = 0`` outside of the support S.
 
-    A singular system gets its minimum-norm least-squares solution, which is finite
-    whatever the rank.
+    The solution of a singular system is the minimum-norm least-squares solution, which
+    is finite for any rank.
 
     Parameters
     ----------
@@ -83,11 +86,11 @@ class SupportSystem:
     ----------
     singular : tensor of shape (n_tasks,) of bool
         Whether the features of the support are linearly dependent. Zero features do not
-        count, and get zero.
+        count; their solution is zero.
 
     pivot : tensor of shape (n_tasks,)
-        Smallest squared pivot in units in which the diagonal is 1; 0 if the matrix is
-        not positive definite.
+        Smallest squared pivot of the matrix, scaled to a unit diagonal; 0 if it is not
+        positive definite.
     """
 
     def __init__(self, hessian, support):
@@ -102,8 +105,7 @@ class SupportSystem:
             return
         diagonal = hessian.diagonal(dim1=-2, dim2=-1)
         keep = support & (diagonal > 0)
-        # In units in which the diagonal is 1, the rank does not depend on those of the
-        # features.
+        # With a unit diagonal, the rank does not depend on the units of the features.
         self.scale = torch.where(keep, diagonal.rsqrt(), 0.0)
         scaled = hessian * (self.scale.unsqueeze(-1) * self.scale.unsqueeze(-2))
         scaled.diagonal(dim1=-2, dim2=-1).add_(~keep)
@@ -113,7 +115,8 @@ class SupportSystem:
         threshold = 100 * support.shape[-1] * torch.finfo(hessian.dtype).eps
         self.singular = ~(self.pivot > threshold)
         if bool(self.singular.any()):
-            # A replacement keeps the batched substitution finite.
+            # Singular systems are solved separately. The identity replaces their
+            # factors, so that the batched substitution is finite.
             eye = torch.eye(len(scaled[0]), dtype=scaled.dtype, device=scaled.device)
             self.factor = torch.where(self.singular[:, None, None], eye, self.factor)
             self.at = self.singular.nonzero().flatten()
@@ -136,10 +139,19 @@ class SupportSystem:
 
 
 class _LeastNorm:
-    """Minimum-norm least-squares solutions, of minimum norm in the features' own units.
+    """Least-squares solutions of minimum norm in the units of the features.
 
-    The rank is determined in units in which the diagonal is 1; otherwise a feature in
-    small units would count as dependent.
+    The rank is that of the matrix with a unit diagonal; otherwise a feature in small
+    units would count as dependent.
+
+    Parameters
+    ----------
+    scaled : tensor of shape (n_tasks, k, k)
+        Matrices with a unit diagonal.
+    scale : tensor of shape (n_tasks, k)
+        Factors by which rows and columns were multiplied; 0 for features to leave out.
+    threshold : float
+        Largest eigenvalue that counts as zero, relative to the largest of its matrix.
     """
 
     def __init__(self, scaled, scale, threshold):
@@ -149,15 +161,17 @@ class _LeastNorm:
         null = values <= threshold * values[:, -1:].clamp_min(1.0)
         self.inverse = torch.where(null, 0.0, values.reciprocal()).unsqueeze(-1)
         self.own = torch.where(self.keep, scale, 1.0).unsqueeze(-1)
-        # Null vectors in the original units. They come first, so that the zero columns
-        # after them do not affect their QR decomposition.
+        # Null vectors in the original units. They come first, so that the columns of
+        # zeros after them do not affect their QR decomposition.
         null = null.unsqueeze(-2)
         self.null = torch.linalg.qr(self.own * self.vectors * null).Q * null
 
     def solve(self, scaled_rhs):
+        """Solutions for scaled right-hand sides of shape (n_tasks, k)."""
         rhs = self.own * self._project(scaled_rhs.unsqueeze(-1) / self.own)
         solution = self.vectors @ (self.inverse * (self.vectors.mT @ rhs))
         return self._project(self.own * solution).squeeze(-1) * self.keep
 
     def _project(self, x):
+        """Remove the components along null vectors."""
         return x - self.null @ (self.null.mT @ x)

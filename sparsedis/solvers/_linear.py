@@ -1,4 +1,4 @@
-"""Any loss of linear scores with any penalty, as a problem for the solver."""
+"""Problems with any loss of linear scores and any penalty."""
 
 from dataclasses import replace
 
@@ -10,41 +10,44 @@ from sparsedis.solvers._terms import Norms, Scaled
 from sparsedis.solvers.losses import Loss
 from sparsedis.solvers.penalties import L2, GroupL1, NonNegativeL1
 
-# Minimal curvature to choose units, for losses with little curvature at the start.
+# Minimal curvature in the choice of units, for losses with little curvature at zero.
 _FLAT = 1e-3
 
 
 class Linear(_composite.Problem):
     """``sum_i s_i l((ZW + b)_i, y_i) + sum_j p(W_j; alpha) + l2/2 ||W||^2``.
 
-    The units are such that the curvature of each row is about 1 at the start.
+    The units are such that the curvature of each row is about 1 at zero coefficients.
 
     Parameters
     ----------
     loss : Loss
+        The loss ``l``.
 
     penalty : Penalty
+        The penalty ``p``.
 
     Z : tensor of shape (n_tasks, n_samples, k) or (1, n_samples, k)
 
     y : tensor of shape (n_tasks, n_samples) or (n_tasks, n_samples, n_outputs)
 
     weight : tensor of shape (n_tasks, n_samples)
-        Non-negative; sum to 1 in every task.
+        Weights ``s_i``, non-negative; sum to 1 in every task.
 
     alpha : tensor of shape (n_tasks,)
+        Strength of the penalty.
 
     l2 : tensor of shape (n_tasks,)
-        Squared l2 penalty, in addition to that of `penalty`.
+        Strength of a squared l2 term, in addition to that of `penalty`.
 
     fit_intercept : bool
-        Whether to add a last feature that is constant and not penalised.
+        Whether to add an intercept: a last feature that is constant and has no penalty.
 
     Attributes
     ----------
     scale : tensor of shape (n_tasks, k)
-        ``W = scale * V`` for the V of this problem. With an intercept, here and
-        everywhere below, k counts it.
+        ``W = scale * V`` for the V of this problem. Here and in all methods, k counts
+        the intercept.
     """
 
     names = ("Z", "y", "weight", "penalty", "ridge", "scale")
@@ -91,7 +94,7 @@ class Linear(_composite.Problem):
         return part
 
     def least(self, tol, max_iter):
-        """Solution if all penalised coefficients are zero, of shape (n_tasks, k, c)."""
+        """Solution with all penalised coefficients zero, of shape (n_tasks, k, c)."""
         V = self.Z.new_zeros(*self.scale.shape, self.n_scores)
         weights = (isinstance(self.own, GroupL1) and self.own.weights) or ()
         free = [j for j, weight in enumerate(weights) if weight == 0]
@@ -114,12 +117,12 @@ class Linear(_composite.Problem):
         return V
 
     def alpha_max(self, least):
-        """Smallest alpha at which no other feature is used, of shape (n_tasks,)."""
+        """Smallest alpha at which ``least`` is the solution, of shape (n_tasks,)."""
         slope = self.slope(least) / self.scale.unsqueeze(-1)
         return self.own.alpha_max(slope[:, : self.n_features])
 
     def scores(self, V):
-        """Of shape (n_tasks, n_samples, c)."""
+        """Scores of the samples, of shape (n_tasks, n_samples, c)."""
         return self.Z @ (self.scale.unsqueeze(-1) * V)
 
     def pull(self, X):
@@ -127,7 +130,7 @@ class Linear(_composite.Problem):
         return self.scale.unsqueeze(-1) * (self.Z.mT @ (self.weight * X))
 
     def slope(self, V):
-        """Gradient of the loss alone."""
+        """Gradient of the loss, without penalties."""
         return self.pull(self.loss.gradient(self.scores(V), self.y))
 
     def gradient(self, V):
@@ -172,7 +175,7 @@ class Linear(_composite.Problem):
         return slope + torch.nn.functional.pad(penalty, (0, 0, 0, len(W[0]) - k))
 
     def objective(self, V):
-        """Loss and penalties of every task."""
+        """Loss plus penalties of every task, of shape (n_tasks,)."""
         squares = 0.5 * (self.ridge * V.square().sum(-1)).sum(-1)
         loss = self._total(self.loss.value(self.scores(V), self.y))
         return loss + squares + self.penalty.value(V)
@@ -184,7 +187,7 @@ class Linear(_composite.Problem):
         return "gap" if known else "violation"
 
     def null(self):
-        """Zero, of the shape of V."""
+        """Tensor of zeros with the shape of V."""
         return self.Z.new_zeros(*self.scale.shape, self.n_scores)
 
     def gap(self, V):
@@ -215,7 +218,10 @@ class Linear(_composite.Problem):
         )
 
     def _violation(self, V, theta):
-        """Squared largest violation of the conditions, relative to that at zero."""
+        """Square of the largest violation of the optimality conditions by a row.
+
+        It is relative to the gradient of the loss at zero.
+        """
         slope = self.ridge.unsqueeze(-1) * V - self.pull(theta)
         if isinstance(self.penalty, Norms):
             moved = V - self.penalty.prox(V - slope, 1.0)
@@ -227,7 +233,7 @@ class Linear(_composite.Problem):
         return found * found
 
     def _total(self, each):
-        """Weighted sum over the samples, the last axis."""
+        """Weighted sum over the samples, which are the last axis."""
         weight = self.weight.squeeze(-1)
         weight = weight if each.ndim == 2 else weight.unsqueeze(1)
         # A sample with zero weight may have an infinite loss.
@@ -243,24 +249,26 @@ def solve_linear(problem, alpha, *, tol=1e-12, max_iter=1000):
     problem : Linear
 
     alpha : tensor of shape (n_tasks,)
-        Penalty of the problem.
+        Strength of the penalty of the problem.
 
     tol : float, default=1e-12
-        Relative duality gap, or squared relative violation.
+        Tolerance on the relative duality gap, or on the squared relative violation.
 
     max_iter : int, default=1000
-        Largest number of rounds of smoothing, or of descent.
+        Largest number of rounds of smoothing, or of gradient steps.
 
     Returns
     -------
     W : tensor of shape (n_tasks, k, c)
-        In the units of the features, an intercept in its last row.
+        Coefficients in the units of the features. The intercept, if there is one, is
+        the last row.
 
     info : SolverInfo
     """
     start = problem.least(tol, max_iter)
     V, info = _composite.solve(problem, start, tol=tol, max_iter=max_iter)
-    # Rounding errors in the problem's units must not move the boundary.
+    # alpha_max is compared in the original units: rounding errors of the solver's units
+    # must not decide which solutions are zero.
     zero = alpha >= problem.alpha_max(start)
     V = torch.where(zero[:, None, None], start, V)
     gap = torch.where(zero, 0.0, info.gap)

@@ -2,22 +2,23 @@
 
 import torch
 
-# Maximal number of steps, and the gradient at which to stop, in units in which
+# Maximal number of steps, and the largest gradient at which to stop, in units in which
 # curvatures are about one.
 _STEPS, _TOL = 20, 1e-10
 
-# With larger gradients, search beyond the full step: if classes are nearly separable,
-# coefficients are large and Newton steps short.
+# With gradients above _FAR, a line search in _LINE_STEPS Newton steps chooses a length
+# in the range _LENGTHS: if classes are nearly separable, coefficients are large and
+# Newton steps are too short.
 _FAR = 1e-4
 _LENGTHS = 0.5, 16.0
 _LINE_STEPS = 3
 
-# Maximal size of an array of products of features.
+# Maximal number of elements in an array of products of features.
 _BLOCK = 2**22
 
 
 def smooth_newton(problem, V):
-    """Minimise the loss with only the ridge term.
+    """Minimise the loss with a ridge term, or without a penalty.
 
     Parameters
     ----------
@@ -30,18 +31,19 @@ def smooth_newton(problem, V):
     Returns
     -------
     V : tensor of shape (n_tasks, k, 1)
-        Solution, or the last point before a singular Hessian.
+        Solution, or the last point before a step with a singular Hessian.
 
     n_iter : int
-        Number of steps.
+        Number of steps for the whole batch.
     """
     Z, scale, ridge = problem.Z, problem.scale, problem.ridge
     gauge = torch.zeros_like(scale)
     gauge[:, -1:] = problem.gauge[:, 0] if problem.fit_intercept else 0.0
-    # Other solvers handle tasks that are singular even so, as with constant features.
+    # Other solvers handle tasks whose Hessian is singular despite the shift, for
+    # example with constant features.
     shift = torch.diag_embed(ridge + gauge + 1e-12)
     target = problem.onehot[..., 1]
-    # A single class is certain for all features.
+    # A task with a single class has no loss: the probability of its class is 1.
     weight = problem.weight[..., 0] * ~problem.absent.any(-1, keepdim=True)
 
     def gradient_at(v, p):
@@ -87,7 +89,7 @@ def smooth_newton(problem, V):
 
 
 def _best_length(eta, along, target, weight, slope, bend):
-    """Minimum of the loss along a step, by Newton's method in one dimension.
+    """Length of a step that minimises the loss, by Newton's method in one dimension.
 
     Parameters
     ----------
@@ -97,7 +99,7 @@ def _best_length(eta, along, target, weight, slope, bend):
     target, weight : tensor of shape (n_tasks, n_samples)
 
     slope, bend : tensor of shape (n_tasks, 1)
-        First and second derivative of the ridge term.
+        First and second derivative of the ridge term along the step.
 
     Returns
     -------
@@ -114,7 +116,7 @@ def _best_length(eta, along, target, weight, slope, bend):
 
 
 def weighted_gram(Z, weight):
-    """Gram matrices of features under the weights of each task.
+    """Gram matrices of the features, with the weights of each task.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Quadratics with a penalty on the norms of rows, in Gram form."""
+"""Quadratic problems with a penalty on the norms of rows, in Gram form."""
 
 import torch
 
@@ -12,9 +12,11 @@ class Quadratic(Problem):
     Parameters
     ----------
     gram : tensor of shape (n_tasks, k, k) or (1, k, k)
+        ``G``.
     corr : tensor of shape (n_tasks, k, c)
+        ``C``.
     y_sq : tensor of shape (n_tasks,)
-        Twice the objective at zero.
+        ``||Y||^2 / n``: twice the loss at zero.
     alpha, l2 : tensor of shape (n_tasks,)
 
     Attributes
@@ -29,7 +31,7 @@ class Quadratic(Problem):
         diagonal = gram.diagonal(dim1=-2, dim2=-1) + l2.unsqueeze(-1)
         # A zero feature has no correlation with targets, so it never becomes active.
         scale = torch.where(diagonal > 0, diagonal.rsqrt(), 1.0)
-        # Includes the ridge term on its diagonal.
+        # The diagonal includes the ridge term.
         self.gram = gram * (scale.unsqueeze(-1) * scale.unsqueeze(-2))
         self.gram.diagonal(dim1=-2, dim2=-1).fill_(1.0)
         self.corr = corr * scale.unsqueeze(-1)
@@ -67,7 +69,8 @@ class Quadratic(Problem):
             ridge=self.ridge,
             at_zero=0.5 * self.y_sq,
         )
-        # No point better than zero has such a large fit: rounding would hide the gap.
+        # A point with such a large fit is worse than zero, and its gap could be lost in
+        # rounding errors.
         fitted_sq = explained - (V * descent).sum((1, 2))
         norm = torch.linalg.vector_norm(V, dim=-1)
         sane = (fitted_sq <= 5 * self.y_sq) & (

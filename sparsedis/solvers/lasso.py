@@ -1,11 +1,11 @@
-"""Lasso and elastic net, many small problems at a time.
+"""Lasso and elastic net, for batches of small problems.
 
 All computations use the Gram form of each task,
 
     min_w  1/2 w' G w - c' w + alpha ||w||_1 + l2/2 ||w||^2,
 
-with ``G = Z'Z / n``, ``c = Z'y / n``. The cost after forming these does not depend on
-the number of samples: both Newton steps and the duality gap cost k^2 or k^3 per task.
+with ``G = Z'Z / n`` and ``c = Z'y / n``. After these products, the cost does not depend
+on the number of samples: Newton steps cost k^3 per task, and duality gaps k^2.
 """
 
 import torch
@@ -19,9 +19,11 @@ from sparsedis.solvers.ridge import solve_ridge
 # The active-set iteration finds the solution in a few steps or not at all. If it
 # cycles, the smoothing method continues.
 _MAX_ACTIVE_SET = 12
-# Penalties up to this share of the largest one are first replaced by zero.
+# Penalties up to this fraction of alpha_max are replaced by zero if the first solver
+# does not converge.
 WEAK = 1e-12
-# Number of finished tasks from which on copying the others saves time.
+# If more than this number of tasks, and more than half of all, are solved, continuing
+# with a copy of the others saves time.
 _MANY = 100
 
 
@@ -30,15 +32,15 @@ def solve_lasso(
 ):
     """Solve a batch of Lasso or elastic-net problems.
 
-    A primal-dual active-set iteration (semismooth Newton: exact once the signs are
-    right) runs on the whole batch. Tasks that remain above ``tol``, because the
-    iteration cycles or their Gram matrix is singular, continue with the smoothing
-    Newton method of :mod:`~sparsedis.solvers._composite`.
+    A primal-dual active-set iteration runs on the whole batch. It is a semismooth
+    Newton method, whose result is exact if the signs are right. Tasks can remain above
+    ``tol`` because the iteration cycles or their Gram matrix is singular. These
+    continue with the smoothing Newton method of :mod:`~sparsedis.solvers._composite`.
 
     Parameters
     ----------
     gram : tensor of shape (n_tasks, k, k) or (1, k, k)
-        ``Z'Z / n``; one matrix is shared by all the tasks.
+        ``Z'Z / n``. A single matrix is shared by all tasks.
 
     corr : tensor of shape (n_tasks, k)
         ``Z'y / n``.
@@ -50,17 +52,18 @@ def solve_lasso(
         Penalties, non-negative.
 
     start : tensor of shape (n_tasks, k), default=None
-        Starting point; zero by default. A point with the right signs is finished
-        to machine precision by one step.
+        Starting point; zero by default. From a point with the right signs, one step
+        reaches machine precision.
 
     tol : float, default=1e-12
-        Duality gap, relative to the objective at zero.
+        Tolerance on the duality gap, relative to the objective at zero.
 
     max_iter : int, default=1000
-        Rounds of smoothing.
+        Largest number of rounds of smoothing.
 
     data : callable, default=None
-        For tasks without a penalty, see :func:`~sparsedis.solvers.ridge.solve_ridge`.
+        Returns ``Z / sqrt(n)`` and ``y / sqrt(n)``, for tasks without a penalty; see
+        :func:`~sparsedis.solvers.ridge.solve_ridge`.
 
     Returns
     -------
@@ -82,7 +85,7 @@ def solve_lasso(
     # Lasso is feasible.
     weak = (~(gap <= tol) & (alpha <= WEAK * corr.abs().amax(-1))) | smooth
     if bool(weak.any()):
-        # The certificate and the minimum-norm solution are those of Ridge.
+        # Use the minimum-norm solution of Ridge and its certificate.
         at = weak.nonzero().flatten()
 
         def some():
@@ -94,7 +97,7 @@ def solve_lasso(
             tol=tol,
             data=None if data is None else some,
         )
-        # The penalty itself bounds its effect.
+        # The value of the penalty bounds the error of leaving it out.
         extra = alpha[at] * w[at].abs().sum(-1)
         gap[at] = ridge.gap + 2 * extra / torch.where(y_sq[at] > 0, y_sq[at], 1.0)
     at = (~(smooth | (gap <= tol))).nonzero().flatten()
@@ -115,21 +118,21 @@ def solve_lasso(
 def lasso_gap(w, gram, corr, y_sq, alpha, l2):
     """Relative duality gap of the elastic net, in Gram form.
 
-    Two dual points are tried and the better kept: the residual of the problem
-    augmented by ``sqrt(l2) I``, scaled into the box, and, where ``l2 > 0``, the plain
-    residual, whose conjugate is finite.
+    The gap is the smaller one for two dual points. The first is the residual of the
+    features augmented by ``sqrt(l2) I``, scaled to be feasible. The second, for tasks
+    with ``l2 > 0``, is the residual without scaling, whose conjugate is finite.
 
     Parameters
     ----------
     w : tensor of shape (n_tasks, k)
-    gram, corr, y_sq, alpha, l2 : tensors
+    gram, corr, y_sq, alpha, l2 : tensor
         As in :func:`solve_lasso`.
 
     Returns
     -------
     tensor of shape (n_tasks,)
-        ``(primal - dual) / (y_sq / 2)``; 0 where ``y_sq`` is 0 and so is ``w``.
-        Infinite if ``w`` is so far off that rounding errors would hide the gap.
+        ``(primal - dual) / (y_sq / 2)``; 0 if ``y_sq`` and ``w`` are 0. Infinite if
+        ``w`` is so far from the solution that rounding errors could hide the gap.
     """
     column = w.unsqueeze(-1)
     fitted = product(gram, column)
@@ -152,13 +155,13 @@ def lasso_gap(w, gram, corr, y_sq, alpha, l2):
         dual = torch.where(l2 > 0, torch.maximum(dual, smooth), dual)
 
     gap = (half + penalty - dual).clamp_min(0) / torch.where(y_sq > 0, 0.5 * y_sq, 1.0)
-    # No point better than zero has such large terms.
+    # A point with such large terms is worse than zero.
     sane = (fitted_sq <= 5 * y_sq) & (penalty + 0.5 * w_sq <= y_sq)
     return torch.where(sane, gap, torch.inf)
 
 
 class _Normalised:
-    """The problem in coordinates in which the Hessian has a unit diagonal.
+    """The problem in units in which the Hessian has a unit diagonal.
 
     Vectors are columns, of shape (n_tasks, k, 1).
     """
@@ -174,18 +177,23 @@ class _Normalised:
         self.scale = scale
 
     def take(self, at):
-        """The same for some of the tasks."""
+        """Return the problem of the tasks with indices ``at``."""
         part = object.__new__(_Normalised)
         for name, value in vars(self).items():
             setattr(part, name, value[at])
         return part
 
     def descent(self, v):
+        """Minus the gradient of the quadratic part."""
         return torch.baddbmm(self.corr, self.hessian, v, alpha=-1)
 
 
 def _active_set(problem, reach):
-    """Semismooth Newton; the last iterate of each task may be far off, or NaN."""
+    """Primal-dual active-set iteration, from the result of a gradient step.
+
+    Returns the last iterate of each task and the number of steps. If the iteration
+    cycles, the last iterate may be far from the solution, or NaN.
+    """
     v, signs = reach, None
     upper, lower = problem.penalty, -problem.penalty
     n_iter = torch.ones(len(reach), dtype=torch.long, device=reach.device)

@@ -1,4 +1,4 @@
-"""Sparse logistic regression, binary and multinomial, many problems at a time.
+"""Sparse logistic regression, binary and multinomial, for batches of problems.
 
 A task has n samples with features Z and labels in C classes, and the problem is
 
@@ -6,9 +6,10 @@ A task has n samples with features Z and labels in C classes, and the problem is
            + l2/2 ||W||^2,        eta = Z W B',
 
 with sample weights that sum to 1. The rows of W have d entries, one for each column of
-the basis B: with two classes B is (0, 1)' and W the logit of class 1; with more, B is
-an orthonormal basis of the vectors that sum to zero, where the solution lies anyway,
-so that norms are those of the C coefficients and nothing is left undetermined.
+the basis B. With two classes, B is (0, 1)', and W contains the coefficients of the
+logit of class 1. With more classes, B is an orthonormal basis of the vectors that sum
+to zero. This only excludes coefficients that add the same value to all logits of a
+sample, which does not change the loss. Norms in B are those of the C coefficients.
 """
 
 import math
@@ -23,7 +24,7 @@ from sparsedis.solvers._logistic_newton import smooth_newton
 from sparsedis.solvers._terms import Norms
 from sparsedis.solvers.losses import contrasts
 
-# Values that count as zero in the product of residuals with rows, in units in which
+# Products of residuals and features up to this size count as zero, in units in which
 # curvatures are about one.
 _ORTHOGONAL = 1e-14
 
@@ -56,16 +57,16 @@ def solve_logistic(
         Features.
 
     labels : tensor of shape (n_tasks, n_samples) of int
-        From 0 to ``n_classes - 1``.
+        Labels from 0 to ``n_classes - 1``.
 
     weight : tensor of shape (n_tasks, n_samples)
-        Non-negative; sum to 1 in every task.
+        Weights of the samples, non-negative; sum to 1 in every task.
 
     alpha, l2 : tensor of shape (n_tasks,)
         Penalties, non-negative.
 
     n_classes : int
-        At least 2.
+        Number of classes, at least 2.
 
     fit_intercept : bool, default=False
         Add an unpenalised intercept.
@@ -74,7 +75,7 @@ def solve_logistic(
         Starting point; zero by default.
 
     tol : float, default=1e-12
-        Duality gap, relative to the objective at zero.
+        Tolerance on the duality gap, relative to the objective at zero.
 
     max_iter : int, default=1000
         Largest number of rounds of smoothing.
@@ -84,7 +85,8 @@ def solve_logistic(
     W : tensor of shape (n_tasks, k, d)
 
     intercept : tensor of shape (n_tasks, d)
-        Zero without ``fit_intercept``. It does not include missing classes of a task.
+        Zero without ``fit_intercept``. Classes without samples in a task are left out
+        of it.
 
     info : SolverInfo
     """
@@ -104,7 +106,8 @@ def solve_logistic(
             info = SolverInfo(gap, steps, gap <= tol, (V != 0).any(-1))
     if info is None:
         V, info = _composite.solve(problem, V, tol=tol, max_iter=max_iter, warm=warm)
-    # Rounding errors in the problem's units must not move the boundary.
+    # alpha_max is compared in the original units: rounding errors of the solver's units
+    # must not decide which solutions are zero.
     zero = alpha >= problem.alpha_max()
     W = torch.where(zero[:, None, None], at_zero, V) * problem.scale.unsqueeze(-1)
     gap = torch.where(zero, 0.0, info.gap)
@@ -113,7 +116,7 @@ def solve_logistic(
 
 
 class Logistic(_composite.Problem):
-    """The problem in units in which the curvature of each row is at most about 1.
+    """The problem, in units in which the curvature of each row is at most about 1.
 
     Parameters
     ----------
@@ -123,10 +126,19 @@ class Logistic(_composite.Problem):
     Attributes
     ----------
     scale : tensor of shape (n_tasks, k)
-        ``W = scale * V`` for the V of this problem. With an intercept, here and
-        everywhere below, k counts a last feature that is constant.
+        ``W = scale * V`` for the V of this problem. With an intercept, here and in all
+        methods, k counts a last feature that is constant.
 
     basis : tensor of shape (n_classes, d)
+        ``B``.
+
+    absent : tensor of shape (n_tasks, n_classes) or (1, n_classes) of bool
+        Classes without samples, whose probability is zero. No class is absent without
+        an intercept.
+
+    gauge : tensor of shape (n_tasks, d, d) or (1, d, d)
+        Projection onto directions of the intercept that have no effect on the loss. The
+        Hessian includes it, so that it is not singular.
     """
 
     names = ("Z", "onehot", "weight", "penalty", "ridge", "scale", "absent", "gauge")
@@ -147,7 +159,7 @@ class Logistic(_composite.Problem):
         scale = torch.where(lipschitz > 0, lipschitz.rsqrt(), 1.0)
         penalty = alpha.unsqueeze(-1) * scale
         ridge = l2.unsqueeze(-1) * scale * scale
-        # Classes without a sample, and directions of the intercept without effect.
+        # Without an intercept, no class is absent and no direction without effect.
         self.absent = torch.zeros_like(self.onehot[:1, 0], dtype=torch.bool)
         self.gauge = torch.zeros_like(B.T @ B).unsqueeze(0)
         if fit_intercept:
@@ -171,7 +183,7 @@ class Logistic(_composite.Problem):
         return (self.weight * self.onehot).sum(1)
 
     def at_zero(self):
-        """The solution with all coefficients zero, of shape (n_tasks, k, d)."""
+        """Solution with all coefficients of features zero, (n_tasks, k, d)."""
         d = self.basis.shape[1]
         V = self.Z.new_zeros(*self.scale.shape, d)
         if self.fit_intercept:
@@ -186,7 +198,7 @@ class Logistic(_composite.Problem):
         return V
 
     def alpha_max(self):
-        """Smallest alpha at which all coefficients are zero, of shape (n_tasks,)."""
+        """Smallest alpha at which all coefficients of features are zero, (n_tasks,)."""
         if self.fit_intercept:
             share = self.frequency().unsqueeze(1)
         else:
@@ -196,11 +208,11 @@ class Logistic(_composite.Problem):
         return torch.linalg.vector_norm(corr, dim=-1).amax(-1)
 
     def logits(self, V):
-        """Of shape (n_tasks, n_samples, n_classes)."""
+        """Logits, of shape (n_tasks, n_samples, n_classes)."""
         return (self.Z @ (self.scale.unsqueeze(-1) * V)) @ self.basis.T
 
     def log_probability(self, V):
-        """Logarithms of the classes' probabilities; minus infinity for absent ones."""
+        """Log-probabilities of the classes; minus infinity for absent classes."""
         eta = self.logits(V).masked_fill(self.absent.unsqueeze(1), -torch.inf)
         return eta.log_softmax(-1)
 
@@ -280,7 +292,8 @@ class Logistic(_composite.Problem):
     def dual_point(self, V, probability):
         """Probabilities near those at V that are feasible for rows without a penalty.
 
-        The dual is finite only where the residuals are orthogonal to such rows.
+        The dual is finite only if the residuals are orthogonal to the features of such
+        rows.
         """
         point = probability
         if self.fit_intercept:
@@ -288,9 +301,9 @@ class Logistic(_composite.Problem):
         bare = ((self.penalty.threshold == 0) & (self.ridge == 0)).all(-1)
         if not bool(bare.any()):
             return point
-        # To first order in the probabilities, the Newton step is orthogonal to all
-        # rows.
-        # If it leaves the simplices, use the labels, whose dual value is 0.
+        # After a Newton step, the residuals are orthogonal to all features, to first
+        # order in the probabilities. If a probability becomes negative, use the labels
+        # instead, whose dual value is 0.
         rows = Rows(torch.ones_like(self.scale, dtype=torch.bool))
         hessian = self.hessian(V, rows).flatten(3).flatten(1, 2)
         system = SupportSystem(
@@ -309,7 +322,7 @@ class Logistic(_composite.Problem):
 def _match(probability, weight, frequency):
     """Change probabilities so that their weighted mean is the frequency of each class.
 
-    Classes that are too probable lose probability to the others.
+    Probability moves from classes with too large a mean to the others.
     """
     mean = (weight * probability).sum(1)
     keep = torch.where(mean > frequency, frequency / mean, 1.0)
@@ -322,7 +335,7 @@ def _match(probability, weight, frequency):
 
 
 def _gauge(absent, basis):
-    """Projection on contrasts that have no effect because of absent classes."""
+    """Projection onto the contrasts that have no effect because classes are absent."""
     if basis.shape[1] == 1:
         return absent.any(-1)[:, None, None].to(basis.dtype)
     present = (~absent).to(basis.dtype)
@@ -333,5 +346,5 @@ def _gauge(absent, basis):
 
 
 def curve(probability, X):
-    """Second derivative of the logsumexp applied to X: ``p * (x - <p, x>)``."""
+    """Second derivative of logsumexp, applied to X: ``p * (x - <p, x>)``."""
     return probability * (X - (probability * X).sum(-1, keepdim=True))

@@ -1,4 +1,4 @@
-"""Multi-task Lasso: several outputs that use the same features.
+"""Multi-task Lasso, for batches of problems: outputs that use the same features.
 
 As for the Lasso, all computations use the Gram form of each task,
 
@@ -24,7 +24,7 @@ def solve_multitask_lasso(
     Parameters
     ----------
     gram : tensor of shape (n_tasks, k, k) or (1, k, k)
-        ``Z'Z / n``; one matrix is shared by all the tasks.
+        ``Z'Z / n``. A single matrix is shared by all tasks.
 
     corr : tensor of shape (n_tasks, k, c)
         ``Z'Y / n``.
@@ -39,7 +39,7 @@ def solve_multitask_lasso(
         Starting point; zero by default.
 
     tol : float, default=1e-12
-        Duality gap, relative to the objective at zero.
+        Tolerance on the duality gap, relative to the objective at zero.
 
     max_iter : int, default=1000
         Largest number of rounds of smoothing.
@@ -60,14 +60,15 @@ def solve_multitask_lasso(
     start = start / scale if warm else torch.zeros_like(corr)
     V, info = _composite.solve(problem, start, tol=tol, max_iter=max_iter, warm=warm)
     W, gap = V * scale, info.gap
-    # Rounding errors in the problem's units must not move the boundary.
+    # alpha_max is compared in the original units: rounding errors of the solver's units
+    # must not decide which solutions are zero.
     largest = torch.linalg.vector_norm(corr, dim=-1).amax(-1)
     zero = alpha >= largest
     W, gap = torch.where(zero[:, None, None], 0.0, W), torch.where(zero, 0.0, gap)
     weak = (~(gap <= tol) & (alpha <= WEAK * largest)) | (alpha == 0)
     if bool(weak.any()):
-        # One Ridge problem per output, with certified minimum-norm solutions. The
-        # penalty itself bounds its effect.
+        # Solve one Ridge problem per output, with certified minimum-norm solutions. The
+        # value of the penalty bounds the error of leaving it out.
         at = weak.nonzero().flatten()
 
         def some():
@@ -85,6 +86,7 @@ def solve_multitask_lasso(
 
 
 def _solve_ridges(gram, corr, y_sq, l2, tol, data):
+    """Solve a Ridge problem per output; returns W and the sum of the gaps of a task."""
     c = corr.shape[-1]
     if len(gram) > 1:
         gram = gram.repeat_interleave(c, 0)
@@ -105,7 +107,7 @@ def multitask_lasso_gap(W, gram, corr, y_sq, alpha, l2):
     Parameters
     ----------
     W : tensor of shape (n_tasks, k, c)
-    gram, corr, y_sq, alpha, l2 : tensors
+    gram, corr, y_sq, alpha, l2 : tensor
         As in :func:`solve_multitask_lasso`.
 
     Returns

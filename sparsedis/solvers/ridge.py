@@ -1,4 +1,4 @@
-"""Ridge regression, many problems at a time, in closed form."""
+"""Ridge regression in closed form, for batches of problems."""
 
 import torch
 
@@ -10,13 +10,13 @@ from sparsedis.solvers._linalg import GOOD_PIVOT, SupportSystem
 def solve_ridge(gram, corr, y_sq, l2, *, tol=1e-12, data=None):
     """Solve ``min_w 1/2 w'Gw - c'w + l2/2 ||w||^2`` for a batch of tasks.
 
-    A singular system (``l2 = 0`` and dependent columns) gets the minimum-norm
-    solution.
+    The solution of a singular system (``l2 = 0`` and dependent columns) is that of
+    minimum norm.
 
     Parameters
     ----------
     gram : tensor of shape (n_tasks, k, k) or (1, k, k)
-        ``Z'Z / n``; one matrix is shared by all the tasks.
+        ``Z'Z / n``. A single matrix is shared by all tasks.
 
     corr : tensor of shape (n_tasks, k)
         ``Z'y / n``.
@@ -28,14 +28,13 @@ def solve_ridge(gram, corr, y_sq, l2, *, tol=1e-12, data=None):
         Penalties, non-negative.
 
     tol : float, default=1e-12
-        Duality gap, relative to the objective at zero, below which a solution counts
-        as converged.
+        Tolerance on the duality gap, relative to the objective at zero.
 
     data : callable, default=None
         Returns ``Z / sqrt(n)`` of shape (n_tasks, n_samples, k) or (1, n_samples, k),
-        and ``y / sqrt(n)`` of shape (n_tasks, n_samples). If columns are nearly
-        dependent, the Gram matrix does not determine their differences; such tasks are
-        solved, and certified, from these data.
+        and ``y / sqrt(n)`` of shape (n_tasks, n_samples). The Gram matrix does not
+        determine the differences between nearly dependent columns. Tasks with such
+        columns are solved and certified from these data.
 
     Returns
     -------
@@ -47,8 +46,8 @@ def solve_ridge(gram, corr, y_sq, l2, *, tol=1e-12, data=None):
     every = torch.ones_like(corr, dtype=torch.bool)
     system = SupportSystem(hessian, every)
     w = system.solve(corr)
-    # One step of refinement, and the gap, which for a quadratic has a closed form:
-    # 1/2 q' H^+ q at the gradient q.
+    # One step of refinement. The gap of a quadratic has a closed form: 1/2 q' H^+ q for
+    # the gradient q.
     w = w + system.solve(corr - (hessian @ w.unsqueeze(-1)).squeeze(-1))
     gradient = corr - (hessian @ w.unsqueeze(-1)).squeeze(-1)
     gap = (gradient * system.solve(gradient)).sum(-1).abs()
