@@ -107,7 +107,7 @@ class _ActiveRows:
         return push(self.Z, self.weight, self.driven)
 
     def factor(self, i):
-        """Return ``F = s Z M^(1/2)`` and ``t = M^(1/2) G`` of task i."""
+        """Return ``L = s Z M^(1/2)`` and ``t = M^(1/2) G`` of task i."""
         across, more, along = (part[i] for part in self.curvature)
         more = (across + more).sqrt() - across.sqrt()
         eye = torch.eye(len(along), dtype=along.dtype, device=along.device)
@@ -154,7 +154,7 @@ class _AllRows:
         return self.part.weight.unsqueeze(-1) * driven
 
     def factor(self, i):
-        """Return ``F = s Z / sqrt(l2)`` and ``t = G / sqrt(l2)``, features rotated."""
+        """Return ``L = s Z / sqrt(l2)`` and ``t = G / sqrt(l2)``, features rotated."""
         Z = self.Z[0 if len(self.Z) == 1 else i].to(self.l2)
         features, factor = torch.linalg.qr((Z * self.part.weight[i].unsqueeze(-1)).mT)
         target = features.mT @ self.G[i].to(factor) @ self.part.basis[i]
@@ -219,10 +219,10 @@ def _solve(simplices, face, rows, g):
 
 
 def _minimum_norm(blocks, factor, target, bound):
-    """Solve ``F F' a = F t`` on a face, with ``E'a = g``, as a least-squares problem.
+    """Solve ``L L' a = L t`` on a face, with ``E'a = g``, as a least-squares problem.
 
-    With ``E_face = Pi E`` and ``F_face = (I - E_face E_face^+) Pi F``, the solution of
-    minimum norm is ``a_0 + F_face'^+ (t - F'a_0)`` with ``a_0 = E_face'^+ g``. Unlike
+    With ``E_face = Pi E`` and ``L_face = (I - E_face E_face^+) Pi L``, the solution of
+    minimum norm is ``a_0 + L_face'^+ (t - L'a_0)`` with ``a_0 = E_face'^+ g``. Unlike
     in the normal equations, small singular values differ from zero.
     """
     n, m, _ = blocks.shape

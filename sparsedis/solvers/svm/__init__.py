@@ -1,4 +1,7 @@
-r"""Group Lasso multiclass SVM: exact batched solvers, in the dual and in the primal.
+r"""Group Lasso multiclass SVM: exact solvers in the dual and in the primal.
+
+:func:`.dual.solve_svm_dual` solves batches of tasks with few samples, and
+:func:`.primal.solve_svm_primal` solves one problem with many samples.
 
 The problem is that of Eqs. 6-8 and Appendix C of Lachapelle et al. (ICML 2023). A task
 has features ``Z`` (n, p), one-hot labels ``Y`` (n, c), sample weights ``s`` (n,) and,
@@ -15,26 +18,44 @@ with `fit_intercept`, intercepts ``b`` (c,)::
 
     link    W_j = (1 - alpha / ||V_j||)_+ V_j / l2
 
-Symbols that the modules share:
+All modules use these symbols. A product with ``s`` is one with ``diag(s)``:
 
 ``Q``, basis
-    (c, m) with ``m = c - 1``, an orthonormal basis of the vectors that sum to zero.
-    Rows of ``Y - beta`` and of ``W`` sum to zero, so that the code stores them, the
-    scores and ``b`` as coordinates in ``Q``.
+    (c, m) with ``m = c - 1``: an orthonormal basis of the vectors that sum to zero.
+    Rows of ``Y - beta`` and of ``W`` sum to zero. The code stores them, the scores and
+    ``b`` as coordinates in ``Q``.
 ``X``
     (n, m), the coordinates of ``Y - beta``, so that ``beta = Y - X Q'``.
 ``V``
-    ``Z'(s X)``. Stored, like ``W``, as (m, q): features are columns.
+    ``Z'(s X)``. The code stores ``V`` and ``W`` as (m, q): each column is one of the q
+    features in use, which are all features or a working set.
+``w_j``, direction
+    ``W_j / ||W_j||``.
 ``z``
-    (n, c), multipliers of ``beta >= 0``. At a solution ``z + s (1 - Y) + s F`` is
-    constant on every sample and ``beta * z = 0``.
+    (n, c), multipliers of ``beta >= 0``. At a solution, ``z + s (1 - Y) + s F`` is
+    constant on every sample, and ``beta * z = 0``.
 ``u``
     (m, q), gradient of the norms: ``V = l2 W + u`` with ``||u_j|| <= alpha``.
+``mu``
+    Complementarity that a step aims at. An interior-point method replaces the products
+    that are zero at a solution, such as ``beta * z``, by ``mu``.
 ``E``, border
     (n m, m), the constraint of the intercepts: ``E'X = sum_i s_i X_i``.
+``Pi``
+    (n m, n m), projection onto the directions in which ``X`` may move on a face of the
+    simplices. Its blocks are defined in :mod:`.faces`.
 ``M``
-    Jacobian of the link from ``V`` to ``W``, one (m, m) block per feature.
+    Jacobian of the link from ``V`` to ``W``, one (m, m) block per feature. In the
+    interior-point method it is smoothed, see :mod:`.cones`.
+``R``
+    (m, q), residual of the link in a Newton step: ``V - l2 W - u``. On the active set,
+    ``u_j = alpha w_j``.
+``L``, factor
+    (n, r) with ``L L' = (s Z)(s Z)' / l2``: features of problems with ``alpha = 0``, in
+    units in which ``l2 = 1``. In the gradient, (n m, r) with ``L L' = s Z M Z's``.
+``S``
+    (n, q), ``s Z``, with a column ``s`` for intercepts; in the primal solver only.
 ``G``, ``U``
-    Cotangent of ``W`` and ``M (G - Z' diag(s) a)``, where ``a`` solves the adjoint
-    system; they appear in the gradient only (`sparsedis.implicit._svm_adjoint`).
+    Cotangent of ``W``, and ``M (G - Z' diag(s) a)``, where ``a`` solves the adjoint
+    system; in the gradient only (`sparsedis.implicit._svm_adjoint`).
 """

@@ -1,13 +1,15 @@
-"""From an interior point to the exact solution: Newton's method on the active set.
+"""Newton's method on the active set, from an interior point to the exact solution.
 
-On the face of beta where only the entries in `face` are positive, with the rows of W
-that are not zero, the optimality conditions are smooth equations:
+The active set consists of the positive entries of beta, the `face`, and of the nonzero
+rows of W. If it is known, the optimality conditions are smooth equations:
 
-    Pi Q' (s_i (1 - Y_i) + s_i F_i) = 0,    E'X = 0,
-    V_j = l2 W_j + alpha W_j / ||W_j||,
+    Pi Q' (s_i (1 - Y_i) + s_i F_i) = 0,    E'X = 0,    V_j = l2 W_j + alpha w_j.
 
-where ``Pi`` projects on the directions in which X may move on its face. Eliminating W
-leaves ``(Pi s Z M Z's Pi) dX + Pi E db = r`` with the Jacobian M of the link.
+A Newton step has ``dW = M (dV + R)``. Eliminating dW leaves a system in dX and db,
+
+    (Pi s Z M Z's Pi) dX + Pi E db = r,    E' dX = -E'X.
+
+Symbols are those of :mod:`sparsedis.solvers.svm`.
 """
 
 from dataclasses import dataclass
@@ -17,9 +19,11 @@ import torch
 from sparsedis.solvers.svm.faces import face_system
 from sparsedis.solvers.svm.saddle import SaddlePoint
 
-# Gap, relative to the objective at zero, of a solution on the right active set.
+# Gap, relative to the objective at zero, below which the active set counts as right.
 EXACT = 1e-13
+# Rounds of Newton steps and corrections of the active set.
 _ROUNDS = 7
+# Relative gaps up to this value are rounding errors.
 _ROUNDING = 1e-15
 
 
@@ -33,9 +37,9 @@ class PrimalDualPair:
     face : tensor of shape (n_tasks, n_samples, n_classes) of bool
         Entries of beta that are positive, or would be without rounding.
     intercept : tensor of shape (n_tasks, m) or None
-        In coordinates.
+        ``b`` in coordinates; None without intercepts.
     iterate : GroupIterate or RidgeIterate
-        W.
+        W, with what Newton's method needs.
     gap : tensor of shape (n_tasks,)
         Duality gap, relative to the objective at zero.
     """
@@ -47,7 +51,7 @@ class PrimalDualPair:
     gap: torch.Tensor
 
     def take(self, at):
-        """Keep some tasks."""
+        """Return the pair of the tasks ``at``."""
         intercept = None if self.intercept is None else self.intercept[at]
         beta, face = self.beta[at], self.face[at]
         return PrimalDualPair(
@@ -55,7 +59,7 @@ class PrimalDualPair:
         )
 
     def replace(self, other, where):
-        """Take another pair in some tasks."""
+        """Return this pair, with ``other`` in the tasks of the mask ``where``."""
         intercept = self.intercept
         if intercept is not None:
             intercept = torch.where(where[:, None], other.intercept, intercept)
@@ -69,18 +73,18 @@ class PrimalDualPair:
 
 
 def polish(penalty, simplices, beta, z, intercept, index):
-    """Solve on the active set that an interior point suggests, and correct this set.
+    """Guess the active set from an interior point, then solve on it and correct it.
 
-    A Newton step alternates with an update of the face: entries of beta that become
-    negative leave it, and entries whose score exceeds the level of their sample join.
-    On the right active set the errors fall to rounding errors. The pair with the
-    smallest gap is returned, so that it is no worse than the interior point.
+    Newton steps alternate with updates of the face. Entries of beta that become
+    negative leave the face. Entries whose score exceeds the level of their sample join
+    it. On the right active set, only rounding errors remain. The result is the pair
+    with the smallest gap, so that it is no worse than the interior point.
 
     Parameters
     ----------
     penalty : WorkingSet or RidgePenalty
     simplices : Simplices
-        Those of the tasks to polish.
+        Simplices of the tasks to polish.
     beta, z : tensor of shape (n_tasks, n_samples, n_classes)
     intercept : tensor of shape (n_tasks, m) or None
     index : tensor of int
@@ -94,8 +98,8 @@ def polish(penalty, simplices, beta, z, intercept, index):
     intercept = None if intercept is None else intercept[index]
     iterate = penalty.restrict(index)
 
-    # An entry is active where beta, relative to the largest of its task, is larger than
-    # z, relative to the weight of its sample.
+    # An entry is active if beta, relative to the largest of its task, is larger than z,
+    # relative to the weight of its sample.
     scale = torch.where(simplices.one_hot > 0, 0.0, beta).amax((1, 2), keepdim=True)
     weight = simplices.weight.unsqueeze(-1)
     face = simplices.free & (beta * weight > z * scale.clamp_min(1e-8))
@@ -113,12 +117,13 @@ def polish(penalty, simplices, beta, z, intercept, index):
         newton_beta = simplices.beta(X)
         beta, _ = _onto_face(newton_beta, face)
         pair = _measure(simplices, beta, face, intercept, iterate)
-        # Among gaps at the level of rounding errors, the last step is taken.
+        # If gaps are only rounding errors, the later pair is kept.
         better = pair.gap <= best.gap.clamp_min(_ROUNDING)
         best = best.replace(pair, better)
         if last:
             break
-        # The error of W is the square root of the gap: take one more step.
+        # The error of W is of the order of the square root of the gap, so that one more
+        # step is needed.
         last = bool((best.gap <= EXACT).all())
         scores = simplices.add_intercept(iterate.scores(), intercept)
         raised = simplices.cost + simplices.expand(scores)
@@ -131,7 +136,10 @@ def polish(penalty, simplices, beta, z, intercept, index):
 
 
 def _newton_step(simplices, face, hessian, X, scores):
-    """Return dX and db, given ``scores = s Z (W + M R) + s b``."""
+    """Return dX and db, given X and ``scores = s Z (W + M R) + s b``.
+
+    The right-hand side is ``r = -Pi Q' (s_i (1 - Y_i) + scores_i)``.
+    """
     matrix, border, blocks = face_system(simplices, face, hessian)
     slope = simplices.cost @ simplices.basis + scores
     slope = (blocks @ slope.unsqueeze(-1)).squeeze(-1)
@@ -140,9 +148,9 @@ def _newton_step(simplices, face, hessian, X, scores):
 
 
 def _onto_face(beta, face):
-    """Zero beta outside of the face, rescale its rows to sum to one; and the face.
+    """Return beta, set to zero outside of the face and rescaled, and the face.
 
-    The largest entry of each row is always in the face.
+    Rows of beta sum to one again. The largest entry of each row joins the face.
     """
     face = face | (beta == beta.amax(-1, keepdim=True))
     beta = torch.where(face, beta.clamp_min(0), 0.0)
@@ -150,10 +158,11 @@ def _onto_face(beta, face):
 
 
 def _measure(simplices, beta, face, intercept, iterate):
-    """Return beta and the W of the iterate that has the smallest duality gap with it.
+    """Return the pair of beta and the W with the smaller duality gap.
 
-    The gap is ``<beta, shortfall> + P(W) + P*(V) - <V, W>``, and inf where beta
-    violates the constraint of the intercepts.
+    The iterate proposes its present W and the link of V. The gap is ``<beta, shortfall>
+    + P(W) + P*(V) - <V, W>``, with the penalty P and its conjugate P*. It is infinite
+    if beta violates the constraint of the intercepts.
     """
     best, X = None, simplices.coordinates(beta)
     feasible = torch.ones_like(beta[:, 0, 0], dtype=torch.bool)

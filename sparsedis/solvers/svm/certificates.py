@@ -8,6 +8,8 @@ from sparsedis.solvers.svm.group_penalty import norm
 def duality_gap(Z, W, beta, intercept, simplices, alpha, l2):
     """Return the primal objective of W minus the dual objective of beta, for one task.
 
+    Both are computed as in :mod:`sparsedis.solvers.svm`, without Gram matrices.
+
     Parameters
     ----------
     Z : tensor of shape (n_samples, p)
@@ -15,14 +17,14 @@ def duality_gap(Z, W, beta, intercept, simplices, alpha, l2):
     beta : tensor of shape (n_samples, n_classes)
     intercept : tensor of shape (n_classes,)
     simplices : Simplices
-        That of this task alone.
+        Simplices of only this task.
     alpha, l2 : tensor of shape ()
 
     Returns
     -------
     tensor of shape ()
-        Relative to the objective at zero, and at least zero. If Z is in a lower
-        precision than beta, a bound on the effect of rounding W to it is subtracted.
+        Relative to the objective at zero, and at least zero. If Z has a lower precision
+        than beta, W is rounded to it, and a bound on the effect is subtracted.
     """
     weight, one_hot = simplices.weight[0], simplices.one_hot[0]
     dtype, Z, W = Z.dtype, Z.to(l2), W.to(l2)
@@ -37,7 +39,7 @@ def duality_gap(Z, W, beta, intercept, simplices, alpha, l2):
     hinge = raised.amax(-1) - (one_hot * scores).sum(-1)
     primal = (weight * torch.where(weight > 0, hinge, 0.0)).sum()
     primal = primal + alpha * norm(W).sum() + 0.5 * l2 * W.square().sum()
-    # Rounding errors in the dual constraint of the intercept count too.
+    # The gap includes rounding errors in the dual constraint of the intercept.
     gap = primal - dual + (residual.sum(0) * intercept).abs().sum()
     if dtype != l2.dtype:
         moved = (Z.abs() @ W.abs()).amax(-1)

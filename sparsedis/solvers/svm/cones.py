@@ -1,21 +1,24 @@
 """The group penalty in the interior-point method: one pair of cones per feature.
 
-A row W_j and its dual ``u_j = V_j - l2 W_j`` are complementary in the second-order
-cones ``||W_j|| <= t_j`` and ``||u_j|| <= alpha``: ``t_j alpha - <W_j, u_j> = 0`` at a
-solution. With the Nesterov-Todd scaling, whose square is a matrix ``T_j`` on the rows,
-a Newton step solves
+A row W_j and its dual ``u_j = V_j - l2 W_j`` are in the second-order cones
+``||W_j|| <= t_j`` and ``||u_j|| <= alpha``. They are complementary at a solution:
+``t_j alpha - <W_j, u_j> = 0``. The square of the Nesterov-Todd scaling is a matrix
+``T_j`` on the rows. With the right-hand side ``rc_W`` of the linearised
+complementarity, a Newton step solves
 
-    l2 dW + du = dV + R,    dW - T du = rc_W,    R = V - u - l2 W,
+    l2 dW + du = dV + R,    dW - T du = rc_W,    R = V - u - l2 W.
 
-hence, with ``M = T (I + l2 T)^-1`` and ``N = (I + l2 T)^-1``,
+With ``M = T (I + l2 T)^-1`` and ``N = (I + l2 T)^-1``, its solution is
 
     dW = M dV + M (R - l2 rc_W) + rc_W,    du = N (dV + R - l2 rc_W).
 
-As both W and u are variables, the number of steps does not depend on how small l2 is:
-the exact link from V to W has a slope of 1/l2 and a kink.
+Both W and u are variables, so that a small l2 does not increase the number of steps. A
+method with the exact link from V to W would need more, because the link has a slope of
+1/l2 and a kink.
 
 The distances to the boundary, ``slack_W = t - ||W||`` and ``slack_u = alpha - ||u||``,
-are variables too: computed as differences they would have no correct digit in the end.
+are also variables: near the solution, the differences have no correct digits. Other
+symbols are those of :mod:`sparsedis.solvers.svm`.
 """
 
 import torch
@@ -34,7 +37,7 @@ from sparsedis.solvers.svm.group_penalty import (
 
 
 class Cones:
-    """Pairs of cones of a working set of features, padded to the longest of a batch.
+    """Pairs of cones of a working set of features, padded to the largest of a batch.
 
     Parameters
     ----------
@@ -42,20 +45,20 @@ class Cones:
     alpha, l2 : tensor of shape (n_tasks,)
         Penalties, positive.
     m : int
-        Length of the rows.
+        Number of coordinates of a row of W.
 
     Attributes
     ----------
     rows : tensor of shape (n_tasks, n_samples, q)
-        Features.
+        Columns of ``Z``: the features of the working set.
     real : tensor of shape (n_tasks, q) of bool
-        False for padding, which has zero features and cones of radius one.
+        False for padding: zero features, with cones of radius one.
     W, u : tensor of shape (n_tasks, m, q)
     slack_W, slack_u : tensor of shape (n_tasks, q)
         Distances to the boundary.
     outside : tensor of shape (n_tasks,)
-        Conjugate of the penalty of the features that are not in the working set, which
-        have ``W_j = 0``.
+        Sum of the conjugates of the features outside of the working set, which have
+        ``W_j = 0``.
     """
 
     def __init__(self, weight, alpha, l2, m):
@@ -75,10 +78,10 @@ class Cones:
         ----------
         rows : tensor of shape (n_tasks, n_samples, k)
         V : tensor of shape (n_tasks, m, k)
-            Their present ``Z'(s X)``.
+            ``Z'(s X)`` of these features.
         real : tensor of shape (n_tasks, k) of bool
         mu : tensor of shape (n_tasks,)
-            Least complementarity ``slack_W alpha`` that they get.
+            Smallest initial complementarity, ``slack_W alpha``.
         """
         rows, V = rows * real.unsqueeze(1), V * real.unsqueeze(1)
         reach = norm(V)
@@ -86,7 +89,7 @@ class Cones:
         shrink = torch.where(reach > inside, inside / reach, 1.0)
         u = V * shrink.unsqueeze(1)
         radius = torch.where(real, self.alpha, 1.0)
-        # Cones of violated features start wider: the steps would be short otherwise.
+        # Features with ||V_j|| > alpha get wider cones; otherwise the steps are short.
         violation = conjugate(reach, self.alpha, self.l2)
         violation = torch.minimum(violation, self.weight.mean(-1, keepdim=True))
         mu = torch.maximum(violation, mu.unsqueeze(-1))
@@ -102,7 +105,7 @@ class Cones:
         """Return the scores ``s Z W``, (n_tasks, n_samples, m), and set the scalings.
 
         T has the eigenvalue ``root_W / root_u`` across `direction`, and `stretch` times
-        that along it. M and N are stored as pairs of eigenvalues, across and along.
+        this value along it. M and N are stored as pairs of eigenvalues: across, along.
         """
         self.V = pull(self.rows, self.weight, X)
         W, u, alpha, l2 = self.W, self.u, self.radius, self.l2
@@ -137,7 +140,10 @@ class Cones:
         return push(self.rows, self.weight, W)
 
     def gap(self):
-        """Return ``sum_j P(W_j) + P*(V_j) - <V_j, W_j>`` over all features."""
+        """Return ``sum_j P(W_j) + P*(V_j) - <V_j, W_j>`` over all features.
+
+        Features outside of the working set contribute ``P*(V_j)``.
+        """
         inside = fenchel_gap(self.V, self.W, self.alpha, self.l2)
         return (inside * self.real).sum(-1) + self.outside
 
@@ -146,9 +152,9 @@ class Cones:
         return conjugate(norm(self.V), self.alpha, self.l2).sum(-1) + self.outside
 
     def hessian(self):
-        """Return ``s Z M Z's``, the matrix of a step in X once dW is eliminated."""
+        """Return ``s Z M Z's``, the matrix of a step in X after eliminating dW."""
         across, along = self.M
-        # Never negative, but for rounding.
+        # Negative only by rounding errors.
         more = (along - across).clamp_min(0)
         return weighted_gram(self.rows, self.weight, across, more, self.direction)
 
@@ -158,10 +164,11 @@ class Cones:
         Parameters
         ----------
         target : tensor of shape (n_tasks,), default=None
-            Complementarity per pair to aim at; zero by default.
+            Complementarity ``mu`` per pair that the step aims at; zero by default.
 
         predictor : tuple, default=None
-            Affine step, for the second-order correction. None prepares the affine step.
+            Steps in t, W and u of the predictor, for the second-order correction. None
+            for the predictor itself.
         """
         self._aim(target, predictor)
         inner = self.infeasible - self.l2.unsqueeze(1) * self.rc_W
@@ -169,7 +176,10 @@ class Cones:
         return push(self.rows, self.weight, self.fixed)
 
     def _aim(self, target, predictor):
-        """Set the right-hand sides rc_t and rc_W of the linearised complementarity."""
+        """Set rc_t and rc_W, the right-hand sides of the linearised complementarity.
+
+        They are ``-t`` and ``-W`` for the predictor, whose target is zero.
+        """
         if predictor is None:
             self.rc_t, self.rc_W = -self.t, -self.W
         else:
@@ -183,13 +193,13 @@ class Cones:
     def _corrected(self, target, predictor):
         """Return rc_t and rc_W of Mehrotra's corrector.
 
-        In the Jordan algebra of the scaled point ``lambda``, with the scaled affine
-        steps ``a`` of (t, W) and ``b = -lambda - a`` of its dual, they are the unscaled
-        ``lambda^-1 o (target e - a o b) - lambda``.
+        Let ``lambda`` be the scaled point in its Jordan algebra, ``a`` the scaled
+        predictor step of (t, W), and ``b = -lambda - a`` that of (alpha, -u). The
+        result is ``lambda^-1 o (target e - a o b) - lambda``, without the scaling.
         """
         step_t, step_W, _ = predictor
         eta, w0, w1 = self.eta, self.w0, self.w1
-        # lambda = (point0, point1), the image of both members of the pair.
+        # lambda = (point0, point1) is the scaled image of (t, W) and of (alpha, -u).
         root = self.size.sqrt()
         spread = root / (self.x0 + self.y0 + 2 * self.gamma)
         point0 = root * self.gamma
@@ -200,7 +210,7 @@ class Cones:
         step0 = (w0 * step_t - inner) / eta
         step1 = step_W - (step_t - inner / (1 + w0)).unsqueeze(1) * w1
         step1 = step1 / eta.unsqueeze(1)
-        # Minus b: the affine steps of the pair add up to -lambda.
+        # other = -b: the scaled steps of the predictor add up to -lambda.
         other0, other1 = point0 + step0, point1 + step1
         goal0 = target + step0 * other0 + dot(step1, other1)
         goal1 = step0.unsqueeze(1) * other1 + other0.unsqueeze(1) * step1
@@ -211,13 +221,13 @@ class Cones:
         return eta * (w0 * back0 + inner) - self.t, eta.unsqueeze(1) * rc_W - self.W
 
     def step(self, dX):
-        """Return the steps in t, W and u that go with a step in X."""
+        """Return the steps in t, W and u for a step in X."""
         dV = pull(self.rows, self.weight, dX)
         return self._complete(dV, self._apply(self.M, dV) + self.fixed)
 
     def _complete(self, dV, dW):
         """Return the steps in t, W and u, given those in V and W."""
-        # As R - l2 dW + dV, du would lose its last digits.
+        # du is computed with N, because dV + R - l2 dW loses its last digits.
         drive = dV + self.infeasible - self.l2.unsqueeze(1) * self.rc_W
         along = dot(self.direction, drive).unsqueeze(1) * self.direction
         across, factor = self.N
@@ -226,7 +236,7 @@ class Cones:
         return dt, dW, du
 
     def max_step(self, step):
-        """Return the length at which the first cone is left."""
+        """Return the largest length of a step that leaves no cone."""
         if self.W.shape[-1] == 0:
             return torch.full_like(self.alpha[:, 0], torch.inf)
         dt, dW, du = step
@@ -237,7 +247,10 @@ class Cones:
         return torch.where(self.real, length, torch.inf).amin(-1)
 
     def complementarity(self, step=None, length=None):
-        """Return ``sum_j t_j alpha - <W_j, u_j>``, now or after a step, and number."""
+        """Return ``sum_j t_j alpha - <W_j, u_j>`` and the number of terms.
+
+        The sum is the present one or, given a step and its length, that after the step.
+        """
         if step is None:
             products = self.products
         else:
@@ -262,10 +275,11 @@ class Cones:
         self.W, self.u = W, u
 
     def active(self):
-        """Guess what is active: ``||W_j|| / scale > (alpha - ||u_j||) / alpha^2``."""
+        """Guess the active features: ``||W_j|| / scale > slack_u / alpha``."""
         if self.W.shape[-1] == 0:
             return self.real
-        # The scale is the longest row, unless that one is about to vanish too.
+        # The scale, here times alpha, is the largest norm of a row, unless all rows
+        # converge to zero.
         total, mu = (
             self.weight.sum(-1, keepdim=True),
             self.products.amin(-1, keepdim=True),
@@ -278,9 +292,10 @@ class Cones:
 
 
 def _to_boundary(x0, x1, root, d0, d1):
-    """Smallest positive root of ``det((x0, x1) + length (d0, d1))``; inf if none.
+    """Return the smallest positive root of ``det((x0, x1) + length (d0, d1))``, or inf.
 
-    ``det(x0, x1) = x0^2 - |x1|^2 = root^2`` at length 0; d0 is zero if None.
+    ``det(x0, x1) = x0^2 - |x1|^2``, which is ``root^2`` at length 0. A d0 of None
+    stands for zero.
     """
     det = root * root
     b, a = -dot(x1, d1), -dot(d1, d1)

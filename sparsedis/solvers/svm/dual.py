@@ -1,7 +1,7 @@
 """Group Lasso multiclass SVMs of a batch of tasks, with Newton steps in the dual.
 
-The size of the dual does not depend on the number of features; symbols are those of
-:mod:`sparsedis.solvers.svm`.
+The number of dual variables does not depend on the number of features. Symbols are
+those of :mod:`sparsedis.solvers.svm`.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from sparsedis.solvers.svm.ridge_penalty import RidgePenalty
 from sparsedis.solvers.svm.simplices import Simplices
 from sparsedis.solvers.svm.working_set import WorkingSet
 
-# Features, of all tasks together, that are cast to float64 at a time.
+# Number of entries, over all tasks, in a block of features that is cast to float64.
 _BLOCK = 1 << 18
 
 
@@ -28,11 +28,11 @@ class SVMSolution:
     Attributes
     ----------
     W : tensor of shape (n_tasks, p, n_classes)
-        Rows sum to zero. In the dtype of the features.
+        Coefficients, in the dtype of the features. Rows sum to zero.
 
     intercept : tensor of shape (n_tasks, n_classes)
-        Zero without `fit_intercept`; sums to zero. A class without samples has the
-        largest intercept that does not change the objective.
+        Intercepts, which sum to zero; zero without `fit_intercept`. A class without
+        samples has the largest intercept that does not change the objective.
 
     beta : tensor of shape (n_tasks, n_samples, n_classes)
         Dual solution: each row is in the unit simplex.
@@ -44,10 +44,12 @@ class SVMSolution:
         Domain of beta.
 
     gram : tensor of shape (n_tasks, n_samples, n_samples) or None
-        ``(s Z)(s Z)' / l2`` of the tasks without alpha.
+        ``(s Z)(s Z)' / l2`` of tasks with ``alpha = 0``, zeros for the others. None if
+        there are no such tasks.
 
     info : SolverInfo
-        The gap is that of W before it is rounded to the dtype of the features.
+        Certificates, with the gap of W before it is rounded to the dtype of the
+        features.
     """
 
     W: torch.Tensor
@@ -64,17 +66,17 @@ def solve_svm_dual(
 ):
     """Solve a batch of group Lasso SVMs.
 
-    A primal-dual interior-point method (Mehrotra's, with Nesterov-Todd scaling of one
-    second-order cone per feature) runs on a working set of features. Close to the
+    The primal-dual interior-point method of Mehrotra runs on a working set of features,
+    with Nesterov-Todd scaling of a pair of second-order cones per feature. Close to the
     solution, Newton's method on the active set reduces the error to rounding errors.
-    Without alpha the features enter only through a factor of the Gram matrix of the
-    samples.
+    Tasks with ``alpha = 0`` use only a factor of the Gram matrix of the samples instead
+    of the features.
 
     Parameters
     ----------
     Z : tensor of shape (n_tasks, n_samples, p) or (1, n_samples, p)
-        Features. Computations on all of them run in their dtype; those of the working
-        set are copied to the dtype of ``weight``.
+        Features. Products with all features are computed in their dtype. The features
+        of the working set are copied to the dtype of ``weight``.
 
     y : tensor of shape (n_tasks, n_samples) of int64
         Labels, in ``[0, n_classes)``.
@@ -86,13 +88,13 @@ def solve_svm_dual(
         Penalties; ``alpha`` non-negative, ``l2`` positive.
 
     n_classes : int
-        At least 2.
+        Number of classes, at least 2.
 
     fit_intercept : bool, default=False
         Add an unpenalised intercept to each class.
 
     tol : float, default=1e-9
-        Duality gap, relative to the objective at zero.
+        Tolerance on the duality gap, relative to the objective at zero.
 
     max_iter : int, default=100
         Largest number of interior-point iterations.
@@ -128,7 +130,7 @@ def solve_svm_dual(
 
 
 class _Batch:
-    """Tasks and their solutions, which are zero until they are solved."""
+    """Tasks and their solutions, which start at ``W = 0``."""
 
     def __init__(self, Z, y, weight, alpha, l2, n_classes, fit_intercept):
         self.Z, self.weight, self.alpha, self.l2 = Z, weight, alpha, l2
@@ -144,22 +146,22 @@ class _Batch:
         self.gram = None
 
     def solve_null(self, at):
-        """Set the intercepts of tasks with W = 0: an SVM without features."""
+        """Set the intercepts of tasks with ``W = 0``, by an SVM without features."""
         if not len(at):
             return
         part = self.simplices.take(at)
         nothing = self.weight.new_zeros(*part.weight.shape, 1)
         penalty = RidgePenalty(nothing, nothing @ nothing.mT, rotated=True)
         self._run(at, penalty, 0.9 * part.uniform(), None)
-        # The certificate of W = 0 takes the beta of `null_beta`, which was not emitted.
+        # The gap of W = 0 is that with the beta of `null_beta`, which is kept.
         self.gap[at] = self._gap(at, 0.0)
 
     def solve_dense(self, at):
-        """Solve tasks without alpha, from the Gram matrix or a factor of it.
+        """Solve tasks with ``alpha = 0``, from a factor L of the Gram matrix.
 
-        The factor of ``(s Z)(s Z)' / l2`` is ``s Z / sqrt(l2)`` itself if there are no
-        more features than samples, else one from the eigenvectors of the Gram matrix.
-        If this loses digits, it is taken from a QR decomposition of the features.
+        If there are no more features than samples, ``L = s Z / sqrt(l2)``. Otherwise
+        the eigenvectors of the Gram matrix give L. If these lose digits, L is that of a
+        QR decomposition of the features.
         """
         if not len(at):
             return
@@ -207,12 +209,17 @@ class _Batch:
         self._run(at, penalty, start, emit)
 
     def solve_sparse(self, at, direction, V):
-        """Solve tasks with alpha, from V at a point X on the boundary of the dual."""
+        """Solve tasks with positive alpha.
+
+        `direction` is a point X on the boundary of the simplices, along which the start
+        is chosen, and `V` is ``Z'(s X)`` there.
+        """
         if not len(at):
             return
         part = self.simplices.take(at)
         if part.border is not None:
-            # The dual solution at W = 0 may not have an interior point next to it.
+            # With intercepts, there may be no interior point near the dual solution at
+            # W = 0.
             direction = part.uniform()
             V = pull(self.Z, part.weight, direction, at)
         elif len(at) < len(V):
@@ -233,9 +240,9 @@ class _Batch:
         self._run(at, penalty, start, emit)
 
     def certify(self):
-        """Compute gaps from the data where rounding errors, divided by l2, exceed tol.
+        """Compute gaps from the data if rounding errors, divided by l2, may exceed tol.
 
-        ``W = BST(Z's (Y - beta), alpha) / l2`` divides the rounding errors of V by l2.
+        The link from V to W divides the rounding errors of V by l2.
         """
         eps = torch.finfo(self.weight.dtype).eps
         size = torch.linalg.vector_norm(self.Z, torch.inf, (1, 2)).to(self.l2)
@@ -254,10 +261,10 @@ class _Batch:
             self.gap[t] = torch.maximum(self.gap[t], gap)
 
     def place_absent_classes(self):
-        """Set the intercept of classes without samples.
+        """Set the intercepts of classes without samples.
 
-        It is the largest at which their scores, plus the margin of 1, stay below the
-        largest score of every sample.
+        They are the largest at which the scores of these classes, plus the margin of 1,
+        do not exceed the largest score of any sample, which includes its margin.
         """
         simplices = self.simplices
         absent = ~simplices.free.any(1)
@@ -273,7 +280,10 @@ class _Batch:
         self.intercept = intercept - intercept.mean(-1, keepdim=True)
 
     def _run(self, at, penalty, start, emit_W):
-        """Solve the tasks ``at`` and store their solutions, W by ``emit_W`` if any."""
+        """Solve the tasks ``at`` and store their solutions.
+
+        ``emit_W`` stores W; None leaves W and beta as they are.
+        """
 
         def emit(local, n_iter, pair):
             tasks = at[local]
@@ -297,17 +307,17 @@ class _Batch:
         )
 
     def _emit_features(self, tasks, part, iterate, features=None):
-        """Store ``W / sqrt(l2)``, rotated back to the features if these are given."""
+        """Store ``W / sqrt(l2)``, multiplied by `features` if these are given."""
         W = iterate.W / self.l2[tasks, None, None].sqrt()
         W = W if features is None else features @ W
         self.W[tasks] = (W @ part.basis.mT).to(self.W)
 
     def _emit_samples(self, tasks, part, iterate):
-        """Store ``W = Z'(s X) / l2``, block by block of the features."""
+        """Store ``W = Z'(s X) / l2``, one block of features at a time."""
         D = part.weight.unsqueeze(-1) * part.expand(iterate.X)
         D = D / self.l2[tasks, None, None]
         Z = _take(self.Z, tasks)
-        # The dtype of Z is enough unless large products cancel.
+        # The precision of Z is sufficient unless large products cancel.
         trace = iterate.gram.diagonal(dim1=-2, dim2=-1).sum(-1)
         largest = trace.max() * iterate.X.abs().max()
         if float(largest) * torch.finfo(Z.dtype).eps < 1e-6:
@@ -319,7 +329,7 @@ class _Batch:
             self.W[tasks] = W
 
     def _gap(self, at, Z):
-        """Return ``<beta, shortfall>`` at W, which is the gap where W is the link."""
+        """Return ``<beta, shortfall>`` at W: the gap, if W is the link of V."""
         part = self.simplices.take(at)
         scores = self.intercept[at].unsqueeze(1)
         if isinstance(Z, torch.Tensor):
@@ -329,11 +339,11 @@ class _Batch:
 
 
 def _blocks(Z):
-    """Return slices of the features, of bounded size over all tasks."""
+    """Return slices of the features, with about _BLOCK entries over all tasks."""
     size = max(1, _BLOCK // Z[..., 0].numel())
     return [slice(start, start + size) for start in range(0, Z.shape[-1], size)]
 
 
 def _take(Z, at):
-    """Return the matrices of some tasks; all of them, or a shared one, uncopied."""
+    """Return the matrices of some tasks, without a copy if they are all or shared."""
     return Z if len(at) == len(Z) or len(Z) == 1 else Z[at]

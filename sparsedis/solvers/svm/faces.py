@@ -1,8 +1,9 @@
 """Directions in which the dual variables may move on a face of their simplices.
 
-A face is given by the entries of beta that may be positive. The directions of sample i
-are ``Pi_i = Q' (D_i - d_i d_i' / |d_i|^2) Q`` with ``d_i`` the indicator of these
-entries and ``D_i = diag(d_i)``; ``Pi`` is the block-diagonal matrix of the ``Pi_i``.
+The entries of beta that may be positive define a face. Let ``d_i`` be their indicator
+for sample i, and ``D_i = diag(d_i)``. The projection onto the directions of sample i is
+``Pi_i = Q' (D_i - d_i d_i' / |d_i|^2) Q``, with the basis Q of
+:mod:`sparsedis.solvers.svm`. The matrix ``Pi`` has the blocks ``Pi_i``.
 """
 
 import torch
@@ -18,7 +19,7 @@ def project(face_blocks, matrix):
 
 
 def face_projector(face, basis):
-    """Return the blocks ``Pi_i`` of the projector, one per sample.
+    """Return the blocks ``Pi_i`` of the projection, one per sample.
 
     Parameters
     ----------
@@ -37,9 +38,10 @@ def face_projector(face, basis):
 
 
 def face_system(simplices, face, hessian):
-    """Return ``Pi H Pi + h (I - Pi)``, with h the largest entry on its diagonal.
+    """Return ``Pi H Pi + h (I - Pi)``, the matrix of a Newton step on a face.
 
-    The second term sets the unknowns that leave the face to zero.
+    h is the largest diagonal entry of ``Pi H Pi``. The second term sets the part of a
+    step that leaves the face to zero.
 
     Parameters
     ----------
@@ -62,7 +64,7 @@ def face_system(simplices, face, hessian):
     n_tasks, n, m, _ = blocks.shape
     matrix = project(blocks, hessian)
     height = matrix.diagonal(dim1=-2, dim2=-1).amax(-1)
-    # With a matrix of zeros the step is zero.
+    # A matrix of zeros is replaced by the identity, so that the step is finite.
     empty = (height <= 0).to(hessian)
     matrix = matrix + torch.diag_embed(empty[:, None].expand(-1, n * m))
     height = torch.where(height > 0, height, 1.0)

@@ -1,4 +1,7 @@
-"""The feature matrix of one SVM with many samples, dense or sparse."""
+"""Feature matrix of one SVM with many samples, dense or sparse.
+
+Symbols are those of :mod:`sparsedis.solvers.svm`.
+"""
 
 import numpy as np
 import scipy.sparse as sp
@@ -11,14 +14,15 @@ class Features:
     Parameters
     ----------
     X : ndarray or sparse matrix of shape (n_samples, p)
-        In float64.
+        Features, in float64.
     mean : ndarray of shape (p,), default=None
+        Means of the columns; zero by default.
     """
 
     def __init__(self, X, mean=None):
         self.mean, self.shape = mean, X.shape
-        # A dense matrix is centred at once, as products of uncentred features cancel. A
-        # sparse matrix would become dense.
+        # A dense matrix is centred here, because large means cancel in its products. A
+        # sparse matrix would become dense: its products are centred instead.
         self.shift = mean if sp.issparse(X) else None
         if sp.issparse(X):
             self.X = X.tocsc()
@@ -26,7 +30,7 @@ class Features:
             self.X = X if mean is None else X - mean
 
     def pull(self, D):
-        """Return ``X'D`` of an (n_samples, m) tensor, (m, p)."""
+        """Return ``D'Z``, (m, p): with ``D = s X`` it is V, as the code stores it."""
         D = D.numpy()
         V = np.asarray((self.X.T @ D).T)
         if self.shift is not None:
@@ -34,7 +38,7 @@ class Features:
         return torch.from_numpy(np.ascontiguousarray(V))
 
     def columns(self, index=slice(None)):
-        """Return some columns as a dense tensor, (n_samples, q)."""
+        """Return some columns of Z as a dense tensor, (n_samples, q)."""
         part = self.X[:, index]
         part = part.toarray() if sp.issparse(part) else np.array(part)
         if self.shift is not None:

@@ -1,7 +1,8 @@
 """The penalty ``P(W) = alpha sum_j ||W_j|| + l2/2 ||W||^2``, its conjugate and link.
 
-Features are columns here: ``W`` has shape (n_tasks, m, q), so that norms over a
-feature's m coordinates run along contiguous memory.
+``W`` and ``V`` have shape (n_tasks, m, q): each column is a feature, so that sums over
+its m coordinates add rows of contiguous memory. Symbols are those of
+:mod:`sparsedis.solvers.svm`.
 """
 
 import dataclasses
@@ -11,9 +12,10 @@ import torch
 
 from sparsedis.solvers._linalg import product
 
-# Elements of the largest intermediate array of `weighted_gram`.
+# Maximal number of elements in an intermediate array of `weighted_gram`.
 _CHUNK = 1 << 23
-# Elements of a matrix of features from which on a product costs less than a copy.
+# From this number of elements in a matrix of features on, a product of its own costs
+# less than a copy.
 _COPY = 1 << 14
 
 
@@ -29,12 +31,12 @@ def norm(a):
 
 
 def unit(a, length):
-    """``a_j / ||a_j||`` given the norms; zero stays zero."""
+    """``a_j / ||a_j||``, given the norms; columns of zeros stay zero."""
     return a / torch.where(length > 0, length, 1.0).unsqueeze(1)
 
 
 def pull(Z, weight, X, tasks=None):
-    """Compute ``V = Z'(s X)`` in the dtype of Z.
+    """Return ``V = Z'(s X)`` in the dtype of Z.
 
     Parameters
     ----------
@@ -42,7 +44,7 @@ def pull(Z, weight, X, tasks=None):
     weight : tensor of shape (n_tasks, n_samples)
     X : tensor of shape (n_tasks, n_samples, m)
     tasks : tensor of shape (n_tasks,) of int, default=None
-        Index in Z of each task, in ascending order. By default all matrices of Z.
+        Index in Z of each task, in ascending order. By default, all matrices of Z.
 
     Returns
     -------
@@ -59,12 +61,15 @@ def pull(Z, weight, X, tasks=None):
 
 
 def push(Z, weight, W):
-    """Compute the scores ``s Z W``, (n_tasks, n_samples, m)."""
+    """Return the scores ``s Z W``, (n_tasks, n_samples, m)."""
     return weight.unsqueeze(-1) * product(Z, W.mT)
 
 
 def link(V, alpha, l2):
-    """``W_j = (1 - alpha / ||V_j||)_+ V_j / l2``, which minimises ``P(W) - <V, W>``."""
+    """Link from V to W, the minimiser of ``P(W) - <V, W>``.
+
+    It is ``W_j = (1 - alpha / ||V_j||)_+ V_j / l2`` for every feature j.
+    """
     v = norm(V)
     kept = torch.where(v > alpha, 1 - alpha / torch.where(v > alpha, v, 1.0), 0.0)
     return V * (kept / l2).unsqueeze(1)
@@ -86,7 +91,7 @@ def link_curvature(W, alpha, l2):
     """Jacobian M of the link at its value W, ``M_j = a_j I + d_j w_j w_j'``.
 
     With ``w_j = W_j / ||W_j||`` it is ``a_j = ||W_j|| / (alpha + l2 ||W_j||)`` and
-    ``d_j = alpha / (l2 (alpha + l2 ||W_j||))``; both are zero where ``W_j = 0``.
+    ``d_j = alpha / (l2 (alpha + l2 ||W_j||))``. Both are zero if ``W_j = 0``.
 
     Returns
     -------
@@ -101,19 +106,23 @@ def link_curvature(W, alpha, l2):
 
 
 def apply_curvature(a, d, direction, V):
-    """``(a_j I + d_j w_j w_j') V_j`` for every feature j."""
+    """``M_j V_j`` with ``M_j = a_j I + d_j w_j w_j'``, for every feature j."""
     return a.unsqueeze(1) * V + (d * dot(direction, V)).unsqueeze(1) * direction
 
 
 def weighted_gram(Z, weight, a, d, direction):
-    """``sum_j (s Z_j)(s Z_j)' (x) (a_j I + d_j w_j w_j')``, d non-negative.
+    """Return ``s Z M Z's``, which is ``sum_j (s Z_j)(s Z_j)' (x) M_j``.
+
+    ``(x)`` is the Kronecker product. The blocks are ``M_j = a_j I + d_j w_j w_j'``.
 
     Parameters
     ----------
     Z : tensor of shape (n_tasks, n_samples, q)
     weight : tensor of shape (n_tasks, n_samples)
     a, d : tensor of shape (n_tasks, q)
+        Non-negative.
     direction : tensor of shape (n_tasks, m, q)
+        ``w_j``.
 
     Returns
     -------
@@ -140,8 +149,8 @@ def weighted_gram(Z, weight, a, d, direction):
 class GroupIterate:
     """W in Newton's method on the active set, see :mod:`.active_set`.
 
-    The active rows solve ``R_j = V_j - alpha W_j / ||W_j|| - l2 W_j = 0``; all others
-    are zero. A Newton step is ``dW = M (dV + R)``.
+    The active rows solve ``R_j = V_j - alpha w_j - l2 W_j = 0``; all others are zero. A
+    Newton step is ``dW = M (dV + R)``.
 
     Attributes
     ----------
@@ -161,11 +170,11 @@ class GroupIterate:
     index: torch.Tensor
 
     def take(self, at):
-        """Keep some tasks."""
+        """Return the iterate of the tasks ``at``."""
         return GroupIterate(*(getattr(self, field.name)[at] for field in fields(self)))
 
     def replace(self, other, where):
-        """Take another W in some tasks."""
+        """Return this iterate, with the W of ``other`` in the tasks of ``where``."""
         W = torch.where(where[:, None, None], other.W, self.W)
         return dataclasses.replace(self, W=W)
 
@@ -174,10 +183,13 @@ class GroupIterate:
         return push(self.Z, self.weight, self.W)
 
     def linearise(self, X):
-        """Return ``s Z W``, ``s Z M R`` and the matrix ``s Z M Z's`` of a step in X."""
+        """Return ``s Z W``, ``s Z M R`` and ``s Z M Z's``, the matrix of a step in X.
+
+        This sets M (`curvature`) and R (`residual`) for :meth:`advance`.
+        """
         V = pull(self.Z, self.weight, X)
         w = norm(self.W)
-        # Rows of zeros with ||V_j|| > alpha join.
+        # Rows of zeros with ||V_j|| > alpha become active.
         self.W = torch.where(
             (w == 0).unsqueeze(1), link(V, self.alpha, self.l2), self.W
         )
@@ -193,14 +205,20 @@ class GroupIterate:
         )
 
     def advance(self, dX):
-        """Add ``M (Z'(s dX) + R)`` to W; rows that would turn by 90 degrees leave."""
+        """Add ``M (Z'(s dX) + R)`` to W.
+
+        Rows that would turn by 90 degrees or more become zero.
+        """
         drive = pull(self.Z, self.weight, dX) + self.residual
         W = self.W + apply_curvature(*self.curvature, drive)
         stays = dot(W, self.W) > 0
         return dataclasses.replace(self, W=W * stays.unsqueeze(1))
 
     def measure(self, X):
-        """Yield the present W and the link of X: scores, part of the gap, iterate."""
+        """Yield the scores, the penalty's part of the gap, and the iterate.
+
+        The first iterate is this one, the second has the link of V as W.
+        """
         V = pull(self.Z, self.weight, X)
         linked = dataclasses.replace(self, W=link(V, self.alpha, self.l2))
         for iterate in (self, linked):

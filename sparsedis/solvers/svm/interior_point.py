@@ -1,15 +1,16 @@
-"""Primal-dual interior-point method of a batch of SVMs, with Newton steps in the dual.
+"""Primal-dual interior-point method for a batch of SVMs, with Newton steps in the dual.
 
-The iterates are beta and z, positive, W and u in the interior of their cones, and the
-intercepts b. They solve, up to the complementarity of the pairs,
+The iterates are positive beta and z, W and u in the interior of their cones, and the
+intercepts b. In addition to the complementarity of the pairs, they solve
 
     Q' (z_i + s_i (1 - Y_i) + s_i F_i) = 0,    E'X = 0,    V = l2 W + u.
 
-Eliminating W, u and z leaves a system in the step of X and b,
+Eliminating W, u and z from a Newton step leaves a system in dX and db,
 
-    (s Z M Z's + Q' diag(z / beta) Q) dX + E db = r,    E' dX = -E'X,
+    (s Z M Z's + Q' diag(z / beta) Q) dX + E db = r,    E' dX = -E'X.
 
-with one unknown per sample and class, whatever the number of features is.
+It has m unknowns per sample, for any number of features. Symbols are those of
+:mod:`sparsedis.solvers.svm`, with the M of :mod:`.cones`.
 """
 
 import torch
@@ -18,14 +19,14 @@ from sparsedis.solvers.svm.active_set import EXACT, polish
 from sparsedis.solvers.svm.mehrotra import predictor_corrector
 from sparsedis.solvers.svm.saddle import SaddlePoint
 
-# Relative gap below which the active set is guessed, and the problem solved on it.
+# Relative gap below which the method guesses the active set and solves on it.
 _POLISH = 1e-6
-# Iterations without progress after which a task stops.
+# Number of iterations without progress after which a task stops.
 _PATIENCE = 15
 
 
 def interior_point(penalty, simplices, X, *, tol, max_iter, emit):
-    """Iterate on all tasks until each is solved.
+    """Iterate until all tasks are solved, and emit their solutions.
 
     Parameters
     ----------
@@ -34,20 +35,21 @@ def interior_point(penalty, simplices, X, *, tol, max_iter, emit):
     simplices : Simplices
 
     X : tensor of shape (n_tasks, n_samples, m)
-        Start, in the interior.
+        Starting point, in the interior of the simplices.
 
     tol : float
-        Duality gap, relative to the objective at zero.
+        Tolerance on the duality gap, relative to the objective at zero.
 
     max_iter : int
+        Largest number of iterations.
 
     emit : callable
-        ``emit(tasks, n_iter, pair)`` receives the indices of tasks that stop, and their
-        solutions.
+        ``emit(tasks, n_iter, pair)`` receives the indices of tasks that stop, the
+        number of iterations, and the solutions, a :class:`.active_set.PrimalDualPair`.
     """
     at = torch.arange(len(X), device=X.device)
     beta = simplices.beta(X)
-    # z of the scores at W = 0, moved away from the boundary by the width of a margin.
+    # z of the scores at W = 0, plus the weights so that it is positive.
     z = simplices.shortfall(torch.zeros_like(beta)) + simplices.weight.unsqueeze(-1)
     z = torch.where(simplices.free, z, 1.0)
     intercept = None
@@ -68,7 +70,7 @@ def interior_point(penalty, simplices, X, *, tol, max_iter, emit):
         since = torch.where(better, 0, since + 1)
         best = torch.where(better, gap, best)
 
-        # Written so that NaN and inf count as spent.
+        # NaN fails both comparisons, so that tasks with NaN or inf count as spent.
         spent = ~((since < _PATIENCE) & (gap < torch.inf))
         if n_iter == max_iter:
             spent = torch.ones_like(spent)
@@ -77,19 +79,19 @@ def interior_point(penalty, simplices, X, *, tol, max_iter, emit):
         if leave:
             dual = (beta * simplices.cost).sum((1, 2)) - penalty.conjugate()
             objective = gap + dual / simplices.total
-            # The gap is relative to the optimum where that is far below the objective
-            # at zero.
+            # If the optimum is far below the objective at zero, the gap must be small
+            # relative to the optimum.
             target = 0.1 * tol * objective.clamp(1e-3, 1.0)
-            # A step for one task costs almost as much as one for all: wait until they
-            # can be polished together.
+            # A step for one task costs almost as much as a step for all. Wait, to
+            # polish several tasks together.
             leave = bool(ready.all() | (ready & (spent | (gap <= target))).any())
         if leave:
             index = ready.nonzero().flatten()
             part = simplices.take(index)
             pair = polish(penalty, part, beta, z, intercept, index)
             pair.gap += penalty.excess(index, pair, part) / part.total
-            # A task whose polished solution is not exact goes on, even if the interior
-            # point is good enough: its active set is not known yet.
+            # A task whose gap exceeds its target continues unless its polished solution
+            # is exact: otherwise its active set is not known yet.
             leaves = pair.gap <= torch.where(gap <= target, target, EXACT)[index]
             leaves |= spent[index]
             _emit(emit, held, at[index], n_iter, leaves, pair)
@@ -127,13 +129,15 @@ class _DualNewton:
         """Return ``d_beta = -dX Q'``, ``dz = change - z / beta d_beta``, db and dW, du.
 
         dX and db solve the system with ``r = -Q'(z + s (1 - Y) + s F + change) -
-        shift``. The predictor's step, which is only tried, is not refined.
+        shift``, where the penalty returns the shift of the scores. The predictor step
+        is not refined, because it is not taken.
 
         Parameters
         ----------
         change : tensor of shape (n_tasks, n_samples, n_classes)
+            Step in z if that in beta is zero.
         target, predictor
-            As in :meth:`Cones.shift`.
+            As in :meth:`.cones.Cones.shift`.
         """
         simplices = self.simplices
         shift = self.penalty.shift(target, predictor)
@@ -147,10 +151,10 @@ class _DualNewton:
 
 
 def _emit(emit, held, tasks, n_iter, leaves, pair):
-    """Emit the tasks that stop, each with the best pair it has had.
+    """Emit the tasks that stop, each with its best pair so far.
 
-    ``held`` stores the pairs of tasks that go on: rounding errors may make later ones
-    worse.
+    ``held`` stores the best pairs of the tasks that continue, because rounding errors
+    may make later pairs worse.
     """
     for i in (~leaves).nonzero().flatten().tolist():
         kept = held.get(int(tasks[i]))

@@ -1,4 +1,7 @@
-"""One iteration of Mehrotra's predictor-corrector method, for either solver."""
+"""Iteration of Mehrotra's predictor-corrector method, for the dual and primal solvers.
+
+Symbols are those of :mod:`sparsedis.solvers.svm`.
+"""
 
 import torch
 
@@ -6,34 +9,35 @@ import torch
 def predictor_corrector(newton, simplices, penalty, beta, z, intercept):
     """Take one step towards ``beta * z = mu`` and the cones' ``t alpha - <W, u> = mu``.
 
-    The predictor aims at ``mu = 0``. If its longest feasible step leaves a share ``r``
-    of the complementarity, the corrector aims at ``r^3`` times its mean, with the
-    second-order term of the predictor, and goes 99 % of the way to the boundary.
+    The predictor aims at ``mu = 0``. Its longest feasible step leaves a fraction ``r``
+    of the complementarity. The corrector then aims at ``mu = r^3`` times the mean
+    complementarity, with the second-order term of the predictor, and goes 99 % of the
+    way to the boundary.
 
     Parameters
     ----------
     newton : object
         The Newton system, with a method ``step(change, target=None, predictor=None)``
-        that returns steps in beta, z, the intercepts and the penalty's variables.
-        ``change`` is the step in z where that in beta is zero.
+        that returns steps in beta, z, the intercepts and the variables of the penalty.
+        ``change`` is the step in z for entries whose step in beta is zero.
 
     simplices : Simplices
 
     penalty : object
-        Takes the step in its own variables itself.
+        The penalty, which stores and updates its own variables.
 
     beta, z : tensor of shape (n_tasks, n_samples, n_classes)
 
     intercept : tensor of shape (n_tasks, m) or None
-        In coordinates.
+        ``b`` in coordinates.
 
     Returns
     -------
     beta, z, intercept
-        After the step.
+        Values after the step.
 
     total : tensor of shape (n_tasks,)
-        Sum of the complementarity products.
+        Sum of the complementarity products after the step.
 
     count : tensor of shape (n_tasks,)
         Number of products.
@@ -60,9 +64,10 @@ def predictor_corrector(newton, simplices, penalty, beta, z, intercept):
 
 
 def _complementarity(simplices, penalty, beta, z, step=None, length=None):
-    """Sum and number of all complementarity products, those of the penalty included.
+    """Return the sum and number of all products, including those of the penalty.
 
-    ``beta`` and ``z`` are those after the step, the penalty's variables those before.
+    ``beta`` and ``z`` are the values after the step. The penalty computes its products
+    from its variables before the step, and from the step.
     """
     total = simplices.where_free(beta * z).sum((1, 2))
     more, cones = penalty.complementarity(step, length)
@@ -70,7 +75,7 @@ def _complementarity(simplices, penalty, beta, z, step=None, length=None):
 
 
 def _max_step(beta, z, d_beta, dz, longest):
-    """Length at which an entry of beta or z becomes zero, at most ``longest``."""
+    """Return the length at which beta or z reaches zero, or ``longest`` if smaller."""
     for x, dx in ((beta, d_beta), (z, dz)):
         to_zero = torch.where(dx < 0, -x / dx, torch.inf).flatten(1).amin(-1)
         longest = torch.minimum(longest, to_zero)

@@ -1,4 +1,7 @@
-"""Dual solutions at ``W = 0``, and a bound on the alpha from which ``W = 0``."""
+"""Dual solutions at ``W = 0``, and a bound on the smallest alpha with ``W = 0``.
+
+Symbols are those of :mod:`sparsedis.solvers.svm`.
+"""
 
 import torch
 
@@ -7,7 +10,9 @@ from sparsedis.solvers.svm.simplices import Simplices
 
 
 def alpha_bound(Z, y, weight, n_classes, *, fit_intercept=False):
-    """Return ``max_j ||V_j||`` at :func:`null_beta`, from which alpha on ``W = 0``.
+    """Return ``max_j ||V_j||`` at :func:`null_beta`.
+
+    For every alpha from this bound on, the solution is ``W = 0``.
 
     Parameters
     ----------
@@ -17,7 +22,7 @@ def alpha_bound(Z, y, weight, n_classes, *, fit_intercept=False):
     Returns
     -------
     tensor of shape (n_tasks,)
-        In the dtype of ``Z``.
+        The bounds, in the dtype of ``Z``.
     """
     simplices = Simplices.build(y, weight, n_classes, fit_intercept=fit_intercept)
     V = pull(Z, weight, simplices.coordinates(null_beta(simplices)))
@@ -27,12 +32,12 @@ def alpha_bound(Z, y, weight, n_classes, *, fit_intercept=False):
 def null_beta(simplices):
     """Return an optimal ``beta`` at ``W = 0``, spread as evenly as possible.
 
-    Without intercepts every beta with ``beta_{i, y_i} = 0`` is optimal: the other
-    classes get equal shares. With intercepts ``sum_i s_i beta_i = sum_i s_i Y_i`` must
-    hold too: a weight of ``f_kl = x_k x_l`` moves from class k to class l, with x such
-    that all of the weight of every class moves. If one class has more than half of the
-    weight, that is not possible, and the weight of every other class is exchanged with
-    weight of this one.
+    Without intercepts, every beta with ``beta_{i, y_i} = 0`` is optimal, and the other
+    classes get equal shares. With intercepts, ``sum_i s_i beta_i = sum_i s_i Y_i`` is
+    also necessary. Then a weight of ``f_kl = x_k x_l`` moves from class k to class l,
+    where x is such that the whole weight of every class moves. This is impossible if
+    one class has more than half of the weight. Then every other class exchanges its
+    weight with that class.
 
     Parameters
     ----------
@@ -53,14 +58,18 @@ def null_beta(simplices):
 
 
 def _exchange(sizes):
-    """Return the weight that moves from class to class, (n_tasks, from, to)."""
+    """Return the weight that moves between classes, of shape (n_tasks, from, to).
+
+    `sizes` are the weights of the classes, of shape (n_tasks, n_classes).
+    """
     total = sizes.sum(-1, keepdim=True)
     largest, which = sizes.max(-1, keepdim=True)
     is_largest = torch.zeros_like(sizes).scatter_(-1, which, 1.0)
     shares = sizes / total
 
-    # x_k (S - x_k) = size_k with S = sum x_k. The smaller root for all classes but, if
-    # need be, the largest one, which takes the larger; S by bisection over 1 / S.
+    # Solve x_k (S - x_k) = size_k with S = sum x_k. All classes take the smaller root;
+    # only the largest class may need the larger one (`flip`). S is found by bisection
+    # on 1 / S.
     least = 2 * (largest / total).sqrt()
     low, high = torch.zeros_like(least), 1 / least
 
@@ -74,7 +83,8 @@ def _exchange(sizes):
         x = roots(middle)
         signed = torch.where(flip, x * (1 - 2 * is_largest), x)
         over = signed.sum(-1, keepdim=True) > torch.where(flip, 0.0, 1 / middle)
-        # Without the flip the sum is below S for large S, with it it is positive.
+        # For large S, the sum of the roots is below S without `flip`; with it, the sum
+        # of the signed roots is positive.
         lower = over == flip
         low, high = torch.where(lower, middle, low), torch.where(lower, high, middle)
     x = roots(low)
@@ -82,7 +92,7 @@ def _exchange(sizes):
     eye = torch.eye(sizes.shape[-1], dtype=sizes.dtype, device=sizes.device)
     flow = x.unsqueeze(-1) * x.unsqueeze(-2) * (1 - eye)
 
-    # All other classes exchange with a majority.
+    # If one class has the majority, all others exchange their weight with it.
     own = is_largest.unsqueeze(-1) * is_largest.unsqueeze(-2)
     cross = is_largest.unsqueeze(-1) + is_largest.unsqueeze(-2) - 2 * own
     star = cross * (shares.unsqueeze(-1) * is_largest.unsqueeze(-2))

@@ -1,8 +1,9 @@
-"""Group Lasso multiclass SVM of many samples, with Newton steps in the coefficients.
+"""Group Lasso multiclass SVM with many samples, by Newton steps in the coefficients.
 
-The interior-point method is that of :mod:`.interior_point`, with two differences: it
-solves one problem, and it eliminates X from a Newton step instead of W and u, which
-leaves a matrix with one row per coefficient of the working set.
+The interior-point method is that of :mod:`.interior_point`, with two differences. It
+solves a single problem. From a Newton step, it eliminates X instead of W, which leaves
+a matrix with one row per coefficient of the working set. Symbols are those of
+:mod:`sparsedis.solvers.svm`.
 """
 
 import torch
@@ -12,17 +13,18 @@ from sparsedis.solvers.svm.primal_newton import PrimalSystem
 from sparsedis.solvers.svm.primal_penalties import PrimalRidge, PrimalWorkingSet
 from sparsedis.solvers.svm.simplices import Simplices
 
-# Iterations without progress after which it is taken for rounding errors.
+# Iterations without progress after which rounding errors are assumed to be the cause.
 _PATIENCE = 25
-# Unless rounding errors prevent it, one or two steps beyond tol make W exact too: until
-# the active set is known, the error of W is the square root of the gap.
+# Factor on the target of the gap. Until the active set is known, the error of W is of
+# the order of the square root of the gap. One or two steps beyond tol make W exact as
+# well, unless rounding errors prevent them.
 _FURTHER = 1e-4
 
 
 def solve_svm_primal(
     features, y, weight, alpha, l2, n_classes, *, fit_intercept=False, tol, max_iter
 ):
-    """Solve one group Lasso SVM, see :mod:`sparsedis.solvers.svm`.
+    """Solve one group Lasso SVM, as defined in :mod:`sparsedis.solvers.svm`.
 
     Parameters
     ----------
@@ -30,7 +32,7 @@ def solve_svm_primal(
         Features, of shape (n_samples, p).
 
     y : tensor of shape (n_samples,) of int64
-        Labels, in ``[0, n_classes)``, each at least once.
+        Labels, in ``[0, n_classes)``. Every class has a sample.
 
     weight : tensor of shape (n_samples,)
         Weights of the samples, positive.
@@ -39,13 +41,13 @@ def solve_svm_primal(
         Penalties; ``alpha`` non-negative, ``l2`` positive.
 
     n_classes : int
-        At least 2.
+        Number of classes, at least 2.
 
     fit_intercept : bool, default=False
         Add an unpenalised intercept to each class.
 
     tol : float
-        Duality gap, relative to the objective at zero.
+        Tolerance on the duality gap, relative to the objective at zero.
 
     max_iter : int
         Largest number of iterations.
@@ -53,22 +55,23 @@ def solve_svm_primal(
     Returns
     -------
     W : tensor of shape (p, n_classes)
-        Rows sum to zero.
+        Coefficients. Rows sum to zero.
 
     intercept : tensor of shape (n_classes,)
-        For the features minus their means. Zero if not asked for; sums to zero.
+        Intercepts for the features minus their means, which sum to zero; zero without
+        `fit_intercept`.
 
     gap : float
-        Duality gap, relative to the objective at zero, the sum of the weights.
+        Duality gap, relative to the objective at zero, which is the sum of the weights.
 
     n_iter : int
-        Iterations done.
+        Number of iterations.
     """
     simplices = Simplices.build(y[None], weight[None], n_classes, fit_intercept=False)
     basis = simplices.basis[0]
     share, intercept = torch.full_like(weight[:n_classes], 1 / n_classes), None
     if fit_intercept:
-        # A beta with the frequencies of the classes is feasible for intercepts.
+        # Rows of beta equal to the frequencies of the classes satisfy E'X = 0.
         share = (simplices.weight @ simplices.one_hot)[0, 0] / simplices.total
         intercept = basis.new_zeros(1, n_classes - 1)
     beta = 0.1 * simplices.one_hot + 0.9 * share
@@ -94,8 +97,8 @@ def solve_svm_primal(
         least = min(gap, least)
         if gap <= best.gap:
             best.offer(penalty, simplices, beta, intercept)
-        # The gap is relative to the optimum where that is far below the objective at
-        # zero.
+        # If the optimum is far below the objective at zero, the gap must be small
+        # relative to the optimum.
         target = 0.1 * tol * min(max(objective, 1e-3), 1.0)
         patience = 1 if best.gap <= target else _PATIENCE
         if best.gap <= _FURTHER * target or since >= patience or n_iter == max_iter:
@@ -119,11 +122,11 @@ class _PrimalNewton:
         self.penalty, self.basis = penalty, simplices.basis[0]
         self.residual, self.ratio = shortfall - z, z / beta
         cost = simplices.weight.T
-        R, self.balance = penalty.design(), None
+        S, self.balance = penalty.design(), None
         if fit_intercept:
-            R = torch.cat([R, cost], 1)
+            S = torch.cat([S, cost], 1)
             self.balance = -(cost * simplices.coordinates(beta)[0]).sum(0)
-        self.system = PrimalSystem(R, (beta / z)[0], self.basis, penalty.curvature())
+        self.system = PrimalSystem(S, (beta / z)[0], self.basis, penalty.curvature())
 
     def step(self, change, target=None, predictor=None):
         """Return ``d_beta = -x``, ``dz = change + z / beta x``, db and dW, du.
@@ -134,8 +137,9 @@ class _PrimalNewton:
         Parameters
         ----------
         change : tensor of shape (1, n_samples, n_classes)
+            Step in z if that in beta is zero.
         target, predictor
-            As in :meth:`Cones.shift`.
+            As in :meth:`.cones.Cones.shift`.
         """
         right, g = self.residual - change, self.penalty.drive(target, predictor)
         x, dW, d_intercept = self.system.solve(right[0], g, self.balance)
@@ -144,7 +148,7 @@ class _PrimalNewton:
 
 
 class _Best:
-    """The solution with the smallest gap so far; zero to begin with."""
+    """The solution with the smallest gap so far, which starts at zero."""
 
     def __init__(self, basis):
         m = basis.shape[1]
@@ -152,7 +156,7 @@ class _Best:
         self.W, self.intercept = basis.new_zeros(m, 0), basis.new_zeros(1, m)
 
     def offer(self, penalty, simplices, beta, intercept):
-        """Keep a W that the penalty proposes for beta if its gap is smaller."""
+        """Keep each W that the penalty proposes for beta if its gap is smaller."""
         for W, scores, gap in penalty.solutions():
             scores = simplices.add_intercept(scores, intercept)
             shortfall = simplices.shortfall(simplices.expand(scores))

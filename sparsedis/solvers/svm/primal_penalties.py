@@ -1,4 +1,7 @@
-"""The penalties of one SVM with many samples, for Newton steps in the coefficients."""
+"""Penalties of one SVM with many samples, for Newton steps in the coefficients.
+
+Symbols are those of :mod:`sparsedis.solvers.svm` and :mod:`.cones`.
+"""
 
 import torch
 
@@ -12,14 +15,14 @@ from sparsedis.solvers.svm.group_penalty import (
 )
 from sparsedis.solvers.svm.ridge_penalty import RidgePenalty
 
-# A feature joins once its ||V_j|| exceeds this share of alpha.
+# A feature joins the working set if its ||V_j|| exceeds this fraction of alpha.
 _JOIN = 0.9
-# Features to begin with; later their number may double.
+# Largest number of features to start with. Later rounds at most double the number.
 _START = 32
 
 
 class PrimalWorkingSet(Cones):
-    """Group penalty on the features that may be active.
+    """Group penalty on a working set of features.
 
     Every other feature has ``W_j = 0`` and adds its conjugate,
     ``(||V_j|| - alpha)_+^2 / (2 l2)``, to the duality gap.
@@ -27,11 +30,12 @@ class PrimalWorkingSet(Cones):
     Parameters
     ----------
     features : Features
+        All features.
     weight : tensor of shape (n_samples,)
     alpha, l2 : float
         Penalties, positive.
     X : tensor of shape (1, n_samples, m)
-        Start, from which the first features are chosen.
+        Starting point. The first features are those with the largest ``||V_j||`` there.
     """
 
     def __init__(self, features, weight, alpha, l2, X):
@@ -43,7 +47,7 @@ class PrimalWorkingSet(Cones):
         self._let_in(X, self._reach(X), self.weight.mean())
 
     def grow(self, X, mu, inner):
-        """Let features join once those outside cost as much as the gap of the others.
+        """Add features if those outside add at least `inner` to the duality gap.
 
         Parameters
         ----------
@@ -51,7 +55,7 @@ class PrimalWorkingSet(Cones):
         mu : tensor
             Complementarity per pair.
         inner : tensor
-            Duality gap without the features outside.
+            Duality gap without the features outside of the working set.
         """
         if bool(self.member.all()):
             return
@@ -61,27 +65,33 @@ class PrimalWorkingSet(Cones):
         self.outside = self._cost(reach)
 
     def design(self):
-        """Return ``s Z`` of the working set, (n_samples, q)."""
+        """Return ``S = s Z`` of the working set, (n_samples, q)."""
         return self.rows[0] * self.weight.T
 
     def curvature(self):
-        """Return ``(a, b, w)`` with ``M_j^-1 = a_j I + b_j w_j w_j'``."""
+        """Return ``(a, b, w)`` with ``M_j^-1 = a_j I + b_j w_j w_j'``.
+
+        ``w_j`` is the direction along which T is stretched, see :meth:`evaluate`.
+        """
         across, along = self.M
         return 1 / across[0], 1 / along[0] - 1 / across[0], self.direction[0]
 
     def drive(self, target=None, predictor=None):
-        """Return ``g = V - u - l2 W + T^-1 rc_W``, see :meth:`Cones.shift`."""
+        """Return ``g = R + T^-1 rc_W``; parameters are as in :meth:`shift`."""
         self._aim(target, predictor)
         across = self.root_W / self.root_u
         scaling = 1 / across, 1 / (across * self.stretch)
         return (self.infeasible + self._apply(scaling, self.rc_W))[0]
 
     def complete(self, dX, dW):
-        """Return the steps in t, W and u that go with steps in X and W."""
+        """Return the steps in t, W and u for steps in X and W."""
         return self._complete(pull(self.rows, self.weight, dX), dW.unsqueeze(0))
 
     def solutions(self):
-        """Yield W, (m, q), with exact zeros, its scores and its part of the gap."""
+        """Yield W, (m, q), its scores, and the penalty's part of the gap.
+
+        The first W is the present one with exact zeros, the second the link of V.
+        """
         for W in (
             self.W * self.active().unsqueeze(1),
             link(self.V, self.alpha, self.l2),
@@ -90,15 +100,16 @@ class PrimalWorkingSet(Cones):
             yield W[0], push(self.rows, self.weight, W), gap + self.outside
 
     def _reach(self, X):
-        """Return ``||V_j||`` of the features outside, zero for the others."""
+        """Return ``||V_j||`` of the features outside, and zero for the others."""
         reach = self.features.pull((self.weight.unsqueeze(-1) * X)[0])
         return reach.square_().sum(0).sqrt_().masked_fill_(self.member, 0.0)
 
     def _cost(self, reach):
+        """Return the sum of the conjugates, for ``reach = ||V_j||``."""
         return conjugate(reach, self.alpha[0], self.l2[0]).sum()
 
     def _let_in(self, X, reach, mu):
-        """Add the features with the largest reach; return the reach of the others."""
+        """Add the features with the largest ``||V_j||``; return those of the others."""
         room = max(_START, len(self.index))
         wanted = int((reach > _JOIN * self.alpha).sum())
         index = reach.topk(min(max(wanted, 1), room)).indices
@@ -113,13 +124,14 @@ class PrimalWorkingSet(Cones):
 
 
 class PrimalRidge(RidgePenalty):
-    """The penalty without alpha, on all features.
+    """Penalty with ``alpha = 0`` on all features, in units in which l2 is 1.
 
     Parameters
     ----------
     features : Features
     weight : tensor of shape (n_samples,)
     l2 : float
+        Penalty, positive.
     """
 
     def __init__(self, features, weight, l2):
@@ -129,27 +141,30 @@ class PrimalRidge(RidgePenalty):
         self.root = l2**0.5
 
     def grow(self, X, mu, inner):
-        """Do nothing: no feature is left out."""
+        """Do nothing, because all features are in use."""
 
     def design(self):
-        """Return ``F = s Z / sqrt(l2)``, (n_samples, q)."""
+        """Return ``S = s Z / sqrt(l2)``, (n_samples, p)."""
         return self.factor[0]
 
     def curvature(self):
-        """Return ``(1, 0, 0)``: M is the identity in units in which l2 is 1."""
+        """Return ``(1, 0, 0)``, because M is the identity in these units."""
         zeros = torch.zeros_like(self.W[0].T)
         return torch.ones_like(zeros[0]), zeros[0], zeros
 
     def drive(self, target=None, predictor=None):
-        """Return ``g = V - W``."""
+        """Return ``g = R = V - W``."""
         return (self.V - self.W)[0].T
 
     def complete(self, dX, dW):
-        """Return the step in W."""
+        """Return the step in W, the only variable of the penalty."""
         return dW.T.unsqueeze(0)
 
     def solutions(self):
-        """Yield W, (m, q), its scores and its part of the gap."""
+        """Yield W, (m, p), its scores, and the penalty's part of the gap.
+
+        The first W is the present one, the second V, its link.
+        """
         for W in (self.W, self.V):
             gap = 0.5 * (self.V - W).square().sum()
             yield W[0].T / self.root, self.factor @ W, gap

@@ -1,4 +1,8 @@
-"""The penalty ``l2/2 ||W||^2`` alone: the SVM without alpha."""
+"""The penalty ``l2/2 ||W||^2``, of SVMs with ``alpha = 0``.
+
+Symbols are those of :mod:`sparsedis.solvers.svm`. In units in which ``l2 = 1`` and the
+features are the columns of L, the link is ``W = V`` with ``V = L'X``.
+"""
 
 from dataclasses import dataclass
 
@@ -8,22 +12,22 @@ import torch
 class RidgePenalty:
     """Quadratic penalty in the interior-point method, in units in which l2 is 1.
 
-    The features enter through a factor ``F`` of the Gram matrix of the samples, ``F F'
-    = (s Z)(s Z)' / l2``, with at most as many columns as samples. W is a variable of
-    its own, although ``W = V = F'X`` at a solution: this keeps its digits where there
-    are more samples than features and the dual variables are far from unique.
+    A factor L of the Gram matrix of the samples replaces the features, with ``L L' =
+    (s Z)(s Z)' / l2`` and at most as many columns as samples. W is a separate variable,
+    although ``W = V = L'X`` at a solution. It then keeps its digits if there are more
+    samples than features and the dual variables are far from unique.
 
     Parameters
     ----------
     factor : tensor of shape (n_tasks, n_samples, r)
-        ``F``.
+        ``L``.
 
     gram : tensor of shape (n_tasks, n_samples, n_samples)
-        ``F F'``.
+        ``L L'``.
 
     rotated : bool
-        True if the columns of F are not the features themselves, so that the features'
-        coefficients are computed from X in the end.
+        Whether the coefficients of the features are computed from X at the end, instead
+        of from W. The gap is then that of ``W = L'X``.
     """
 
     def __init__(self, factor, gram, *, rotated):
@@ -31,7 +35,7 @@ class RidgePenalty:
         self.W = None
 
     def take(self, at):
-        """Keep some tasks."""
+        """Keep only the tasks ``at``, in place."""
         for name, value in vars(self).items():
             if name != "rotated":
                 setattr(self, name, value[at])
@@ -43,45 +47,48 @@ class RidgePenalty:
         )
 
     def excess(self, at, pair, simplices):
-        """Return 0: no feature is left out."""
+        """Return 0, because all features are in use."""
         return 0.0
 
     def grow(self, X, mu):
-        """Do nothing: no feature is left out."""
+        """Do nothing, because all features are in use."""
 
     def evaluate(self, X):
-        """Set ``V = F'X`` and return the scores ``F W``, (n_tasks, n_samples, m)."""
+        """Set ``V = L'X`` and return the scores ``L W``, (n_tasks, n_samples, m)."""
         self.X, self.V = X, self.factor.mT @ X
         if self.W is None:
             self.W = torch.zeros_like(self.V)
         return self.factor @ self.W
 
     def gap(self):
-        """Return ``1/2 ||W||^2 + 1/2 ||V||^2 - <V, W> = 1/2 ||V - W||^2``."""
+        """Return ``P(W) + P*(V) - <V, W>``, which is ``1/2 ||V - W||^2``."""
         return 0.5 * (self.V - self.W).square().sum((1, 2))
 
     def conjugate(self):
-        """Return ``1/2 ||V||^2``."""
+        """Return the conjugate ``P*(V) = 1/2 ||V||^2``."""
         return 0.5 * self.V.square().sum((1, 2))
 
     def hessian(self):
-        """Return ``F F' (x) I_m``, the matrix of a step in X."""
+        """Return ``L L' (x) I_m``, the matrix of a step in X after eliminating dW."""
         return kron_identity(self.gram, self.W.shape[-1])
 
     def shift(self, target=None, predictor=None):
-        """Return ``F (V - W)``, the change of the scores for ``dX = 0``."""
+        """Return ``L (V - W)``, the change of the scores for ``dX = 0``.
+
+        It does not depend on the parameters, because the link is linear.
+        """
         return self.factor @ (self.V - self.W)
 
     def step(self, dX):
-        """Return ``dW = F'dX + V - W``."""
+        """Return ``dW = L'dX + V - W``."""
         return self.factor.mT @ dX + self.V - self.W
 
     def max_step(self, step):
-        """Return inf: W is not bounded."""
+        """Return inf, because W is not bounded."""
         return torch.full_like(step[:, 0, 0], torch.inf)
 
     def complementarity(self, step=None, length=None):
-        """Return a sum of 0 over 0 cones."""
+        """Return 0 and 0, because there are no cones."""
         return 0.0, 0
 
     def advance(self, step, length):
@@ -93,16 +100,15 @@ class RidgePenalty:
 class RidgeIterate:
     """W in Newton's method on the active set, see :mod:`.active_set`.
 
-    W solves ``R = F'X - W = 0``; a Newton step is ``dW = F'dX + R``.
+    W solves ``R = L'X - W = 0``. A Newton step is ``dW = L'dX + R``.
 
     Attributes
     ----------
-    factor, gram : tensor
-        As in `RidgePenalty`.
+    factor, gram, rotated
+        As in :class:`RidgePenalty`.
     X : tensor of shape (n_tasks, n_samples, m)
-        ``W = F'X``.
+        ``W = L'X`` at a solution.
     W : tensor of shape (n_tasks, r, m)
-    rotated : bool
     """
 
     factor: torch.Tensor
@@ -112,33 +118,37 @@ class RidgeIterate:
     rotated: bool
 
     def take(self, at):
-        """Keep some tasks."""
+        """Return the iterate of the tasks ``at``."""
         parts = (self.factor, self.gram, self.X, self.W)
         return RidgeIterate(*(part[at] for part in parts), self.rotated)
 
     def replace(self, other, where):
-        """Take another X and W in some tasks."""
+        """Return this iterate, with ``other`` in the tasks of the mask ``where``."""
         X = torch.where(where[:, None, None], other.X, self.X)
         W = torch.where(where[:, None, None], other.W, self.W)
         return RidgeIterate(self.factor, self.gram, X, W, self.rotated)
 
     def scores(self):
-        """Return ``F W``."""
+        """Return the scores ``L W``."""
         return self.factor @ self.W
 
     def linearise(self, X):
-        """Return ``F W``, ``F R`` and the matrix ``F F' (x) I_m`` of a step in X."""
+        """Return ``L W``, ``L R`` and ``L L' (x) I_m``, the matrix of a step in X."""
         self.residual = self.factor.mT @ X - self.W
         hessian = kron_identity(self.gram, X.shape[-1])
         return self.scores(), self.factor @ self.residual, hessian
 
     def advance(self, dX):
-        """Add ``F'dX + R`` to W."""
+        """Add ``L'dX + R`` to W."""
         W = self.W + self.residual + self.factor.mT @ dX
         return RidgeIterate(self.factor, self.gram, self.X, W, self.rotated)
 
     def measure(self, X):
-        """Yield the present W and ``F'X``: scores, part of the gap, iterate."""
+        """Yield the scores, the penalty's part of the gap, and the iterate.
+
+        The first iterate has the present W, the second ``W = L'X``. Only the second is
+        used if `rotated` is true.
+        """
         V = self.factor.mT @ X
         for W in (V,) if self.rotated else (self.W, V):
             own = RidgeIterate(self.factor, self.gram, X, W, self.rotated)
@@ -146,7 +156,7 @@ class RidgeIterate:
 
 
 def kron_identity(gram, m):
-    """``gram (x) I_m`` of a batch of (n, n) matrices, (n_tasks, n * m, n * m)."""
+    """Return the Kronecker products ``gram (x) I_m``, of shape (n_tasks, n m, n m)."""
     n_tasks, n, _ = gram.shape
     out = gram.new_zeros(n_tasks, n, m, n, m)
     out.diagonal(dim1=2, dim2=4).copy_(gram.unsqueeze(-1))

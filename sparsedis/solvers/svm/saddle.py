@@ -7,19 +7,20 @@ class SaddlePoint:
     """Solve ``A x + E a = r``, ``E'x = q`` for a batch of tasks.
 
     ``A`` is positive semi-definite. The system is scaled to a unit diagonal and
-    factorised, by Cholesky without ``E`` and by LU with it. Where that fails, a shift
-    is added to the diagonal of ``A`` and subtracted from that of the corner: it starts
-    at N times the unit roundoff, or at ``singular``, and grows by factors of 100 until
-    the factorisation succeeds. Solutions are refined once against the system without
-    the shift. Unknowns whose row of ``A``, or column of ``E``, is zero are set to zero.
+    factorised, by Cholesky without ``E`` and by LU with it. If the factorisation fails,
+    a shift is added to the diagonal of ``A`` and subtracted from that of the corner.
+    The shift starts at N times the unit roundoff, or at ``singular``, and grows by
+    factors of 100 until the factorisation succeeds. Solutions are refined once with the
+    system without the shift. Unknowns with a zero row in ``A`` and ``E``, or a zero
+    column in ``E``, are set to zero.
 
     Parameters
     ----------
     A : tensor of shape (n_tasks, N, N)
     E : tensor of shape (n_tasks, N, m), default=None
     singular : float, default=None
-        Regularisation of systems that are singular to working precision: rounding
-        errors in an otherwise consistent right-hand side come out divided by it.
+        First shift of systems that are singular to working precision. Solutions
+        contain the rounding errors of the right-hand side divided by it.
     """
 
     def __init__(self, A, E=None, *, singular=None):
@@ -42,11 +43,11 @@ class SaddlePoint:
         self.factor, self.shift = _factorise(scaled, sign, singular)
 
     def singular(self):
-        """Return which systems are singular to working precision, (n_tasks,)."""
+        """Return a mask of systems that needed a shift, of shape (n_tasks,)."""
         return self.shift > 0
 
     def solve(self, r, q=None, *, refine=True):
-        """Return ``x`` of the shape of ``r`` (n_tasks, ...), and ``a`` or None."""
+        """Return ``x``, of the shape of ``r`` (n_tasks, ...), and ``a`` or None."""
         right = r.flatten(1)
         right = (right if q is None else torch.cat([right, q], 1)).unsqueeze(-1)
         x = self._apply(right)
@@ -57,6 +58,7 @@ class SaddlePoint:
         return x[:, : self.size].reshape(r.shape), a
 
     def _apply(self, r):
+        """Solve with the factors, in the original units."""
         scale = self.scale.unsqueeze(-1)
         if isinstance(self.factor, torch.Tensor):
             return scale * torch.cholesky_solve(scale * r, self.factor)
@@ -64,7 +66,7 @@ class SaddlePoint:
 
 
 def _factorise(A, sign, singular):
-    """Return factors of ``A + shift diag(sign)`` and the smallest shifts that work."""
+    """Return factors of ``A + shift diag(sign)`` and the first shifts that work."""
     least = 100 * A.shape[-1] * torch.finfo(A.dtype).eps
     factor, pivot = _factor(A, sign)
     failed = ~(pivot > (0.0 if singular is None else least))
@@ -76,7 +78,7 @@ def _factorise(A, sign, singular):
         for old, new in zip(_parts(factor), _parts(again), strict=True):
             old[at] = new
         shift[at], more = more, 100 * more
-        # Rounding errors do not need a shift of 1: the matrix is not finite.
+        # Only a matrix with NaN or inf fails with shifts up to 1.
         failed[at] = ~(pivot > 0) & (more < 1)
     return factor, shift
 
@@ -92,4 +94,5 @@ def _factor(A, sign):
 
 
 def _parts(factor):
+    """Return the tensors of a factorisation, by Cholesky or LU."""
     return (factor,) if isinstance(factor, torch.Tensor) else factor

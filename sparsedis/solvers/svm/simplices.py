@@ -1,4 +1,7 @@
-"""The dual variables ``beta`` of a batch of multiclass SVMs: one simplex per sample."""
+"""Simplices of the dual variables ``beta`` of a batch of SVMs, one per sample.
+
+Symbols are those of :mod:`sparsedis.solvers.svm`.
+"""
 
 import math
 from dataclasses import dataclass, fields
@@ -10,9 +13,8 @@ import torch
 class Simplices:
     """Domain of the dual variables, and the linear part of the dual objective.
 
-    All algebra is on the coordinates ``X`` of ``Y - beta = X Q'``, in an orthonormal
-    basis ``Q`` of the vectors that sum to zero: this saves one unknown per sample, and
-    the equality constraint on each simplex.
+    Unknowns are the coordinates ``X`` of ``Y - beta = X Q'``. This saves one unknown
+    per sample and the equality constraint of each simplex.
 
     Attributes
     ----------
@@ -23,18 +25,18 @@ class Simplices:
         Weights ``s`` of the samples; 0 for padding.
 
     basis : tensor of shape (n_tasks, n_classes, m)
-        ``Q``, with ``m = n_classes - 1``. With intercepts, a class without samples has
-        a row of zeros.
+        ``Q``, with ``m = n_classes - 1``. With intercepts, the row of a class without
+        samples is zero.
 
     free : tensor of shape (n_tasks, n_samples, n_classes) of bool
-        Entries of ``beta`` that may move.
+        Entries of ``beta`` that may change.
 
     cost : tensor of shape (n_tasks, n_samples, n_classes)
-        ``s (1 - Y)``, the margins.
+        ``s (1 - Y)``, the weighted margins.
 
     border : tensor of shape (n_tasks, n_samples * m, m) or None
-        ``E``, with ``E'X = sum_i s_i X_i``, which the dual of an intercept keeps at
-        zero. None without intercepts.
+        ``E``, with ``E'X = sum_i s_i X_i``, which must be zero with intercepts. None
+        without intercepts.
 
     all_free : bool
         Whether every entry of `free` is true.
@@ -55,8 +57,8 @@ class Simplices:
         exists = weight > 0
         present = torch.ones_like(one_hot[:, 0], dtype=torch.bool)
         if fit_intercept:
-            # The intercept of a class without samples can be as low as one likes: its
-            # dual variables are zero.
+            # The intercept of a class without samples can be arbitrarily low, so that
+            # the dual variables of the class are zero.
             present = (one_hot * exists.unsqueeze(-1)).any(1)
         basis = _helmert(present, weight.dtype)
         free = exists.unsqueeze(-1) & present.unsqueeze(1)
@@ -69,19 +71,20 @@ class Simplices:
         return cls(one_hot, weight, basis, free, cost, border, bool(free.all()))
 
     def take(self, at):
-        """Keep some tasks."""
+        """Return the simplices of the tasks ``at``."""
         values = [getattr(self, field.name) for field in fields(self)]
         return Simplices(*(v[at] if isinstance(v, torch.Tensor) else v for v in values))
 
     @property
     def total(self):
-        """Return the objective at ``W = 0``, the sum of the weights."""
+        """Objective at ``W = 0``, which is the sum of the weights."""
         return self.weight.sum(-1)
 
     def coordinates(self, beta):
         """Return ``X = (Y - beta) Q``, of shape (n_tasks, n_samples, m)."""
-        # In the entry of the label, 1 - beta is computed as the sum of the others: it
-        # has few correct digits otherwise, where the classes are almost separated.
+        # In the entry of the label, 1 - beta is computed as the sum of the other
+        # entries. The difference has few correct digits if the classes are almost
+        # separated.
         others = self.where_free(torch.where(self.one_hot > 0, 0.0, beta))
         lacking = self.one_hot * others.sum(-1, keepdim=True) - others
         return torch.bmm(lacking, self.basis)
@@ -91,7 +94,7 @@ class Simplices:
         return torch.baddbmm(self.one_hot, X, self.basis.mT, alpha=-1)
 
     def expand(self, X):
-        """Return ``X Q'``: from coordinates to classes."""
+        """Return ``X Q'``, of shape (n_tasks, n_samples, n_classes)."""
         return torch.bmm(X, self.basis.mT)
 
     def where_free(self, values):
@@ -105,14 +108,14 @@ class Simplices:
         return scores + self.weight.unsqueeze(-1) * intercept.unsqueeze(1)
 
     def imbalance(self, X):
-        """Return ``E'X``, which is zero where X is feasible for intercepts."""
+        """Return ``E'X``, which is zero if X is feasible for intercepts."""
         return (self.border.mT @ X.flatten(1).unsqueeze(-1)).squeeze(-1)
 
     def uniform(self):
-        """Return coordinates of one beta for all samples.
+        """Return the coordinates of a beta with the same row for all samples.
 
-        Its entries are ``1 / n_classes`` or, with intercepts, the frequencies of the
-        classes, which are feasible for them.
+        Its entries are ``1 / n_classes``. With intercepts, they are the frequencies of
+        the classes, so that ``E'X = 0``.
         """
         if self.border is None:
             beta = torch.full_like(self.one_hot, 1 / self.one_hot.shape[-1])
@@ -124,8 +127,9 @@ class Simplices:
     def shortfall(self, scores):
         """Return ``max_l (s (1 - Y) + scores)_il - (s (1 - Y) + scores)``.
 
-        Its inner product with beta is the hinge loss minus the part of the dual that is
-        linear in beta; it is zero if and only if beta is optimal for the scores.
+        `scores` are ``s F``. The inner product of the result with beta is the hinge
+        loss minus the part of the dual that is linear in beta. It is zero if and only
+        if beta is optimal for the scores.
         """
         raised = self.cost + scores
         if self.all_free:
@@ -145,7 +149,7 @@ class Simplices:
 
 
 def _helmert(present, dtype):
-    """Orthonormal basis of the zero-sum vectors on the classes present, zero-padded."""
+    """Return Q for the classes that are present, with zeros for the others."""
     rank = present.cumsum(-1)
     columns = []
     for k in range(1, present.shape[-1]):

@@ -1,13 +1,16 @@
-"""The group penalty of a batch of tasks, on the features that may become active."""
+"""Group penalty of a batch of tasks, on the features that may become active.
+
+Symbols are those of :mod:`sparsedis.solvers.svm`.
+"""
 
 import torch
 
 from sparsedis.solvers.svm.cones import Cones
 from sparsedis.solvers.svm.group_penalty import GroupIterate, conjugate, norm, pull
 
-# A feature joins once its ||V_j|| exceeds this share of alpha.
+# A feature joins the working set if its ||V_j|| exceeds this fraction of alpha.
 _JOIN = 0.9
-# Shortest start, as a share of the given direction.
+# Smallest multiple of the given direction to start from.
 _LEAST = 0.01
 
 
@@ -20,8 +23,8 @@ class WorkingSet(Cones):
     Parameters
     ----------
     Z : tensor of shape (n_all, n_samples, p) or (1, n_samples, p)
-        Features. Products with all of them are computed in their dtype; those that join
-        are copied to the dtype of ``weight``.
+        Features. Products with all features are computed in their dtype. Features that
+        join the working set are copied to the dtype of ``weight``.
 
     tasks : tensor of shape (n_tasks,) of int
         Index in Z of each task.
@@ -30,7 +33,7 @@ class WorkingSet(Cones):
     alpha, l2 : tensor of shape (n_tasks,)
         Penalties, positive.
     m : int
-        Length of the rows of W.
+        Number of coordinates of a row of W.
     """
 
     def __init__(self, Z, tasks, weight, alpha, l2, m):
@@ -43,7 +46,7 @@ class WorkingSet(Cones):
         self.fresh, self.complete = True, False
 
     def take(self, at):
-        """Keep some tasks."""
+        """Keep only the tasks ``at``, in place."""
         for name, value in vars(self).items():
             if isinstance(value, tuple):
                 setattr(self, name, tuple(part[at] for part in value))
@@ -51,33 +54,33 @@ class WorkingSet(Cones):
                 setattr(self, name, value[at])
 
     def begin(self, X, V, slope):
-        """Scale a start, and choose the first working set along its direction.
+        """Choose the starting point along a direction, and the first working set.
 
-        The start is ``0.9 f X`` with ``f = min_j alpha / ||V_j||``, at which every
-        feature is within its cone, or ``0.01 X`` if that is larger. The working set
-        holds the features with the largest ``||V_j||``.
+        The starting point is ``0.9 f X`` with ``f = min_j alpha / ||V_j||``, at most 1.
+        There, every feature is inside of its cone. If ``0.01 X`` is larger, it is the
+        start. The working set consists of the features with the largest ``||V_j||``.
 
         Parameters
         ----------
         X : tensor of shape (n_tasks, n_samples, m)
-            Direction. X itself is on the boundary of the feasible set.
+            Direction: a feasible point, which may be on the boundary.
 
         V : tensor of shape (n_tasks, m, p)
             ``Z'(s X)``.
 
         slope : tensor of shape (n_tasks,)
-            Derivative of the linear part of the dual objective along X.
+            Derivative along X of the part of the dual that is linear in beta.
 
         Returns
         -------
         tensor of shape (n_tasks, n_samples, m)
-            The start, a multiple of X.
+            The starting point, a multiple of X.
         """
         reach = norm(V)
         alpha, l2 = self.alpha.to(reach), self.l2[:, 0].to(reach)
         first = (alpha[:, 0] / reach.amax(-1)).clamp_max(1.0)
         # Features with ||V_j|| > alpha at the maximum of the dual along the direction
-        # are likely to be active.
+        # are likely to be active. `best` is the largest length with a rising dual.
         best = first
         for power in (0.85, 0.7, 0.55, 0.4, 0.2, 0.0):
             length = first**power
@@ -87,7 +90,8 @@ class WorkingSet(Cones):
                 break
             best = torch.where(rising, length, best)
         likely = (best.unsqueeze(-1) * reach > _JOIN * alpha).sum(-1)
-        # Twice as many as there are dual variables; all of them if they are few.
+        # Choose twice as many features as dual variables, or all likely ones if they
+        # are more; all features if this is at least half of them.
         p, room = reach.shape[-1], max(2 * X[0].numel(), int(likely.max()))
         self.complete = p <= 2 * room
         room = p if self.complete else room
@@ -99,9 +103,14 @@ class WorkingSet(Cones):
         return X
 
     def grow(self, X, mu):
-        """Let features outside join that have ``||V_j|| > 0.9 alpha``."""
+        """Add features with ``||V_j|| > 0.9 alpha``.
+
+        Their number is at most half of that of the features in use, or of the dual
+        variables if these are more. Features that stay outside count in the duality
+        gap.
+        """
         if self.fresh or self.complete:
-            # `begin` has just chosen the working set.
+            # The working set is that of `begin`, or contains all features.
             self.fresh = False
             return
         V = pull(self.Z, self.weight, X, self.tasks)
@@ -115,13 +124,13 @@ class WorkingSet(Cones):
             score, index = reach.topk(min(room, count), -1)
             self._let_in(X, index, score > _JOIN * alpha, mu)
             if count > room:
-                # Those that stay outside count in the duality gap.
                 reach = reach.masked_fill_(self.member, 0.0)
                 self.outside = conjugate(reach.to(self.alpha), self.alpha, self.l2).sum(
                     -1
                 )
 
     def _let_in(self, X, index, real, mu):
+        """Add the features `index`, except padding, where `real` is false."""
         self.member.scatter_(1, index, self.member.gather(1, index) | real)
         self.index = torch.cat([self.index, torch.where(real, index, -1)], 1)
         sample = torch.arange(self.Z.shape[1], device=index.device)[None, :, None]
@@ -130,7 +139,7 @@ class WorkingSet(Cones):
         self.join(rows, pull(rows, self.weight, X), real, mu)
 
     def excess(self, at, pair, simplices):
-        """Return the gap of the features outside: the sum of their conjugates."""
+        """Return the part of the gap of features outside, the sum of conjugates."""
         if self.complete:
             return torch.zeros_like(self.alpha[at, 0])
         X = simplices.coordinates(pair.beta)

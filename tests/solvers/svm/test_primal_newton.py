@@ -23,7 +23,7 @@ def test_newton_systems(stiff, intercept):
     )
     basis, m = simplices.basis[0], c - 1
     d = torch.tensor(10.0 ** rng.uniform(-stiff, stiff / 2, (n, c)))
-    R = torch.tensor(rng.standard_normal((n, k + intercept)))
+    S = torch.tensor(rng.standard_normal((n, k + intercept)))
     a, along = torch.tensor(rng.uniform(1, 2, (2, k)))
     direction = torch.nn.functional.normalize(torch.tensor(rng.standard_normal((m, k))))
     along = -0.5 * along / direction.square().sum(0)
@@ -31,7 +31,7 @@ def test_newton_systems(stiff, intercept):
     # Small where the system is stiff.
     r = r / (1 + d)
     balance = torch.tensor(rng.standard_normal(m)) if intercept else None
-    system = PrimalSystem(R, d, basis, (a, along, direction))
+    system = PrimalSystem(S, d, basis, (a, along, direction))
     x, w, b = system.solve(r, torch.tensor(g), balance)
 
     size = n * c
@@ -45,7 +45,7 @@ def test_newton_systems(stiff, intercept):
     P = np.zeros(((k + intercept) * m,) * 2)
     for j, block in enumerate(blocks):
         P[j * m : (j + 1) * m, j * m : (j + 1) * m] = block
-    to_scores = np.kron(R.numpy(), basis.numpy())
+    to_scores = np.kron(S.numpy(), basis.numpy())
     ones = np.kron(np.eye(n), np.ones((c, 1)))
     matrix = np.block(
         [
