@@ -1,8 +1,8 @@
-"""Heads: predictors that are fitted to each task on the features of an encoder.
+"""Heads: predictors of each task on the features of an encoder.
 
-A multi-task head combines a loss of :mod:`sparsedis.solvers.losses` and a penalty of
-:mod:`sparsedis.solvers.penalties`, or custom ones. A few-shot head is fitted to the
-classes of an episode. Estimators accept such an object as `head`.
+A multi-task head combines a loss and a penalty, from :mod:`sparsedis.solvers.losses`
+and :mod:`sparsedis.solvers.penalties` or custom ones. A few-shot head is fitted to the
+classes of an episode. Estimators accept a head as their parameter `head`.
 """
 
 from sparsedis.heads._base import Head

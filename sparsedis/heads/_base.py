@@ -1,4 +1,4 @@
-"""Base class of few-shot heads."""
+"""Base class of heads that are fitted to the classes of an episode."""
 
 from abc import ABC, abstractmethod
 
@@ -9,17 +9,18 @@ from sparsedis.solvers._value import Value
 class Head(Value, ABC):
     """Base class of heads that are fitted to the classes of an episode.
 
-    A subclass defines `fit_classes`, which must be differentiable in features and
-    penalties.
+    A subclass defines `fit_classes`, whose results must be differentiable with respect
+    to the features and penalties.
 
     Attributes
     ----------
     penalties : tuple of str
-        Penalties of the head, among "alpha" and "l2".
+        Names of the penalties that the head uses, among "alpha" and "l2".
 
     logit_scale : float
-        Initial value of the factor of the scores in training. If a support is
-        separated, scores differ by about 1; the cross-entropy needs larger ones.
+        Initial value of the factor of the scores, which is learned in training. If a
+        head separates the classes of its support, their scores differ by about 1, but
+        the cross-entropy needs larger differences.
 
     Examples
     --------
@@ -60,11 +61,11 @@ class Head(Value, ABC):
             Number of classes.
 
         alpha, l2 : float or scalar tensor
-            Penalties; the loss is a sum over the samples.
+            Penalties. The loss is a sum over the samples.
 
         relative : bool
-            Whether ``alpha`` is a fraction of the smallest penalty that makes a task's
-            head zero.
+            Whether `alpha` is a fraction of the smallest penalty at which the head of a
+            task is zero.
 
         Returns
         -------

@@ -14,9 +14,10 @@ _CLOSE = 1e-4
 def check_loss(loss, *, targets=None, n_outputs=None, random_state=0):
     """Check that a loss meets the requirements of the solvers and layers.
 
-    Derivatives are compared to finite differences, the conjugate to the inequality of
-    Fenchel and Young and its case of equality, and the gradient of a Ridge problem with
-    the loss, in features and penalty, to finite differences.
+    Derivatives are compared with finite differences. The conjugate must satisfy the
+    Fenchel-Young inequality, with equality at the gradient. The gradient of a problem
+    with the loss and an l2 penalty, with respect to features and penalty, is compared
+    with finite differences.
 
     Parameters
     ----------
@@ -24,10 +25,10 @@ def check_loss(loss, *, targets=None, n_outputs=None, random_state=0):
         The loss.
 
     targets : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
-        Valid targets of the loss, 10 or more; real numbers by default.
+        At least 10 valid targets of the loss; real numbers by default.
 
     n_outputs : int, default=None
-        Length of a target vector, if `targets` are not given; None for scalars.
+        Length of a target vector, if `targets` is None. None: targets are scalars.
 
     random_state : int, default=0
         Seed of scores, features and targets.
@@ -35,7 +36,7 @@ def check_loss(loss, *, targets=None, n_outputs=None, random_state=0):
     Raises
     ------
     AssertionError
-        When a check fails; the message says which, and how.
+        When a check fails. The message names the check and the error.
 
     Examples
     --------
@@ -53,12 +54,12 @@ def check_loss(loss, *, targets=None, n_outputs=None, random_state=0):
     c = loss.n_scores(y)
     scores = torch.as_tensor(rng.standard_normal((1, y.shape[1], c)))
     value = loss.value(scores, y)
-    _same(value.shape, y.shape[:2], "value must have one number per sample")
+    _same(value.shape, y.shape[:2], "value must return one number per sample")
     _finite(value, "value")
     gradient, hessian = loss.gradient(scores, y), loss.hessian(scores, y)
     _same(gradient.shape, scores.shape, "gradient must have the shape of the scores")
     shape = (*scores.shape, c)
-    _same(hessian.shape, shape, "hessian must have one block per sample")
+    _same(hessian.shape, shape, "hessian must return one block per sample")
     for a in range(c):
         unit = torch.zeros(c, dtype=scores.dtype)
         unit[a] = 1e-6
@@ -71,7 +72,7 @@ def check_loss(loss, *, targets=None, n_outputs=None, random_state=0):
         largest = float(torch.linalg.eigvalsh(hessian).max())
         _true(
             largest <= loss.curvature * (1 + 1e-9),
-            f"curvature={loss.curvature} is not a bound: a second derivative is "
+            f"curvature={loss.curvature} is not an upper bound: a second derivative is "
             f"{largest:.3g}",
         )
     if type(loss).conjugate is not Loss.conjugate:
@@ -80,12 +81,12 @@ def check_loss(loss, *, targets=None, n_outputs=None, random_state=0):
         _close(
             dual + value,
             (gradient * scores).sum(-1),
-            "conjugate is not that of value: at the gradient they must add up to u's",
+            "conjugate and value do not add up to u's at the gradient u",
         )
         least = (gradient * other).sum(-1) - loss.value(other, y)
         _true(
             bool((dual >= least - 1e-9).all()),
-            "conjugate is below u's - l(s) somewhere",
+            "conjugate is smaller than u's - l(s, y) for some s",
         )
     _check_gradient(loss, L2(), y, rng)
 
@@ -93,10 +94,10 @@ def check_loss(loss, *, targets=None, n_outputs=None, random_state=0):
 def check_penalty(penalty, *, n_scores=1, random_state=0):
     """Check that a penalty meets the requirements of the solvers and layers.
 
-    `prox` is compared to nearby points and its definition, derivatives to finite
-    differences, `alpha_max` to solutions just above and below it, solutions to the
-    conditions of optimality, and the gradient of a problem with a squared loss to
-    finite differences.
+    `prox` must minimise its definition, compared with nearby points and zero.
+    Derivatives are compared with finite differences. Solutions must converge, use a
+    feature below `alpha_max`, and be zero above it. The gradient of a problem with the
+    penalty and a squared loss is compared with finite differences.
 
     Parameters
     ----------
@@ -112,7 +113,7 @@ def check_penalty(penalty, *, n_scores=1, random_state=0):
     Raises
     ------
     AssertionError
-        When a check fails; the message says which, and how.
+        When a check fails. The message names the check and the error.
 
     Examples
     --------
@@ -135,20 +136,22 @@ def check_penalty(penalty, *, n_scores=1, random_state=0):
         return 0.5 * (V - X).square().sum(-1) + step * penalty.value(V, alpha)
 
     least = objective(P)
-    _same(least.shape, (2, k), "value must have one number per feature")
+    _same(least.shape, (2, k), "value must return one number per feature")
     _finite(least, "value at the result of prox")
     for size in (1e-3, 0.1, 1.0):
         for _ in range(20):
             near = P + size * torch.as_tensor(rng.standard_normal(P.shape))
             better = objective(near) < least - 1e-9
-            _true(not bool(better.any()), "prox is not the minimum of its definition")
+            _true(not bool(better.any()), "prox does not minimise its definition")
     _true(
         not bool((objective(torch.zeros_like(P)) < least - 1e-9).any()),
-        "prox is not the minimum of its definition: zero is better",
+        "prox does not minimise its definition: zero is better",
     )
     used = (P != 0).any(-1)
     gradient, hessian = penalty.gradient(P, alpha), penalty.hessian(P, alpha)
-    _true(not bool(gradient[~used].any()), "gradient must be zero where W is")
+    _true(
+        not bool(gradient[~used].any()), "gradient must be zero for zero coefficients"
+    )
     for a in range(n_scores):
         unit = torch.zeros(n_scores, dtype=P.dtype)
         unit[a] = 1e-6
@@ -174,8 +177,8 @@ def check_penalty(penalty, *, n_scores=1, random_state=0):
 def check_head(head, *, n_classes=3, random_state=0):
     """Check that a few-shot head meets the requirements of the meta-learner.
 
-    Its gradient in features and penalties is compared to finite differences, and the
-    head must separate, on its own support, classes that are far from each other.
+    The head must separate classes of its support that are far from each other. Its
+    gradient with respect to features and penalties is compared with finite differences.
 
     Parameters
     ----------
@@ -191,7 +194,7 @@ def check_head(head, *, n_classes=3, random_state=0):
     Raises
     ------
     AssertionError
-        When a check fails; the message says which, and how.
+        When a check fails. The message names the check and the error.
 
     Examples
     --------
@@ -218,7 +221,10 @@ def check_head(head, *, n_classes=3, random_state=0):
         _same(b.shape, (2, n_classes), "b must be (n_tasks, n_classes)")
         scores = scores + b.unsqueeze(1)
     right = float((scores.argmax(-1) == y).double().mean())
-    _true(right > 0.9, f"accuracy on separate classes of the support is {right:.2f}")
+    _true(
+        right > 0.9,
+        f"accuracy on separate classes of the support must exceed 0.9, got {right:.2f}",
+    )
 
     def probe(Z, alpha, l2):
         W, b = head.fit_classes(Z, y, n_classes, alpha, l2, relative=False)
@@ -233,7 +239,7 @@ def _weights(penalty):
 
 
 def _check_boundary(penalty, y, k, rng):
-    """Solutions above and below alpha_max, and the conditions of optimality."""
+    """Check solutions above and below alpha_max, and their optimality conditions."""
     Z = torch.as_tensor(rng.standard_normal((1, y.shape[1], k)))
     how = {"loss": Squared(), "penalty": penalty, "multi_output": y.ndim == 3}
     alpha_max = glm_alpha_max(Z, y, **how)
@@ -245,11 +251,12 @@ def _check_boundary(penalty, y, k, rng):
         # The gradient of the squared loss at zero.
         slope = -(Z.mT @ (y if y.ndim == 3 else y.unsqueeze(-1))) / y.shape[1]
         left = penalty.violation(0 * slope, slope, 1.001 * alpha_max.unsqueeze(-1))
-        _true(not bool((left > 1e-12).any()), "above alpha_max zero is not stationary")
+        _true(not bool((left > 1e-12).any()), "zero is not stationary above alpha_max")
     for factor, some in ((1.001, False), (0.9, True)):
         W, info = glm(Z, y, factor * alpha_max, return_info=True, **how)
         _true(
-            bool(info.converged.all()), f"no solution at {factor:g} alpha_max: {info}"
+            bool(info.converged.all()),
+            f"the solver does not converge at {factor:g} times alpha_max: {info}",
         )
         found = bool((W.reshape(k, -1) != 0).any(-1)[optional].any())
         _true(
@@ -259,7 +266,7 @@ def _check_boundary(penalty, y, k, rng):
 
 
 def _check_gradient(loss, penalty, y, rng, k=4):
-    """Gradient of a solution in features and penalty."""
+    """Check the gradient of a solution with respect to features and penalty."""
     Z = torch.as_tensor(rng.standard_normal((1, y.shape[1], k)))
     how = {"loss": loss, "penalty": penalty, "multi_output": loss.n_scores(y) > 1}
     how["multi_output"] &= y.ndim == 3
@@ -273,7 +280,7 @@ def _check_gradient(loss, penalty, y, rng, k=4):
 
 
 def _check_derivatives(probe, inputs, rng):
-    """Derivatives of a scalar along random directions, by finite differences."""
+    """Check derivatives of a scalar along random directions by finite differences."""
     wanted = [x for x in inputs if x.requires_grad]
     gradients = torch.autograd.grad(probe(*inputs), wanted)
     for x, gradient in zip(wanted, gradients, strict=True):
@@ -286,7 +293,7 @@ def _check_derivatives(probe, inputs, rng):
         _close(
             (gradient * along).sum(),
             (up - down) / 2e-5,
-            "the gradient of a solution is not its derivative",
+            "the gradient of a solution does not match finite differences",
         )
 
 

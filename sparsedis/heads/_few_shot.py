@@ -12,7 +12,9 @@ from sparsedis.solvers.penalties import GroupL1
 
 
 class GroupLassoSVMHead(Head):
-    """Group Lasso SVM (Eqs. 6-8); the dense SVM of MetaOptNet when ``alpha=0``.
+    """Group Lasso SVM (Eqs. 6-8).
+
+    With ``alpha=0`` it is the dense SVM of MetaOptNet.
 
     See Also
     --------
@@ -38,7 +40,9 @@ class GroupLassoSVMHead(Head):
 
 
 class RidgeHead(Head):
-    """Ridge regression on one-hot labels, in closed form; has no ``alpha``.
+    """Ridge regression on one-hot labels, in closed form.
+
+    Its only penalty is ``l2``.
 
     Examples
     --------
@@ -67,9 +71,10 @@ class RidgeHead(Head):
 
 
 class PrototypeHead(Head):
-    """Mean of each class; logits are minus mean squared distances. No penalty.
+    """Prototypes, the mean features of each class. There is no penalty.
 
-    The norm of the query, which is the same for all classes, is left out.
+    The score of a class is minus the mean squared distance to its prototype. The norm
+    of the query is left out, because it is the same for all classes.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Heads of many tasks: a loss and a penalty, and the layer that solves them fastest."""
+"""Linear heads: a loss and a penalty, solved by the fastest layer for them."""
 
 import torch
 
@@ -19,26 +19,27 @@ from sparsedis.implicit import (
 from sparsedis.solvers.losses import Logistic, Loss, Multinomial, Squared
 from sparsedis.solvers.penalties import L1, L2, ElasticNet, GroupL1, Penalty
 
-# Norms of rows: the penalties that the specialised layers support.
+# Penalties that the specialised layers support.
 _NORMS = (L1, GroupL1, ElasticNet, L2)
 
 
 class LinearHead(Head):
-    """Linear predictor of each task: a loss and a penalty.
+    """Linear predictor of each task, with a loss and a penalty.
 
-    A specialised layer solves the pair if there is one
-    (:func:`~sparsedis.implicit.lasso`, :func:`~sparsedis.implicit.multitask_lasso`,
-    :func:`~sparsedis.implicit.ridge`, :func:`~sparsedis.implicit.logistic`);
-    otherwise :func:`~sparsedis.implicit.glm`.
+    If there is a specialised layer for the pair, this layer solves it:
+    :func:`~sparsedis.implicit.lasso`, :func:`~sparsedis.implicit.multitask_lasso`,
+    :func:`~sparsedis.implicit.ridge` or :func:`~sparsedis.implicit.logistic`.
+    Otherwise :func:`~sparsedis.implicit.glm` does.
 
     Parameters
     ----------
     loss : Loss or callable
         Loss of a sample. For classes, a function that returns the loss for a number of
-        classes, since tasks differ in it: :func:`~sparsedis.solvers.losses.log_loss`.
+        classes, because tasks differ in this number, such as
+        :func:`~sparsedis.solvers.losses.log_loss`.
 
     penalty : Penalty
-        Penalty of a feature's coefficients.
+        Penalty on the coefficients of a feature.
 
     Raises
     ------
@@ -82,7 +83,7 @@ class LinearHead(Head):
         Parameters
         ----------
         n_classes : int
-            Number of classes; not used if targets are numbers.
+            Number of classes; ignored if targets are numbers.
 
         Returns
         -------
@@ -122,19 +123,20 @@ class LinearHead(Head):
             Strength of an additional squared l2 term.
 
         n_classes : int, default=2
-            Number of classes of all these tasks, if targets are classes.
+            Number of classes, the same for all tasks of the batch; ignored if targets
+            are numbers.
 
         mask : tensor of shape (n_tasks, n_samples) of bool, default=None
-            Valid samples.
+            Valid samples; all by default.
 
         sample_weight : tensor of shape (n_tasks, n_samples), default=None
-            Weights of the samples.
+            Weights of the samples; equal by default.
 
         fit_intercept : bool, default=True
             Whether to add an unpenalised intercept.
 
         solver : {"auto", "batched", "celer"}, default="auto"
-            Solver, for layers with several solvers.
+            Solver, for layers that have several.
 
         tol : float, default=1e-12
             Tolerance of the layer.
@@ -145,10 +147,10 @@ class LinearHead(Head):
             Coefficients.
 
         intercept : tensor of shape (n_tasks, n_outputs)
-            Zero without `fit_intercept`.
+            Intercepts; zero without `fit_intercept`.
 
         info : SolverInfo
-            Certificate.
+            Certificates.
         """
         how = {
             "mask": mask,
@@ -199,12 +201,12 @@ class LinearHead(Head):
         Parameters
         ----------
         Z, y, n_classes, mask, sample_weight, fit_intercept : object
-            As for `fit`.
+            As in `fit`.
 
         Returns
         -------
         tensor of shape (n_tasks,)
-            Infinite for penalties that do not set features to zero.
+            Infinite for penalties that never set all coefficients to zero.
         """
         how = {
             "mask": mask,
@@ -228,15 +230,15 @@ class LinearHead(Head):
         Parameters
         ----------
         Z, y, n_classes : object
-            As for `fit`.
+            As in `fit`.
 
         **how : dict
-            As for `alpha_max`.
+            Other parameters of `alpha_max`.
 
         Returns
         -------
         tensor of shape (n_tasks,)
-            `alpha_max` or, where there is none, the mean curvature of the squared loss.
+            `alpha_max` or, if it is infinite, the mean curvature of the squared loss.
         """
         bounded = None
         if not isinstance(self.penalty, L2):
@@ -251,13 +253,13 @@ class LinearHead(Head):
     @renamed_keywords(l1="alpha")
     def fit_classes(self, Z, y, n_classes, alpha, l2, *, relative):
         n = Z.shape[1]
-        # The layer's loss is a mean, but for all few-shot heads the loss is a sum.
+        # The loss of the layers is a mean, but that of few-shot heads is a sum.
         how = {"n_classes": n_classes, "fit_intercept": False}
         scale = self.scale(Z, y, **how) if relative else 1 / n
         alpha = (alpha * scale) * torch.ones(len(y), dtype=Z.dtype, device=Z.device)
         W, _, _ = self.fit(Z, y, alpha, l2=l2 / n, **how)
         if n_classes == 2:
-            # Split the single logit between both classes.
+            # Divide the single logit between both classes.
             W = torch.cat([-W / 2, W / 2], -1)
         return W, None
 
@@ -267,7 +269,8 @@ class LinearHead(Head):
             return False
         if getattr(self.penalty, "weights", None) is not None:
             return False
-        # The layer has one score for two classes, and no two scores that sum to zero.
+        # With two classes, the layer penalises a single logit, but Multinomial(2)
+        # penalises two logits that sum to zero.
         return type(loss) in (Squared, Logistic, Multinomial) and (
             loss != Multinomial(2)
         )
@@ -283,7 +286,7 @@ def _n_classes(loss):
 
 
 def _solver_of_classes(how, n_classes, l2):
-    """The solver, except for logistic regressions that celer does not support."""
+    """The solver, but "batched" for logistic regressions that celer cannot solve."""
     if how["solver"] != "celer":
         return how["solver"]
     lacks = n_classes > 2 or how["fit_intercept"] or how["sample_weight"] is not None

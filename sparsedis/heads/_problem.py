@@ -1,4 +1,4 @@
-"""The inner problem of Eq. 4: the heads of a batch of tasks, and their loss."""
+"""Inner problem of Eq. 4: the heads of a batch of tasks, and their loss."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,12 @@ from sparsedis.heads._linear import LinearHead
 from sparsedis.solvers._info import SolverInfo
 from sparsedis.solvers.penalties import L2
 
-# If features are nearly dependent, as early in training, rounding errors alone can
-# raise the gap of an exact solution above the layers' default tolerance.
+# Tolerance of the layers. If features are nearly dependent, as early in training,
+# rounding errors can raise the gap of an exact solution above the default tolerance.
 _TOL = 1e-10
 
-# Ridge term of the heads whose penalty is in the outer problem (Eq. 60), as a share of
-# its natural scale.
+# Ridge penalty of heads whose own penalty is in the outer problem (Eq. 60), relative to
+# `LinearHead.scale`.
 _TINY = 1e-6
 
 
@@ -32,7 +32,7 @@ class HeadBatch:
         Absolute penalties.
 
     info : SolverInfo
-        Certificate of the inner problem.
+        Certificates of the heads.
     """
 
     W: torch.Tensor
@@ -43,17 +43,18 @@ class HeadBatch:
 
 @dataclass(frozen=True)
 class InnerProblem:
-    """The heads of an estimator, and how it uses them.
+    """Inner problem of an estimator: its heads and the options that it fits them with.
 
     Parameters
     ----------
     head : LinearHead
 
     penalty_at : {"inner", "outer"}
-        Whether the heads are penalised, or the loss of the encoder (Eq. 60).
+        Problem that includes the penalty: that of the heads, or that of the encoder
+        (Eq. 60).
 
     alpha_mode : {"relative", "absolute"}
-        Whether penalties are given as fractions of each task's scale.
+        Unit of penalties. "relative": the scale of each task.
 
     fit_intercept : bool
 
@@ -71,20 +72,21 @@ class InnerProblem:
 
         Parameters
         ----------
-        Z : tensor of shape (n_tasks, n_samples, k), or (n_samples, k) when shared
+        Z : tensor of shape (n_tasks, n_samples, k), or (n_samples, k) if shared
 
         y : tensor of shape (n_tasks, n_samples) or (n_tasks, n_samples, n_outputs)
 
         alpha : tensor of shape (n_tasks,)
-            Penalties, in the units of `alpha_mode`. No gradient flows through the
-            scale.
+            Penalties, in the unit of `alpha_mode`. Gradients do not flow through the
+            unit.
 
         mask : tensor of shape (n_tasks, n_samples) of bool, default=None
 
         weight : tensor of shape (n_tasks, n_samples), default=None
 
         n_classes : int, default=2
-            Number of classes of all these tasks, if targets are classes.
+            Number of classes, the same for all tasks of the batch; ignored if targets
+            are numbers.
 
         Returns
         -------
@@ -106,12 +108,14 @@ class InnerProblem:
         return HeadBatch(W, intercept, alpha, info)
 
     def loss(self, Z, y, heads, *, mask=None, weight=None, n_classes=2):
-        """Loss of each task at its head: mean of the losses of its samples.
+        """Loss of each task at its head, the weighted mean over its samples.
+
+        If the penalty is in the outer problem, the loss includes it.
 
         Parameters
         ----------
         Z, y, mask, weight, n_classes : object
-            As for :meth:`solve`.
+            As in :meth:`solve`.
 
         heads : HeadBatch
 
@@ -121,7 +125,7 @@ class InnerProblem:
         """
         scores = Z @ heads.W + heads.intercept.unsqueeze(1)
         if self.head.is_of_classes and scores.shape[-1] > 1:
-            # One score per class, instead of contrasts.
+            # The heads have one score per class, not the contrasts of the loss.
             each = torch.nn.functional.cross_entropy(
                 scores.mT, y.long(), reduction="none"
             )
@@ -140,13 +144,14 @@ class InnerProblem:
         return loss
 
     def _absolute(self, Z, y, alpha, n_classes, how):
+        """Absolute penalties."""
         if self.alpha_mode == "absolute":
             return alpha
         return alpha * self.head.scale(Z, y, n_classes=n_classes, **how)
 
 
 def _row_norms(W):
-    """Norms of rows whose gradient at zero is zero, not NaN."""
+    """Norms of rows, with a gradient of zero instead of NaN for rows of zeros."""
     squared = W.square().sum(-1)
     positive = squared > 0
     return torch.where(positive, torch.where(positive, squared, 1.0).sqrt(), 0.0)

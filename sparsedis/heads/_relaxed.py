@@ -21,10 +21,11 @@ def relaxed_heads(problem, Z, y, support, *, n_classes, mask, weight):
     y : tensor of shape (n_tasks, n_samples) or (n_tasks, n_samples, n_outputs)
 
     support : tensor of shape (n_tasks, k) of bool
-        The features of each task.
+        Selected features of each task.
 
     n_classes : int
-        Number of classes of all these tasks, if targets are classes.
+        Number of classes, the same for all tasks of the batch; ignored if targets are
+        numbers.
 
     mask : tensor of shape (n_tasks, n_samples) of bool, or None
 
@@ -41,7 +42,7 @@ def relaxed_heads(problem, Z, y, support, *, n_classes, mask, weight):
     constrained = isinstance(head.penalty, NonNegativeL1)
     if isinstance(loss, Squared) and not constrained:
         return _least_squares(problem, Z, y, support, mask, weight)
-    # Without a penalty there is no solution if classes are separable or counts are 0.
+    # If classes are separable, or counts are 0, there is no solution without a penalty.
     # One over the sum of the weights is scikit-learn's default for classes.
     total = torch.ones(y.shape[:2], dtype=Z.dtype) if weight is None else weight
     if mask is not None:
@@ -67,7 +68,7 @@ def relaxed_heads(problem, Z, y, support, *, n_classes, mask, weight):
 
 
 def _least_squares(problem, Z, y, support, mask, weight):
-    """Least squares, or Ridge for the elastic net, on the support."""
+    """Least squares on the support, or Ridge if the penalty is the elastic net."""
     vector = y.ndim == 3
     tasks = read_tasks(Z, y, mask=mask, sample_weight=weight, target_ndim=int(vector))
     Z, y = tasks.Z, tasks.y

@@ -93,9 +93,9 @@ def wrong_penalty(**methods):
         ),
         (
             wrong_loss(conjugate=lambda self, u, y: u[..., 0] ** 2),
-            "conjugate is not that of value",
+            "conjugate and value do not add up",
         ),
-        (wrong_loss(curvature=0.5), "curvature=0.5 is not a bound"),
+        (wrong_loss(curvature=0.5), "curvature=0.5 is not an upper bound"),
         (wrong_loss(value=lambda self, s, y: s), "one number per sample"),
     ],
 )
@@ -109,7 +109,7 @@ def test_wrong_losses_are_named(loss, match):
     [
         (
             wrong_penalty(prox=lambda self, W, alpha, step: 0.5 * W),
-            "prox is not the minimum of its definition",
+            "prox does not minimise its definition",
         ),
         (
             wrong_penalty(
@@ -121,7 +121,7 @@ def test_wrong_losses_are_named(loss, match):
             wrong_penalty(
                 alpha_max=lambda self, gradient: 0.5 * gradient.abs().amax((1, 2))
             ),
-            "above alpha_max zero is not stationary",
+            "zero is not stationary above alpha_max",
         ),
     ],
 )
@@ -148,7 +148,7 @@ class Guessing(Head):
 
 
 def test_wrong_heads_are_named():
-    with pytest.raises(AssertionError, match="gradient of a solution is not its deriv"):
+    with pytest.raises(AssertionError, match="gradient of a solution does not match"):
         check_head(Detached())
     with pytest.raises(AssertionError, match="accuracy on separate classes"):
         check_head(Guessing())
