@@ -345,9 +345,9 @@ def _line_search(problem, V, step, width):
 def _solve_blocks(hessian, blocks, rhs, rows, *, definite=False):
     """Solve ``(hessian + blocks) x = rhs`` for the valid rows.
 
-    Padding gets rows of the identity. With ``definite``, the solution is NaN if the
-    matrix is not positive definite, as it is near a minimum. Otherwise Newton's method
-    could converge to a saddle point.
+    Padding gets rows of the identity. Near a minimum the matrix is positive definite.
+    With ``definite``, the solution is NaN if it is not, because Newton's method could
+    converge to a saddle point.
     """
     n_tasks, s, c = rhs.shape
     blocks.diagonal(dim1=-2, dim2=-1).add_(_PROXIMAL)

@@ -62,7 +62,7 @@ class DataSystem:
     def solve(self, y):
         """Solutions and their suboptimality, for targets (n_tasks, n_samples).
 
-        The solutions are refined once. The suboptimality is that of half of the
+        The solutions are refined once. The suboptimality refers to half of the
         objective.
         """
         k = self.A.shape[-1]

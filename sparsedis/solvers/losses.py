@@ -469,8 +469,7 @@ class Poisson(Loss):
 def contrasts(n_classes, like):
     """Orthonormal basis of the vectors of length `n_classes` that sum to zero.
 
-    The basis is that of Helmert: column i contrasts class i + 1 with all classes before
-    it.
+    This is Helmert's basis: column i contrasts class i + 1 with all classes before it.
 
     Parameters
     ----------

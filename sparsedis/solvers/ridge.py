@@ -10,8 +10,8 @@ from sparsedis.solvers._linalg import GOOD_PIVOT, SupportSystem
 def solve_ridge(gram, corr, y_sq, l2, *, tol=1e-12, data=None):
     """Solve ``min_w 1/2 w'Gw - c'w + l2/2 ||w||^2`` for a batch of tasks.
 
-    The solution of a singular system (``l2 = 0`` and dependent columns) is that of
-    minimum norm.
+    If a system is singular (``l2 = 0`` and dependent columns), the result is the
+    minimum-norm solution.
 
     Parameters
     ----------

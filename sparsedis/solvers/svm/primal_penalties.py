@@ -109,7 +109,7 @@ class PrimalWorkingSet(Cones):
         return conjugate(reach, self.alpha[0], self.l2[0]).sum()
 
     def _let_in(self, X, reach, mu):
-        """Add the features with the largest ``||V_j||``; return those of the others."""
+        """Add features with the largest ``||V_j||``; return that of all others."""
         room = max(_START, len(self.index))
         wanted = int((reach > _JOIN * self.alpha).sum())
         index = reach.topk(min(max(wanted, 1), room)).indices

@@ -105,7 +105,7 @@ class WorkingSet(Cones):
     def grow(self, X, mu):
         """Add features with ``||V_j|| > 0.9 alpha``.
 
-        Their number is at most half of that of the features in use, or of the dual
+        A round adds at most half as many features as are in use, or as there are dual
         variables if these are more. Features that stay outside count in the duality
         gap.
         """
