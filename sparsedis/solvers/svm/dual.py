@@ -263,8 +263,9 @@ class _Batch:
     def place_absent_classes(self):
         """Set the intercepts of classes without samples.
 
-        They are the largest at which the scores of these classes, plus the margin of 1,
-        do not exceed the largest score of any sample, which includes its margin.
+        They are the largest values that do not change the loss of any sample: the score
+        of such a class, plus the margin of 1, is at most the largest score of the other
+        classes, with their margins.
         """
         simplices = self.simplices
         absent = ~simplices.free.any(1)

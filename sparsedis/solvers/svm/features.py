@@ -21,8 +21,8 @@ class Features:
 
     def __init__(self, X, mean=None):
         self.mean, self.shape = mean, X.shape
-        # A dense matrix is centred here, because large means cancel in its products. A
-        # sparse matrix would become dense: its products are centred instead.
+        # A dense matrix is centred here, because products of uncentred features lose
+        # digits. A sparse matrix would become dense: its products are centred instead.
         self.shift = mean if sp.issparse(X) else None
         if sp.issparse(X):
             self.X = X.tocsc()

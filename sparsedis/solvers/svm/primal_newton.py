@@ -26,8 +26,9 @@ class PrimalSystem:
     for ``w = dW`` and ``x = dX Q'``. Eliminating x leaves ``K = M^-1 + S' C^-1 S``,
     whose size is the number of coefficients and does not depend on the number of
     samples. With ``d = beta / z``, the block of a sample in C^-1 is the Laplacian of a
-    graph on the classes, ``sum_{k<l} d_k d_l / sum(d) (e_k - e_l)(e_k - e_l)'``. K is
-    therefore a sum of weighted Gram matrices of the features, one per pair of classes.
+    graph on the classes, ``sum_{k<l} d_k d_l / sum(d) (e_k - e_l)(e_k - e_l)'``. The
+    second term of K is therefore a sum of weighted Gram matrices of the features, one
+    per pair of classes.
 
     After a few iterations, most samples have almost no weight in most pairs. The Gram
     matrices leave out samples whose contribution is small compared with M^-1. Conjugate
