@@ -1,4 +1,4 @@
-"""State of a training in a file, to continue after an interruption."""
+"""Files of the training state, to continue after an interruption."""
 
 import io
 import json
@@ -22,7 +22,7 @@ _IDLE = ("callbacks", "checkpoint", "device", "verbose", "warm_start")
 
 
 class TrainingFile:
-    """Writes the state of one training to a file after each epoch.
+    """File with the state of one training run, written after each epoch.
 
     The name of the file depends on the parameters, the data and the initial weights, so
     the candidates of a search can share a folder.
@@ -36,7 +36,7 @@ class TrainingFile:
         Start of the file name.
 
     key : str
-        Identifies the training, see :func:`identify`.
+        Identifies the training run, see :func:`identify`.
     """
 
     def __init__(self, folder, prefix, key):
@@ -46,7 +46,7 @@ class TrainingFile:
         self._written = False
 
     def save(self, net, *, ended=False):
-        """Write the state of a net, and replace an earlier one.
+        """Write the state of a net, and replace an earlier state.
 
         If the weights are not finite, the file does not change.
 
@@ -72,12 +72,12 @@ class TrainingFile:
         Returns
         -------
         ended : bool
-            Whether that training had finished.
+            Whether the training had finished.
 
         Raises
         ------
         ValueError
-            When the file is damaged or belongs to another training.
+            When the file is damaged or belongs to another training run.
         """
         if not os.path.exists(self.path):
             return False
@@ -85,14 +85,14 @@ class TrainingFile:
         digest, _, content = whole[len(_MAGIC) :].partition(b"\n")
         if not whole.startswith(_MAGIC) or _digest(content) != digest:
             raise ValueError(
-                f"checkpoint: {self.path} is damaged, or of another version, and "
+                f"checkpoint: {self.path} is damaged, or of another version, so "
                 "training cannot continue: delete it to start again."
             )
         state = torch.load(io.BytesIO(content), "cpu", weights_only=True)
         if state["key"] != self.key:
             raise ValueError(
-                f"checkpoint: {self.path} belongs to a training with other parameters "
-                "or data: move it away to start again."
+                f"checkpoint: {self.path} belongs to training with other parameters "
+                "or data: move or delete it to start again."
             )
         _give_back(net, state)
         return state["ended"]
@@ -102,8 +102,8 @@ class TrainingFile:
             torch.load(io.BytesIO(content), "cpu", weights_only=True)
         except Exception as error:
             raise ValueError(
-                "checkpoint: the encoder or the optimizer has state that is neither "
-                f"tensors nor numbers and text, and cannot be kept in a file: {error}"
+                "checkpoint: the encoder or the optimizer has state other than "
+                f"tensors, numbers and text, which cannot be saved: {error}"
             ) from error
 
 
@@ -112,7 +112,7 @@ def _digest(content):
 
 
 def checkpoint_of(estimator, module, *contents):
-    """Checkpoint file of a training, if it has one, and the callbacks to call.
+    """Checkpoint file of a training run, if it has one, and its other callbacks.
 
     skorch's LoadInitState gives the folder of its Checkpoint. The files that skorch
     writes there do not contain the complete state.
@@ -147,7 +147,7 @@ def checkpoint_of(estimator, module, *contents):
             continue
         if folder is not None:
             raise ValueError(
-                f"Training can continue from one folder only: got {folder!r}, and "
+                f"Training can continue from only one folder: got {folder!r}, and "
                 "another one by LoadInitState in callbacks."
             )
         folder = plain.checkpoint.dirname or os.curdir
@@ -156,15 +156,16 @@ def checkpoint_of(estimator, module, *contents):
         return None, callbacks
     if not isinstance(estimator.random_state, int | np.integer):
         raise ValueError(
-            "Training continues with the same random numbers: random_state must be "
-            f"an int with checkpoint or LoadInitState, got {estimator.random_state!r}."
+            "random_state must be an int with checkpoint or LoadInitState, to "
+            "continue with the same random numbers; got "
+            f"{estimator.random_state!r}."
         )
     key = identify(estimator, module, *contents)
     return TrainingFile(folder, prefix, key), callbacks
 
 
 def identify(estimator, module, *contents):
-    """Hash of a training: class, parameters, initial weights and data.
+    """Hash of a training run: class, parameters, initial weights and data.
 
     Parameters
     ----------
@@ -222,7 +223,7 @@ def _state_of(net):
         "module": net.module_.state_dict(),
         "criterion": net.criterion_.state_dict(),
         "optimizer": net.optimizer_.state_dict(),
-        # For rows of thousands of numbers, text is read faster than pickled lists.
+        # Text loads faster than pickled lists of thousands of numbers.
         "history": json.dumps(net.history.to_list(), default=np.generic.item),
         "randomness": net.randomness.state,
         "callbacks": {name: _fitted(callback) for name, callback in net.callbacks_},
@@ -256,7 +257,7 @@ def _fitted(callback):
         try:
             found[key] = _storable(value.state_dict() if has_state else value)
         except TypeError:
-            continue  # a bar or a file, created again when training starts
+            continue  # e.g. a progress bar, which is created again when training starts
     return found
 
 

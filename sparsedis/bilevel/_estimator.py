@@ -40,29 +40,29 @@ class BilevelEstimator(
 ):
     """Training of an encoder through an outer loss, and encoding.
 
-    A subclass has these parameters, and `encoder`, `normalization`, `max_iter`, `lr`
-    and `lr_schedule`; and the method `_keep_objective`.
+    A subclass declares these parameters and `encoder`, `normalization`, `max_iter`,
+    `lr` and `lr_schedule`, and defines the method `_keep_objective`.
 
     Parameters
     ----------
     callbacks : list of skorch callbacks, default=None
-        Called during training, such as GradientNormClipping and ProgressBar; an epoch
-        is 20 steps. For scikit-learn's progress bar, call
+        Callbacks for training, such as GradientNormClipping and ProgressBar. An epoch
+        has 20 steps. For scikit-learn's progress bar, call
         ``set_callbacks(sklearn.callback.ProgressBar())``.
 
     checkpoint : str or path-like, default=None
         Folder in which to save the state of training after every epoch. If `fit` is
         interrupted and called again, it continues from there, and the result is the
-        same bit for bit; a finished training is not repeated. Trainings with other
-        parameters, data or seeds have their own files in the folder, so the candidates
-        of a search can share it. `random_state` must be an int.
+        same bit for bit. Training that has finished is not repeated. Each combination
+        of parameters, data and seed has its own file, so the candidates of a search can
+        share the folder. `random_state` must be an int.
 
     device : str or torch.device, default="auto"
         Device for training and encoding. "auto": a CUDA device if there is one,
         otherwise the CPU.
 
     verbose : int, default=0
-        Whether to print skorch's log of the epochs, if not 0.
+        If not 0, print skorch's log of the epochs.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ class BilevelEstimator(
     # Columns of `history_`, and their names in the net.
     _columns: ClassVar = {"loss": "train_loss", "active": "active"}
 
-    # Attributes that are missing after an interrupted training.
+    # What is missing after interrupted training, for a note on the error.
     _without = ""
 
     def transform(self, X):
@@ -118,7 +118,7 @@ channels)
             )
 
     def _encoded(self, X):
-        """Features of X that was validated, block by block, as arrays."""
+        """Features of validated X, block by block, as arrays."""
         for codes in self._codes(blocks_of(X, np.arange(len(X)))):
             yield codes.cpu().numpy()
 
@@ -126,7 +126,7 @@ channels)
     def _codes(self, blocks, module=None):
         """Features of blocks of inputs, as tensors on the device."""
         device = self._device()
-        # In float64 also for float32 tables: inputs far from zero would lose precision.
+        # Float64 also for float32 tables: inputs far from zero would lose precision.
         wide = len(self.input_shape_) == 1 and device.type != "mps"
         module = self.module_ if module is None else module
         yield from encode_blocks(module, blocks, device, wide=wide)
@@ -145,7 +145,7 @@ channels)
         stopping=None,
         **options,
     ):
-        """Train an encoder, and set the fitted attributes, also after an error.
+        """Train an encoder, and set the fitted attributes, even after an error.
 
         Parameters
         ----------
@@ -168,7 +168,7 @@ channels)
             X and y, for callbacks.
 
         contents : tuple
-            Data that identify this training, for the name of its checkpoint.
+            Data that identify this training run, for the name of its checkpoint.
 
         valid : tuple (TaskBatch, TaskBatch), default=None
             Batches to fit and evaluate heads on after every epoch, for "valid_loss".
@@ -244,8 +244,8 @@ channels)
         if net.ran_out_:
             warnings.warn(
                 f"source ended after {net.n_steps_} of max_iter={net.max_iter} "
-                "steps: an iterable that can be used once, such as a generator, must "
-                "have as many batches; a list is repeated.",
+                "steps: an iterable that can be used only once, such as a generator, "
+                "must have that many batches; a list is repeated.",
                 UserWarning,
                 stacklevel=5,
             )

@@ -17,7 +17,8 @@ def watched_sigint():
     Yields
     ------
     SimpleNamespace
-        Has the attribute `seen`. Only the main thread receives signals.
+        Its attribute `seen` is True after a SIGINT. Only the main thread receives
+        signals.
     """
     sigint = SimpleNamespace(seen=False)
     before = signal.getsignal(signal.SIGINT)

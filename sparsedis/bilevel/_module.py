@@ -1,4 +1,4 @@
-"""Estimators around a torch module: fits, device, features and files."""
+"""Estimators with a torch module: fit, device, features and files."""
 
 import copy
 import math
@@ -73,8 +73,8 @@ class ModuleMixin:
         Parameters
         ----------
         path : str, path-like or file object
-            Path of a safetensors file; an existing file is overwritten, and keeps its
-            permissions. Or a file object open for writing in binary mode.
+            Path of a safetensors file, or a file object open for writing in binary
+            mode. An existing file is overwritten, and keeps its permissions.
 
         Raises
         ------
@@ -88,7 +88,7 @@ class ModuleMixin:
 
         See Also
         --------
-        load_params : Read it.
+        load_params : Load the file.
         """
         check_is_fitted(self, "module_")
         save_fitted(self, path)
@@ -102,13 +102,13 @@ class ModuleMixin:
             Path of the file, or a file object open for reading in binary mode, which
             is read to its end. The estimator must have the `encoder` of the saved
             estimator, and the same values of the other parameters that affect the
-            meaning of the weights and the fit of new heads. An error names those that
-            differ.
+            meaning of the weights and the fit of new heads. If some differ, an error
+            names them.
 
         Returns
         -------
         self : object
-            The fitted estimator. It does not depend on later changes of the file.
+            The fitted estimator. It does not depend on later changes to the file.
 
         Raises
         ------

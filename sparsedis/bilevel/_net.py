@@ -11,12 +11,11 @@ UNSOUND = "The encoder returned NaN, infinite or huge features"
 
 
 class NonFiniteError(ValueError):
-    """Raised when training reaches NaN or infinity."""
+    """Raised when features, weights or the loss are NaN or infinite."""
 
 
 class BilevelNet(SteppedNet):
-    """Net that encodes the rows of a batch, solves the heads, and takes a gradient
-    step.
+    """Net that encodes a batch, solves its heads, and takes a gradient step.
 
     Parameters
     ----------
@@ -27,7 +26,7 @@ class BilevelNet(SteppedNet):
         Heads and outer loss.
 
     warmup : float
-        Fraction of the steps over which the penalty rises to its value.
+        Fraction of the steps over which the penalty rises to its full value.
 
     precision : {"float32", "bfloat16"}
         Arithmetic of the encoder while training.
@@ -56,7 +55,7 @@ class BilevelNet(SteppedNet):
         self.criterion_.pass_over(batch)
 
     def train_step_single(self, batch, **fit_params):
-        """Encode, solve, and differentiate the outer loss."""
+        """Encode a batch, solve its heads, and differentiate the outer loss."""
         self._set_training(True)
         objective = self.criterion_
         rows = to_device(objective.inputs(batch), self.device)
@@ -78,7 +77,7 @@ class BilevelNet(SteppedNet):
 
     @torch.no_grad()
     def validation_step(self, batch, **fit_params):
-        """Loss on one batch of heads fitted on another batch."""
+        """Outer loss of heads, fitted on one batch and evaluated on another."""
         self._set_training(False)
         inner, outer = batch
         loss = self.criterion_.judge(*self._encoded(inner), *self._encoded(outer))

@@ -16,7 +16,7 @@ class Step(NamedTuple):
         Scalar, with a gradient.
 
     size : int
-        Tasks in the batch, the weight of the step in the mean of an epoch.
+        Number of tasks in the batch: the weight of the step in the mean of an epoch.
 
     record : dict
         Numbers for the history.
@@ -85,7 +85,7 @@ class Objective(nn.Module, ABC):
         return []
 
     def bears(self, Z):
-        """Whether features are finite, and their squares too.
+        """Whether features and their squares are finite.
 
         Parameters
         ----------

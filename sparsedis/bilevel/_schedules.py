@@ -26,7 +26,7 @@ def cosine_schedule(step, max_iter):
 
 
 def constant_schedule(step, max_iter):
-    """Return 1 throughout."""
+    """Return 1 at every step."""
     return 1.0
 
 

@@ -12,8 +12,8 @@ class SteppedNet(NeuralNet):
     """A net that takes one step with each batch.
 
     A subclass defines `train_step_single`, and `validation_step` if there are
-    validation data. These return "loss", "size" (how much a batch counts in the mean of
-    an epoch) and "record", numbers of the step for the history.
+    validation data. These return "loss", "size" (the weight of the batch in the mean of
+    an epoch) and "record" (numbers of the step for the history).
 
     Parameters
     ----------
@@ -50,13 +50,13 @@ class SteppedNet(NeuralNet):
         super().__init__(module, train_split=None, batch_size=1, **kwargs)
 
     def fit_batches(self, batches, valid=None):
-        """Train for ``max_iter`` steps, or until a callback ends it.
+        """Train for ``max_iter`` steps, or until a callback ends training.
 
         Parameters
         ----------
         batches : iterable
-            One for each step. If training continues from a checkpoint, the batches of
-            the completed steps are drawn and skipped.
+            A batch for each step. If training continues from a checkpoint, the batches
+            of the completed steps are drawn and skipped.
 
         valid : object, default=None
             Validation data for "valid_loss" after every epoch.
@@ -76,7 +76,7 @@ class SteppedNet(NeuralNet):
         """Train until the last epoch, or until a callback or a signal stops it.
 
         Callbacks of skorch, such as EarlyStopping, raise a KeyboardInterrupt to stop
-        the training, which then ends without an error.
+        training, which then ends without an error.
 
         Parameters
         ----------
@@ -123,14 +123,14 @@ class SteppedNet(NeuralNet):
             self.checkpoint.save(self)
 
     def _take_up(self):
-        """Load the state of an earlier training; return whether it had finished."""
+        """Load the state of an earlier run; return whether it had finished."""
         ended = self.checkpoint.restore(self)
         for batch in islice(self._batches, self.n_steps_):
             self.pass_over(batch)
         return ended
 
     def pass_over(self, batch):
-        """Draw the random numbers of a step with this batch from `random_state`."""
+        """Draw the random numbers of a step with this batch, without the step."""
 
     def get_split_datasets(self, X, y=None, **fit_params):
         return _Epoch(self), None if self._valid is None else [self._valid]
@@ -153,7 +153,7 @@ class SteppedNet(NeuralNet):
             self.notify("on_batch_end", batch=batch, training=training, **step)
             n_batches += 1
         if n_batches == 0:
-            # The stream has ended, or the earlier training had all the steps.
+            # The stream has ended, or an earlier run has taken all steps.
             del self.history[-1]
             raise StopTraining
         self.history.record(prefix + "_batch_count", n_batches)

@@ -368,7 +368,7 @@ def test_two_folders_are_refused(tmp_path):
     est = representation(
         checkpoint=tmp_path / "b", callbacks=[("load", LoadInitState(checkpoint))]
     )
-    with pytest.raises(ValueError, match=r"continue from one folder only: got .*b'"):
+    with pytest.raises(ValueError, match=r"continue from only one folder: got .*b'"):
         est.fit(X, Y)
 
 
