@@ -17,7 +17,8 @@ def write_file(file, content):
     Parameters
     ----------
     file : str, path-like, or file object
-        A file object must be open for writing in binary mode, or have such a `write`.
+        A file object open for writing in binary mode, or an object with such a
+        `write`, is also accepted.
 
     content : bytes
 
@@ -37,7 +38,7 @@ def write_file(file, content):
     if earlier is not None and stat.S_ISDIR(earlier.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     if earlier is not None and not stat.S_ISREG(earlier.st_mode):
-        with open(path, "wb") as device:  # nothing can take its place
+        with open(path, "wb") as device:  # a device cannot be replaced
             device.write(content)
         return
     if earlier is not None:
@@ -63,7 +64,8 @@ def read_file(file):
     Parameters
     ----------
     file : str, path-like, or file object
-        A file object must be open for reading in binary mode, or have such a `read`.
+        A file object open for reading in binary mode, or an object with such a
+        `read`, is also accepted.
 
     Returns
     -------
@@ -95,7 +97,7 @@ def read_file(file):
     try:
         content = read()
     except MemoryError:
-        raise ValueError(f"{name} is larger than the memory.") from None
+        raise ValueError(f"{name} does not fit in memory.") from None
     if not isinstance(content, bytes | bytearray | memoryview):
         raise ValueError(
             f"{name} must be open in binary mode, mode 'rb'; it gives "
@@ -108,7 +110,7 @@ def _write_all(file, content):
     if isinstance(file, io.TextIOBase):
         raise ValueError(
             "The file must be open for writing in binary mode, mode 'wb'; got "
-            f"{type(file).__name__}, which takes text."
+            f"{type(file).__name__}, which accepts text."
         )
     rest = content
     while len(rest):

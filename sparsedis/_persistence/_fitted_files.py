@@ -29,11 +29,12 @@ from sparsedis._randomness import TorchRandomness
 # Increased when files of an older layout can no longer be read.
 _FORMAT = "1"
 
-# Bytes that a module may have beyond those of its file, for a better error message.
+# Bytes by which the weights of a custom module may exceed those of the file. Larger
+# modules are not created in memory.
 _SLACK = 2**20
 
-# Dtypes that safetensors reads and writes and numpy supports; then the other dtypes
-# that modules may have.
+# Dtypes of arrays, which safetensors and numpy support, and dtypes of weights, which
+# safetensors and torch support.
 _ARRAY_DTYPES = (
     torch.bool,
     *(torch.int8, torch.int16, torch.int32, torch.int64),
@@ -236,13 +237,13 @@ def _compare_parameters(found, estimator, where):
         for values in (found, own)
     )
     raise ValueError(
-        f"{where} was saved with {theirs}; the estimator has {mine}. What was learned, "
-        f"or how adapt works, depends on it: set_params({theirs}), then load."
+        f"{where} was saved with {theirs}; the estimator has {mine}. Its weights, "
+        f"or adapt, depend on these: call set_params({theirs}), then load it again."
     )
 
 
 def _load_modules(estimator, fitted, tensors, where):
-    """Modules with the weights of a file, whose size limits the memory."""
+    """Create modules with the weights of a file, in memory limited by its size."""
     built_in, modules = isinstance(estimator.encoder, str), None
 
     def build():
@@ -251,11 +252,11 @@ def _load_modules(estimator, fitted, tensors, where):
         except Exception as error:
             raise ValueError(
                 f"{where} cannot be loaded: encoder={estimator.encoder!r} cannot be "
-                f"made for its inputs, of shape {fitted['input_shape_']}: {error}"
+                f"built for its inputs, of shape {fitted['input_shape_']}: {error}"
             ) from error
 
-    # First on the meta device, without memory and warnings. The initial weights are
-    # not used, so torch's generator does not change.
+    # First create them on the meta device, without memory and warnings. The initial
+    # weights are not used, so torch's generator must not change.
     with TorchRandomness(0, torch.device("cpu")).lent():
         with warnings.catch_warnings(), torch.device("meta"):
             warnings.simplefilter("ignore")
@@ -288,7 +289,7 @@ def _n_bytes_of(tensors):
 
 
 def _is_state(module):
-    """Whether the state of a module is complete."""
+    """Whether `state_dict` has all parameters and buffers of a module."""
     parts = [*module.named_parameters(), *module.named_buffers()]
     return {name for name, _ in parts} <= module.state_dict().keys()
 
@@ -322,8 +323,8 @@ def _plain_tensor(tensor, key):
     ):
         kind = getattr(tensor, "dtype", type(tensor).__name__)
         raise ValueError(
-            f"The module holds {key}, of {kind}, and only dense tensors of numbers of "
-            "up to 64 bits can be saved; use pickle."
+            f"The module has state {key}, of {kind}, but only dense tensors of numbers "
+            "of up to 64 bits can be saved: use pickle."
         )
     return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
 
@@ -346,11 +347,11 @@ def _parse(content, where):
         metadata = read_json(content[8 : 8 + size]).get("__metadata__") or {}
     except SafetensorError as error:
         raise ValueError(
-            f"{where} is no safetensors file, or damaged: {error}"
+            f"{where} is not a safetensors file, or is damaged: {error}"
         ) from None
     except Exception as error:  # errors that safetensors does not detect
         raise ValueError(
-            f"{where} is no safetensors file, or damaged: {type(error).__name__} "
+            f"{where} is not a safetensors file, or is damaged: {type(error).__name__} "
             f"{error}"
         ) from error
     found = metadata.get("format", "nothing")

@@ -8,7 +8,7 @@ from sparsedis._persistence._saved_state import Malformed, check_keys
 
 
 def split_records(fitted, records):
-    """Split the existing ones of some dataclasses into arrays and plain values.
+    """Split dataclasses, if fitted, into arrays and plain values.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Text in the file of an estimator, and checks of its consistency."""
+"""JSON text in the file of an estimator, and checks of the file's consistency."""
 
 import json
 import math
@@ -12,7 +12,7 @@ from sparsedis.heads import Head
 # makes every entry of a fixed-width array as long, so a small file could allocate any
 # amount of memory.
 _NAMES_BYTES = 2**28
-# Kinds of names: truth values, numbers, dates and times, text, and objects.
+# Kinds of names: booleans, numbers, dates and times, text, and objects.
 _NAME_DTYPE = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248]|[mM]8\[\d*[a-zA-Z]+\]|U\d+|O)")
 _NAME_VALUES = {
     "b": bool,
@@ -34,7 +34,7 @@ def _is_penalty(value):
     return type(value) in (int, float) and 0 <= value < math.inf
 
 
-# Check of each fitted attribute; others may be anything that JSON can hold.
+# Checks of fitted attributes; the others may have any value in JSON.
 _PLAIN = {
     "n_features_in_": lambda value: _is_whole(value, 1),
     "n_components_": lambda value: _is_whole(value, 1),
@@ -125,7 +125,7 @@ def names_to_json(names, what):
     names : ndarray, or list of ndarray
 
     what : str
-        What the names describe, for messages.
+        Attribute that holds the names, for messages.
 
     Returns
     -------
@@ -157,7 +157,7 @@ def _array_to_json(names, what):
         value.item() if isinstance(value, np.generic) else value
         for value in names.tolist()
     ]
-    # In files, text of any length has dtype object.
+    # Text of variable length is saved with dtype object.
     dtype = "|O" if names.dtype.kind == "T" else names.dtype.str
     kinds = _NAME_VALUES["O"]
     if _NAME_DTYPE.fullmatch(dtype):
@@ -221,7 +221,7 @@ def _check_names(saved, key):
         raise Malformed(f"{key} has values that are not of dtype {dtype!r:.100}")
     if kind != "U":
         return 8 * len(values)
-    # More digits would be refused in any case.
+    # `int` refuses very long numbers; 20 digits already exceed any limit.
     width = int(dtype.lstrip("<>|=")[1:][:20])
     if any(len(value) > width for value in values):
         raise Malformed(f"{key} has values longer than its dtype {dtype!r:.100}")

@@ -133,7 +133,7 @@ def test_files_that_are_refused(data, tmp_path):
     with pytest.raises(FileNotFoundError, match="There is no file"):
         est.load_params(path)
     path.write_bytes(pickle.dumps(est))
-    refused("no safetensors file, or damaged")
+    refused("not a safetensors file, or is damaged")
     save_file({"a": torch.zeros(2)}, path)
     refused("not written by save_params")
 

@@ -102,7 +102,7 @@ def test_files_in_memory(data, kind, tmp_path):
     assert cmp(tmp_path / "model", tmp_path / "buffer", shallow=False)
     assert cmp(tmp_path / "again", tmp_path / "buffer", shallow=False)
     assert load_file(tmp_path / "model").keys() == load(buffer.getvalue()).keys()
-    with pytest.raises(ValueError, match="The BytesIO is no safetensors file"):
+    with pytest.raises(ValueError, match="The BytesIO is not a safetensors file"):
         copy.load_params(buffer)  # it stands at its end
 
 
@@ -117,7 +117,7 @@ def test_a_loaded_model_does_not_follow_its_file(data, tmp_path):
     with open(path, "wb"):
         pass
     np.testing.assert_array_equal(copy.predict(data.data), est.predict(data.data))
-    with pytest.raises(ValueError, match="model is no safetensors file"):
+    with pytest.raises(ValueError, match="model is not a safetensors file"):
         copy.load_params(path)
 
 
@@ -160,7 +160,7 @@ def test_other_state_than_tensors_is_refused(data, tmp_path):
 
 
 class Computed(nn.Linear):
-    """It cannot be made without memory, and has a table that is not in its state."""
+    """It cannot be created without memory, and has a table that is not in its state."""
 
     def __init__(self, shape, n_components):
         super().__init__(*shape, n_components)

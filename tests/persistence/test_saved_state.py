@@ -145,15 +145,15 @@ CASES = {
     "no shape": (setting(input_shape_=[]), r"input_shape_ is \[\]"),
     "shape is huge": (
         setting(input_shape_=[2**62], n_features_in_=2**62),
-        "cannot be made for its inputs|does not have the weights",
+        "cannot be built for its inputs|does not have the weights",
     ),
     "shape overflows": (
         setting(input_shape_=[2**62] * 4, n_features_in_=2**62),
-        "cannot be made for its inputs",
+        "cannot be built for its inputs",
     ),
     "shape has many axes": (
         setting(input_shape_=[3] + 100 * [1]),
-        "cannot be made for its inputs|does not have the weights",
+        "cannot be built for its inputs|does not have the weights",
     ),
     "features": (setting(n_features_in_=4), r"is \[3\], and n_features_in_ 4"),
     "steps are text": (setting(n_iter_="1"), "n_iter_ is '1'"),
@@ -290,7 +290,7 @@ def test_no_cut_and_no_flipped_byte_gives_another_error(models, tmp_path):
     size = 8 + int.from_bytes(whole[:8], "little")
     for end in (0, 1, 7, 8, 9, size - 1, size, size + 1, len(whole) - 1):
         (tmp_path / "cut").write_bytes(whole[:end])
-        with pytest.raises(ValueError, match=r"cut is no safetensors file, or damaged"):
+        with pytest.raises(ValueError, match=r"cut is not a safetensors file"):
             clone(est).load_params(tmp_path / "cut")
     rng = np.random.default_rng(0)
     for at in (*range(9), *rng.integers(8, size, 200)):
