@@ -85,7 +85,7 @@ def glm(
         of the largest violation of the optimality conditions.
 
     max_iter : int, default=1000
-        Largest number of rounds of the solver.
+        Largest number of iterations of the solver.
 
     return_info : bool, default=False
         Return the certificate too.
@@ -93,8 +93,8 @@ def glm(
     Returns
     -------
     W : tensor of shape (..., k), or (..., k, n_scores) with several scores
-        Solutions, in the dtype of ``Z``. With a penalty that is not convex, there may
-        be several; the solver starts from zero.
+        Solutions, in the dtype of ``Z``. If the penalty is not convex, there may be
+        several; the solver starts from zero.
 
     intercept : tensor of shape (...) or (..., n_scores)
         Only when ``fit_intercept=True``.
@@ -115,7 +115,7 @@ def glm(
     Warns
     -----
     ConvergenceWarning
-        When a task misses ``tol``.
+        When a task does not reach ``tol``.
     RuntimeWarning
         In the backward pass, when the second derivative on a support is singular: the
         minimum-norm gradient is then used.
@@ -190,8 +190,7 @@ def glm_alpha_max(
     fit_intercept=False,
     multi_output=False,
 ):
-    """Smallest ``alpha`` at which all features that the penalty can set to zero are
-    zero.
+    """Smallest ``alpha`` at which all penalised features are zero.
 
     Parameters
     ----------

@@ -66,7 +66,7 @@ def group_lasso_svm(
 
     alpha : float or tensor of shape (...)
         Strength of the group penalty, absolute and non-negative. The solution is zero
-        if it is at least :func:`group_lasso_svm_alpha_max`.
+        if ``alpha`` is at least :func:`group_lasso_svm_alpha_max`.
 
     l2 : float or tensor of shape (...)
         Strength of the squared l2 penalty, positive.
@@ -135,8 +135,8 @@ def group_lasso_svm(
     At kinks, where a feature or a sample is about to become active, the gradient is
     that of the current active set. If the dual solution is not unique, as with samples
     that are copies of each other, the adjoint variable of minimum norm is used. W is
-    always unique. Intercepts need not be: they then lie inside of their range, and have
-    the gradient of minimum norm. The intercept of a class without samples has none.
+    always unique. If the intercepts are not, they lie inside their range and have the
+    gradient of minimum norm. The intercept of a class without samples has no gradient.
 
     References
     ----------
@@ -314,9 +314,9 @@ def _check_l2(tasks, scaled, l2):
         value = l2 if tasks.unit is None else l2 * tasks.unit
         least = float((value * (_LEAST_L2 / scaled)).detach()[t])
         raise ValueError(
-            f"l2 is too small for the size of features and sample_weight: got "
-            f"{float(value[t].detach()):g}{tasks._where(t)}, where at least "
-            f"{least:.2g} is needed."
+            "l2 is too small for the size of the features and sample_weight: it must "
+            f"be at least {least:.2g}, got {float(value[t].detach()):g}"
+            f"{tasks._where(t)}."
         )
 
 

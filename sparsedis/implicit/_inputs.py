@@ -25,7 +25,7 @@ class Tasks:
         Targets.
 
     weight : tensor of shape (n_tasks, n_samples) or None
-        Weight of each sample, 0 outside of the mask; None when all are 1.
+        Weight of each sample, 0 outside the mask; None if all are 1.
 
     total : tensor of shape (n_tasks,)
         Sum of the weights.
@@ -151,7 +151,7 @@ def read_tasks(
         )
     if Z.ndim < 2 or 0 in Z.shape:
         raise ValueError(
-            "Z must have shape (..., n_samples, n_features) and hold something, got "
+            "Z must have shape (..., n_samples, n_features), without empty axes; got "
             f"{tuple(Z.shape)}."
         )
     n_samples, k = Z.shape[-2:]
@@ -159,7 +159,7 @@ def read_tasks(
     if lead < 1 or y.shape[lead - 1] != n_samples or 0 in y.shape:
         shape = f"(..., {n_samples}{', n_outputs' * target_ndim})"
         raise ValueError(
-            f"{target} must have shape {shape} to go with Z of shape "
+            f"{target} must have shape {shape} to match Z of shape "
             f"{tuple(Z.shape)}; got {tuple(y.shape)}."
         )
     target_shape = y.shape[lead:]
@@ -184,7 +184,7 @@ def read_tasks(
     dtype = Z.dtype
     if dtype not in _DTYPES:
         raise ValueError(
-            f"Z must be of one of the dtypes {', '.join(map(str, _DTYPES))}, got "
+            f"Z must have one of the dtypes {', '.join(map(str, _DTYPES))}, got "
             f"{dtype}."
         )
     # Small problems: float64 costs little and makes the certificate meaningful.
@@ -252,7 +252,7 @@ def read_labels(tasks, n_classes):
         where = f" of task {t}" if tasks.batch_shape else ""
         low, high = (int(bound) for bound in labels[t].aminmax())
         raise ValueError(
-            f"y must hold labels from 0 to {n_classes - 1}; those{where} go from "
+            f"y must hold labels from 0 to {n_classes - 1}; got labels{where} from "
             f"{low} to {high}."
         )
     return labels, n_classes
@@ -299,7 +299,7 @@ def _read_mask(mask):
     known = (mask == 0) | (mask == 1)
     if not bool(known.all()):
         raise ValueError(
-            "mask must be of bool, or hold 0 and 1 only, got "
+            "mask must be boolean, or hold only 0 and 1; got "
             f"{float(mask[~known][0]):g}."
         )
     return mask == 1
@@ -327,7 +327,7 @@ def centre(tasks):
     """Subtract each task's weighted means from features and targets.
 
     A feature that is constant within a task becomes exactly zero, without rounding
-    errors that a solver could use.
+    errors that a solver could fit.
 
     Parameters
     ----------
@@ -337,7 +337,7 @@ def centre(tasks):
     Returns
     -------
     Z, y : tensor
-        Centred data, of the same shapes as in `tasks`, zero outside of the mask.
+        Centred data, of the same shapes as in `tasks`, zero outside the mask.
 
     Z_mean : tensor of shape (n_tasks, k) or (1, k)
 
@@ -373,7 +373,7 @@ def centre_features(tasks, fit_intercept):
     Parameters
     ----------
     tasks : Tasks
-        Tasks with class labels.
+        Their targets are not used.
 
     fit_intercept : bool
 
@@ -397,7 +397,7 @@ def _zero_out_noise(centred, raw):
 
 
 def scale_rows(tasks, *arrays):
-    """Multiply rows by ``sqrt(weight / total)``: means become plain sums."""
+    """Multiply rows by ``sqrt(weight / total)``, so that means become sums."""
     if tasks.weight is None:
         factor = tasks.total.rsqrt()[:, None]
         # A shared Z stays shared.

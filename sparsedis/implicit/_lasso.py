@@ -53,7 +53,7 @@ def lasso(
 
     alpha : float or tensor of shape (...)
         Strength of the l1 penalty, absolute and non-negative.
-        :func:`lasso_alpha_max` gives the value from which the solution is zero.
+        :func:`lasso_alpha_max` gives the smallest value at which the solution is zero.
 
     l2 : float or tensor of shape (...), default=0.0
         Strength of the squared l2 penalty; positive values make the solution unique.
@@ -78,8 +78,8 @@ def lasso(
     solver : {"auto", "batched", "celer"}, default="auto"
         "batched" solves all tasks at once in torch, on the device of ``Z``; "celer"
         solves them one by one on the CPU, and is faster for wide tasks. "auto" uses
-        "celer" on the CPU for one or two tasks; and for more than 32 features if there
-        are fewer than twice as many samples, or at most half as many tasks.
+        "celer" on the CPU for one or two tasks, and for more than 32 features if
+        ``n_samples < 2 * k`` or ``n_tasks <= k / 2``.
 
     return_info : bool, default=False
         Return the certificate too.
@@ -105,7 +105,7 @@ def lasso(
     Warns
     -----
     ConvergenceWarning
-        When a task misses ``tol``.
+        When a task does not reach ``tol``.
     RuntimeWarning
         In the backward pass, when the features in a support are linearly dependent:
         the minimum-norm gradient is then used.

@@ -1,4 +1,4 @@
-"""Implicit gradients of all problems of the solver."""
+"""Implicit gradients of the solutions, for any loss and penalty."""
 
 import torch
 
@@ -19,15 +19,16 @@ def solve_implicitly(make, solve, *theta):
     ----------
     make : callable
         Creates a problem from `theta`. It has ``scale``, ``hessian`` and ``penalty``
-        (see :class:`~sparsedis.solvers._composite.Problem`), ``n_features``, without an
-        intercept, and ``stationarity(W, *theta)``, the gradient of the objective for
-        nonzero rows.
+        (see :class:`~sparsedis.solvers._composite.Problem`), ``n_features``, which does
+        not count an intercept, and ``stationarity(W, *theta)``, the gradient of the
+        objective for nonzero rows.
 
     solve : callable
-        Returns solutions of shape (n_tasks, k, c), an intercept in the last row, and
-        their :class:`~sparsedis.solvers._info.SolverInfo`.
+        Returns solutions of shape (n_tasks, k, c), with an intercept, if any, in the
+        last row, and their :class:`~sparsedis.solvers._info.SolverInfo`.
 
     *theta : tensor
+        Data and penalties of the tasks.
 
     Returns
     -------
@@ -71,7 +72,7 @@ class _Solve(torch.autograd.Function):
 
 
 def _solve_adjoint(problem, W, grad):
-    """Solve the derivative of the optimality condition for the cotangent."""
+    """Solve the linear system of the adjoint, with the cotangent `grad` of W."""
     scale = problem.scale.unsqueeze(-1)
     V, c = W / scale, W.shape[-1]
     used = (W != 0).any(-1)

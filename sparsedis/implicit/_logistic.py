@@ -11,8 +11,8 @@ from sparsedis.implicit._units import choose_units
 from sparsedis.solvers._info import warn_if_not_converged
 from sparsedis.solvers.logistic import Logistic, class_basis, solve_logistic
 
-# The best intercept of a class that a task lacks is minus infinity; at this value its
-# probability is below the rounding of float64.
+# The best intercept of a class that a task lacks is minus infinity. At this value, the
+# probability of the class is below the rounding errors of float64.
 _ABSENT = math.log(torch.finfo(torch.float64).eps)
 
 
@@ -55,7 +55,8 @@ def logistic(
 
     alpha : float or tensor of shape (...)
         Strength of the l1 or group penalty, absolute and non-negative.
-        :func:`logistic_alpha_max` gives the value from which the solution is zero.
+        :func:`logistic_alpha_max` gives the smallest value at which the solution is
+        zero.
 
     n_classes : int, default=None
         Number of classes of all tasks, at least 2; by default one more than the
@@ -82,7 +83,7 @@ def logistic(
 
     solver : {"auto", "batched", "celer"}, default="auto"
         "batched" solves all tasks at once in torch, on the device of ``Z``; "celer"
-        solves them one by one on the CPU, and is faster for few and wide tasks. celer
+        solves them one by one on the CPU, and is faster for few or wide tasks. celer
         supports only two classes, without l2 term, intercept or sample weights. "auto"
         uses it for such problems on the CPU with more than 32 features or up to 30
         tasks.
@@ -96,9 +97,9 @@ def logistic(
         Solutions, in the dtype of ``Z``. With more than two classes, rows sum to zero.
 
     intercept : tensor of shape (..., n_classes), or (...) with two classes
-        Only when ``fit_intercept=True``. A class that a task lacks gets -36, where its
-        probability vanishes to rounding (its optimum would be minus infinity); those
-        of the other classes sum to zero.
+        Only when ``fit_intercept=True``. A class that a task lacks gets -36 instead of
+        its optimum, minus infinity: its probability is then below rounding errors. The
+        intercepts of the other classes sum to zero.
 
     info : SolverInfo
         Only when ``return_info=True``: ``gap``, ``n_iter``, ``converged`` and
@@ -114,8 +115,8 @@ def logistic(
     Warns
     -----
     ConvergenceWarning
-        When a task misses ``tol``. Without any penalty, a task whose classes can be
-        separated has no solution.
+        When a task does not reach ``tol``. Without any penalty, a task whose classes
+        can be separated has no solution.
     RuntimeWarning
         In the backward pass, when the features in a support are linearly dependent and
         the solution is not unique: the minimum-norm gradient is then used.

@@ -53,8 +53,8 @@ def multitask_lasso(
 
     alpha : float or tensor of shape (...)
         Strength of the group penalty, absolute and non-negative.
-        :func:`multitask_lasso_alpha_max` gives the value from which the solution is
-        zero.
+        :func:`multitask_lasso_alpha_max` gives the smallest value at which the
+        solution is zero.
 
     l2 : float or tensor of shape (...), default=0.0
         Strength of the squared l2 penalty; positive values make the solution unique.
@@ -105,7 +105,7 @@ def multitask_lasso(
     Warns
     -----
     ConvergenceWarning
-        When a task misses ``tol``.
+        When a task does not reach ``tol``.
     RuntimeWarning
         In the backward pass, when the features in a support are linearly dependent and
         the solution is not unique: the minimum-norm gradient is then used.

@@ -1,4 +1,4 @@
-"""Backward passes without a second derivative, which raise if one is asked for."""
+"""Backward passes that raise an error when they are differentiated again."""
 
 from functools import wraps
 
@@ -8,10 +8,11 @@ import torch
 def once_differentiable(layer):
     """Mark the backward pass of a layer as not differentiable.
 
-    torch's decorator of this name raises only if the whole graph is run. Called for the
-    gradient of some inputs, ``torch.autograd.grad`` runs only the part of the graph
-    that leads to them, and silently leaves the second derivative out. Here the
-    gradients depend, in the graph, on all tensors from which they are computed.
+    torch's decorator of this name raises an error only if the whole graph is run. For
+    the gradient of only some inputs, ``torch.autograd.grad`` runs only the part of the
+    graph that leads to them, and silently omits the second derivative. With this
+    decorator, the gradients depend, in the graph, on all tensors from which they are
+    computed.
 
     Parameters
     ----------
@@ -48,7 +49,7 @@ def once_differentiable(layer):
 
 
 class _Refusal(torch.autograd.Function):
-    """Identity on the first tensors; differentiating it by the others raises."""
+    """Identity of the first tensors, with a backward pass that raises an error."""
 
     @staticmethod
     def forward(ctx, layer, n_gradients, *tensors):
@@ -58,7 +59,7 @@ class _Refusal(torch.autograd.Function):
     @staticmethod
     def backward(ctx, *_):
         raise RuntimeError(
-            f"{ctx.layer} has no second derivative: it is once_differentiable, and the "
-            "gradient that came through it (create_graph=True) was differentiated "
-            "again. Detach that gradient, or the features that go into the layer."
+            f"{ctx.layer} has no second derivative: it is once_differentiable, and a "
+            "gradient through it (create_graph=True) was differentiated again. Detach "
+            "this gradient, or the features that enter the layer."
         )

@@ -25,7 +25,7 @@ def ridge(
 
     .. math:: \min_w \frac{1}{2n} \|y - Zw\|^2 + \frac{\alpha}{2} \|w\|^2
 
-    the inner problem of the paper's "inner-Ridge" baseline (Section 5 of [1]_).
+    which is the inner problem of the "inner-Ridge" baseline in Section 5 of [1]_.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def ridge(
 
     alpha : float or tensor of shape (...)
         Strength of the penalty, absolute and non-negative. :func:`ridge_alpha_max`
-        gives the scale that the paper uses.
+        gives the scale that [1]_ uses.
 
     mask : tensor of shape (..., n_samples) of bool, default=None
         Valid samples, for tasks of unequal size.
@@ -69,7 +69,7 @@ def ridge(
     Raises
     ------
     ValueError
-        As :func:`lasso`.
+        For the same arguments as :func:`lasso`.
 
     See Also
     --------

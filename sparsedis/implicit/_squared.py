@@ -55,7 +55,7 @@ class SquaredLoss(NamedTuple):
 
     @classmethod
     def of(cls, Z, Y, n):
-        """Form the products."""
+        """Compute the products."""
         return cls(
             torch.bmm(Z.mT, Z).div_(n),
             product(Z.mT, Y).div_(n),
@@ -66,7 +66,7 @@ class SquaredLoss(NamedTuple):
         )
 
     def scaled(self):
-        """Features and targets scaled by ``1/n``."""
+        """Features and targets, each multiplied by ``1 / sqrt(n)``."""
         factor = 1 / math.sqrt(self.n)
         return self.Z * factor, self.Y * factor
 
@@ -106,7 +106,7 @@ class _SquaredLoss(torch.autograd.Function):
         grad_Z = grad_Y = grad_alpha = grad_l2 = None
         c = W.shape[-1]
         U_n = U / ctx.n
-        # Stack R and ZU, so that each product below is a single one.
+        # Stack the residual and ZU, so that each product below is a single one.
         both = product(Z, torch.cat([-W, U_n], -1))
         both[..., :c] += Y
         if ctx.needs_input_grad[0]:
@@ -123,7 +123,7 @@ class _SquaredLoss(torch.autograd.Function):
 
 
 def _solve_adjoint(gram, grad, alpha, l2, W, support, Z, n):
-    """Solve the derivative of the optimality condition for the cotangent."""
+    """Solve the linear system of the adjoint, with the cotangent `grad` of W."""
     c = W.shape[-1]
     if c == 1:
         hessian = gram + torch.diag_embed(l2.unsqueeze(-1).expand_as(support))
@@ -261,7 +261,7 @@ def check_solver(solver):
 
 
 def choose_celer(solver, loss):
-    """Whether to use celer, which depends on the size of the problem with "auto"."""
+    """Whether to use celer; with "auto" this depends on the size of the problem."""
     if solver != "auto":
         return solver == "celer"
     n_samples, k = loss.Z.shape[-2:]
@@ -278,7 +278,7 @@ def choose_celer(solver, loss):
 
 
 def pack(w, intercept, info, fit_intercept, return_info):
-    """Order what a layer returns: ``w[, intercept][, info]``."""
+    """Pack the results of a layer: ``w[, intercept][, info]``."""
     out = (w,)
     if fit_intercept:
         out += (intercept,)

@@ -27,7 +27,7 @@ def svm_adjoint(Z, solution, alpha, l2, grad_W, grad_intercept, *, needs=(True, 
 
         Pi s Z M Z's Pi a = Pi s Z M G
 
-    has as many unknowns as the dual, whatever the number of features is. With ``U = M
+    has as many unknowns as the dual, for any number of features. With ``U = M
     (G - Z's a)``:
 
         dL/dZ = s X U' - s a W'    dL/dalpha = -<U, W / ||W||>    dL/dl2 = -<U, W>
@@ -43,7 +43,7 @@ def svm_adjoint(Z, solution, alpha, l2, grad_W, grad_intercept, *, needs=(True, 
     grad_W : tensor of shape (n_tasks, p, n_classes)
     grad_intercept : tensor of shape (n_tasks, n_classes)
     needs : pair of bool, default=(True, True)
-        Whether the cotangents of alpha and of l2 are needed; else zeros are returned.
+        Whether the cotangents of alpha and of l2 are needed; otherwise they are zero.
 
     Returns
     -------
@@ -55,7 +55,7 @@ def svm_adjoint(Z, solution, alpha, l2, grad_W, grad_intercept, *, needs=(True, 
     used = solution.info.support.any(-1)
     whole = len(Z) > 1 and bool((used & (alpha == 0)).all())
     grad_Z = torch.empty_like(Z) if whole else torch.zeros_like(Z)
-    # Without alpha every feature is active: they are not copied to float64.
+    # Without alpha all features are active: do not copy them to float64.
     for kind, chosen in ((_AllRows, alpha == 0), (_ActiveRows, alpha > 0)):
         at = (chosen & used).nonzero().flatten()
         if not len(at):
@@ -120,7 +120,7 @@ class _ActiveRows:
         """Set ``U = M (G - Z's a)`` and add ``s X U' - s a W'`` to the cotangent."""
         self.U = self.driven - apply_curvature(*self.curvature, sa.mT @ self.Z)
         change = sX @ self.U - sa @ self.W
-        # Features differ within a task, but for padding with zeros.
+        # The features of a task are distinct, except for padding with zeros.
         grad_Z.index_put_(self.where, change.to(grad_Z), accumulate=True)
 
     def along(self):
@@ -133,7 +133,7 @@ class _ActiveRows:
 
 
 class _AllRows:
-    """All features of tasks without alpha, where ``M = I / l2``; in classes."""
+    """All features of tasks without alpha, where ``M = I / l2``, by class."""
 
     def __init__(self, Z, solution, part, alpha, l2, at, grad_W):
         whole = len(at) == len(alpha)
@@ -154,7 +154,7 @@ class _AllRows:
         return self.part.weight.unsqueeze(-1) * driven
 
     def factor(self, i):
-        """Return ``L = s Z / sqrt(l2)`` and ``t = G / sqrt(l2)``, features rotated."""
+        """Return ``L = s Z / sqrt(l2)`` and ``t = G / sqrt(l2)``, rotated features."""
         Z = self.Z[0 if len(self.Z) == 1 else i].to(self.l2)
         features, factor = torch.linalg.qr((Z * self.part.weight[i].unsqueeze(-1)).mT)
         target = features.mT @ self.G[i].to(factor) @ self.part.basis[i]
@@ -169,7 +169,7 @@ class _AllRows:
         With ``U = (G - Z's a) / l2`` and ``W = Z's X / l2`` it is ``s X G' / l2 - B Z``
         for ``B = (s X (s a)' + s a (s X)') / l2``, an (n, n) matrix.
         """
-        # In classes: since rows of X sum to zero, those of G need not.
+        # By class: since the rows of X sum to zero, those of G need not.
         self.sX, self.sa = (self.part.expand(part) / self.l2 for part in (sX, sa))
         own = self.l2 * self.sX @ self.sa.mT
         own, sX, Z = (own + own.mT).to(self.Z), self.sX.to(self.Z), self.Z
@@ -223,7 +223,7 @@ def _minimum_norm(blocks, factor, target, bound):
 
     With ``E_face = Pi E`` and ``L_face = (I - E_face E_face^+) Pi L``, the solution of
     minimum norm is ``a_0 + L_face'^+ (t - L'a_0)`` with ``a_0 = E_face'^+ g``. Unlike
-    in the normal equations, small singular values differ from zero.
+    in the normal equations, small singular values are not lost to rounding.
     """
     n, m, _ = blocks.shape
 

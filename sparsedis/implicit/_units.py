@@ -6,7 +6,7 @@ import torch
 
 from sparsedis.implicit._inputs import Tasks
 
-# Range of sizes whose squares and their sums have full precision: not rescaled.
+# Sizes in this range are not rescaled: sums of their squares have full precision.
 _RANGE = {torch.float64: (1e-60, 1e60), torch.float32: (1e-8, 1e8)}
 # Below this share of the largest feature, the square of a feature is lost to rounding.
 _TINY = {torch.float64: 1e-125, torch.float32: 1e-16}
@@ -43,7 +43,7 @@ class Units:
         if self.Z is None:
             return W
         up, down = (torch.frexp(unit).exponent for unit in (self.y, self.Z))
-        # In two steps, of which neither overflows by itself.
+        # In two steps, neither of which overflows.
         exponent = (up - down).clamp(-2046, 2046)
         half = exponent.div(2, rounding_mode="floor")
         for part in (half, exponent - half):
@@ -135,7 +135,8 @@ def _check_columns(tasks, columns, size, size_y, alpha, l2):
     small = (columns > 0) & (columns < least)
     if not bool(small.any()):
         return
-    # Features that the penalty leaves out, or that could not reduce the loss, are fine.
+    # Refuse neither features that the penalty sets to zero nor those that could not
+    # reduce the loss.
     weight = tasks.total if tasks.unit is not None else torch.ones_like(tasks.total)
     columns = columns.expand(len(size_y), -1)
     bound = columns * (size_y * weight).unsqueeze(-1)
@@ -148,7 +149,7 @@ def _check_columns(tasks, columns, size, size_y, alpha, l2):
         largest = float(size[t if len(size) > 1 else 0])
         raise ValueError(
             f"Z has features of too different sizes{tasks._where(t)}: feature {j} is "
-            f"at most {float(columns[t, j]):.2g} where the largest is {largest:.2g}. "
+            f"at most {float(columns[t, j]):.2g}, and the largest is {largest:.2g}. "
             f"Rescale it to at least {limit:g} of the largest, leave it out, or "
             "penalise it more."
         )

@@ -57,7 +57,7 @@ BAD_DATA = {
     "array y": ((Z, Y.numpy()), {}, "y must be a tensor, got ndarray"),
     "sparse Z": ((Z.to_sparse(), Y), {}, "Z must be a dense .* torch.sparse_coo"),
     "Z without values": ((Z.to("meta"), Y), {}, "Z must be a dense .* device meta"),
-    "8-bit Z": ((Z.to(torch.float8_e4m3fn), Y), {}, "Z must be of one .* got .*float8"),
+    "8-bit Z": ((Z.to(torch.float8_e4m3fn), Y), {}, "Z must have one .* got .*float8"),
     "y without values": ((Z, Y.to("meta")), {}, "y must be a dense .* device meta"),
     "mask without values": (
         (Z, Y),
@@ -242,9 +242,9 @@ LABELS = (Y > 0).int()
         (
             broken(LABELS, (2, 3), 5),
             4,
-            r"labels from 0 to 3; those of task 2 .* 0 to 5",
+            r"labels from 0 to 3; got labels of task 2 from 0 to 5",
         ),
-        (broken(LABELS, (2, 3), -1), None, r"from 0 to 1; those of task 2 .* -1 to 1"),
+        (broken(LABELS, (2, 3), -1), None, r"from 0 to 1; got .* of task 2 from -1"),
         (LABELS + 0.5, None, "y must hold whole numbers"),
         (LABELS, 1, "n_classes must be an int of at least 2, got 1"),
         (LABELS, 2.5, r"n_classes must be an int of at least 2, got 2\.5"),
