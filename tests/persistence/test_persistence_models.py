@@ -148,8 +148,8 @@ def test_other_state_than_tensors_is_refused(data, tmp_path):
             pass
 
     for encoder, message in (
-        (Extra(3, 3), "holds encoder._extra_state, of str, and only dense tensors"),
-        (nn.Linear(3, 3), "holds encoder.odd, of torch.complex128, and only"),
+        (Extra(3, 3), "has state encoder._extra_state, of str, but only dense"),
+        (nn.Linear(3, 3), "has state encoder.odd, of torch.complex128, but only"),
     ):
         if "odd" in message:
             encoder.register_buffer("odd", torch.zeros(2, dtype=torch.complex128))
