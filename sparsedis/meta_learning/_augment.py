@@ -1,12 +1,12 @@
-"""Random changes of images, on tensors."""
+"""Random shifts and flips of images, as tensors."""
 
 import torch
 
 
 def crop_and_flip(images, padding, flip):
-    """Shift each image by up to ``padding`` pixels, and mirror every other one.
+    """Shift each image by up to ``padding`` pixels, and mirror it with probability 1/2.
 
-    What moves in from outside repeats the border, so that any background is continued.
+    Pixels from outside an image repeat its border, which continues any background.
     This is the random crop of a padded image.
 
     Parameters

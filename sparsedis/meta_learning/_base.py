@@ -1,4 +1,4 @@
-"""Training on episodes, and scoring on them, behind the meta-learner."""
+"""Base class of the meta-learner: training and evaluation on episodes."""
 
 import copy
 import warnings
@@ -24,13 +24,14 @@ from sparsedis.meta_learning._evaluation import evaluate_episodes
 from sparsedis.meta_learning._learned_head import LearnedHead
 from sparsedis.meta_learning._objective import EpisodeObjective
 
-# Numbers in the features that statistics are computed from, and rows, at least.
+# Size of the sample for statistics: numbers in its features, and at least this many
+# rows.
 _STATISTICS, _LEAST_ROWS = 2**26, 128
 
 # Features of an MLP, which does not set their number itself.
 _MLP_FEATURES = 64
 
-# Last steps of training over which a representation without use shows.
+# Number of last steps of training in which some head should use a feature.
 _LAST_STEPS = 50
 
 
@@ -68,7 +69,7 @@ class BaseMetaLearner(BilevelEstimator):
             "learn_alpha",
             "learn_l2",
         ),
-        # New heads have the penalties of the training, which are in the file.
+        # New heads use the penalties of the training, which are in the file.
         adapting=(),
         required=(
             "n_features_in_",
@@ -101,13 +102,13 @@ class BaseMetaLearner(BilevelEstimator):
             raise ValueError(f"learn_alpha=True, but head={self.head!r} has no alpha.")
         if learn_alpha and alpha == 0:
             raise ValueError(
-                "learn_alpha=True starts from alpha, which must be positive."
+                "learn_alpha=True starts from alpha, which must be positive, got 0."
             )
         if self.learn_l2 and "l2" not in self._head.penalties:
             raise ValueError(f"learn_l2=True, but head={self.head!r} has no l2.")
 
     def _split_classes(self, y, random_state):
-        """Classes to learn from, and those to validate on."""
+        """Classes for training, and classes for validation."""
         classes, held_out = np.unique(y), self.validation_classes
         if held_out is None:
             return classes, classes[:0]
@@ -115,21 +116,21 @@ class BaseMetaLearner(BilevelEstimator):
             n_held_out = round(held_out * len(classes))
             if n_held_out < self.n_ways:
                 raise ValueError(
-                    f"validation_classes={held_out!r} of {len(classes)} classes are "
-                    f"{n_held_out}, fewer than n_ways={self.n_ways}."
+                    f"validation_classes={held_out!r} selects {n_held_out} of "
+                    f"{len(classes)} classes, fewer than n_ways={self.n_ways}."
                 )
             held_out = random_state.permutation(classes)[:n_held_out]
         held_out = np.unique(held_out)
         unknown = np.setdiff1d(held_out, classes)
         if len(unknown):
             raise ValueError(
-                f"validation_classes must be labels in y; it lacks "
+                "validation_classes must be labels in y, which does not have "
                 f"{unknown[:5].tolist()}{', ...' if len(unknown) > 5 else ''}."
             )
         return np.setdiff1d(classes, held_out), held_out
 
     def _sampler(self, y, random_state, *, classes=None, **size):
-        """Sampler of episodes of the given size, of the estimator's where None."""
+        """Sampler of episodes; sizes that are None are those of the estimator."""
         for name in ("n_ways", "n_shots", "n_queries"):
             if size.get(name) is None:
                 size[name] = getattr(self, name)
@@ -168,7 +169,7 @@ class BaseMetaLearner(BilevelEstimator):
             stopping=stopping,
             warmup=parameter(self, "alpha_warmup"),
             optimizer=optimizer,
-            # Scale and penalties have a meaning at any size.
+            # The scale of the logits and the penalties must not decay.
             optimizer__param_groups=[("head.*", {"weight_decay": 0.0})],
         )
 
@@ -199,7 +200,7 @@ class BaseMetaLearner(BilevelEstimator):
         )
 
     def _new_modules(self, fitted):
-        # Where penalties were learned, their last values are weights.
+        # If penalties were learned, their values are among the weights.
         head = self._new_head(fitted["alpha_"], fitted["l2_"]).requires_grad_(False)
         input_shape = input_shape_of(np.empty((0, *fitted["input_shape_"])))
         return {"module_": self._new_representation(input_shape), "head_": head}
@@ -241,7 +242,7 @@ class BaseMetaLearner(BilevelEstimator):
         active = self.history_["active"][-_LAST_STEPS:]
         if len(active) and not active.any():
             warnings.warn(
-                f"No head used a feature in the last {len(active)} steps, so that the "
+                f"No head used a feature in the last {len(active)} steps, so the "
                 "encoder has learned nothing from them: lower alpha (now "
                 f"{self.alpha_:g}).",
                 UserWarning,

@@ -21,16 +21,15 @@ from sparsedis.svm import GroupLassoSVC
 class FewShotClassifier(ClassifierMixin, BaseEstimator):
     """Linear classifier on the features of a meta-learner, from a few samples.
 
-    What :meth:`GroupLassoSVMMetaLearner.adapt` returns. It takes raw inputs, any
-    number of classes and any number of samples of each.
+    :meth:`GroupLassoSVMMetaLearner.adapt` returns this classifier. It accepts raw
+    inputs, any number of classes and any number of samples per class.
 
     Parameters
     ----------
     learner : GroupLassoSVMMetaLearner
-        A fitted one, which is not changed; to fit it again afterwards does not change
-        the classifier. Wrap it in
-        :class:`sklearn.frozen.FrozenEstimator` where the classifier is going to be
-        cloned, as in cross-validation; `adapt` does.
+        Fitted meta-learner, which does not change. If it is fitted again later, the
+        classifier does not change. Wrap it in :class:`sklearn.frozen.FrozenEstimator`
+        if the classifier will be cloned, as in cross-validation; `adapt` does this.
 
     Attributes
     ----------
@@ -41,13 +40,13 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         Weights of the features, without the learned scale of the logits.
 
     intercept_ : ndarray of shape (n_classes,)
-        Intercepts; zero for all heads but prototypes.
+        Intercepts; zero for all heads except prototypes.
 
     active_features_ : ndarray of int
-        The features that the head uses.
+        Features that the head uses.
 
     n_features_in_ : int
-        Second axis of the X of `fit`.
+        Number of features of the input; for images, their height.
 
     See Also
     --------
@@ -82,7 +81,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, height, width, \
 channels)
-            Inputs, as the learner takes them.
+            Inputs, in any form that the learner accepts.
 
         y : array-like of shape (n_samples,)
             Labels, of at least two classes.
@@ -95,12 +94,12 @@ channels)
         Raises
         ------
         ValueError
-            When inputs are not what the learner takes, or there is only one class.
+            When the learner does not accept the inputs, or there is only one class.
 
         Warns
         -----
         UserWarning
-            When the head uses no feature, so that all classes are equally likely.
+            When the head uses no feature, so all classes are equally likely.
         """
         check_is_fitted(self.learner)
         check_plain(y, "y")
@@ -123,7 +122,7 @@ channels)
         self.n_features_in_ = self._learner.n_features_in_
         if len(self.active_features_) == 0:
             warnings.warn(
-                "The head uses no feature, and all classes are equally likely: lower "
+                "The head uses no feature, so all classes are equally likely: lower "
                 f"alpha (now {self._learner.alpha_:g}).",
                 UserWarning,
                 stacklevel=4,
@@ -186,7 +185,7 @@ channels)
         Raises
         ------
         ValueError
-            When `y` holds a label that the support lacked: no head can predict it.
+            When `y` has a label that the support set lacks: the head cannot predict it.
         """
         check_is_fitted(self)
         y = complete_labels(np.asarray(y))
@@ -203,7 +202,7 @@ channels)
         """Coefficients (n_classes, k) and intercepts (n_classes,) in the dtype of Z."""
         head, n_classes = self._learner.head_, len(self.classes_)
         if isinstance(head.kind, GroupLassoSVMHead):
-            # Unlike the layer, it knows what to do about many samples or classes.
+            # Unlike the layer, it is also fast with many samples or classes.
             svm = GroupLassoSVC(
                 alpha=self._learner.alpha_,
                 l2=self._learner.l2_,
@@ -212,7 +211,7 @@ channels)
             ).fit(Z, code)
             coef = svm.coef_.astype(Z.dtype)
             if n_classes == 2:
-                # Their one row is the difference of two that sum to zero.
+                # The one row of two classes is the difference of rows that sum to zero.
                 coef = np.concatenate([-coef, coef]) / 2
             return coef, np.zeros(n_classes, Z.dtype)
         with torch.no_grad():
@@ -226,13 +225,13 @@ channels)
         return self._features(X) @ self.coef_.T + self.intercept_
 
     def _features(self, X):
-        """Features as an array, whatever the learner was set to return."""
-        # Those of a frame may be read-only, as tensors are not.
+        """Features as an array, for any `set_output` of the learner."""
+        # Arrays of a DataFrame may be read-only, but not those of tensors.
         return np.require(self._learner.transform(X), requirements=["C", "W"])
 
 
 def _as_it_is(learner):
-    """A learner that does not change when the given one is fitted again."""
+    """Copy of a learner, which does not change when the learner is fitted again."""
     if isinstance(learner, FrozenEstimator):
         return learner.estimator
     now = object.__new__(type(learner))

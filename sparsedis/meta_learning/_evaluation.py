@@ -10,8 +10,7 @@ from sparsedis.bilevel._objective import squares_are_finite
 from sparsedis.meta_learning._learned_head import active_features
 from sparsedis.meta_learning._objective import episode_tensors
 
-# Numbers in the features that are held, and in those of the episodes that are solved,
-# at a time.
+# Largest size of the features in memory, and of those of the episodes solved at a time.
 _HELD = 2**28
 _SOLVED = 2**22
 
@@ -74,13 +73,13 @@ class FewShotEvaluation:
 def evaluate_episodes(encode, head, batch, n_components):
     """Fit and score the head of every episode, encoding as little as possible.
 
-    Each distinct row is encoded once, as long as the features of all of them can be
-    held; otherwise once for every group of episodes whose features can.
+    Each distinct row is encoded once if the features of all rows fit in memory;
+    otherwise, once for each group of episodes whose features do.
 
     Parameters
     ----------
     encode : callable
-        From positions of rows, an array of int, to a tensor of features.
+        Maps positions of rows, an array of int, to a tensor of features.
 
     head : LearnedHead
 

@@ -7,7 +7,7 @@ from torch import nn
 
 
 class LearnedHead(nn.Module):
-    """A head with what is learned of it: penalties and the scale of the logits.
+    """A head with its learned parameters: penalties and the scale of the logits.
 
     Parameters
     ----------
@@ -39,11 +39,11 @@ class LearnedHead(nn.Module):
         )
 
     def penalty(self, name):
-        """Return ``alpha`` or ``l2``: a float, or a tensor where it is learned."""
+        """Return ``alpha`` or ``l2``: a float, or a tensor if it is learned."""
         if name in self._fixed:
             return self._fixed[name]
         value = self.log_penalty[name].exp()
-        # A step may overshoot; from 1 on no feature is left.
+        # A step may overshoot: from 1 on, the head uses no feature.
         return value.clamp(max=1) if name == "alpha" and self.relative else value
 
     def fit(self, Z, y, n_classes, ramp=1.0):

@@ -37,8 +37,8 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
 
     The encoder f is trained on episodes, small classification tasks with a few
     classes. The head of an episode is the exact solution of a convex problem on the
-    features of its support; the cross-entropy of the head on the queries is what the
-    encoder descends, by implicit differentiation (Eqs. 5-8 of [1]_):
+    features of its support. The encoder minimises the cross-entropy of the heads on
+    the queries, by implicit differentiation (Eqs. 5-8 of [1]_):
 
     .. math::
 
@@ -47,36 +47,37 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
         \hat W = \arg\min_W \mathrm{hinge}(f(X_s) W, y_s)
         + \alpha \sum_j \|W_j\|_2 + \frac{l_2}{2} \|W\|_F^2
 
-    with a learned scale s. The group penalty lets each task use a part of the features
-    only. With ``alpha=0`` this is MetaOptNet [2]_; prototypical networks [3]_, ridge
-    [4]_ and group Lasso logistic heads are there to compare with.
+    with a learned scale s. With the group penalty, each task uses only some of the
+    features. With ``alpha=0`` this is MetaOptNet [2]_; prototypical networks [3]_,
+    ridge [4]_ and group Lasso logistic heads are available for comparison.
 
     Parameters
     ----------
     encoder : str, torch module or callable, default="conv4"
-        "conv4" or "resnet12" for images, "mlp", or "identity" for features computed
-        beforehand, which are not trained (see :mod:`sparsedis.encoders`). A module is
-        copied; a class or function is called with ``(input_shape, n_components)``.
-        Images reach it as ``(n, channels, height, width)``.
+        "conv4" or "resnet12" for images, "mlp", or "identity" for precomputed features,
+        which are not trained (see :mod:`sparsedis.encoders`). A module is copied; a
+        class or function is called with ``(input_shape, n_components)``. Images reach
+        it as ``(n, channels, height, width)``.
 
     n_components : int, default=None
-        Number of features. None: as many as the architecture has; for "mlp" 64.
+        Number of features. None: the number of the architecture; 64 for "mlp".
 
-    head : str, default="group_lasso_svm"
-        What is fitted to a support: "group_lasso_svm" (dense with ``alpha=0``),
-        "logistic" (regression with the same penalties), "ridge" (regression on one-hot
-        labels) or "prototypes" (the means of the classes).
+    head : str or Head, default="group_lasso_svm"
+        Head of each episode, fitted to its support: "group_lasso_svm" (dense with
+        ``alpha=0``), "logistic" (regression with the same penalties), "ridge"
+        (regression on one-hot labels), "prototypes" (the means of the classes), or one
+        of :mod:`sparsedis.heads`.
 
     alpha : float, default=0.1
         Strength of the group penalty of the first two heads. With
-        ``alpha_mode="relative"`` a fraction, in [0, 1], of a value that makes a task's
-        head zero, computed for every task (see
-        :func:`~sparsedis.implicit.group_lasso_svm_alpha_max`); no gradient flows
-        through it.
+        ``alpha_mode="relative"``, it is a fraction, in [0, 1], of a value at which the
+        head of a task is zero, computed for each task (see
+        :func:`~sparsedis.implicit.group_lasso_svm_alpha_max`). No gradient flows
+        through this value.
 
     l2 : float, default=1.0
-        Strength of the squared penalty against losses that are summed over the
-        support, of all heads but prototypes.
+        Strength of the squared l2 penalty of all heads except prototypes. Their losses
+        are sums over the support.
 
     alpha_mode : {"relative", "absolute"}, default="relative"
         Whether `alpha` is a fraction or the penalty itself.
@@ -87,16 +88,16 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
         of them first.
 
     learn_alpha, learn_l2 : bool, default=False
-        Whether to learn a penalty with the encoder, from the given value on, by its
-        hypergradient.
+        Whether to learn a penalty with the encoder, by its hypergradient, starting from
+        the given value.
 
     normalization : {"auto", "batch", "layer"} or None, default="auto"
         Normalisation, without learned scale and shift, appended to the encoder. "auto":
-        none after "conv4" and "resnet12", as published, whose blocks normalise; "batch"
-        after any other. A feature that never moves stays zero.
+        none after "conv4" and "resnet12", as published, since their blocks normalise;
+        "batch" after other encoders. A constant feature is zero after "batch".
 
     n_ways : int, default=5
-        Classes of an episode.
+        Number of classes of an episode.
 
     n_shots : int, default=5
         Labelled samples per class when evaluating.
@@ -105,14 +106,14 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
         Samples per class to predict.
 
     train_shots : int, default=None
-        Labelled samples per class while training; None: `n_shots`. More than in
-        evaluation often serve better.
+        Labelled samples per class in training; None: `n_shots`. Training is often
+        better with more than in evaluation.
 
     episodes_per_batch : int, default=4
-        Episodes in a step of training.
+        Number of episodes in a training step.
 
     max_iter : int, default=2000
-        Steps of training.
+        Number of training steps.
 
     lr : float, default=0.1
         Learning rate.
@@ -122,8 +123,8 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
         steps, as published.
 
     optimizer : {"sgd", "adam"} or callable, default="sgd"
-        "sgd" has Nesterov momentum 0.9. A callable makes an optimiser from parameters
-        and ``lr``.
+        "sgd" has Nesterov momentum 0.9. A callable receives the parameters and
+        ``lr``, and returns an optimiser.
 
     weight_decay : float, default=5e-4
         Decay of the weights with "sgd" and "adam". The scale of the logits and the
@@ -141,27 +142,27 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
     validation_classes : float or array-like, default=None
         Classes to hold out, as a share of those in y or by their labels. The weights
         with the best accuracy on episodes of these classes are kept. None: the weights
-        of the last step are.
+        of the last step are kept.
 
     validation_every : int, default=100
-        Steps between validations.
+        Number of steps between validations.
 
     validation_episodes : int, default=200
-        Episodes of a validation, the same each time.
+        Number of episodes of a validation, the same each time.
 
     callbacks : list of skorch callbacks, default=None
-        Called during training; an epoch is 20 steps. For a progress bar use
+        Callbacks for training; an epoch has 20 steps. For a progress bar, call
         ``set_callbacks(sklearn.callback.ProgressBar())``.
 
     random_state : int, RandomState instance or None, default=None
-        Decides initial weights, episodes and augmentation. With an int, every
+        Determines initial weights, episodes and augmentation. With an int, every
         evaluation draws the same episodes.
 
     l1, l1_mode, l1_warmup, learn_l1 : object, default="deprecated"
         Old names of `alpha`, `alpha_mode`, `alpha_warmup` and `learn_alpha`.
 
         .. deprecated:: 0.1
-            They go in version 0.2.
+            They will be removed in version 0.2.
 
     Attributes
     ----------
@@ -169,8 +170,8 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
         Encoder and normalisation.
 
     head_ : torch.nn.Module
-        Fits heads, and holds what is learned with the encoder: the scale of the logits
-        and, on request, the penalties.
+        Fits heads. It contains the parameters that are learned with the encoder: the
+        scale of the logits and, if requested, the penalties.
 
     alpha_, l2_ : float
         Penalties, learned or given.
@@ -185,10 +186,10 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
         Number of features.
 
     n_iter_ : int
-        Steps trained; 0 when there is nothing to train.
+        Number of training steps; 0 if there is nothing to train.
 
     best_iter_ : int
-        The step whose weights stand.
+        Step of the final weights.
 
     history_ : dict of ndarray of shape (`n_iter_`,)
         "loss", "accuracy" on the queries, and mean share of "active" features, of each
@@ -216,7 +217,7 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
 
     Examples
     --------
-    Twenty classes that differ in two directions, among others that are noise:
+    Twenty classes that differ in two of ten directions; the others are noise:
 
     >>> import numpy as np
     >>> from sparsedis import GroupLassoSVMMetaLearner
@@ -342,8 +343,8 @@ channels)
         ------
         ValueError
             When there are fewer classes than `n_ways`, a class has fewer samples than
-            an episode takes, X holds NaN or inf, shapes disagree, or a parameter is
-            out of range; and when training runs into NaN, where the estimator keeps the
+            an episode needs, X holds NaN or inf, shapes disagree, a parameter is out of
+            range, or the loss becomes NaN. In the last case, the estimator keeps the
             weights of the last finite loss.
         """
         check_renamed(self)
@@ -371,13 +372,13 @@ channels)
         Returns
         -------
         classifier : FewShotClassifier
-            Fitted; it takes raw inputs, and does not change when this estimator is
+            Fitted classifier of raw inputs. It does not change when this estimator is
             fitted again.
 
         Raises
         ------
         ValueError
-            When inputs are not like those of `fit`, or y has a single class.
+            When inputs are not like those of `fit`, or y has only one class.
 
         Warns
         -----
@@ -385,7 +386,7 @@ channels)
             When the head uses no feature.
         """
         check_is_fitted(self, "module_")
-        # Not the estimator itself, which may be fitted again.
+        # A copy, since the estimator may be fitted again.
         now = object.__new__(type(self))
         now.__dict__.update(self.__dict__)
         return FewShotClassifier(FrozenEstimator(now)).fit(X, y)
@@ -393,7 +394,7 @@ channels)
     def evaluate(
         self, X, y, *, n_episodes=1000, n_ways=None, n_shots=None, n_queries=None
     ):
-        """Accuracy and use of the features over episodes of the given classes.
+        """Accuracy and use of features over episodes of the given classes.
 
         Parameters
         ----------

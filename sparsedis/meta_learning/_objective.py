@@ -1,4 +1,4 @@
-"""Outer loss of a few episodes: heads on the supports, a loss on the queries."""
+"""Outer loss of a batch of episodes: heads on supports, and a loss on queries."""
 
 import torch
 from torch import nn
@@ -16,7 +16,7 @@ class EpisodeObjective(Objective):
     head : LearnedHead
 
     X : ndarray of shape (n_samples, ...)
-        Inputs; only the rows of a step are ever copied.
+        Inputs; each step copies only its rows.
 
     label_smoothing : float
 

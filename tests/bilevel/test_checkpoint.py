@@ -404,7 +404,7 @@ def test_a_renamed_file_is_refused(tmp_path):
     representation(checkpoint=tmp_path, lr=0.01).fit(X, Y)
     [other] = set(tmp_path.iterdir()) - {path}
     path.replace(other)
-    with pytest.raises(ValueError, match=f"{other.name} belongs to a training with"):
+    with pytest.raises(ValueError, match=f"{other.name} belongs to training with"):
         representation(checkpoint=tmp_path, lr=0.01).fit(X, Y)
 
 

@@ -590,8 +590,8 @@ def test_statistics_are_those_of_the_training_classes(data):
             "starts from alpha, which must be positive",
         ),
         ({"validation_classes": 5}, "'validation_classes' parameter"),
-        ({"validation_classes": 0.1}, "0.1 of 16 classes are 2, fewer than n_ways=3"),
-        ({"validation_classes": ["c01", "x"]}, r"it lacks \['x'\]"),
+        ({"validation_classes": 0.1}, "0.1 selects 2 of 16 classes, fewer"),
+        ({"validation_classes": ["c01", "x"]}, r"does not have \['x'\]"),
         ({"validation_classes": 0.9}, "n_ways=3 need at least 3 classes, got 2"),
     ],
 )
