@@ -9,7 +9,7 @@ from sparsedis.inputs._known_tasks import task_numbers
 
 
 def mean_and_std(arrays):
-    """Mean and standard deviation of arrays, of which one is held at a time.
+    """Mean and standard deviation of arrays, with one of them in memory at a time.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def mean_probabilities(members, X, task=None):
     X : array-like of shape (n_samples, ...)
 
     task : array-like of shape (n_samples,), default=None
-        Passed on if `predict_proba` takes it.
+        Passed to `predict_proba` if it has this parameter.
 
     Returns
     -------
@@ -85,10 +85,10 @@ def predict_by_probability(members, X, task, tasks, classes):
     Returns
     -------
     y : ndarray or DataFrame
-        Predictions in the form of a member.
+        Predictions, in the form that a member returns.
 
     std : ndarray
-        Standard deviation of the members, NaN for classes.
+        Standard deviation over the members; NaN for classes.
     """
     given = {} if task is None else {"task": task}
     found = [member.predict(X, **given) for member in members]
@@ -101,7 +101,7 @@ def predict_by_probability(members, X, task, tasks, classes):
             _set(found[0], at, mean)
             continue
         labels = classes[t] if isinstance(classes, list) else classes
-        # What is predicted for a task without labels stays.
+        # Predictions of a task without labels stay as they are.
         if len(labels):
             number = np.nan_to_num(own[:, : len(labels)]).argmax(1)
             _set(found[0], at, labels[number])
@@ -122,7 +122,7 @@ def _of_task(p, t, tasks, at):
     """Probabilities of a task, or None if it has no classes."""
     if isinstance(p, dict):
         (name,) = tasks[t : t + 1].tolist()
-        # Rows of one task; a column has all rows.
+        # Long form: the rows of the task. Otherwise: all rows.
         return p[name][at[0]] if name in p else None
     return p[t] if isinstance(p, list) else p[at[0]]
 

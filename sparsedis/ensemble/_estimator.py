@@ -50,22 +50,23 @@ class SparseMultiTaskEnsemble(
 
     The members differ in their initial weights, batches and held-out rows. Their
     features are matched one to one, with their signs, and those on which most members
-    agree are averaged; so are the predictions. How far the members agree is a measure
-    of stability that needs no factors.
+    agree are averaged; so are the predictions. The agreement of the members measures
+    stability without true factors.
 
     Parameters
     ----------
     estimator : estimator, default=None
-        :class:`~sparsedis.SparseMultiTaskRepresentation`, which None stands for,
-        :class:`~sparsedis.SparseMultiTaskClassifier`, or another estimator with their
-        methods and attributes, or a pipeline that ends with one. It needs a parameter
-        `random_state`, which the ensemble sets.
+        :class:`~sparsedis.SparseMultiTaskRepresentation`,
+        :class:`~sparsedis.SparseMultiTaskClassifier`, another estimator with their
+        methods and attributes, or a pipeline that ends with one. It must have a
+        parameter `random_state`, which the ensemble sets. None: a
+        SparseMultiTaskRepresentation.
 
     n_estimators : int, default=5
         Number of members.
 
     n_jobs : int, default=None
-        Members that are fitted at a time, see :class:`joblib.Parallel`.
+        Number of members to fit in parallel, see :class:`joblib.Parallel`.
 
     random_state : int, RandomState instance or None, default=None
         Draws the seeds of the members. The first members do not depend on their number.
@@ -82,9 +83,9 @@ class SparseMultiTaskEnsemble(
         Number of features that more than half of the members have.
 
     matching_ : ndarray of shape (n_estimators, n_components_) of int
-        Column of each member for each feature of the ensemble; -1 if it has none. The
-        features of a member match if their absolute correlation with the feature of the
-        first member that has it is at least .8 in the rows of `fit`.
+        Column of each member for each feature of the ensemble; -1 if it has none. A
+        column matches if its absolute correlation with that of the first member that
+        has the feature is at least .8 in the rows of `fit`.
 
     agreement_ : ndarray of shape (n_components_,)
         Mean absolute correlation of each feature over all pairs of members, where
@@ -94,7 +95,7 @@ class SparseMultiTaskEnsemble(
         Share of the members in which the head of a task uses each feature.
 
     feature_usage_ : ndarray of shape (n_components_,)
-        Number of heads that use each feature, in the mean of the members.
+        Number of heads that use each feature, averaged over the members.
 
     tasks_ : ndarray of shape (n_tasks,)
         Names of the tasks.
@@ -155,10 +156,10 @@ class SparseMultiTaskEnsemble(
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, height, width, \
 channels), torch Dataset or array on disk
-            Inputs, in any form that the members take; features are matched on them.
+            Inputs, in any form that the members accept. Features are matched on them.
 
         y : array-like, DataFrame or sparse matrix
-            Labels, in any form that the members take.
+            Labels, in any form that the members accept.
 
         task : array-like of shape (n_samples,), default=None
             The task of each label, in the long form.
@@ -179,7 +180,7 @@ default=None
         Raises
         ------
         ValueError
-            When `estimator` has no parameter `random_state`, and as the members do.
+            When `estimator` has no parameter `random_state`, or the members raise it.
         """
         self._validate_estimator(SparseMultiTaskRepresentation())
         names = self.estimator_.get_params()
@@ -236,7 +237,7 @@ default=None
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, height, width, \
 channels)
-            Inputs, in any form that `fit` takes.
+            Inputs, in any form that `fit` accepts.
 
         Returns
         -------
@@ -261,29 +262,29 @@ channels), torch Dataset or array on disk
             The task to predict for each row, by its name in ``tasks_``.
 
         return_std : bool, default=False
-            Whether to return the standard deviation, too.
+            Whether to return the standard deviation too.
 
         Returns
         -------
         y : ndarray or DataFrame
-            Predictions, in the form of those of a member.
+            Predictions, in the form that a member returns.
 
         std : ndarray of the shape of y
             Standard deviation of the predictions of the members, only with
-            `return_std`. It does not contain the noise of the targets. NaN for tasks of
+            `return_std`. It does not include the noise of the targets. NaN for tasks of
             classes.
 
         Raises
         ------
         ValueError
-            For ``return_std=True`` with a classifier, and an id of a task that `fit`
-            has not seen.
+            For ``return_std=True`` with a classifier, or a task that `fit` has not
+            seen.
         """
         check_is_fitted(self)
         if return_std and is_classifier(self):
             raise ValueError(
                 "return_std=True needs targets that are numbers; for the classes of "
-                f"{type(self._first()).__name__} take predict_proba."
+                f"{type(self._first()).__name__}, use predict_proba."
             )
         if hasattr(self._first(), "predict_proba"):
             y, std = predict_by_probability(
@@ -307,12 +308,12 @@ channels), torch Dataset or array on disk
             Inputs, as in `fit`.
 
         task : array-like of shape (n_samples,), default=None
-            The task to predict for each row, if the members take it.
+            The task to predict for each row, if the members have this parameter.
 
         Returns
         -------
         p : ndarray, or list or dict of ndarray
-            In the form of a member.
+            Probabilities, in the form that a member returns.
         """
         check_is_fitted(self)
         return mean_probabilities(self.estimators_, X, task)
@@ -327,8 +328,8 @@ channels), torch Dataset or array on disk
             Inputs, as in `fit`.
 
         y, task : array-like
-            Labels in any form that `fit` takes. Tasks without a head are left out, as
-            are those with fewer than two labels here, or one for a classifier.
+            Labels, in any form that `fit` accepts. Tasks without a head are left out,
+            as are tasks with fewer than two labels here, or one for a classifier.
 
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), \
 default=None
@@ -337,8 +338,8 @@ default=None
         Returns
         -------
         score : float
-            Mean over the tasks. If they are of several types, of the share of the
-            deviance that is explained: R2 for numbers, D2 for counts and classes.
+            Mean over the tasks. If they are of several types, the mean of the explained
+            share of the deviance: R2 for numbers, D2 for counts and classes.
 
         Raises
         ------
@@ -375,7 +376,7 @@ default=None
             predicted = np.asarray(self.predict(X)).reshape(n, -1)
             predicted = predicted[at, labels.tasks]
         else:
-            # Rows without a label need some task.
+            # Rows without a label need a task too.
             tasks = np.zeros(n, dtype=int)
             tasks[at] = labels.tasks
             predicted = np.asarray(self.predict(X, task=self.tasks_[tasks]))[at]

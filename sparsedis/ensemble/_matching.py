@@ -7,9 +7,9 @@ import numpy as np
 
 from sparsedis.metrics._mcc import match
 
-# Features of two models whose correlation is smaller are not the same. Measured with
-# few labels, where members count too many features: with .7 twice as many of them
-# match for about the same MCC, with .9 factors are lost.
+# Smallest absolute correlation of matching features. Measured with few labels, where
+# members have too many features: with .7, twice as many match, and the MCC is about the
+# same; with .9, factors are lost.
 SAME = 0.8
 
 
@@ -23,7 +23,7 @@ class Matching:
         Column of each model for each feature; -1 if it has none.
 
     signs : ndarray of shape (n_models, n_components)
-        Sign of each column; 0 without one.
+        Sign of each column; 0 if the model has none.
 
     agreement : ndarray of shape (n_components,)
         Mean absolute correlation of the columns over all pairs of models, 0 for a model
@@ -31,7 +31,7 @@ class Matching:
 
     centers, scales : tuple of ndarray of shape (k,)
         Mean and standard deviation of the columns of each model; the latter is infinite
-        for constant ones.
+        for constant columns.
     """
 
     matching: np.ndarray
@@ -100,7 +100,7 @@ def match_features(codes, weight=None):
         for Z, (center, scale) in zip(codes, moments, strict=True)
     ]
     columns = _columns(normal, [np.isfinite(scale) for _, scale in moments])
-    # More than half: of two models, each has its features in half of them.
+    # More than half of the models: of two, a single one would be half.
     columns = columns[:, (columns >= 0).sum(0) > len(codes) / 2]
     aligned = np.stack([Z[:, own] for Z, own in zip(normal, columns, strict=True)], -1)
     aligned = aligned.transpose(1, 0, 2) * (columns.T >= 0)[:, None]
@@ -117,7 +117,7 @@ def match_features(codes, weight=None):
 def _moments(Z, weight):
     center = np.average(Z, axis=0, weights=weight)
     scale = np.sqrt(np.average((Z - center) ** 2, axis=0, weights=weight))
-    # Up to rounding.
+    # Constant up to rounding errors.
     constant = scale <= 1e-12 * np.abs(Z).max(0)
     return center, np.where(constant, np.inf, scale)
 
@@ -151,7 +151,7 @@ def warn_if_none(n_components, n_models):
     if not n_components:
         warnings.warn(
             f"No feature occurs in most of the {n_models} members: none is stable, and "
-            "transform returns none. More tasks, or more labels, may help.",
+            "transform returns no features. More tasks or labels may help.",
             UserWarning,
             stacklevel=5,
         )

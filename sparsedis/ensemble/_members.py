@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 
-# Different warnings to show.
+# Number of different texts to show for each category of warnings.
 _SHOWN = 3
 
 
@@ -30,14 +30,14 @@ def fit_members(members, X, y, params, n_jobs):
     Returns
     -------
     members : list of estimators
-        Fitted.
+        Fitted members.
 
     codes : list of ndarray of shape (n_samples, n_components)
         Their features of X.
     """
-    # Recording warnings changes the state of the process, so threads do not do it.
+    # Recording warnings changes the state of the process: not in threads, but here.
     with warnings.catch_warnings(record=True) as caught:
-        # Where no other filter applies: the default shows equal warnings once.
+        # The default filter shows equal warnings only once.
         warnings.simplefilter("always", append=True)
         fitted = Parallel(n_jobs=n_jobs)(
             delayed(_fit)(member, X, y, params, os.getpid()) for member in members

@@ -5,7 +5,7 @@ from sklearn.metrics import d2_log_loss_score, d2_tweedie_score
 
 
 def explained_deviance(labels, predicted, p, classes, counts):
-    """Share of the deviance of each task that is explained.
+    """Explained share of the deviance of each task.
 
     Parameters
     ----------
@@ -21,13 +21,13 @@ def explained_deviance(labels, predicted, p, classes, counts):
         Classes of each task.
 
     counts : ndarray of shape (n_tasks,) of bool
-        Tasks with the deviance of Poisson; other numbers have that of Gauss.
+        Tasks with the Poisson deviance; other numbers have the Gaussian deviance.
 
     Returns
     -------
     ndarray of shape (n_tasks,)
-        NaN where all labels of a task are the same. Labels of classes that are not
-        known are left out.
+        NaN if all labels of a task are the same. Labels of unknown classes are left
+        out.
     """
     d2 = np.full(labels.n_tasks, np.nan)
     for t in np.unique(labels.tasks):
