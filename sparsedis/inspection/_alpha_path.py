@@ -26,7 +26,7 @@ LABELS = {
     "mig": "MIG",
     "sap": "SAP",
 }
-# Parameter values that all have a tick.
+# Up to this many values of the parameter all have a tick.
 MAX_TICKS = 10
 # A positive parameter whose largest step is this many times its smallest is plotted on
 # a logarithmic axis.
@@ -34,17 +34,17 @@ LOG_STEPS = 5
 
 
 class AlphaPathDisplay:
-    """Scores of a search against a parameter: the penalty, or another one.
+    """Scores of a search against a parameter, such as the penalty.
 
-    A panel for each score, with the mean over the splits (or seeds) as a curve and each
-    split as a dot. Where the search varies other parameters too, there is a curve for
-    each of their settings. A dashed line marks the setting that was chosen.
+    Each score has a panel, with the mean over the splits (or seeds) as a curve and each
+    split as a dot. If the search varies other parameters too, each of their settings
+    has a curve. A dashed line marks the chosen setting.
 
     Parameters
     ----------
     param_values : array-like of shape (n_settings,)
-        Value of the parameter in each setting: numbers, or anything else, which then
-        stands in order of appearance.
+        Value of the parameter in each setting: numbers, or other values, which are
+        shown in order of appearance.
 
     scores : dict of str to array-like of shape (n_settings, n_splits)
         Scores by name. NaN is left out.
@@ -56,7 +56,7 @@ class AlphaPathDisplay:
         Name of the curve that each setting belongs to. None: a single curve.
 
     best_index : int, default=None
-        The setting to mark.
+        Index of the setting to mark.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class AlphaPathDisplay:
         For each score, the mean curve of each group.
 
     points_ : dict of str to list of matplotlib Line2D
-        The splits.
+        For each score, the splits of each group.
 
     axes_ : ndarray of shape (n_scores,) of matplotlib Axes
         The panels.
@@ -75,7 +75,7 @@ class AlphaPathDisplay:
     Raises
     ------
     ValueError
-        When shapes do not fit, a score is NaN throughout, or a group holds a value
+        When shapes do not match, a score has no finite value, or a group holds a value
         twice.
 
     See Also
@@ -118,7 +118,7 @@ class AlphaPathDisplay:
             for name, score in scores.items()
         }
         if not self.scores:
-            raise ValueError("scores holds no score.")
+            raise ValueError("scores must hold at least one score, got none.")
         self.groups = [None] * n_settings if groups is None else list(groups)
         if len(self.groups) != n_settings:
             raise ValueError(
@@ -148,12 +148,13 @@ class AlphaPathDisplay:
         Parameters
         ----------
         search : estimator
-            Fitted, with `cv_results_`: :class:`~sklearn.model_selection.GridSearchCV`,
-            :class:`~sparsedis.model_selection.UDRSearch` and the like. The setting that
-            it chose is marked.
+            Fitted search with `cv_results_`, such as
+            :class:`~sklearn.model_selection.GridSearchCV` or
+            :class:`~sparsedis.model_selection.UDRSearch`. The setting that it chose is
+            marked.
 
         param_name : str, default="alpha"
-            The parameter; that of a step of a pipeline needs no prefix.
+            Name of the parameter; the prefix of a pipeline step can be left out.
 
         metrics : list of str, or dict of str to str, default=None
             Names of the scores to show, or labels by name. None: all of them.
@@ -179,11 +180,11 @@ class AlphaPathDisplay:
         ----------
         cv_results : dict of array-like
             Such as `cv_results_` of :class:`~sklearn.model_selection.GridSearchCV`. The
-            setting with the best mean of the first score is marked; of a halving search
-            it is one of the last round, in which resources are largest.
+            setting with the best mean of the first score is marked; for a halving
+            search, the best one of the last round, which has the most resources.
 
         param_name : str, default="alpha"
-            The parameter; that of a step of a pipeline needs no prefix.
+            Name of the parameter; the prefix of a pipeline step can be left out.
 
         metrics : list of str, or dict of str to str, default=None
             Names of the scores to show, or labels by name. None: all of them.
@@ -201,7 +202,7 @@ class AlphaPathDisplay:
         )
         finalists = find_finalists(cv_results, param_name)
         mean = _mean(next(iter(display.scores.values())))[finalists]
-        # Where all of them failed, the first, as in scikit-learn.
+        # If all fits failed, the first setting, as in scikit-learn.
         best = np.where(np.isfinite(mean), mean, -np.inf).argmax()
         display.best_index = int(finalists[best])
         return display.plot(**kwargs)
@@ -212,12 +213,12 @@ class AlphaPathDisplay:
         Parameters
         ----------
         ax : matplotlib Axes or array-like of Axes, default=None
-            Where to plot: axes to divide, or one for each score. None: a new figure.
+            Axes to divide, or one for each score. None: a new figure.
 
         Returns
         -------
         AlphaPathDisplay
-            Itself.
+            The display itself.
         """
         require_matplotlib(self)
         n_panels = len(self.scores)
@@ -246,7 +247,7 @@ class AlphaPathDisplay:
             at = np.array(sorted(members, key=lambda i: axis.positions[i]))
             x, y = axis.positions[at], scores[at]
             if not axis.is_numeric:
-                style = style | {"linestyle": "none"}  # nothing lies between
+                style = style | {"linestyle": "none"}  # no values in between
             self.lines_[name] += ax.plot(
                 x, _mean(y), marker="o", markersize=5, label=group or "", **style
             )
@@ -305,7 +306,7 @@ class _ParameterAxis:
 
 
 def _mean(scores):
-    """Mean over the splits that have a score; NaN where none has."""
+    """Mean over the splits that have a score; NaN if none has."""
     present = np.isfinite(scores)
     total = np.where(present, scores, 0).sum(1)
     return np.where(present.any(1), total / np.maximum(present.sum(1), 1), np.nan)

@@ -1,4 +1,4 @@
-"""Codes against factors, as a matrix of correlations."""
+"""Display of the correlations between factors and codes."""
 
 import numpy as np
 from sklearn.utils import check_array
@@ -16,7 +16,7 @@ from sparsedis.metrics._mcc import match
 
 # Matrices with more columns than this are plotted without the numbers.
 MAX_ANNOTATED = 15
-# Up to this many codes all have their names below.
+# Up to this many codes are all named.
 MAX_NAMED = 20
 
 
@@ -24,9 +24,8 @@ class CorrelationMatrixDisplay:
     """Absolute correlations between factors and codes, in matched order.
 
     Rows are factors. The first columns are the codes that are matched with them, in
-    the order of the rows, then come the codes that are matched with none, by
-    decreasing correlation. A disentangled representation has one dark cell in each
-    row, on the diagonal.
+    the order of the rows. Codes without a match follow, by decreasing correlation. A
+    disentangled representation has one dark cell in each row, on the diagonal.
 
     Parameters
     ----------
@@ -55,7 +54,7 @@ class CorrelationMatrixDisplay:
         The matrix.
 
     text_ : ndarray of shape (n_factors, n_codes) of matplotlib Text, or None
-        The numbers, where they are shown.
+        Numbers in the cells; None if they are not shown.
 
     ax_ : matplotlib Axes
         Axes with the matrix.
@@ -66,7 +65,7 @@ class CorrelationMatrixDisplay:
     Raises
     ------
     ValueError
-        When a correlation is not in [-1, 1], or `matching` or names do not fit.
+        When a correlation is not in [-1, 1], or `matching` or names do not match it.
 
     See Also
     --------
@@ -127,19 +126,19 @@ class CorrelationMatrixDisplay:
         Parameters
         ----------
         estimator : estimator
-            Fitted, with a method `transform`.
+            Fitted estimator with a method `transform`.
 
         X : array-like of shape (n_samples, ...)
             Inputs.
 
         factors : array-like of shape (n_samples, n_factors)
-            Their factors.
+            Factors of the inputs.
 
         method : {"pearson", "spearman"}, default="pearson"
             Correlation of the values, or of their ranks.
 
         factor_names : sequence of str, default=None
-            Names of the factors. None: the columns of a data frame, else numbers.
+            Names of the factors. None: the columns of a DataFrame, or their numbers.
 
         **kwargs : dict
             Arguments of `plot`.
@@ -175,7 +174,7 @@ class CorrelationMatrixDisplay:
             Correlation of the values, or of their ranks.
 
         factor_names : sequence of str, default=None
-            Names of the factors. None: the columns of a data frame, else numbers.
+            Names of the factors. None: the columns of a DataFrame, or their numbers.
 
         **kwargs : dict
             Arguments of `plot`.
@@ -206,7 +205,7 @@ class CorrelationMatrixDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to plot. None: a new figure.
+            Axes to plot on. None: a new figure.
 
         include_values : bool, default=None
             Whether to write the numbers into the cells. None: up to 15 codes.
@@ -215,17 +214,17 @@ class CorrelationMatrixDisplay:
             Colours from 0 to 1.
 
         colorbar : bool, default=True
-            Whether to add a bar that explains the colours.
+            Whether to add a colour bar.
 
         Returns
         -------
         CorrelationMatrixDisplay
-            Itself.
+            The display itself.
         """
         require_matplotlib(self)
         shown = np.abs(self.correlation[:, self.order])
         n_factors, n_codes = shown.shape
-        # Square cells, below a title and above the names.
+        # Square cells, with space for the title and the names.
         cell = min(0.6, 0.7 * WIDTH / n_codes)
         height = float(np.clip(cell * n_factors, 1.0, 8.0)) + 1.0
         self.ax_ = make_axes(ax, height=height)[0, 0]
@@ -235,7 +234,7 @@ class CorrelationMatrixDisplay:
             include_values = n_codes <= MAX_ANNOTATED
         self.text_ = self._annotate(shown) if include_values else None
         if colorbar:
-            # As high as the matrix.
+            # A bar as high as the matrix.
             width = float(np.clip(0.25 / n_codes, 0.02, 0.1))
             side = self.ax_.inset_axes([1 + width, 0, width, 1])
             self.figure_.colorbar(self.im_, cax=side, label="|correlation|")
@@ -252,7 +251,7 @@ class CorrelationMatrixDisplay:
     def _name_cells(self):
         n_factors, n_codes = self.correlation.shape
         self.ax_.set_yticks(range(n_factors), self.factor_names)
-        # If not all codes fit, label the matched ones, which come first.
+        # If not all names fit, show those of the matched codes, which come first.
         n_named = n_codes
         if n_codes > MAX_NAMED:
             n_named = int((self.matching >= 0).sum())

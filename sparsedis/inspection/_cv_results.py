@@ -1,4 +1,4 @@
-"""Reading the results of a search for the displays."""
+"""Results of a search, in the form that the displays need."""
 
 import re
 
@@ -16,7 +16,7 @@ def read_cv_results(cv_results, param_name, metrics=None, best_index=None):
         Results such as `cv_results_` of :class:`~sklearn.model_selection.GridSearchCV`.
 
     param_name : str
-        The parameter; that of a step of a pipeline needs no prefix.
+        Name of the parameter; the prefix of a pipeline step can be left out.
 
     metrics : list of str, or dict of str to str, default=None
         Names of the scores, or labels by name. None: all of them.
@@ -51,7 +51,7 @@ def read_cv_results(cv_results, param_name, metrics=None, best_index=None):
 
 
 def find_finalists(cv_results, param_name):
-    """Find the settings among which a search chooses, the last round of a halving one.
+    """Find the settings that a search chooses from: in halving, the last round.
 
     Parameters
     ----------
@@ -74,12 +74,12 @@ def find_finalists(cv_results, param_name):
 
 
 def _with_param(cv_results, name):
-    # A list of grids can hold settings without the parameter.
+    # In a list of grids, some settings may not have the parameter.
     return [i for i, setting in enumerate(cv_results["params"]) if name in setting]
 
 
 def _rounds(cv_results):
-    # Resources grow from round to round, or stay where the search eliminates early.
+    # With aggressive elimination, several rounds have the same resources.
     return np.asarray(cv_results.get("iter", cv_results["n_resources"]))
 
 

@@ -1,4 +1,4 @@
-"""Reading fitted estimators for the displays."""
+"""Access to fitted estimators for the displays."""
 
 import numpy as np
 from sklearn.base import is_classifier
@@ -15,12 +15,12 @@ def final_estimator(estimator):
     Parameters
     ----------
     estimator : estimator
-        Fitted, perhaps a search or a pipeline.
+        Fitted estimator, search or pipeline.
 
     Returns
     -------
     estimator
-        The estimator itself.
+        The estimator in the search or pipeline, or `estimator` itself.
     """
     check_is_fitted(estimator)
     if hasattr(estimator, "best_estimator_"):
@@ -31,12 +31,12 @@ def final_estimator(estimator):
 
 
 def head_supports(estimator):
-    """Tell which features the heads of an estimator use.
+    """Find the features that the heads of an estimator use.
 
     Parameters
     ----------
     estimator : estimator
-        Fitted, with `support_`, or with `coef_` alone.
+        Fitted estimator with `support_`, or only with `coef_`.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def head_supports(estimator):
     if not hasattr(estimator, "support_"):
         coef = np.asarray(coef)
         coef = coef.reshape(1, -1) if coef.ndim == 1 else coef
-    # The head of a task with fewer classes than others has NaN for those it lacks.
+    # The head of a task with fewer classes than others has NaN for the missing ones.
     tasks = np.flatnonzero([np.isfinite(head).any() for head in coef])
     if not len(tasks):
         raise ValueError("estimator has no head: coef_ is NaN for every task.")
@@ -65,7 +65,7 @@ def final_inputs(estimator, X):
     Parameters
     ----------
     estimator : estimator
-        Fitted, perhaps a search or a pipeline.
+        Fitted estimator, search or pipeline.
 
     X : array-like of shape (n_samples, ...)
         Inputs of `estimator`.
@@ -99,7 +99,7 @@ def check_table(X):
     if np.ndim(X) != 2:
         raise ValueError(
             "X must be a table of shape (n_samples, n_features), whose columns can "
-            f"have an effect; got shape {np.shape(X)}. For images see "
+            f"have an effect; got shape {np.shape(X)}. For images, see "
             "LatentTraversalDisplay."
         )
     return X
@@ -111,7 +111,7 @@ def encode_once(estimator, X):
     Parameters
     ----------
     estimator : estimator
-        Fitted.
+        Fitted estimator.
 
     X : array-like of shape (n_samples, n_features)
 
@@ -128,7 +128,7 @@ def encode_once(estimator, X):
         Inputs of `stand_in`.
     """
     if not hasattr(estimator, "_predicted_by"):
-        # Such as an ensemble: every member has an encoder, and predicts by itself.
+        # For example an ensemble, whose members have their own encoders.
         return np.asarray(estimator.transform(X)), estimator, X
     inputs = estimator._validate_X(X, reset=False)
     variables = np.concatenate(list(estimator._predicted_by(inputs)))
@@ -147,7 +147,7 @@ def score_tasks(estimator, X, y, task=None, sample_weight=None):
     Parameters
     ----------
     estimator : estimator
-        Fitted, with `tasks_`.
+        Fitted estimator with `tasks_`.
 
     X : array-like of shape (n_samples, ...)
 

@@ -1,4 +1,4 @@
-"""Trusted features, as a display."""
+"""Display of the features that are trusted as factors."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from sparsedis.inspection._style import (
     require_matplotlib,
 )
 
-# Features that are named.
+# Up to this many features are named.
 MAX_NAMED = 20
 
 
@@ -32,7 +32,7 @@ class FactorTrustDisplay:
         [0, 1].
 
     unseparated : array-like of shape (n_features,) of bool, default=None
-        Features that every task uses together with another one, or none uses. None:
+        Features that no task separates from another one, or that no task uses. None:
         no feature.
 
     feature_names : sequence of str, default=None
@@ -47,7 +47,7 @@ class FactorTrustDisplay:
         The bar of each feature.
 
     line_ : matplotlib Line2D
-        The line from which a feature is stable, at .95.
+        Line at .95, the smallest agreement of a stable feature.
 
     legend_ : matplotlib Legend
         Explanation of the bars.
@@ -61,12 +61,13 @@ class FactorTrustDisplay:
     Raises
     ------
     ValueError
-        When `stability` is not a vector of numbers in [0, 1], or the others do not fit.
+        When `stability` is not a vector of numbers in [0, 1], or the other arguments do
+        not match it.
 
     See Also
     --------
-    sparsedis.identifiability.IdentifiabilityReport : The same in numbers, and why.
-    sparsedis.rotation.rotation_stability : The agreement, of arrays.
+    sparsedis.identifiability.IdentifiabilityReport : The same in numbers, with reasons.
+    sparsedis.rotation.rotation_stability : Computes the agreement from arrays.
 
     References
     ----------
@@ -103,13 +104,13 @@ class FactorTrustDisplay:
 
     @classmethod
     def from_estimator(cls, estimator, *, feature_names=None, **kwargs):
-        """Plot how far the features of an estimator are trusted.
+        """Plot how reliable the features of an estimator are.
 
         Parameters
         ----------
         estimator : estimator
-            Fitted, with `stability_` and supports. A pipeline or search stands for the
-            estimator in it.
+            Fitted estimator with `stability_` and supports, also in a pipeline or
+            search.
 
         feature_names : sequence of str, default=None
             Names of the features. None: their numbers.
@@ -146,12 +147,12 @@ class FactorTrustDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to plot. None: a new figure.
+            Axes to plot on. None: a new figure.
 
         Returns
         -------
         FactorTrustDisplay
-            Itself.
+            The display itself.
         """
         require_matplotlib(self)
         self.ax_ = make_axes(ax, height=3.4)[0, 0]
@@ -214,7 +215,7 @@ def _check_stability(stability):
 
 
 def _unseparated(estimator):
-    """Features that every task uses together with another one, or none uses."""
+    """Features that no task separates from another one, or that no task uses."""
     if hasattr(estimator, "identifiability"):
         pairs = estimator.identifiability(random_state=0).unseparated_pairs
     else:

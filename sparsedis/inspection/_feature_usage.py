@@ -25,8 +25,8 @@ class FeatureUsageDisplay:
     Parameters
     ----------
     usage : array-like of shape (n_features,), or dict of these
-        Shares of the tasks in [0, 1]; several curves by name, such as the values of a
-        penalty.
+        Shares of the tasks, in [0, 1]. A dict has several curves by name, such as the
+        values of a penalty.
 
     param_name : str, default=None
         Name of the parameter whose values are the names of the curves, for the legend.
@@ -37,7 +37,7 @@ class FeatureUsageDisplay:
         The curves.
 
     legend_ : matplotlib Legend
-        The names, and the mean share of features that a task uses.
+        Names of the curves, and the mean share of features that a task uses.
 
     ax_ : matplotlib Axes
         Axes with the curves.
@@ -81,8 +81,8 @@ class FeatureUsageDisplay:
         Parameters
         ----------
         estimator : estimator, or dict of estimators
-            Fitted, with heads or, after a stream of tasks, `feature_usage_`; several
-            by name. A pipeline or search stands for the estimator in it.
+            Fitted estimators, by name if there are several, also in a pipeline or
+            search. They have heads or, after a stream of tasks, `feature_usage_`.
 
         param_name : str, default=None
             Name of the parameter whose values are the names of the estimators, for the
@@ -105,12 +105,12 @@ class FeatureUsageDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to plot. None: a new figure.
+            Axes to plot on. None: a new figure.
 
         Returns
         -------
         FeatureUsageDisplay
-            Itself.
+            The display itself.
         """
         require_matplotlib(self)
         self.ax_ = make_axes(ax, height=4.0)[0, 0]

@@ -12,20 +12,20 @@ from sparsedis.inspection._style import (
     require_matplotlib,
 )
 
-# Input columns, and tasks or features, that are named.
+# Up to these many input columns, and tasks or features, are named.
 MAX_NAMED_INPUTS = 40
 MAX_NAMED = 20
-# Matrices with up to this many columns have their numbers in the cells, if they also
-# have few rows.
+# Matrices with up to this many columns have numbers in the cells, if they also have few
+# rows.
 MAX_ANNOTATED = 8
 
 
 class InputEffectDisplay:
-    """Input columns against features and tasks: what depends on which column.
+    """Effects of input columns on features and tasks.
 
     Rows are input columns. The left matrix shows their effect on the features, from 0
-    to 1, the right one their importance for the tasks. Tasks with the same most
-    important column are next to each other.
+    to 1. The right matrix shows their importance for the tasks; tasks with the same
+    most important column are next to each other.
 
     Parameters
     ----------
@@ -33,8 +33,8 @@ class InputEffectDisplay:
         Effect of each input column on each feature, from 0 to 1.
 
     tasks : array-like of shape (n_tasks, n_inputs), default=None
-        Importance of each input column for each task, NaN where it is not known.
-        Negative values count as 0. None: only the features are drawn.
+        Importance of each input column for each task; NaN if unknown. Negative values
+        count as 0. None: only the features are shown.
 
     input_names : sequence of str, default=None
         Names of the input columns. None: their numbers.
@@ -46,7 +46,7 @@ class InputEffectDisplay:
         Names of the tasks. None: their numbers.
 
     score_name : str, default="score"
-        The score of the tasks that falls, for the bar of colours.
+        Name of the score of the tasks, for the label of the colour bar.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class InputEffectDisplay:
         The matrices, that of the features first.
 
     text_ : list of ndarray of matplotlib Text, or of None
-        The numbers in the cells of each matrix, where they are shown.
+        Numbers in the cells of each matrix; None if they are not shown.
 
     axes_ : ndarray of shape (1,) or (2,) of matplotlib Axes
         Axes with the matrices.
@@ -68,11 +68,11 @@ class InputEffectDisplay:
     Raises
     ------
     ValueError
-        When shapes or names do not fit, or an effect on a feature is not in [0, 1].
+        When shapes or names do not match, or an effect on a feature is not in [0, 1].
 
     See Also
     --------
-    input_importance : The numbers.
+    input_importance : Computes the importances.
     input_gradients : Direction and size of the effects on features.
 
     Examples
@@ -145,26 +145,26 @@ class InputEffectDisplay:
         Parameters
         ----------
         estimator : estimator
-            Fitted on tables. A pipeline or search is used as it is: columns are those
-            of its inputs.
+            Estimator fitted on tables. For a pipeline or search, columns are those of
+            its inputs.
 
         X : array-like of shape (n_samples, n_features)
-            Inputs, best of rows that `fit` has not seen.
+            Inputs, preferably rows that `fit` has not seen.
 
         y : array-like, DataFrame or sparse matrix, default=None
-            Labels, in the forms that `fit` accepts. None: only the features are drawn.
+            Labels, in the forms that `fit` accepts. None: only the features are shown.
 
         task : array-like of shape (n_samples,), default=None
             The task of each row, in the long form.
 
         n_repeats : int, default=5
-            How often each column is shuffled.
+            Number of shuffles of each column.
 
         random_state : int, RandomState instance or None, default=None
             Shuffles the columns.
 
         input_names : sequence of str, default=None
-            Names of the input columns. None: the columns of a data frame, else their
+            Names of the input columns. None: the columns of a DataFrame, or their
             numbers.
 
         feature_names : sequence of str, default=None
@@ -211,7 +211,7 @@ class InputEffectDisplay:
         Parameters
         ----------
         ax : matplotlib Axes or array-like of Axes, default=None
-            Where to plot: axes to divide, or one for each matrix. None: a new figure.
+            Axes to divide, or one for each matrix. None: a new figure.
 
         include_values : bool, default=None
             Whether to write the numbers into the cells. None: in a matrix with up to 8
@@ -221,21 +221,21 @@ class InputEffectDisplay:
             Colours from 0 to the largest value.
 
         colorbar : bool, default=True
-            Whether to add bars that explain the colours.
+            Whether to add colour bars.
 
         Returns
         -------
         InputEffectDisplay
-            Itself.
+            The display itself.
         """
         require_matplotlib(self)
         panels = [(self.features, self.feature_names, "feature", 1.0, "effect")]
         if self.tasks is not None:
             largest = np.nanmax(self.tasks, initial=0) or 1.0
-            label = f"drop of the {self.score_name}"
+            label = f"drop in {self.score_name}"
             names = [self.task_names[t] for t in self.order]
             panels.append((self.tasks[self.order], names, "task", largest, label))
-        # Wide enough for the numbers, while neither matrix is lost beside the other.
+        # Wide enough for the numbers, but neither matrix much wider than the other.
         sizes = [np.clip(len(values), 3, 12) for values, *_ in panels]
         n_inputs = len(self.input_names)
         height = float(np.clip(0.26 * n_inputs, 1.2, 8.0)) + 1.6
@@ -278,7 +278,7 @@ def _name_columns(ax, names, label):
     if many:
         ax.set_xticks([])
         return
-    # That many characters fit below a matrix.
+    # 24 characters fit below a matrix.
     rotation = 90 if max(map(len, names)) * len(names) > 24 else 0
     ax.set_xticks(range(len(names)), names, rotation=rotation)
 
@@ -287,7 +287,7 @@ def _annotate(ax, image, values):
     text = np.empty(values.shape, dtype=object)
     for (i, j), value in np.ndenumerate(values):
         color = ink(image.cmap(image.norm(value)))
-        # Without the sign of zeros.
+        # Show no negative zeros.
         shown = f"{round(value, 2) + 0:.2f}"
         text[i, j] = ax.text(
             j, i, shown, ha="center", va="center", size="small", color=color

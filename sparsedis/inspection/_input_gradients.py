@@ -11,22 +11,22 @@ from sparsedis.inspection._estimators import (
     final_inputs,
 )
 
-# Rows of a block: the backward pass holds the activations of one.
+# Rows of a block: the backward pass needs memory for the activations of one block.
 _ROWS = 1024
 
 
 def input_gradients(estimator, X):
     """Mean gradients of each feature with respect to each input column.
 
-    Gradients are in units of standard deviations: times that of the column, divided by
-    that of the feature, both in X. For a linear encoder of columns that are not
-    correlated, the squares of a feature's gradients add up to 1.
+    Gradients are in units of standard deviations: multiplied by that of the column and
+    divided by that of the feature, both in X. For a linear encoder of uncorrelated
+    columns, the squared gradients of a feature sum to 1.
 
     Parameters
     ----------
     estimator : estimator
-        Fitted on tables, with `module_`. A pipeline or search stands for the estimator
-        in it: columns are those of the inputs of that estimator.
+        Estimator with `module_`, fitted on tables. In a pipeline or search, columns are
+        those that reach this estimator.
 
     X : array-like of shape (n_samples, n_features)
         Inputs, over whose rows the gradients are averaged.
@@ -34,13 +34,13 @@ def input_gradients(estimator, X):
     Returns
     -------
     result : :class:`~sklearn.utils.Bunch`
-        Gradients, of two kinds:
+        Two kinds of gradients:
 
         mean_absolute : ndarray of shape (n_components, n_features)
             Mean absolute gradients: the strength of an effect.
         mean : ndarray of shape (n_components, n_features)
-            Mean gradients with their signs: the direction of an effect. Much smaller
-            than `mean_absolute` if the direction depends on the row.
+            Mean gradients with their signs: the direction of an effect. They are much
+            smaller than `mean_absolute` if the direction depends on the row.
 
     Raises
     ------
@@ -69,14 +69,14 @@ def input_gradients(estimator, X):
     >>> bool(gradients.mean_absolute[:, 2].max() < 0.1)
     True
     """
-    # Displays that need no torch do not load it.
+    # Displays that do not need torch must not load it.
     import torch
 
     final = final_estimator(estimator)
     if not hasattr(final, "module_"):
         raise ValueError(
             "estimator must have one encoder, module_; got "
-            f"{final!r}. Pass one of its estimators_ if it is an ensemble."
+            f"{final!r}. For an ensemble, pass one of its estimators_."
         )
     X = check_table(final_inputs(estimator, X))
     X = np.asarray(final._validate_X(X, reset=False), dtype=np.float64)
@@ -102,6 +102,6 @@ def input_gradients(estimator, X):
                 total[j] += gradient.sum(0).cpu().numpy()
                 absolute[j] += gradient.abs().sum(0).cpu().numpy()
     spread = np.concatenate(features).std(0, dtype=np.float64)
-    # A feature that does not vary has no unit.
+    # The gradients of a constant feature are zero.
     unit = X.std(0) / np.where(spread > 0, spread, np.inf)[:, None]
     return Bunch(mean_absolute=absolute / n * unit, mean=total / n * unit)

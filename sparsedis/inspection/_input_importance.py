@@ -26,21 +26,21 @@ def input_importance(
 ):
     """Permutation importance of each input column for each task and each feature.
 
-    The values of a column are shuffled over the rows. Its importance for a task is how
-    much the score of the task falls, as in
+    The values of a column are shuffled over the rows. Its importance for a task is the
+    drop in the score of the task, as in
     :func:`sklearn.inspection.permutation_importance`. Its importance for a feature is
     one minus the squared correlation of the feature before and after: 0 if the feature
-    does not depend on the column, 1 if the column determines it. A shuffled table is
-    encoded once for all tasks and features.
+    does not depend on the column, 1 if the column determines it. Each shuffled
+    table is encoded only once, for all tasks and features.
 
     Parameters
     ----------
     estimator : estimator
-        Fitted on tables, with `transform`. A pipeline or search is used as it is:
-        columns are those of its inputs.
+        Estimator with `transform`, fitted on tables. For a pipeline or search, columns
+        are those of its inputs.
 
     X : array-like of shape (n_samples, n_features)
-        Inputs, best of rows that `fit` has not seen.
+        Inputs, preferably rows that `fit` has not seen.
 
     y : array-like, DataFrame or sparse matrix, default=None
         Labels, in the forms that `fit` accepts; missing ones are left out. None: only
@@ -54,16 +54,16 @@ default=None
         Weights for the scores of the tasks.
 
     n_repeats : int, default=5
-        How often each column is shuffled.
+        Number of shuffles of each column.
 
     random_state : int, RandomState instance or None, default=None
-        Shuffles the columns. Pass an int for the same result at every call, that of
-        scikit-learn.
+        Shuffles the columns. Pass an int for the same shuffles at every call, which are
+        those of scikit-learn.
 
     Returns
     -------
     result : :class:`~sklearn.utils.Bunch`
-        Importances; those of the tasks, and the baseline, only if `y` is given:
+        Importances. `tasks` and `baseline` are present only if `y` is given:
 
         features : Bunch
             `importances_mean` and `importances_std` over the repeats, of shape
@@ -73,8 +73,8 @@ default=None
             The same for the tasks, in the order of `tasks_`. NaN for tasks without
             labels or head.
         baseline : ndarray of shape (n_tasks,)
-            Score of each task before: R2, the accuracy of a classifier, or the
-            explained share of the deviance for tasks of several types.
+            Score of each task without shuffling: R2, the accuracy of a classifier, or
+            the explained share of the deviance for tasks of several types.
 
     Raises
     ------
@@ -83,13 +83,13 @@ default=None
 
     See Also
     --------
-    input_gradients : Direction and size of the effects, from the encoder alone.
+    input_gradients : Direction and size of the effects, from only the encoder.
     InputEffectDisplay : Draws the importances.
 
     Notes
     -----
-    If two columns are correlated, shuffling one makes rows that do not occur, and each
-    can seem unimportant because the other has the same information.
+    If two columns are correlated, shuffling one creates rows that do not occur, and
+    each can seem unimportant because the other has the same information.
 
     Examples
     --------
@@ -109,7 +109,7 @@ default=None
     True
     """
     check_scalar(n_repeats, "n_repeats", numbers.Integral, min_val=1)
-    # The rows are drawn as in scikit-learn: alike for each column.
+    # As in scikit-learn, all columns have the same shuffles.
     seed = check_random_state(random_state).randint(np.iinfo(np.int32).max + 1)
     final = final_estimator(estimator)
     check_table(X)
@@ -144,7 +144,7 @@ default=None
 
 
 def _column(X, j):
-    # In its own dtype, such as categories.
+    # In the dtype of the column, such as categories.
     return X.iloc[:, j].array.copy() if hasattr(X, "iloc") else X[:, j].copy()
 
 
@@ -156,7 +156,7 @@ def _set_column(X, j, values):
 
 
 def _squared_correlation(Z, moved):
-    """Squared correlations of the columns of two tables; 1 if both are constant."""
+    """Squared correlations of the columns of two tables; 1 for unchanged columns."""
     Z, moved = Z - Z.mean(0), moved - moved.mean(0)
     spread = (Z**2).sum(0) * (moved**2).sum(0)
     square = (Z * moved).sum(0) ** 2

@@ -1,4 +1,4 @@
-"""How many rows the labels of tasks share."""
+"""Numbers of rows that the labels of tasks share."""
 
 import numpy as np
 import scipy.sparse as sp
@@ -10,7 +10,7 @@ from sparsedis.inputs._forms import read_targets
 from sparsedis.inputs._known_tasks import known_tasks
 from sparsedis.inputs._mixed import read_columns
 
-# Pairs of tasks whose numbers of rows are held at a time.
+# Number of pairs of tasks in memory at a time.
 _PAIRS = 2**24
 
 
@@ -20,7 +20,7 @@ def count_labels(estimator, y, task=None, X=None):
     Parameters
     ----------
     estimator : estimator
-        Fitted, with `tasks_`.
+        Fitted estimator with `tasks_`.
 
     y : array-like, DataFrame or sparse matrix
         Labels, in the forms that `fit` accepts.
@@ -29,8 +29,8 @@ def count_labels(estimator, y, task=None, X=None):
         The task of each row, in the long form.
 
     X : array-like of shape (n_samples, ...), default=None
-        Inputs. In the long form equal ones are one row, and they must be given for rows
-        to be shared at all.
+        Inputs. In the long form, tasks share rows only if X is given: equal inputs are
+        then the same row.
 
     Returns
     -------
@@ -51,7 +51,7 @@ def count_labels(estimator, y, task=None, X=None):
     tasks = number[tasks]
     rows, tasks = rows[tasks >= 0], tasks[tasks >= 0]
     if task is not None and X is not None:
-        # With the rows, the estimators have loaded torch.
+        # This loads torch, which a fitted estimator has loaded already.
         from sparsedis.inputs._rows import distinct_rows, is_lazy
 
         # Rows that are read on demand are not compared, as in `fit`.
@@ -90,7 +90,7 @@ def label_overlap(counts):
     n_pairs = n_tasks * (n_tasks - 1) // 2
     if not n_pairs:
         return None
-    # How many pairs share each number of rows: all pairs need not be held.
+    # Number of pairs by the number of rows that they share: needs little memory.
     histogram = np.zeros(n_rows + 1, dtype=int)
     step = max(1, _PAIRS // n_tasks)
     for first in range(0, n_tasks, step):

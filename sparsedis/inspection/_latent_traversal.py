@@ -18,19 +18,19 @@ from sparsedis.metrics._mcc import match
 
 # Curves of up to this many steps have a marker at each.
 MAX_MARKED = 20
-# Quantiles of a code over the samples between which a traversal goes.
+# Range of a traversal, as quantiles of the code over the samples.
 QUANTILES = (0.02, 0.98)
 
 
 class LatentTraversalDisplay:
     """Images while one factor changes, and the response of each code.
 
-    Each row shows images in which one factor changes, and beside them the codes of
-    these images, minus their mean over the row. In a disentangled representation one
-    code changes, a different one in each row. A row is matched with the code that makes
-    most of its changes in it; the curve of the code and the name of the row have the
-    same colour. If there are more rows than colours, the codes of later rows are dashed
-    or dotted.
+    Each row shows images in which one factor changes, and next to them the codes of
+    these images, minus their mean over the row. In a disentangled representation, one
+    code changes in each row, a different one each time. Each row is matched with the
+    code that changes mainly in this row; the curve of the code and the name of the row
+    have the same colour. If there are more rows than colours, the codes of later rows
+    are dashed or dotted.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class LatentTraversalDisplay:
         Codes of these images, in comparable units.
 
     matching : array-like of shape (n_rows,) of int, default=None
-        Code of each row, -1 for none. None: matched by their changes.
+        Code of each row, -1 for none. None: match them by their changes.
 
     row_names : sequence of str, default=None
         Names of the rows. None: their numbers.
@@ -67,7 +67,7 @@ class LatentTraversalDisplay:
     Raises
     ------
     ValueError
-        When shapes do not fit, images are not in range, or codes are not finite.
+        When shapes do not match, images are not in range, or codes are not finite.
 
     References
     ----------
@@ -100,7 +100,7 @@ class LatentTraversalDisplay:
         n_rows = len(self.images)
         if n_rows == 0 or len(codes) != n_rows:
             raise ValueError(
-                "images and codes must hold as many rows, at least one; got "
+                "images and codes must hold the same number of rows, at least one; got "
                 f"{n_rows} and {len(codes)}."
             )
         self.codes = [
@@ -110,8 +110,8 @@ class LatentTraversalDisplay:
         widths = {one.shape[1] for one in self.codes}
         if len(shapes) > 1 or len(widths) > 1:
             raise ValueError(
-                "All rows must have images of one shape and as many codes; got shapes "
-                f"{sorted(shapes)} and {sorted(widths)} codes."
+                "All rows must have images of one shape and the same number of codes; "
+                f"got shapes {sorted(shapes)} and {sorted(widths)} codes."
             )
         n_codes = widths.pop()
         self.row_names = check_names(row_names, n_rows, "row_names")
@@ -129,7 +129,7 @@ class LatentTraversalDisplay:
         Parameters
         ----------
         estimator : estimator
-            Fitted, with a method `transform`.
+            Fitted estimator with a method `transform`.
 
         images : sequence of array-like, (n_steps, height, width, n_channels)
             Images of each row, in which one factor changes. Rows may differ in
@@ -153,20 +153,21 @@ class LatentTraversalDisplay:
     def from_samples(cls, estimator, X, *, n_steps=6, base=None, **kwargs):
         """Plot images along which one code changes, chosen from a sample.
 
-        This needs no known factor. For each code, a traversal goes from low to high
+        No factor needs to be known. For each code, a traversal goes from low to high
         values. Each step shows the image whose code is close to the value and whose
-        other codes are close to those of a base image. The curves show how close.
+        other codes are close to those of a base image. The curves show how close they
+        are.
 
         Parameters
         ----------
         estimator : estimator
-            Fitted, with a method `transform`.
+            Fitted estimator with a method `transform`.
 
         X : array-like of shape (n_samples, height, width, n_channels)
             Images to choose from: the more, the better.
 
         n_steps : int, default=6
-            Images of each row.
+            Number of images in each row.
 
         base : int, default=None
             Index of the base image. None: the one nearest to the median of all codes.
@@ -200,7 +201,7 @@ class LatentTraversalDisplay:
         Parameters
         ----------
         ax : matplotlib Axes or array-like of Axes, default=None
-            Where to plot: axes to divide, or two for each row. None: a new figure.
+            Axes to divide, or two for each row. None: a new figure.
 
         n_images : int, default=6
             Largest number of images in a row, evenly spaced over its steps. The codes
@@ -209,7 +210,7 @@ class LatentTraversalDisplay:
         Returns
         -------
         LatentTraversalDisplay
-            Itself.
+            The display itself.
         """
         require_matplotlib(self)
         check_scalar(n_images, "n_images", numbers.Integral, min_val=1)
@@ -286,7 +287,7 @@ class LatentTraversalDisplay:
 
 
 def _codes(estimator, X):
-    """Features of X, as an array also where the estimator makes data frames."""
+    """Features of X, as an array even if the estimator returns DataFrames."""
     return np.asarray(estimator.transform(X))
 
 
@@ -320,7 +321,7 @@ def _check_codes(row, codes, n_steps):
 
 
 def _match(codes):
-    """The code of each row: that which makes most of its movement there."""
+    """Code of each row: the one that changes mainly in this row."""
     movement = np.array([np.ptp(row, axis=0) for row in codes])
     total = np.linalg.norm(movement, axis=0)
     rows, columns = match(movement / np.where(total > 0, total, 1.0))
@@ -335,7 +336,7 @@ def _walks(codes, n_steps, base):
     Z = codes / np.where(scale > 0, scale, 1.0)
     if base is None:
         base = ((Z - np.median(Z, axis=0)) ** 2).sum(1).argmin()
-    # Of the distance to the aim all but the code itself is the same at every step.
+    # Of the distance to an aim, only the part of code j depends on the step.
     squared = (Z - Z[base]) ** 2
     walks = []
     for j in range(Z.shape[1]):

@@ -1,4 +1,4 @@
-"""A report on a fitted model: tasks, features, and what deserves attention."""
+"""Report on a fitted model: tables of tasks and features, and notes."""
 
 from dataclasses import dataclass
 
@@ -32,9 +32,9 @@ class ModelReport:
         Name of the estimator's class.
 
     tasks : dict of str to ndarray of shape (n_tasks,)
-        Columns of the table of tasks. `n_labels` and `score` need labels, and those
-        from `held_out` to `share` an estimator with `linear_`; scores are NaN where
-        they are not known:
+        Columns of the table of tasks. `n_labels` and `score` are present only with
+        labels, and those from `held_out` to `share` only if the estimator has
+        `linear_`. Unknown scores are NaN:
 
         task, type
             Names, and types such as "number", "vector" or "binary".
@@ -46,16 +46,16 @@ class ModelReport:
             R2 on the rows that `fit` held out, of the predictions, of only the heads,
             and of only the linear models on X.
         gain
-            ``held_out - held_out_linear``, what the task gains from sharing.
+            ``held_out - held_out_linear``, the gain of the task from sharing.
         share
             Share of the head in the predictions.
         n_features, features
-            Number of the features that the head uses, and which; NaN and none without
-            a head.
+            Number of features that the head uses, and a tuple of these; NaN and empty
+            without a head.
 
     features : dict of str to ndarray of shape (n_features,)
         Columns of the table of features: "feature", its number; "n_tasks", the number
-        of tasks that use it; "stability", where the estimator has `stability_`; and
+        of tasks that use it; "stability", if the estimator has `stability_`; and
         "trusted", whether `identifiability()` trusts it as a factor.
 
     score_name : {"R2", "accuracy", "D2"}, default="R2"
@@ -63,12 +63,12 @@ class ModelReport:
         of several types.
 
     overlap : Bunch, default=None
-        Rows that two tasks share: `smallest` and `median` over the `n_pairs` of tasks
-        with labels, and `n_disjoint`, the number of pairs that share none. None without
-        labels, or with a single task.
+        Numbers of rows that two tasks share: `smallest` and `median` over the `n_pairs`
+        of tasks with labels, and `n_disjoint`, the number of pairs that share none.
+        None without labels, or with a single task.
 
     notes : list of str, default=()
-        What deserves attention.
+        Results that deserve attention.
 
     See Also
     --------
@@ -112,8 +112,7 @@ class ModelReport:
         Parameters
         ----------
         estimator : estimator
-            Fitted, with a head for each task. A pipeline or search stands for the
-            estimator in it.
+            Fitted estimator with a head for each task, also in a pipeline or search.
 
         X : array-like of shape (n_samples, ...), default=None
             Inputs of `estimator`, for scores: the rows of `fit`, or new ones.
@@ -134,13 +133,14 @@ class ModelReport:
         Raises
         ------
         ValueError
-            When the estimator is of another kind, or X is given without y.
+            When the estimator does not have a head for each task, or X is given without
+            y.
         AttributeError
             After `fit_stream`, which leaves no heads.
         """
         if X is not None and y is None:
             raise ValueError(
-                "X needs y, the labels to score its predictions; got None."
+                "y must hold labels to score the predictions of X; got None."
             )
         final = final_estimator(estimator)
         supports, headed = supports_of(final)

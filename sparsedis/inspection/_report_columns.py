@@ -1,4 +1,4 @@
-"""What a report says of tasks and features, as columns of tables."""
+"""Columns of the tables of tasks and features in a report."""
 
 import warnings
 
@@ -14,7 +14,7 @@ def columns_of_tasks(estimator, supports, tasks):
     Parameters
     ----------
     estimator : estimator
-        Fitted, with `tasks_` and `coef_`.
+        Fitted estimator with `tasks_` and `coef_`.
 
     supports : ndarray of shape (n_heads, n_features) of bool
         Features that each head uses.
@@ -67,7 +67,7 @@ def columns_of_features(estimator, supports, trusted):
 
 
 def identifiability_of(estimator):
-    """Report on the features, without the warning that tasks without heads lack them.
+    """Report on the features, without a warning about tasks without heads.
 
     Parameters
     ----------
@@ -97,9 +97,8 @@ def supports_of(estimator):
     """
     if not hasattr(estimator, "identifiability"):
         raise ValueError(
-            "estimator must be one of multitask learning, with one head for each task, "
-            f"identifiability() and tasks_; got {estimator!r}. Pass one of its "
-            "estimators_ if it is an ensemble."
+            "estimator must have a head for each task, identifiability() and tasks_; "
+            f"got {estimator!r}. For an ensemble, pass one of its estimators_."
         )
     return head_supports(estimator)
 

@@ -1,15 +1,15 @@
-"""Sentences of a report: its summary, and what deserves attention."""
+"""Summary and notes of a report."""
 
 import numpy as np
 
 from sparsedis.identifiability._report import STABLE
 
-# Differences of scores that count.
+# Smallest gain or loss that is counted.
 GAIN = 0.01
 # A larger difference of the scores on the given and the held-out rows indicates
 # overfitting, as in the warning of `fit`.
 BY_HEART = 0.1
-# Tasks and features that a sentence names.
+# Up to this many tasks or features are named in a sentence.
 MAX_NAMED = 5
 
 
@@ -37,7 +37,7 @@ def summary_of(report):
     used = np.nanmean(tasks["n_features"])
     lines.append(
         f"Trusted as factors: {features['trusted'].sum()} of "
-        f"{_count(n_features, 'feature')}; a head uses {used:.1f} in the mean"
+        f"{_count(n_features, 'feature')}; a head uses {used:.1f} on average"
     )
     return lines
 
@@ -121,8 +121,8 @@ def _gains(tasks):
     best = known[np.argsort(-gain[known], kind="stable")]
     best = best[gain[best] >= GAIN]
     line = (
-        f"Gain from sharing, against linear models: {np.mean(gain[known]):+.2f} in the "
-        f"mean, {GAIN} or more for {len(best)} of {_count(len(known), 'task')}"
+        f"Gain from sharing, against linear models: {np.mean(gain[known]):+.2f} on "
+        f"average, {GAIN} or more for {len(best)} of {_count(len(known), 'task')}"
     )
     if len(best):
         some = [f"{tasks['task'][t]!s} ({gain[t]:+.2f})" for t in best[:MAX_NAMED]]
@@ -133,12 +133,12 @@ def _gains(tasks):
 def _labels(counts, overlap):
     line = f"Labels of a task: {counts.min()}"
     if counts.min() < counts.max():
-        line += f" to {counts.max()}, {np.median(counts):g} in the median"
+        line += f" to {counts.max()}, median {np.median(counts):g}"
     if overlap is None:
         return line
     line += f"; rows that two tasks share: {overlap.smallest}"
     if overlap.smallest < overlap.median:
-        line += f" or more, {overlap.median:g} in the median"
+        line += f" or more, median {overlap.median:g}"
     if overlap.n_disjoint:
         line += f"; {overlap.n_disjoint} of {overlap.n_pairs} pairs share none"
     return line
@@ -148,7 +148,7 @@ def _mean(scores):
     n_scored = np.count_nonzero(~np.isnan(scores))
     if not n_scored:
         return "unknown, no task has enough labels"
-    return f"{np.nanmean(scores):.2f} in the mean of {_count(n_scored, 'task')}"
+    return f"{np.nanmean(scores):.2f} on average over {_count(n_scored, 'task')}"
 
 
 def _count(n, noun):

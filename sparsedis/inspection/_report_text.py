@@ -4,12 +4,12 @@ from html import escape
 
 import numpy as np
 
-# Rows of a table that are shown.
+# Up to this many rows of a table are shown.
 MAX_ROWS = 20
-# Features of a task that are listed.
+# Up to this many features of a task are listed.
 MAX_LISTED = 8
 
-# Columns as they are shown, and what they are.
+# Headings of the columns.
 HEADINGS = {
     "task": "task",
     "type": "type",
@@ -74,7 +74,7 @@ def as_text(title, summary, tables, notes):
 
 
 def as_html(title, summary, tables, notes):
-    """HTML of a report, which needs nothing else.
+    """Self-contained HTML of a report.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ import numpy as np
 # the yellow that is hard to see on white.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 LINE_STYLES = ("-", "--", ":", "-.")
-# Colour of the background: splits, raw values, codes without a match.
+# Colour of marks in the background, such as codes without a match.
 GREY = "#8c8c8c"
 
 # In inches. At matplotlib's 100 dots per inch a figure is 640 pixels wide.
@@ -35,15 +35,15 @@ def require_matplotlib(caller):
 
 
 def make_axes(ax, n_rows=1, n_columns=1, *, height, sharex=False, width_ratios=None):
-    """Make the axes of a display, or take those that are given.
+    """Create the axes of a display, or check the given ones.
 
     Parameters
     ----------
     ax : matplotlib Axes, array-like of Axes or None
-        None makes a new figure. A single one is divided if several are needed.
+        None: a new figure. Axes are divided if several are needed.
 
     n_rows, n_columns : int, default=1
-        Numbers of axes that are needed.
+        Numbers of axes to create.
 
     height : float
         Height of a new figure, in inches.
@@ -111,7 +111,7 @@ def line_style(i):
 
 
 def curve_styles(names):
-    """Styles of named curves: an ordered palette where the names are numbers.
+    """Styles of named curves: an ordered palette if the names are numbers.
 
     Parameters
     ----------
@@ -144,12 +144,12 @@ def legend_above(ax):
     Returns
     -------
     matplotlib Legend or None
-        The legend; None where no curve has a label.
+        The legend; None if no curve has a label.
     """
     labels = ax.get_legend_handles_labels()[1]
     if not labels:
         return None
-    # As many columns as fit on top of a figure of the default width.
+    # As many columns as fit above a figure of the default width.
     n_columns = max(1, LEGEND_WIDTH // (max(len(label) for label in labels) + 6))
     return ax.legend(
         loc="lower left",
@@ -160,7 +160,7 @@ def legend_above(ax):
 
 
 def is_number(value):
-    """Tell numbers, which have an order, from other values of a parameter.
+    """Whether the value of a parameter is a number, and so has an order.
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ def is_number(value):
 
 
 def as_text(value):
-    """Write the value of a parameter.
+    """Text of the value of a parameter.
 
     Parameters
     ----------
@@ -186,13 +186,13 @@ def as_text(value):
     Returns
     -------
     str
-        Its text.
+        The text.
     """
     return f"{value:g}" if is_number(value) else str(value)
 
 
 def ink(background):
-    """Colour of text that can be read on a background.
+    """Colour of text that is readable on a background.
 
     Parameters
     ----------
@@ -208,7 +208,7 @@ def ink(background):
 
 
 def check_names(names, n, argument):
-    """Return one name for each of n things, by default their numbers.
+    """Check names of n things, by default their numbers.
 
     Parameters
     ----------
@@ -216,7 +216,7 @@ def check_names(names, n, argument):
         The names.
 
     n : int
-        How many there must be.
+        Required number of names.
 
     argument : str
         Name of the argument, for the error.
@@ -233,7 +233,7 @@ def check_names(names, n, argument):
 
 
 def check_matching(matching, n, n_codes):
-    """Return the code that is matched with each of n things, -1 for none.
+    """Check the codes that are matched with n things; -1 for none.
 
     Parameters
     ----------
@@ -241,7 +241,7 @@ def check_matching(matching, n, n_codes):
         The codes, each at most once.
 
     n : int
-        How many there must be.
+        Required number of codes.
 
     n_codes : int
         Number of codes to choose from.
@@ -266,7 +266,7 @@ def check_matching(matching, n, n_codes):
 
 
 def as_dict(value):
-    """Return a dictionary of one or several objects by name.
+    """Return one or several objects as a dictionary by name.
 
     Parameters
     ----------

@@ -12,18 +12,18 @@ from sparsedis.inspection._style import (
     require_matplotlib,
 )
 
-# Supports that are clustered; more of them are only sorted.
+# Up to this many supports are clustered; more are only sorted.
 MAX_CLUSTERED = 1_000
-# Rows and columns that are named.
+# Up to these many rows and columns are named.
 MAX_NAMED_TASKS = 30
 MAX_NAMED_FEATURES = 20
 
 
 class TaskSupportDisplay:
-    """Tasks against features: which task uses which feature.
+    """Matrix of tasks and features: which task uses which feature.
 
-    Rows are tasks, those with similar supports together; columns are features, with
-    the share of the tasks that use them above.
+    Rows are tasks, with similar supports next to each other. Columns are features; bars
+    above show the share of the tasks that use them.
 
     Parameters
     ----------
@@ -60,12 +60,12 @@ class TaskSupportDisplay:
     Raises
     ------
     ValueError
-        When `supports` has another shape or holds infinity, or names do not fit.
+        When `supports` has another shape or holds infinity, or names do not match it.
 
     See Also
     --------
-    sparsedis.identifiability.check_support_variability : Whether these supports tell
-        all features apart.
+    sparsedis.identifiability.check_support_variability : Whether these supports
+        separate all features.
     FeatureUsageDisplay : How often features are used, for several estimators.
 
     Notes
@@ -112,10 +112,10 @@ class TaskSupportDisplay:
         Parameters
         ----------
         estimator : estimator
-            Fitted, with `coef_`. A pipeline or search stands for the estimator in it.
+            Fitted estimator with `coef_`, also in a pipeline or search.
 
         task_names : sequence of str, default=None
-            Names of all tasks. None: `tasks_`, where the estimator has it, else their
+            Names of all tasks. None: `tasks_` if the estimator has it, otherwise their
             numbers.
 
         feature_names : sequence of str, default=None
@@ -148,12 +148,12 @@ class TaskSupportDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to plot. None: a new figure.
+            Axes to plot on. None: a new figure.
 
         Returns
         -------
         TaskSupportDisplay
-            Itself.
+            The display itself.
         """
         require_matplotlib(self)
         from matplotlib.colors import ListedColormap
@@ -184,7 +184,7 @@ class TaskSupportDisplay:
         return self
 
     def _plot_edges(self):
-        """Thin lines between the cells, where they leave something of these."""
+        """Draw thin lines between the cells, unless the cells are too small."""
         n_tasks, n_features = self.supports.shape
         style = {"color": "white", "linewidth": 1}
         if n_features <= 2 * MAX_NAMED_FEATURES:

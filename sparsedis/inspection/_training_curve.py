@@ -1,4 +1,4 @@
-"""Curves of the quantities in the history of a training."""
+"""Display of the history of training."""
 
 import numbers
 
@@ -15,7 +15,7 @@ from sparsedis.inspection._style import (
     require_matplotlib,
 )
 
-# Quantities that are set, not measured, and so need no smoothing.
+# Quantities that are set, not measured, and need no smoothing.
 EXACT = ("alpha", "lr")
 LABELS = {"active": "active share", "lr": "learning rate"}
 # A positive quantity that spans this factor is plotted on a logarithmic axis.
@@ -26,16 +26,16 @@ VALID = "valid_"
 class TrainingCurveDisplay:
     """Loss, penalty and sparsity over the steps of training.
 
-    A panel for each quantity; "valid_loss" joins "loss", and so on. Each curve is a
-    moving mean, with the values themselves behind it.
+    Each quantity has a panel; "valid_loss" is in that of "loss", and so on. Each curve
+    is a moving mean, with the values themselves in the background.
 
     Parameters
     ----------
     history : dict of str to array-like of shape (n_steps,), or dict of these
         Quantities such as "loss", "alpha" and "active", as in `history_`; histories of
-        several runs by name. NaN stands for steps at which nothing was measured. A
-        quantity with fewer values than the others was measured at even distances. A run
-        without quantities is left out.
+        several runs by name. NaN means that a step was not measured. A quantity with
+        fewer values than the others was measured at regular intervals. A run without
+        quantities is left out.
 
     param_name : str, default=None
         Name of the parameter whose values are the names of the runs, for the legend.
@@ -60,7 +60,7 @@ class TrainingCurveDisplay:
     Raises
     ------
     ValueError
-        When a quantity is empty, not a vector or NaN throughout.
+        When a quantity is not a vector or has no finite value.
 
     Examples
     --------
@@ -84,7 +84,7 @@ class TrainingCurveDisplay:
         keys = [key for run in self.history.values() for key in run]
         self.quantities = list(dict.fromkeys(key.removeprefix(VALID) for key in keys))
         if not self.quantities:
-            raise ValueError("history holds no quantity.")
+            raise ValueError("history must hold at least one quantity, got none.")
 
     @classmethod
     def from_estimator(cls, estimator, *, param_name=None, **kwargs):
@@ -93,8 +93,8 @@ class TrainingCurveDisplay:
         Parameters
         ----------
         estimator : estimator, or dict of estimators
-            Fitted, with `history_`; several by name. A pipeline or search stands for
-            the estimator in it. One that was not trained is left out.
+            Fitted estimators with `history_`, by name if there are several, also in a
+            pipeline or search. Estimators without training are left out.
 
         param_name : str, default=None
             Name of the parameter whose values are the names of the estimators, for the
@@ -118,16 +118,16 @@ class TrainingCurveDisplay:
         Parameters
         ----------
         ax : matplotlib Axes or array-like of Axes, default=None
-            Where to plot: axes to divide, or one for each panel. None: a new figure.
+            Axes to divide, or one for each panel. None: a new figure.
 
         smoothing : int, default=None
-            Values that each point of a curve averages, in the middle of which it
-            stands; 1 for none. None: about a fortieth of the run.
+            Number of values in the centred moving mean; 1 for no smoothing. None: about
+            a fortieth of the run.
 
         Returns
         -------
         TrainingCurveDisplay
-            Itself.
+            The display itself.
         """
         require_matplotlib(self)
         if smoothing is not None:
@@ -140,7 +140,7 @@ class TrainingCurveDisplay:
         self._explained = set()
         styles = curve_styles(list(self.history))
         for (name, run), style in zip(self.history.items(), styles, strict=True):
-            # A run without training, as of an encoder without weights, has no curve.
+            # A run without training, for example with "identity", has no curve.
             n_steps = max((len(column) for column in run.values()), default=0)
             for key, column in run.items():
                 self._plot_column(name, key, column, n_steps, smoothing, style)
@@ -157,7 +157,7 @@ class TrainingCurveDisplay:
         present = np.isfinite(column)
         steps = every * np.arange(1, len(column) + 1)[present]
         values = column[present]
-        # An odd number has a middle.
+        # An odd number, for a centred mean.
         window = len(values) // 40 | 1 if smoothing is None else smoothing
         if quantity in EXACT:
             window = 1
@@ -184,7 +184,7 @@ class TrainingCurveDisplay:
             if 0 < shown.min() < shown.max() / LOG_SPAN:
                 ax.set_yscale("log")
         labels = ax.get_legend_handles_labels()[1]
-        # The names of the runs are in one legend only.
+        # The names of the runs are in only one legend.
         if set(labels) - self._explained:
             legend_above(ax)
         self._explained |= set(labels)
@@ -210,7 +210,7 @@ def _check_column(key, column):
 
 
 def _moving_mean(values, window):
-    """Mean of the values around each, of fewer at both ends."""
+    """Centred moving mean, of fewer values at both ends."""
     window = min(window, len(values))
     weights = np.ones(window)
     count = np.convolve(np.ones(len(values)), weights, mode="same")

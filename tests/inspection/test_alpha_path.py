@@ -259,7 +259,7 @@ def test_bad_input_raises(multimetric):
         AlphaPathDisplay(param_values=[1], scores=scores)
     with pytest.raises(ValueError, match="with a finite score"):
         AlphaPathDisplay(param_values=[1], scores={"mcc": [[np.nan]]})
-    with pytest.raises(ValueError, match="scores holds no score"):
+    with pytest.raises(ValueError, match="scores must hold at least one"):
         AlphaPathDisplay(param_values=[1], scores={})
     with pytest.raises(ValueError, match=r"got \(None, 1\) several times"):
         AlphaPathDisplay(param_values=[1, 1], scores=scores)

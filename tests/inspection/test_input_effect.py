@@ -40,7 +40,7 @@ def test_the_matrices():
     assert [text.get_text() for text in display.text_[1][:, 0]] == [
         *("0.60", "0.20", "0.00")
     ]
-    assert right.child_axes[0].get_xlabel() == "drop of the R2"
+    assert right.child_axes[0].get_xlabel() == "drop in R2"
 
 
 def test_features_alone_on_given_axes():

@@ -226,7 +226,7 @@ IMAGES, CODES = np.zeros((2, 3, 3)), np.zeros((2, 4))
         ({"images": [IMAGES], "codes": [CODES + np.inf]}, "holds NaN or infinity"),
         (
             {"images": [IMAGES, IMAGES], "codes": [CODES, CODES[:, :2]]},
-            r"as many codes; got shapes \[\(3, 3, 1\)\] and \[2, 4\] codes",
+            r"number of codes; got shapes \[\(3, 3, 1\)\] and \[2, 4\] codes",
         ),
         (
             {"images": [IMAGES, IMAGES[:, :2]], "codes": [CODES, CODES]},

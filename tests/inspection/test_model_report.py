@@ -105,7 +105,7 @@ def test_text(report):
     assert lines[0] == "ModelReport: SparseMultiTaskRepresentation"
     assert lines[1] == "24 tasks, 3 features"
     assert lines[2].startswith("R2 on held-out rows: ")
-    assert "in the mean of 23 tasks; heads alone " in lines[2]
+    assert "on average over 23 tasks; heads alone " in lines[2]
     assert lines[3].startswith("Gain from sharing, against linear models: ")
     assert lines[4].startswith("R2 on the given rows: ")
     assert lines[5].startswith("Labels of a task: 0 to ")
@@ -287,7 +287,7 @@ def test_an_estimator_in_a_pipeline_of_a_search(data):
 
 def test_bad_input_raises(rotated, data):
     X, Y = data
-    with pytest.raises(ValueError, match="X needs y"):
+    with pytest.raises(ValueError, match="y must hold labels to score"):
         ModelReport.from_estimator(rotated, X)
     members = SparseMultiTaskEnsemble(SparseMultiTaskRepresentation(3, **QUICK), 1)
     members.fit(X, Y.iloc[:, :4])

@@ -87,14 +87,14 @@ def test_summary():
     report = ModelReport("Some", tasks, FEATURES, "accuracy", overlap)
     assert summary_of(report) == [
         "8 tasks, 3 features",
-        "R2 on held-out rows: 0.90 in the mean of 8 tasks; heads alone 0.80, linear "
+        "R2 on held-out rows: 0.90 on average over 8 tasks; heads alone 0.80, linear "
         "models alone 0.50",
-        "Gain from sharing, against linear models: +0.13 in the mean, 0.01 or more for "
+        "Gain from sharing, against linear models: +0.13 on average, 0.01 or more for "
         "4 of 7 tasks; most: e (+0.50), b (+0.30), h (+0.20), g (+0.01)",
-        "Accuracy on the given rows: 0.90 in the mean of 8 tasks",
-        "Labels of a task: 4 to 9, 4 in the median; rows that two tasks share: 0 or "
-        "more, 1.5 in the median; 3 of 28 pairs share none",
-        "Trusted as factors: 3 of 3 features; a head uses 2.0 in the mean",
+        "Accuracy on the given rows: 0.90 on average over 8 tasks",
+        "Labels of a task: 4 to 9, median 4; rows that two tasks share: 0 or more, "
+        "median 1.5; 3 of 28 pairs share none",
+        "Trusted as factors: 3 of 3 features; a head uses 2.0 on average",
     ]
 
 
