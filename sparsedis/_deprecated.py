@@ -24,7 +24,8 @@ def warn_renamed(old, new, *, stacklevel=3):
         As in :func:`warnings.warn`; 3 is the caller of the function that warns.
     """
     warnings.warn(
-        f"{old} is now called {new}; the old name goes in version {REMOVED_IN}.",
+        f"{old} is now called {new}; the old name will be removed in version "
+        f"{REMOVED_IN}.",
         FutureWarning,
         stacklevel=stacklevel,
     )
@@ -52,7 +53,7 @@ def renamed_keywords(**names):
                 if new in kwargs:
                     raise TypeError(
                         f"{function.__name__}() got both {new}={kwargs[new]!r} and its "
-                        f"old name, {old}={kwargs[old]!r}; give {new} alone."
+                        f"old name, {old}={kwargs[old]!r}; give only {new}."
                     )
                 warn_renamed(old, new)
                 kwargs[new] = kwargs.pop(old)
@@ -183,7 +184,7 @@ def check_renamed(estimator):
         if value != defaults[new].default:
             raise ValueError(
                 f"Both {new}={value!r} and its old name, {old}={theirs!r}, are set; "
-                f"set {new} alone."
+                f"set only {new}."
             )
         warn_renamed(old, new, stacklevel=4)
 

@@ -1,4 +1,4 @@
-"""Restoration of an estimator if its fit fails."""
+"""Restoration of an estimator after a failed fit."""
 
 from functools import wraps
 

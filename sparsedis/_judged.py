@@ -18,7 +18,7 @@ def judged_labels(encoded, targets, weight, number, coef, intercept):
         Features of all rows, in order.
 
     targets : Targets
-        Without labels of weight zero.
+        Labels; none has weight zero.
 
     weight : ndarray of shape (n_rows,) or (n_rows, n_tasks), csr_array or None
         Weights of the rows, or of the labels.

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import torch
 
-# Modules draw from global generators.
+# Modules draw from global generators, which one thread at a time may replace.
 _LOCK = threading.RLock()
 
 
@@ -57,12 +57,12 @@ class TorchRandomness:
 
     @property
     def state(self):
-        """States of the generators, as tensors: of the CPU, then of the GPU."""
+        """States of the generators of the CPU and of the GPU, if any, as tensors."""
         return self._own
 
     @state.setter
     def state(self, states):
-        # A training that started on another device uses new numbers on this one.
+        # If training started on another device, the numbers on this one are new.
         self._own = [*states[: len(self._own)], *self._own[len(states) :]]
 
     def _states(self):

@@ -102,7 +102,7 @@ def r2_of_tasks(y, prediction, tasks, n_tasks, weight=None):
 
 
 class TaskMean:
-    """Mean of each task, of values that come in parts.
+    """Mean of each task, for values in parts.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ class TaskMean:
         self._total, self._mass = np.zeros((2, n_tasks))
 
     def add(self, values, tasks, weight=None):
-        """Take values into account.
+        """Add values.
 
         Parameters
         ----------
@@ -233,7 +233,7 @@ class TaskR2:
         if not len(judged):
             return r2
         error, spread = self._error[:, judged], self._spread[:, judged]
-        # Spread of equal labels by rounding errors alone.
+        # Largest spread that rounding errors give to equal labels.
         noise = self._mass[judged] * (_ROUNDING * self._largest[:, judged]) ** 2
         constant = spread <= noise
         ratio = error / np.where(constant, 1.0, spread)

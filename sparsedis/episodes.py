@@ -16,13 +16,13 @@ __all__ = ["EpisodeBatch", "EpisodeSampler"]
 class EpisodeBatch:
     """Several episodes as positions of samples, each distinct sample listed once.
 
-    In every episode class ``l`` has label ``l``, and samples are sorted by class, so
+    In every episode, the l-th class has label l, and samples are sorted by class, so
     all episodes of a batch have the same labels in the same order.
 
     Parameters
     ----------
     rows : ndarray of shape (n_rows,) of int
-        The distinct samples of all the episodes, in increasing order.
+        Distinct samples of all episodes, in increasing order.
 
     support : ndarray of shape (n_episodes, n_ways * n_shots) of int
         Positions in ``rows`` of the labelled samples of each episode.
@@ -31,7 +31,7 @@ class EpisodeBatch:
         Positions in ``rows`` of the samples to predict.
 
     classes : ndarray of shape (n_episodes, n_ways)
-        The classes of each episode, as labels of the data.
+        Classes of each episode, as labels of the data.
 
     Examples
     --------
@@ -82,8 +82,8 @@ class EpisodeBatch:
 class EpisodeSampler:
     """Draws episodes of ``n_ways`` classes with ``n_shots`` labelled samples each.
 
-    Within an episode classes and samples are drawn without replacement, so that no
-    sample is both in the support and among the queries. Only positions are drawn, so
+    Within an episode, classes and samples are drawn without replacement, so no sample
+    is in both the support and the queries. Only positions are drawn, so
     the data may be on disk.
 
     Parameters
@@ -92,7 +92,7 @@ class EpisodeSampler:
         Labels, of any type; none may be missing.
 
     n_ways : int, default=5
-        Classes of an episode.
+        Number of classes of an episode.
 
     n_shots : int, default=5
         Samples per class in the support.
@@ -101,7 +101,7 @@ class EpisodeSampler:
         Samples per class to predict.
 
     classes : array-like, default=None
-        The classes to draw from; None: all those in `y`.
+        Classes to draw from. None: all classes in `y`.
 
     random_state : int, RandomState instance or None, default=None
         Determines the episodes.
@@ -110,7 +110,7 @@ class EpisodeSampler:
     ------
     ValueError
         When there are fewer classes than `n_ways`, a class has fewer than
-        ``n_shots + n_queries`` samples, or `classes` names one that `y` lacks.
+        ``n_shots + n_queries`` samples, or `classes` has a label that is not in `y`.
 
     References
     ----------
@@ -193,8 +193,8 @@ class EpisodeSampler:
         unknown = np.setdiff1d(classes, self.classes)
         if len(unknown):
             raise ValueError(
-                f"classes must be labels in y; it lacks {unknown[:5].tolist()}"
-                f"{', ...' if len(unknown) > 5 else ''}."
+                "classes must be labels in y, which does not have "
+                f"{unknown[:5].tolist()}{', ...' if len(unknown) > 5 else ''}."
             )
         kept = np.isin(self.classes, classes).nonzero()[0]
         self.classes = self.classes[kept]
@@ -212,7 +212,7 @@ class EpisodeSampler:
         if len(short):
             fewest = short[np.argmin(counts[short])]
             raise ValueError(
-                f"An episode takes shots + queries = {self.n_shots} + "
+                f"An episode needs shots + queries = {self.n_shots} + "
                 f"{self.n_queries} = {needed} samples of a class, and {len(short)} of "
                 f"{len(counts)} classes have fewer: {self.classes.tolist()[fewest]!r} "
                 f"has {counts[fewest]}. Lower the shots or the queries, or leave these "

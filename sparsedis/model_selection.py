@@ -80,13 +80,13 @@ class UDRSearch(MetaEstimatorMixin, BaseEstimator):
         The model of the best setting that agrees most with the others of its setting.
 
     best_params_ : dict
-        Its setting.
+        The best setting.
 
     best_score_ : float
-        Mean UDR of its setting.
+        Mean UDR of the best setting.
 
     best_index_ : int
-        Index of its setting in `cv_results_`.
+        Index of the best setting in `cv_results_`.
 
     seeds_ : ndarray of shape (n_seeds,) of int
         Seeds of the models.
@@ -151,7 +151,7 @@ class UDRSearch(MetaEstimatorMixin, BaseEstimator):
             Inputs; the models are compared on them.
 
         y : array-like, default=None
-            Targets, passed on.
+            Targets, passed to the `fit` of the estimator.
 
         **fit_params : dict
             Passed to the `fit` of the estimator.
@@ -195,7 +195,7 @@ class UDRSearch(MetaEstimatorMixin, BaseEstimator):
         coefs = None
         models = [m[-1] if isinstance(m, Pipeline) else m for m in models]
         if all(hasattr(model, "coef_") for model in models):
-            # Identifies unused features, which agree with any feature.
+            # To leave out unused features, which agree with any feature.
             coefs = [getattr(model, "support_", model.coef_) for model in models]
         return unsupervised_disentanglement_ranking(
             [codes for _, codes, _ in group],

@@ -54,7 +54,7 @@ class GroupLassoSVC(ClassifierMixin, BaseEstimator):
 
     over W, of shape (n_features, n_classes), and the intercepts b: the multiclass
     hinge of Crammer and Singer with the base penalty of Eq. 6 and Eq. 79 of [1]_. The
-    first penalty makes whole rows of W zero, which selects features. Without it this
+    first penalty makes whole rows of W zero, which selects features. Without it, this
     is scikit-learn's :class:`~sklearn.svm.LinearSVC` with
     ``multi_class="crammer_singer"`` and ``C = 1 / l2``.
 
@@ -83,13 +83,13 @@ class GroupLassoSVC(ClassifierMixin, BaseEstimator):
         the weights.
 
     max_iter : int, default=200
-        Largest number of interior-point iterations. Some 10 to 40 are usual.
+        Largest number of interior-point iterations; about 10 to 40 are usual.
 
     l1, l1_mode : float, str, default="deprecated"
         Old names of `alpha` and `alpha_mode`.
 
         .. deprecated:: 0.1
-            They go in version 0.2.
+            They will be removed in version 0.2.
 
     Attributes
     ----------
@@ -111,21 +111,21 @@ class GroupLassoSVC(ClassifierMixin, BaseEstimator):
         Absolute value of `alpha`.
 
     alpha_max_ : float
-        A value of alpha, in closed form, from which on all coefficients are zero. They
-        may be zero for somewhat smaller values too.
+        Value of alpha, in closed form, at and above which all coefficients are zero.
+        They may be zero for somewhat smaller values too.
 
     dual_gap_ : float
         Duality gap of the solution, relative to the objective at zero: an upper bound
         on its suboptimality.
 
     n_iter_ : int
-        Iterations done.
+        Number of iterations.
 
     n_features_in_ : int
         Number of features.
 
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, where X has names.
+        Names of the features, if X has names.
 
     See Also
     --------
@@ -365,8 +365,7 @@ class GroupLassoSVC(ClassifierMixin, BaseEstimator):
         n_samples, n_features = X.shape
         if n_features <= n_samples:
             return True
-        # Without alpha the working set would hold all features, which are more than the
-        # samples.
+        # Without alpha, the working set would hold all features: more than the samples.
         return self.alpha_ > 0 and n_samples * (len(self.classes_) - 1) > _MAX_DUAL
 
 

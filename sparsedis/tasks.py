@@ -1,4 +1,4 @@
-"""Batches of tasks that share their inputs, and the tables they are drawn from."""
+"""Batches of tasks that share their inputs."""
 
 from sparsedis.inputs._batch import TaskBatch
 

@@ -44,7 +44,7 @@ def meta_learner(**params):
 
 
 def renamed(old, new):
-    message = f"^{old} is now called {new}; the old name goes in version {REMOVED_IN}"
+    message = f"^{old} is now called {new}; the old name will be removed"
     return pytest.warns(FutureWarning, match=message)
 
 

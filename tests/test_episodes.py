@@ -91,7 +91,7 @@ def test_labels_of_any_type(labels):
             {"n_shots": 5, "n_queries": 15},
             r"5 \+ 15 = 20 .* 4 of 4 classes have fewer: 'a' has 6",
         ),
-        ({"classes": ["a", "b", "x", "z"]}, r"it lacks \['x', 'z'\]"),
+        ({"classes": ["a", "b", "x", "z"]}, r"does not have \['x', 'z'\]"),
         ({"classes": ["a", "b"]}, "at least 3 classes, got 2"),
         ({"n_ways": 1}, "n_ways must be an int >= 2, got 1"),
         ({"n_shots": 0}, "n_shots must be an int >= 1, got 0"),
