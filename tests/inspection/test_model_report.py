@@ -291,7 +291,7 @@ def test_bad_input_raises(rotated, data):
         ModelReport.from_estimator(rotated, X)
     members = SparseMultiTaskEnsemble(SparseMultiTaskRepresentation(3, **QUICK), 1)
     members.fit(X, Y.iloc[:, :4])
-    with pytest.raises(ValueError, match="estimators_ if it is an ensemble"):
+    with pytest.raises(ValueError, match="For an ensemble, pass one of its"):
         ModelReport.from_estimator(members)
     stream = [(X, Y.iloc[:, :3].fillna(0).to_numpy())]
     est = SparseMultiTaskRepresentation(3, **QUICK).fit_stream(stream)
