@@ -16,8 +16,8 @@ __all__ = ["EpisodeBatch", "EpisodeSampler"]
 class EpisodeBatch:
     """Several episodes as positions of samples, each distinct sample listed once.
 
-    In every episode, the l-th class has label l, and samples are sorted by class, so
-    all episodes of a batch have the same labels in the same order.
+    In episode ``e``, the class ``classes[e, l]`` has label ``l``. Samples are sorted by
+    class, so all episodes of a batch have the same labels in the same order.
 
     Parameters
     ----------

@@ -225,13 +225,13 @@ class GroupLassoSVC(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X holds NaN or inf, there are fewer than two classes, a weight is
+            When X holds NaN or inf, there are fewer than two classes, a weight is
             negative, or a parameter is out of range.
 
         Warns
         -----
         ConvergenceWarning
-            If the duality gap stays above `tol`.
+            When the duality gap stays above `tol`.
         """
         check_renamed(self)
         alpha = parameter(self, "alpha")

@@ -237,8 +237,9 @@ def _compare_parameters(found, estimator, where):
         for values in (found, own)
     )
     raise ValueError(
-        f"{where} was saved with {theirs}; the estimator has {mine}. Its weights, "
-        f"or adapt, depend on these: call set_params({theirs}), then load it again."
+        f"{where} was saved with {theirs}; the estimator has {mine}. The weights "
+        "or adapt depend on these parameters: call "
+        f"set_params({theirs}), then load again."
     )
 
 

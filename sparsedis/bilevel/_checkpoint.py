@@ -112,7 +112,7 @@ def _digest(content):
 
 
 def checkpoint_of(estimator, module, *contents):
-    """Checkpoint file of a training run, if it has one, and its other callbacks.
+    """Checkpoint file of a training run, if it has one, and the callbacks to call.
 
     skorch's LoadInitState gives the folder of its Checkpoint. The files that skorch
     writes there do not contain the complete state.

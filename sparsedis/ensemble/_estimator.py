@@ -180,7 +180,7 @@ default=None
         Raises
         ------
         ValueError
-            When `estimator` has no parameter `random_state`, or the members raise it.
+            When `estimator` has no parameter `random_state`, or a member raises it.
         """
         self._validate_estimator(SparseMultiTaskRepresentation())
         names = self.estimator_.get_params()
@@ -277,8 +277,8 @@ channels), torch Dataset or array on disk
         Raises
         ------
         ValueError
-            For ``return_std=True`` with a classifier, or a task that `fit` has not
-            seen.
+            When ``return_std=True`` for a classifier, or `task` has a name that `fit`
+            has not seen.
         """
         check_is_fitted(self)
         if return_std and is_classifier(self):

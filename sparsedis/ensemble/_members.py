@@ -35,9 +35,9 @@ def fit_members(members, X, y, params, n_jobs):
     codes : list of ndarray of shape (n_samples, n_components)
         Their features of X.
     """
-    # Recording warnings changes the state of the process: not in threads, but here.
+    # Recording warnings changes the state of the process: do it here, not in threads.
     with warnings.catch_warnings(record=True) as caught:
-        # The default filter shows equal warnings only once.
+        # Record equal warnings every time, unless another filter applies.
         warnings.simplefilter("always", append=True)
         fitted = Parallel(n_jobs=n_jobs)(
             delayed(_fit)(member, X, y, params, os.getpid()) for member in members

@@ -112,14 +112,14 @@ def group_lasso_svm(
     Raises
     ------
     ValueError
-        If features are not finite or integers, labels are out of range, ``alpha`` is
+        When features are integers or not finite, labels are out of range, ``alpha`` is
         negative, ``l2`` is not positive, shapes are inconsistent, or ``mask`` leaves a
         task empty.
 
     Warns
     -----
     ConvergenceWarning
-        If the duality gap of a task is above ``tol``.
+        When the duality gap of a task is above ``tol``.
 
     See Also
     --------

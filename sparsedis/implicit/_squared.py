@@ -43,7 +43,7 @@ class SquaredLoss(NamedTuple):
     Y : tensor of shape (n_tasks, n_samples, c)
 
     n : int
-        1 if ``Z`` and ``Y`` are already scaled.
+        Divisor of the products; 1 if ``Z`` and ``Y`` are already scaled.
     """
 
     gram: torch.Tensor

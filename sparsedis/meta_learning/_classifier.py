@@ -202,7 +202,7 @@ channels)
         """Coefficients (n_classes, k) and intercepts (n_classes,) in the dtype of Z."""
         head, n_classes = self._learner.head_, len(self.classes_)
         if isinstance(head.kind, GroupLassoSVMHead):
-            # Unlike the layer, it is also fast with many samples or classes.
+            # Unlike the layer, GroupLassoSVC is fast with many samples or classes too.
             svm = GroupLassoSVC(
                 alpha=self._learner.alpha_,
                 l2=self._learner.l2_,
@@ -226,7 +226,7 @@ channels)
 
     def _features(self, X):
         """Features as an array, for any `set_output` of the learner."""
-        # Arrays of a DataFrame may be read-only, but not those of tensors.
+        # Arrays of a DataFrame may be read-only, which torch does not accept.
         return np.require(self._learner.transform(X), requirements=["C", "W"])
 
 
