@@ -17,11 +17,12 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sparsedis._fitted import whole_or_not
+from sparsedis._judged import mean_score
 from sparsedis._scores import head_scores
 from sparsedis.inputs._numbers import validate_numbers
 from sparsedis.inputs._plain import check_plain
 from sparsedis.inputs._weights import check_weights
-from sparsedis.rotation._fitting import factors_of, final_heads, mean_score
+from sparsedis.rotation._fitting import factors_of, final_heads
 from sparsedis.rotation._tasks import labels_of, read_tasks
 
 

@@ -2,10 +2,6 @@
 
 import numpy as np
 
-from sparsedis._scores import TaskMean, r2_of_tasks
-from sparsedis.inputs._forms import read_targets
-from sparsedis.inputs._known_tasks import known_tasks
-from sparsedis.inputs._weights import check_weights
 from sparsedis.rotation._class_selection import select_classes
 from sparsedis.rotation._logistic import logistic_heads
 from sparsedis.rotation._reduce import MAX_DIRECTIONS, no_factor, reduce_features
@@ -206,55 +202,3 @@ def _logistic_heads(F, tasks, weight, spike):
     two = np.flatnonzero(n_classes == 2)
     coef[two, 0], intercept[two, 0] = -coef[two, 1], -intercept[two, 1]
     return coef, intercept, support
-
-
-def mean_score(y, y_pred, sample_weight, classes, counted, names, layout):
-    """Mean over the tasks of R2 or, for classes, of the accuracy.
-
-    Parameters
-    ----------
-    y : array-like, DataFrame or sparse matrix
-        As in `fit`; columns of a frame are matched by name, in any order.
-
-    y_pred : ndarray of shape (n,), (n, n_tasks) or (n, n_tasks, n_outputs)
-
-    sample_weight : array-like of shape (n,) or None
-
-    classes : bool
-        Whether labels are classes.
-
-    counted : ndarray of shape (n_tasks,) of bool
-        Tasks that have a head.
-
-    names : ndarray of shape (n_tasks,)
-        Tasks of the fit.
-
-    layout : str
-        Layout of the labels of the fit.
-
-    Returns
-    -------
-    float
-    """
-    n, n_tasks = len(y_pred), len(counted)
-    weight = check_weights(sample_weight, n)
-    targets = read_targets(y, n, weight=weight, real=not classes, estimator="score")
-    number = known_tasks(targets, y, n, names, layout)
-    rows, tasks, y = targets.listed()
-    tasks = number[tasks]
-    kept = (tasks >= 0) & counted[tasks]
-    rows, tasks, y = rows[kept], tasks[kept], y[kept]
-    weight = None if weight is None else weight[rows]
-    y_pred = y_pred.reshape(n, n_tasks, *y_pred.shape[2:])[rows, tasks]
-    if classes:
-        mean = TaskMean(n_tasks)
-        mean.add(y_pred.astype(object) == y.astype(object), tasks, weight)
-        scores = mean.result()
-    else:
-        scores = r2_of_tasks(y, y_pred.reshape(y.shape), tasks, n_tasks, weight)
-    if np.isnan(scores).all():
-        raise ValueError(
-            f"y must label at least {'one sample' if classes else 'two samples'} of a "
-            "task that has a head."
-        )
-    return float(np.nanmean(scores))
