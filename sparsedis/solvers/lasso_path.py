@@ -1,0 +1,269 @@
+"""Paths of the Lasso: the solutions of many problems for decreasing penalties.
+
+Each problem is in Gram form, as in :mod:`~sparsedis.solvers.lasso`. Its solution is a
+piecewise linear function of alpha, and the homotopy method (Osborne, Presnell, Turlach
+2000; Efron et al. 2004) follows it from one breakpoint, where a feature enters or
+leaves, to the next. All problems take their steps together.
+"""
+
+import copy
+
+import torch
+
+from sparsedis.solvers._info import SolverInfo
+from sparsedis.solvers.lasso import solve_lasso
+
+# Smallest share of a feature's square that the active features must leave unexplained
+# for it to enter.
+_DISTINCT = 1e-10
+
+# Entries of the tables that fit in the cache of a core, and largest number of problems
+# that take their steps together.
+_TABLE, _PROBLEMS = 2**18, 1024
+
+
+def solve_lasso_path(gram, corr, y_sq, alphas, *, positive=False, tol=1e-10):
+    """Solve Lasso problems for several penalties each.
+
+    Parameters
+    ----------
+    gram : tensor of shape (n_problems, k, k)
+        ``Z'Z / n``.
+
+    corr : tensor of shape (n_problems, k)
+        ``Z'y / n``.
+
+    y_sq : tensor of shape (n_problems,)
+        ``||y||^2 / n``.
+
+    alphas : tensor of shape (n_problems, n_alphas)
+        Penalties, positive and in decreasing order.
+
+    positive : bool, default=False
+        Whether coefficients must not be negative.
+
+    tol : float, default=1e-10
+        Duality gap, relative to the objective at zero. Problems above it, because
+        features are nearly dependent, are solved again without the homotopy (not if
+        `positive`).
+
+    Returns
+    -------
+    coef : tensor of shape (n_problems, n_alphas, k)
+
+    info : SolverInfo
+        Of shape (n_problems, n_alphas); `n_iter` contains the steps of the problem.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sparsedis.solvers.lasso_path import solve_lasso_path
+    >>> gram, corr = torch.eye(2).double()[None], torch.tensor([[3.0, 1.0]]).double()
+    >>> alphas = torch.tensor([[2.0, 0.5]]).double()
+    >>> coef, info = solve_lasso_path(gram, corr, corr.square().sum(1), alphas)
+    >>> coef
+    tensor([[[1.0000, 0.0000],
+             [2.5000, 0.5000]]], dtype=torch.float64)
+    """
+    n_problems, k = corr.shape
+    size = max(1, min(_PROBLEMS, _TABLE // max(1, k * k)))
+    parts = []
+    for first in range(0, n_problems, size):
+        at = slice(first, first + size)
+        parts.append(_follow(gram[at], corr[at], alphas[at], positive))
+    coef, n_iter = (torch.cat(part) for part in zip(*parts, strict=True))
+    gap = path_gap(coef, gram, corr, y_sq, alphas, positive=positive)
+    missed = ~(gap <= tol)
+    if bool(missed.any()) and not positive:
+        at = missed.nonzero().unbind(1)
+        part = gram[at[0]], corr[at[0]], y_sq[at[0]], alphas[at]
+        start = torch.nan_to_num(coef[at], 0.0, 0.0, 0.0)
+        zero = torch.zeros_like(part[-1])
+        coef[at], again = solve_lasso(*part, zero, start=start, tol=tol)
+        gap[at] = again.gap
+    n_iter = n_iter[:, None].expand(gap.shape)
+    return coef, SolverInfo(gap, n_iter, gap <= tol, coef != 0)
+
+
+def path_gap(coef, gram, corr, y_sq, alphas, *, positive=False):
+    """Relative duality gaps of solutions on paths.
+
+    The dual point is the residual, scaled until it is feasible.
+
+    Parameters
+    ----------
+    coef : tensor of shape (n_problems, n_alphas, k)
+
+    gram, corr, y_sq, alphas, positive : object
+        As for :func:`solve_lasso_path`.
+
+    Returns
+    -------
+    tensor of shape (n_problems, n_alphas)
+        ``(primal - dual) / (y_sq / 2)``; 0 where ``y_sq`` is 0 and so is the solution.
+    """
+    descent = corr[:, None] - torch.bmm(coef, gram)
+    explained = (coef * corr[:, None]).sum(-1)
+    left = (coef * descent).sum(-1)
+    penalty = alphas * coef.abs().sum(-1)
+    largest = (descent if positive else descent.abs()).amax(-1).clamp_min(1e-300)
+    residual_sq = (y_sq[:, None] - explained - left).clamp_min(0)
+    share = (alphas / largest).clamp_max(1)
+    # Primal minus dual: both have the residual's square in them.
+    gap = 0.5 * residual_sq * (1 + share * share) + penalty
+    gap = gap - share * (y_sq[:, None] - explained)
+    return gap.clamp_min(0) / torch.where(y_sq > 0, 0.5 * y_sq, 1.0)[:, None]
+
+
+def _follow(gram, corr, alphas, positive):
+    """Follow the paths of some problems; the coefficients, and the numbers of steps."""
+    state, last = Position(gram, corr, positive), alphas[:, -1]
+    points, breaks = [torch.zeros_like(corr)], [state.alpha]
+    for _ in state.steps(last):
+        points.append(state.coef_at(state.alpha))
+        breaks.append(state.alpha)
+    points, breaks = torch.stack(points, 1), torch.stack(breaks, 1)
+    return _between(points, breaks, alphas) * state.scale.unsqueeze(1), state.n_iter
+
+
+def _between(points, breaks, alphas):
+    """Interpolate between breakpoints, in decreasing order."""
+    at = torch.searchsorted(-breaks, -alphas.contiguous())
+    at = at.clamp(1, breaks.shape[1] - 1)
+    upper, lower = breaks.gather(1, at - 1), breaks.gather(1, at)
+    width = upper - lower
+    share = torch.where(width > 0, (upper - alphas) / width, 1.0).clamp(0, 1)
+    rows = torch.arange(len(points), device=points.device)[:, None]
+    return torch.lerp(points[rows, at - 1], points[rows, at], share.unsqueeze(-1))
+
+
+class Position:
+    """Where each problem is on its path.
+
+    Features have a unit diagonal in the Gram matrix; `penalty` makes up for it. The
+    table is the Gram matrix after sweeps of the active features: minus the inverse of
+    their block, the coefficients of the others on them, and what they leave of the
+    others' products. As functions of alpha, ``level + alpha * slope`` are the
+    coefficients of active features, and the correlations of the others with the
+    residual.
+    """
+
+    def __init__(self, gram, corr, positive):
+        self.scale = _inverse_roots(gram.diagonal(dim1=-2, dim2=-1))
+        self.table = gram * (self.scale.unsqueeze(2) * self.scale.unsqueeze(1))
+        self.penalty = self.scale
+        self.level = corr * self.scale
+        self.slope, self.sign = torch.zeros_like(corr), torch.zeros_like(corr)
+        self.active = torch.zeros_like(corr, dtype=torch.bool)
+        self.rows = torch.arange(len(corr), device=corr.device)
+        self.positive = positive
+        # Largest alpha with a solution that is not zero.
+        size = self.level if positive else self.level.abs()
+        share = torch.where(self.penalty > 0, size / self.penalty, 0.0)
+        self.alpha = share.amax(-1).clamp_min(0)
+        self.n_iter = torch.zeros_like(self.rows)
+
+    def steps(self, last):
+        """Go from breakpoint to breakpoint until alpha is `last`, of each problem."""
+        for _ in range(8 * self.level.shape[1] + 100):
+            alpha, j = self._next()
+            self.alpha = alpha.maximum(last)
+            yield
+            going = self.alpha > last
+            if not bool(going.any()):
+                break
+            self.n_iter += going
+            self._pivot(j, going)
+
+    def _next(self):
+        """The next breakpoint, and the feature that enters or leaves there."""
+        # Correlations are within the penalty now, and cross it only if it shrinks
+        # faster.
+        tiny = 1e-12 * self.penalty
+        room = self.penalty - self.slope
+        enter = torch.where(room > tiny, self.level / room, 0.0)
+        if not self.positive:
+            room = self.penalty + self.slope
+            enter = torch.where(room > tiny, (-self.level / room).maximum(enter), enter)
+        left = self.table.diagonal(dim1=-2, dim2=-1)
+        enter = torch.where(left > _DISTINCT, enter, 0.0)
+        shrinks = self.sign * self.slope > 0
+        leave = torch.where(shrinks, -self.level / self.slope, 0.0)
+        reached, j = torch.where(self.active, leave, enter).max(-1)
+        return reached.clamp_min(0).minimum(self.alpha), j
+
+    def copy(self):
+        """An independent copy."""
+        other = copy.copy(self)
+        for name in ("table", "level", "slope", "sign", "active", "alpha", "n_iter"):
+            setattr(other, name, getattr(self, name).clone())
+        return other
+
+    def extend(self, gram, corr):
+        """Add features that are not active.
+
+        Parameters
+        ----------
+        gram : tensor of shape (n_problems, m, k + m)
+            Products of the new features with all features.
+
+        corr : tensor of shape (n_problems, m)
+        """
+        k = self.level.shape[1]
+        square = gram[:, :, k:].diagonal(dim1=-2, dim2=-1)
+        scale = _inverse_roots(square)
+        self.scale = torch.cat([self.scale, scale], 1)
+        gram = gram * scale.unsqueeze(2) * self.scale.unsqueeze(1)
+        on_active = gram[:, :, :k] * self.active.unsqueeze(1)
+        # Rows of active features in the table are minus those of the inverse.
+        cross = gram[:, :, :k] * ~self.active.unsqueeze(1) - on_active @ self.table
+        own = gram[:, :, k:] - cross @ (self.active.unsqueeze(2) * gram[:, :, :k].mT)
+        upper, lower = torch.cat([self.table, cross.mT], 2), torch.cat([cross, own], 2)
+        self.table = torch.cat([upper, lower], 1)
+        level, slope = (
+            (on_active @ part.unsqueeze(-1)).squeeze(-1)
+            for part in (self.level, self.slope)
+        )
+        self.level = torch.cat([self.level, corr * scale - level], 1)
+        self.slope = torch.cat([self.slope, -slope], 1)
+        self.penalty = self.scale
+        zero = torch.zeros_like(scale)
+        self.sign = torch.cat([self.sign, zero], 1)
+        self.active = torch.cat([self.active, zero.bool()], 1)
+
+    def coef_at(self, alpha):
+        """Coefficients, in the units of the table."""
+        coef = torch.addcmul(self.level, alpha.unsqueeze(-1), self.slope)
+        return coef * self.active
+
+    def _pivot(self, j, going):
+        """Let feature j of the problems that are going enter or leave."""
+        at = self.rows, j
+        leaves = self.active[at]
+        level, slope, row = self.level[at], self.slope[at], self.table[at]
+        sign = torch.where(leaves, self.sign[at], (level + self.alpha * slope).sign())
+        # Inside, a feature's correlation is alpha times this.
+        bound = sign * self.penalty[at]
+        slope = torch.where(leaves, slope, slope - bound)
+        turn = torch.where(leaves, -1.0, 1.0)
+        pivot = row[at]
+        # Problems at their end divide by infinity, so that nothing changes.
+        ratio = row / torch.where(going, pivot, torch.inf).unsqueeze(-1)
+        self.level.addcmul_(level.unsqueeze(-1), ratio, value=-1)
+        self.slope.addcmul_(slope.unsqueeze(-1), ratio, value=-1)
+        self.table.addcmul_(row.unsqueeze(2), ratio.unsqueeze(1), value=-1)
+        t = going.nonzero().flatten()
+        j, leaves, turn, pivot = j[t], leaves[t], turn[t], pivot[t]
+        self.level[t, j] = turn * level[t] / pivot
+        self.slope[t, j] = turn * slope[t] / pivot + torch.where(leaves, bound[t], 0.0)
+        cross = turn.unsqueeze(-1) * ratio[t]
+        self.table[t, j] = cross
+        self.table[t, :, j] = cross
+        self.table[t, j, j] = -1 / pivot
+        self.sign[t, j] = torch.where(leaves, 0.0, sign[t])
+        self.active[t, j] = ~leaves
+
+
+def _inverse_roots(square):
+    """Factors that give features a unit diagonal; 0 for constant ones."""
+    return torch.where(square > 0, square.clamp_min(1e-300).rsqrt(), 0.0)
