@@ -9,6 +9,7 @@ from sparsedis.heads._base import Head
 from sparsedis.heads._checks import check_head, check_loss, check_penalty
 from sparsedis.heads._few_shot import GroupLassoSVMHead, PrototypeHead, RidgeHead
 from sparsedis.heads._linear import LinearHead
+from sparsedis.heads._sparse_heads import SparseHeads, SparseHeadsCV
 
 __all__ = [
     "GroupLassoSVMHead",
@@ -16,6 +17,8 @@ __all__ = [
     "LinearHead",
     "PrototypeHead",
     "RidgeHead",
+    "SparseHeads",
+    "SparseHeadsCV",
     "check_head",
     "check_loss",
     "check_penalty",

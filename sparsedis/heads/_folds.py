@@ -1,0 +1,118 @@
+"""Folds of the labels of each task, and the choice among heads by errors on them."""
+
+from dataclasses import dataclass
+from numbers import Integral
+
+import numpy as np
+from sklearn.model_selection import GroupKFold, check_cv
+from sklearn.utils import indexable
+
+
+@dataclass(frozen=True, eq=False)
+class Folds:
+    """A division of labels into folds.
+
+    Attributes
+    ----------
+    n_folds : int
+        Number of folds; 0: nothing is held out.
+
+    rows : ndarray of shape (n,) of int, or None
+        Fold of each row. None: the labels of each task are divided, in their order, as
+        :class:`~sklearn.model_selection.KFold` divides rows.
+    """
+
+    n_folds: int
+    rows: np.ndarray | None = None
+
+    @classmethod
+    def read(cls, cv, X, groups):
+        """Folds of a `cv` parameter.
+
+        Parameters
+        ----------
+        cv : int, cross-validation generator, iterable or None
+
+        X : ndarray of shape (n, p)
+
+        groups : array-like of shape (n,) or None
+
+        Raises
+        ------
+        ValueError
+            When a row is in no test set or in several.
+        """
+        cv = 5 if cv is None else cv
+        if isinstance(cv, Integral):
+            if groups is None:
+                return cls(int(cv))
+            cv = GroupKFold(int(cv))
+        X, groups = indexable(X, groups)
+        splits = list(check_cv(cv).split(X, groups=groups))
+        rows, times = np.full(len(X), -1), np.zeros(len(X), dtype=int)
+        for f, (_, test) in enumerate(splits):
+            rows[test] = f
+            times[test] += 1
+        if (times != 1).any():
+            i = int((times != 1).argmax())
+            raise ValueError(
+                "cv must hold out each row of X once, such as KFold or GroupKFold; "
+                f"{cv!r} holds out row {i} {times[i]} times."
+            )
+        return cls(len(splits), rows)
+
+    def assign(self, labelled):
+        """Fold of each label.
+
+        Parameters
+        ----------
+        labelled : ndarray of shape (n, n_tasks) of bool
+
+        Returns
+        -------
+        ndarray of shape (n, n_tasks) of int
+        """
+        if self.rows is not None:
+            return np.broadcast_to(self.rows[:, None], labelled.shape)
+        if not self.n_folds:
+            return np.zeros(labelled.shape, dtype=int)
+        # The first folds are one label larger than the others.
+        size, n_larger = np.divmod(labelled.sum(0), self.n_folds)
+        first = n_larger * (size + 1)
+        rank = np.cumsum(labelled, axis=0) - 1
+        small = n_larger + (rank - first) // np.maximum(size, 1)
+        return np.where(rank < first, rank // (size + 1), small)
+
+
+def choose(errors, mass, rule):
+    """Position of the penalty of each task with the smallest held-out error.
+
+    Parameters
+    ----------
+    errors : ndarray of shape (n_tasks, n_alphas, n_folds)
+        NaN for folds without labels.
+
+    mass : ndarray of shape (n_tasks, n_folds) or None
+        Weights of the folds; None: all folds count the same.
+
+    rule : {"cv", "1se"}
+        "1se": the largest penalty whose error is within a standard error of the
+        smallest.
+
+    Returns
+    -------
+    ndarray of shape (n_tasks,) of int
+        0, the largest penalty, for tasks without any held-out label.
+    """
+    known = ~np.isnan(errors)
+    share = known * (1.0 if mass is None else mass[:, None])
+    share = share / np.maximum(share.sum(-1, keepdims=True), 1e-300)
+    errors = np.where(known, errors, 0.0)
+    mean = (share * errors).sum(-1)
+    best = mean.argmin(1)
+    if rule == "1se":
+        n = np.maximum(known.sum(-1), 2)
+        variance = (share * (errors - mean[..., None]) ** 2).sum(-1) / (n - 1)
+        at = np.arange(len(best)), best
+        best = (mean <= (mean[at] + np.sqrt(variance[at]))[:, None]).argmax(1)
+    return best

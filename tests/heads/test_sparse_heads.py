@@ -1,0 +1,246 @@
+"""Sparse linear models of many tasks: against scikit-learn, task by task."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import Lasso, LassoCV
+from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, ShuffleSplit
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from sparsedis.heads import SparseHeads, SparseHeadsCV
+from sparsedis.heads._folds import choose
+from sparsedis.rotation import SparseRotation
+
+
+def table(n=120, p=8, n_tasks=5, missing=0.4, seed=0):
+    """Correlated features away from zero, and targets with holes."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, 3)) @ rng.standard_normal((3, p))
+    X += rng.standard_normal((n, p)) + 5
+    Y = X[:, :4] @ rng.standard_normal((4, n_tasks)) + 20
+    Y += 2 * rng.standard_normal((n, n_tasks))
+    Y[rng.random(Y.shape) < missing] = np.nan
+    return X, Y
+
+
+def cv_of(X, y, weight=None, **params):
+    at = ~np.isnan(y)
+    model = LassoCV(tol=1e-9, max_iter=10**6, **params)
+    own = None if weight is None else weight[at]
+    return model.fit(X[at], y[at], sample_weight=own)
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("positive", [True, False])
+def test_given_penalties_give_the_lasso_of_each_task(fit_intercept, positive):
+    X, Y = table()
+    alpha = np.array([0.01, 0.1, 0.3, 1.0, 3.0])
+    how = {"fit_intercept": fit_intercept, "positive": positive}
+    heads = SparseHeads(alpha, **how).fit(X, Y)
+    for t in range(5):
+        at = ~np.isnan(Y[:, t])
+        lasso = Lasso(alpha[t], tol=1e-10, max_iter=10**6, **how)
+        lasso.fit(X[at], Y[at, t])
+        np.testing.assert_allclose(heads.coef_[t], lasso.coef_, atol=1e-5)
+        np.testing.assert_allclose(heads.intercept_[t], lasso.intercept_, atol=1e-4)
+    assert heads.dual_gap_.max() < 1e-12
+
+
+@pytest.mark.parametrize(("p", "n"), [(8, 120), (300, 40)])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_cross_validation_chooses_as_scikit_learn_task_by_task(p, n, fit_intercept):
+    X, Y = table(n, p, 3, missing=0.3)
+    heads = SparseHeadsCV(20, eps=0.01, fit_intercept=fit_intercept).fit(X, Y)
+    for t in range(3):
+        model = cv_of(X, Y[:, t], alphas=20, eps=0.01, fit_intercept=fit_intercept)
+        np.testing.assert_allclose(heads.alphas_[t], model.alphas_, rtol=1e-10)
+        np.testing.assert_allclose(heads.mse_path_[t], model.mse_path_, rtol=1e-3)
+        assert heads.alpha_[t] == pytest.approx(model.alpha_, rel=1e-10)
+        np.testing.assert_allclose(heads.coef_[t], model.coef_, atol=1e-4)
+
+
+@pytest.mark.parametrize("p", [8, 300])
+def test_weights_of_samples_are_those_of_scikit_learn(p):
+    X, Y = table(60, p, 2, missing=0.0)
+    weight = np.random.default_rng(1).integers(0, 4, 60).astype(float)
+    heads = SparseHeadsCV(10, eps=0.05, cv=KFold(3)).fit(X, Y, sample_weight=weight)
+    for t in range(2):
+        kept = weight > 0
+        folds = [
+            (np.flatnonzero(train[kept]), np.flatnonzero(test[kept]))
+            for train, test in masks(KFold(3), X)
+        ]
+        model = LassoCV(alphas=10, eps=0.05, cv=folds, tol=1e-9, max_iter=10**6)
+        model.fit(X[kept], Y[kept, t], sample_weight=weight[kept])
+        np.testing.assert_allclose(heads.mse_path_[t], model.mse_path_, rtol=1e-3)
+        assert heads.alpha_[t] == pytest.approx(model.alpha_, rel=1e-9)
+        np.testing.assert_allclose(heads.coef_[t], model.coef_, atol=1e-4)
+
+
+def masks(cv, X, groups=None):
+    """Training and test rows as masks."""
+    for train, test in cv.split(X, groups=groups):
+        yield tuple(np.isin(np.arange(len(X)), part) for part in (train, test))
+
+
+def test_weights_of_labels_are_repetitions():
+    X, Y = table(40, 5, 2, missing=0.0)
+    weight = np.random.default_rng(0).integers(0, 3, Y.shape).astype(float)
+    heads = SparseHeads(0.1).fit(X, Y, sample_weight=weight)
+    for t in range(2):
+        rows = np.repeat(np.arange(40), weight[:, t].astype(int))
+        alone = SparseHeads(0.1).fit(X[rows], Y[rows, t])
+        np.testing.assert_allclose(heads.coef_[t], alone.coef_, atol=1e-10)
+
+
+def test_groups_stay_together():
+    X, Y = table(missing=0.5)
+    groups = np.repeat(np.arange(12), 10)
+    heads = SparseHeadsCV(10, eps=0.05, cv=4).fit(X, Y, groups=groups)
+    for t in range(5):
+        at = ~np.isnan(Y[:, t])
+        folds = [
+            (np.flatnonzero(train[at]), np.flatnonzero(test[at]))
+            for train, test in masks(GroupKFold(4), X, groups)
+        ]
+        model = cv_of(X, Y[:, t], alphas=10, eps=0.05, cv=folds)
+        assert heads.alpha_[t] == pytest.approx(model.alpha_, rel=1e-9)
+
+
+def test_every_form_of_labels_gives_the_same_heads():
+    X, Y = table()
+    heads = SparseHeadsCV(10).fit(X, Y)
+    frame = pd.DataFrame(Y, columns=list("abcde"))
+    of_frame = SparseHeadsCV(10).fit(X, frame)
+    assert of_frame.tasks_.tolist() == list("abcde")
+    rows, tasks = np.nonzero(~np.isnan(Y))
+    stored = sp.coo_array((Y[rows, tasks], (rows, tasks)), shape=Y.shape)
+    of_sparse = SparseHeadsCV(10).fit(X, stored)
+    for other in (of_frame, of_sparse):
+        np.testing.assert_array_equal(other.coef_, heads.coef_)
+        assert other.score(X, Y) == heads.score(X, Y)
+    # Columns in another order, and a single one.
+    assert of_frame.score(X, frame[list("edcba")]) == pytest.approx(heads.score(X, Y))
+    alone = SparseHeadsCV(10).fit(X[~np.isnan(Y[:, 2])], Y[~np.isnan(Y[:, 2]), 2])
+    np.testing.assert_allclose(alone.coef_, heads.coef_[2], atol=1e-10)
+    assert alone.predict(X).shape == (120,)
+    assert isinstance(float(alone.alpha_), float)
+
+
+def test_blocks_of_tasks_and_processes_change_nothing(monkeypatch):
+    X, Y = table(n_tasks=7)
+    whole = SparseHeadsCV(10).fit(X, Y)
+    monkeypatch.setattr("sparsedis.heads._task_paths._BLOCK", 6 * 64 * 2)
+    parts = SparseHeadsCV(10, n_jobs=2).fit(X, Y)
+    np.testing.assert_allclose(parts.coef_, whole.coef_, atol=1e-12)
+    monkeypatch.setattr("sparsedis.heads._task_paths._NARROW", 1)
+    single = SparseHeadsCV(10).fit(X, Y)
+    np.testing.assert_allclose(single.coef_, whole.coef_, atol=1e-9)
+    np.testing.assert_allclose(single.mse_path_, whole.mse_path_, rtol=1e-9)
+
+
+@pytest.mark.parametrize("p", [8, 300])
+def test_tasks_that_say_little(p):
+    X, Y = table(50, p, 4, missing=0.0)
+    Y[:, 0] = np.nan
+    Y[1:, 1] = np.nan
+    Y[:, 2] = 1 / 3
+    Y[3:, 3] = np.nan
+    heads = SparseHeadsCV(10).fit(X, Y)
+    assert np.isnan(heads.coef_[0]).all()
+    assert np.isnan(heads.alpha_[0])
+    for t in (1, 2):
+        assert not heads.coef_[t].any()
+        assert heads.intercept_[t] == pytest.approx(Y[0, t])
+    assert np.isfinite(heads.coef_[3]).all()
+    assert np.isnan(heads.predict(X)[:, 0]).all()
+    assert np.isfinite(heads.predict(X)[:, 1:]).all()
+    assert np.isfinite(heads.score(X, Y))
+
+
+def test_constant_features_are_not_used():
+    X, Y = table()
+    X[:, 3] = 0.1
+    # Constant where the first task has labels.
+    X[~np.isnan(Y[:, 0]), 4] = 1e5
+    for p in (1, 40):
+        heads = SparseHeadsCV(10).fit(np.hstack([X] * p), Y)
+        assert not heads.coef_[:, 3::8].any()
+        assert not heads.coef_[0, 4::8].any()
+        assert np.isfinite(heads.coef_).all()
+
+
+def test_one_standard_error_selects_fewer_features():
+    X, Y = table(n_tasks=12)
+    least, fewer = (SparseHeadsCV(selection=s).fit(X, Y) for s in ("cv", "1se"))
+    assert (fewer.alpha_ >= least.alpha_).all()
+    assert (fewer.coef_ != 0).sum() < (least.coef_ != 0).sum()
+    mean = least.mse_path_.mean(2)
+    error = least.mse_path_.std(2, ddof=1) / np.sqrt(5)
+    for t in range(12):
+        best = mean[t].argmin()
+        within = mean[t] <= mean[t, best] + error[t, best]
+        assert fewer.alpha_[t] == least.alphas_[t][within.argmax()]
+
+
+def test_choice_leaves_out_folds_without_labels():
+    errors = np.array([[[3.0, np.nan], [2.0, np.nan], [2.5, np.nan]]])
+    assert choose(errors, None, "cv").tolist() == [1]
+    assert choose(np.full((1, 3, 2), np.nan), None, "cv").tolist() == [0]
+    errors = np.array([[[3.0, 1.0], [1.0, 4.0]]])
+    assert choose(errors, None, "cv").tolist() == [0]
+    assert choose(errors, np.array([[3.0, 1.0]]), "cv").tolist() == [1]
+
+
+@pytest.mark.filterwarnings("ignore:.* components may not be factors:UserWarning")
+def test_searches_and_pipelines():
+    X, Y = table(missing=0.0)
+    model = make_pipeline(StandardScaler(), SparseHeads())
+    search = GridSearchCV(model, {"sparseheads__alpha": [0.01, 10.0]}, cv=3).fit(X, Y)
+    assert search.best_params_ == {"sparseheads__alpha": 0.01}
+    model = make_pipeline(SparseRotation(2, random_state=0), SparseHeadsCV(10))
+    assert model.fit(X, Y).predict(X).shape == Y.shape
+
+
+def test_a_gap_above_tol_is_said():
+    X, Y = table()
+    with pytest.warns(ConvergenceWarning, match="of 5 tasks .* above tol=1e-300"):
+        SparseHeads(0.1, tol=1e-300).fit(X, Y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        SparseHeads(0.1).fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "message"),
+    [
+        (SparseHeads([1.0, 2.0]), "alpha must be a positive number, or 5 of them"),
+        (SparseHeads([1, 1, 1, 1, 0.0]), "alpha must be a positive number"),
+        (SparseHeads(-1.0), "'alpha' parameter"),
+        (SparseHeadsCV([0.1, -1.0]), "alphas must be a number of penalties"),
+        (SparseHeadsCV(cv=1), "'cv' parameter"),
+        (SparseHeadsCV(cv=ShuffleSplit(3)), "cv must hold out each row of X once"),
+        (SparseHeadsCV(selection="aic"), "'selection' parameter"),
+    ],
+)
+def test_wrong_parameters_are_named(estimator, message):
+    X, Y = table()
+    with pytest.raises(ValueError, match=message):
+        estimator.fit(X, Y)
+
+
+def test_vector_targets_are_refused():
+    X, Y = table(missing=0.0)
+    with pytest.raises(ValueError, match="y must have one or two dimensions, got 3"):
+        SparseHeads().fit(X, Y[..., None])
+
+
+@parametrize_with_checks([SparseHeads(0.01), SparseHeadsCV(5, cv=2)])
+def test_scikit_learn_accepts_the_estimators(estimator, check):
+    check(estimator)
