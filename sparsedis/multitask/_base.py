@@ -130,7 +130,7 @@ default=None
             factors = self._factors(table, self.n_components, random_state)
             if self._narrows(factors):
                 wide = self.module_
-                split = self._train_narrow(factors, scaled, random_state, data)
+                self._train_narrow(factors, scaled, split, random_state, data)
                 again = self._factors(table, "auto", random_state)
                 if again.count.n_factors < factors.count.n_factors:
                     # A factor was lost.

@@ -90,12 +90,12 @@ class TaskTraining(RepresentationParameters):
             **options,
         )
 
-    def _train_table(self, table, width, random_state, data, **options):
-        """Train on a table, and return its split."""
+    def _train_table(self, table, width, random_state, data, split=None, **options):
+        """Train on a table, and return its split, which may be given."""
         early = self.early_stopping
         if early == "auto" and self.rotation is None:
             early = False
-        split = split_table(
+        split = split or split_table(
             table,
             early,
             self.validation_fraction,
@@ -155,8 +155,11 @@ class TaskTraining(RepresentationParameters):
         """Whether the tasks leave the encoder free to bend the factors."""
         return self._likelihood == "categorical"
 
-    def _train_narrow(self, factors, table, random_state, data):
-        """Continue training from the factors found, and extend the history."""
+    def _train_narrow(self, factors, table, split, random_state, data):
+        """Continue training from the factors found, and extend the history.
+
+        The rows held out are the same, so that the encoder has seen none of them.
+        """
         wide, history, device = self.module_, self.history_, self._device()
         rows = to_device(next(iter(table.blocks())), device)
         components, mean = (
@@ -171,11 +174,12 @@ class TaskTraining(RepresentationParameters):
         if take_over(narrow, wide, components, mean, rows):
             steps = max(1, round(SHARE * self.max_iter))
             options = {"max_iter": steps, "lr": LR * self.lr}
-        split = self._train_table(
+        self._train_table(
             table,
             len(components),
             random_state,
             data,
+            split,
             make=lambda: narrow,
             **options,
         )
@@ -184,7 +188,6 @@ class TaskTraining(RepresentationParameters):
             for name, values in self.history_.items()
         }
         self.n_iter_ = len(self.history_["loss"])
-        return split
 
     def _rotate(self, factors, width):
         """Append the rotation to the module, and set its attributes.
