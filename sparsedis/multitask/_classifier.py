@@ -22,7 +22,8 @@ class SparseMultiTaskClassifier(ClassifierMixin, BaseRepresentation):
     differentiation. By default heads have a squared l2 penalty in training. Then `fit`
     counts the factors from the heads, continues training with that number of features,
     rotates the features to the sparsest heads, and selects the features that each task
-    needs.
+    needs. The logits of each task are then shared with a logistic regression on X, as
+    far as held-out rows favour it (`linear`).
 
     With ``rotation=None`` the heads are sparse in training (Eq. 4 of [1]_ with the
     categorical likelihood):

@@ -1,12 +1,18 @@
 """Errors of heads and of linear models on held-out rows, and their shares."""
 
 import numpy as np
+import torch
+
+from sparsedis.solvers.losses import Poisson
 
 # Weight of the common share, in held-out labels of a task.
 _PRIOR_LABELS = 40.0
 
 # Minimal number of held-out labels to score a task.
 _SCORED = 5
+
+# Times to halve the interval of a share.
+_HALVINGS = 40
 
 
 class HeldOutErrors:
@@ -101,3 +107,110 @@ class HeldOutErrors:
         unit = np.sqrt((square + prior) / np.maximum(n + _SCORED, 1))
         first = np.concatenate([[0], np.cumsum(n)])
         return np.concatenate(errors), first, np.where(unit > 0, unit, 1.0)
+
+
+class HeldOutDeviance:
+    """Losses of heads and of linear models on held-out rows, by task.
+
+    Like :class:`HeldOutErrors`, which has closed forms, for any other loss.
+    """
+
+    def __init__(self, n_tasks):
+        self.n_labels = np.zeros(n_tasks, dtype=int)
+        # Mean loss of the best constant.
+        self.null = np.zeros(n_tasks)
+        self.parts = []
+
+    def add(self, tasks, loss, y, linear, shared, weight):
+        """Add held-out labels of some tasks.
+
+        Parameters
+        ----------
+        tasks : ndarray of int
+
+        loss : Loss
+
+        y : tensor of shape (n_tasks, n)
+            Valid targets, also where the weight is 0.
+
+        linear, shared : tensor of shape (n_tasks, n, c)
+            Scores of the linear models and of the heads. NaN where missing.
+
+        weight : tensor of shape (n_tasks, n)
+            0 for labels that are missing or not held out.
+        """
+        known = (weight > 0) & torch.isfinite(linear + shared).all(-1)
+        n = known.sum(-1)
+        # Labels first that count.
+        order = torch.argsort(known.int(), dim=1, descending=True)[:, : n.max()]
+        y, weight, known = (part.gather(1, order) for part in (y, weight, known))
+        order = order.unsqueeze(-1).expand(-1, -1, linear.shape[-1])
+        linear, shared = (
+            part.gather(1, order).nan_to_num(0.0, 0.0, 0.0) for part in (linear, shared)
+        )
+        weight = torch.where(known, weight, 0.0)
+        weight = weight / weight.sum(-1, keepdim=True).clamp_min(1e-300)
+        self.n_labels[tasks] = n.numpy()
+        self.null[tasks] = _null(loss, y, weight).numpy()
+        weight = weight * n.unsqueeze(-1)
+        self.parts.append((tasks, loss, y, linear, shared - linear, weight))
+
+    def share(self):
+        """Shares of the heads with the least loss, shrunk to a common one."""
+        every = np.ones(len(self.n_labels))
+        common = _root(lambda share: self._sum(_slope, share * every).sum(), every[:1])
+        bend = self._sum(_bend, common * every).sum()
+        if bend <= 0:
+            return every
+        prior = _PRIOR_LABELS * bend / self.n_labels.sum()
+        return _root(
+            lambda share: self._sum(_slope, share) + prior * (share - common), every
+        )
+
+    def d2(self, share):
+        """Explained deviance of the heads, of the linear models, and of both."""
+        known = (self.n_labels >= _SCORED) & (self.null > 0)
+        null = np.where(known, self.n_labels * self.null, np.nan)
+        every = np.ones(len(null))
+        return [1 - self._sum(_value, s * every) / null for s in (1.0, 0.0, share)]
+
+    def _sum(self, of, share):
+        """Sum over the labels of each task of a function of the joint scores."""
+        found = np.zeros(len(share))
+        for tasks, loss, y, linear, step, weight in self.parts:
+            scores = linear + torch.from_numpy(share[tasks])[:, None, None] * step
+            each = torch.where(weight > 0, weight * of(loss, scores, y, step), 0.0)
+            found[tasks] = each.sum(-1).numpy()
+        return found
+
+
+def _null(loss, y, weight):
+    """Mean loss of the best constant."""
+    if isinstance(loss, Poisson):
+        mean = (weight * y).sum(-1, keepdim=True).clamp_min(1e-300)
+        return (weight * torch.xlogy(y, y / mean)).sum(-1)
+    shares = ((weight * (y == label)).sum(-1) for label in y.unique())
+    return sum(map(torch.special.entr, shares), weight.new_zeros(len(y)))
+
+
+def _value(loss, scores, y, step):
+    return loss.value(scores, y)
+
+
+def _slope(loss, scores, y, step):
+    return (loss.gradient(scores, y) * step).sum(-1)
+
+
+def _bend(loss, scores, y, step):
+    bend = step.unsqueeze(-2) @ loss.hessian(scores, y) @ step.unsqueeze(-1)
+    return bend[..., 0, 0]
+
+
+def _root(slope, high):
+    """Zeros of increasing functions in [0, 1], or the ends next to them."""
+    low, whole = np.zeros_like(high), slope(high) <= 0
+    for _ in range(_HALVINGS):
+        middle = 0.5 * (low + high)
+        above = slope(middle) > 0
+        low, high = np.where(above, low, middle), np.where(above, middle, high)
+    return np.where(whole, 1.0, low)

@@ -7,13 +7,16 @@ import numpy as np
 
 from sparsedis.inputs._batch import NUMBER
 from sparsedis.multitask._final_heads import final_heads
-from sparsedis.multitask._held_out import HeldOutErrors
-from sparsedis.multitask._ridge import ALPHAS, ridge
-from sparsedis.multitask._table_moments import chunks
+from sparsedis.multitask._linear_models import LinearModels
+from sparsedis.multitask._penalised import PATH_STEPS, PENALTIES, STEPS
+from sparsedis.multitask._ridge import ALPHAS
 
 # Largest numbers of columns, entries and multiplications for which linear models take
 # only seconds.
 _WIDE, _NUMBERS, _WORK = 1000, 2**26, 3e10
+
+# Decompositions that a model of classes or counts may take.
+_STEPS = (PATH_STEPS + 1) * len(PENALTIES) + STEPS // 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,22 +26,24 @@ class LinearPart:
     Attributes
     ----------
     coef : ndarray of shape (n_tasks, n_features) or (n_tasks, n_outputs, n_features)
-        Ridge regression of each task on X, with a penalty chosen by leave-one-out. NaN
-        for tasks without labels.
+        Linear model of each task on X: Ridge, logistic or Poisson regression, with an
+        l2 penalty chosen by leave-one-out. NaN for tasks without labels, or with a
+        single class.
 
     intercept : ndarray of shape (n_tasks,) or (n_tasks, n_outputs)
 
     share : ndarray of shape (n_tasks,)
-        Share of the head in the predictions of each task; the rest is the share of the
-        linear model.
+        Share of the head in the scores of each task: in numbers, in logits, or in
+        logarithms of mean counts. The rest is the share of the linear model.
 
     score_heads, score_linear, score : ndarray of shape (n_tasks,)
-        R2 on the held-out rows of only the head, of only the linear model, and of both
-        together; NaN for tasks with fewer than 5 labels there.
+        Explained deviance on the held-out rows, which is R2 for numbers, of only the
+        head, of only the linear model, and of both together; NaN for tasks with fewer
+        than 5 labels there.
 
     errors : ndarray of shape (n_held_out_labels,)
-        Errors of the predictions on the held-out rows, task by task; empty for vector
-        targets.
+        Errors of the predictions of numbers on the held-out rows, task by task; empty
+        for vector targets.
 
     first : ndarray of shape (n_tasks + 1,) of int
         Position of the first error of each task.
@@ -105,11 +110,25 @@ class LinearPart:
         both = share * own + (1 - share) * self.intercept
         return np.concatenate(parts, -1), np.where(none, -np.inf, both)
 
-    def times(self, scale):
-        """The same for targets multiplied by a factor per task."""
-        scale = scale.reshape(-1, *[1] * (self.intercept.ndim - 1))
-        coef, intercept = scale[..., None] * self.coef, scale * self.intercept
-        unit = np.abs(scale).reshape(-1)
+    def times(self, scale, counts):
+        """The same for targets multiplied by a factor per task.
+
+        Parameters
+        ----------
+        scale : ndarray of shape (n_tasks,)
+
+        counts : bool or ndarray of shape (n_tasks,) of bool
+            Whether the scores of tasks are logarithms of means.
+
+        Returns
+        -------
+        LinearPart
+        """
+        unit = np.abs(scale)
+        shape = -1, *[1] * (self.intercept.ndim - 1)
+        shift = np.where(counts, np.log(unit), 0.0).reshape(shape)
+        scale = np.where(counts, 1.0, scale).reshape(shape)
+        coef, intercept = scale[..., None] * self.coef, scale * self.intercept + shift
         return replace(
             self,
             coef=coef,
@@ -146,24 +165,32 @@ def is_quick(table):
         return False
     labels, p = table.labels, X.shape[1]
     counts = labels.counts().astype(float)
-    work = counts * p * np.minimum(counts, p)
+    kinds = np.full(len(counts), NUMBER)
+    if table.n_classes is not None:
+        kinds = table.n_classes
+    numbers = kinds == NUMBER
+    work = np.where(numbers, counts * p * np.minimum(counts, p), 0.0)
     shared = np.zeros(len(counts), dtype=bool)
     weight = labels.weight if table.rows_first else None
     if table.rows_first and (weight is None or (weight == weight[:, :1]).all()):
         # Tasks with all labels share one decomposition.
         shared = counts == table.n_rows
     work = work[~shared].sum() + work[shared].max(initial=0.0)
-    return work + len(ALPHAS) * p * counts.sum() < _WORK
+    work += len(ALPHAS) * p * counts[numbers].sum()
+    # Models of counts and classes share nothing. One more for the intercept.
+    size = (min(p, table.n_rows) + 1.0) * np.maximum(kinds - 1, 1)
+    work += _STEPS * (size**2 * (counts + size))[~numbers & (kinds != 1)].sum()
+    return work < _WORK
 
 
 def linear_part(Z, split, table, problem, *, rule, spike):
     """Fit linear models on the inputs, and determine their shares.
 
     Both are evaluated on the rows held out of training: the heads after a fit on the
-    other rows, the linear models by leave-one-out. The prediction of a task is its
-    share times that of the head, plus the rest times that of the linear model. The
-    share minimises the squared error, shrunk towards the best share for all tasks
-    together.
+    other rows, the linear models by leave-one-out. The scores of a task are its share
+    times those of the head, plus the rest times those of the linear model. The share
+    minimises the deviance (for numbers the squared error), shrunk towards the best
+    share for all tasks of numbers, of counts, or of classes together.
 
     Parameters
     ----------
@@ -174,7 +201,6 @@ def linear_part(Z, split, table, problem, *, rule, spike):
         The table in its two parts.
 
     table : TaskTable
-        Tasks of classes and counts use only their heads.
 
     problem : InnerProblem
 
@@ -188,12 +214,8 @@ def linear_part(Z, split, table, problem, *, rule, spike):
     -------
     LinearPart
     """
-    labels = table.labels
-    n_tasks, p = labels.n_tasks, table.X.shape[1]
-    numbers = np.ones(n_tasks, dtype=bool)
-    if table.n_classes is not None:
-        numbers = table.n_classes == NUMBER
     held = np.isin(table.at, split.held_out.at)
+    n_tasks = table.labels.n_tasks
     # The features of the heads are also selected without these rows.
     heads = final_heads(
         Z[~held],
@@ -205,42 +227,20 @@ def linear_part(Z, split, table, problem, *, rule, spike):
         rule=rule,
         spike=spike,
     )
-    heads_coef = heads["coef_"].reshape(n_tasks, -1, Z.shape[1])
-    heads_intercept = heads["intercept_"].reshape(n_tasks, -1)
-    n_outputs = heads_coef.shape[1]
-    coef = np.zeros((n_tasks, n_outputs, p))
-    intercept = np.zeros((n_tasks, n_outputs))
-    coef[labels.counts() == 0] = intercept[labels.counts() == 0] = np.nan
-    judged = HeldOutErrors(n_tasks)
-    X = table.X[table.at].astype(float)
-    for tasks, rows, Y, weight in chunks(
-        table, np.flatnonzero(numbers & (labels.counts() > 0))
-    ):
-        linear, width = np.full(Y.shape, np.nan), Y.shape[2]
-        for some, at in _patterns(Y, weight):
-            cell = np.ix_(at, some)
-            own = None if weight is None else weight[cell]
-            W, b, linear[cell] = ridge(
-                X[rows[at]], Y[cell], own, fit_intercept=problem.fit_intercept
-            )
-            coef[tasks[some], :width], intercept[tasks[some], :width] = W, b
-        out = held[rows]
-        W, b = heads_coef[tasks, :width], heads_intercept[tasks, :width]
-        shared = Y[out] - np.einsum("nk,tok->nto", Z[rows[out]], W) - b
-        own = None if weight is None else weight[out]
-        judged.add(tasks, Y[out], linear[out], shared, own, np.nanvar(Y, 0).mean(-1))
-    share = np.where(numbers, judged.share(), 1.0)
-    if labels.is_scalar and n_outputs == 1:
+    heads = (
+        heads["coef_"].reshape(n_tasks, -1, Z.shape[1]),
+        heads["intercept_"].reshape(n_tasks, -1),
+    )
+    models = LinearModels(table, Z, held, heads, problem.fit_intercept)
+    judged = models.fit_numbers()
+    share = np.where(models.kinds == NUMBER, judged.share(), 1.0)
+    scores, errors = np.array(judged.r2(share)), judged.errors(share)
+    if table.n_classes is not None:
+        for kind, others in models.fit_others().items():
+            own = np.minimum(models.kinds, 2) == kind
+            share[own] = others.share()[own]
+            scores[:, own] = np.array(others.d2(share))[:, own]
+    coef, intercept = models.coef, models.intercept
+    if table.labels.is_scalar and intercept.shape[1] == 1:
         coef, intercept = coef[:, 0], intercept[:, 0]
-    scores, errors = judged.r2(share), judged.errors(share)
     return LinearPart(coef, intercept, share, *scores, *errors)
-
-
-def _patterns(Y, weight):
-    """Groups of tasks that label the same rows, and a mask of these rows."""
-    present = ~np.isnan(Y[..., 0])
-    if weight is not None:
-        present &= weight > 0
-    distinct, which = np.unique(present, axis=1, return_inverse=True)
-    for i in np.flatnonzero(distinct.any(0)):
-        yield np.flatnonzero(which.ravel() == i), distinct[:, i]

@@ -58,11 +58,13 @@ class RepresentationParameters(BilevelEstimator):
         rotation is not robust to outliers; ``rotation=None`` avoids it.
 
     linear : {"auto"} or None, default="auto"
-        "auto": the predictions of each task of numbers are a weighted mean of its head
-        and of a Ridge on X, with weights from their errors on held-out rows, see
-        `linear_`. For tables of up to 1000 columns with held-out rows (see
-        `early_stopping`), with a rotation and without a `head`. None: the heads alone
-        predict, as they do counts and classes.
+        "auto": the scores of each task are a weighted mean of those of its head and of
+        a linear model on X, with weights from their errors on held-out rows, see
+        `linear_`. Scores are numbers, logits, or logarithms of mean counts, and the
+        models are Ridge, logistic and Poisson regressions with an l2 penalty. For
+        tables of up to 1000 columns with held-out rows (see `early_stopping`), with a
+        rotation and without a `head`, where the linear models take only seconds. None:
+        the heads alone predict.
 
     alpha : float, array-like of shape (n_tasks,) or "auto", default="auto"
         Strength of the penalty, for all tasks or for each. With
@@ -193,8 +195,9 @@ class RepresentationParameters(BilevelEstimator):
         The linear models on X: ``linear_.share``, of shape (n_tasks,), is the share of
         the heads in the predictions, ``linear_.coef`` and ``linear_.intercept`` are the
         models, and ``linear_.score_heads``, ``linear_.score_linear`` and
-        ``linear_.score`` the R2 of each task on held-out rows, of heads alone, linear
-        models alone and both. Only where `linear` says; not after `adapt`.
+        ``linear_.score`` the explained share of the deviance of each task (R2 for
+        numbers) on held-out rows, of heads alone, linear models alone and both. Only
+        where `linear` says; not after `adapt`.
 
     stability_ : ndarray of shape (n_components,)
         Correlation of each feature with its match from halves of the tasks; below 0.95

@@ -88,7 +88,7 @@ def fit_heads(Z, table, alpha, problem, *, refit, support=None):
         problem = replace(problem, solver="batched" if fast else "celer")
     relaxed = refit == "relaxed" and not isinstance(problem.head.penalty, L2)
     relaxed &= problem.penalty_at == "inner"
-    for tasks, features, y, options in _chunks(Z, table):
+    for tasks, features, y, options in task_batches(Z, table):
         n_classes = 2 if table.n_classes is None else int(table.n_classes[tasks[0]])
         if support is None:
             part = problem.solve(
@@ -125,13 +125,37 @@ def _pad(coef, intercept, n_outputs, n_classes):
     return coef, np.pad(intercept, ((0, 0), (0, extra)), constant_values=-np.inf)
 
 
-def _chunks(Z, table):
-    """Tasks in groups that fit in memory, with features, targets, mask and weights."""
+def task_batches(Z, table, skip=1):
+    """Tasks of one number of classes, in groups that fit in memory.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n_rows, k)
+        Features of the rows of the table.
+
+    table : TaskTable
+
+    skip : int or list of int, default=1
+        Numbers of classes of the tasks to leave out.
+
+    Yields
+    ------
+    tasks : ndarray of int
+        Tasks with labels.
+
+    Z : tensor of shape (n_rows, k) or (n_tasks, n, k)
+        Features, the same for all these tasks or of each.
+
+    y : tensor of shape (n_tasks, n) or (n_tasks, n, n_outputs)
+
+    options : dict
+        "mask" of the labels and their "weight", of shape (n_tasks, n), or None.
+    """
     counts = table.labels.counts()
     n_classes = table.n_classes
     if n_classes is None:
         n_classes = np.full(len(counts), 2)
-    for c in np.unique(n_classes[(counts > 0) & (n_classes != 1)]):
+    for c in np.setdiff1d(n_classes[counts > 0], skip):
         mine = n_classes == c
         full = np.zeros(0, dtype=int)
         if table.rows_first:

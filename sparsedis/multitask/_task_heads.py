@@ -7,6 +7,7 @@ from sparsedis._judged import judged_labels
 from sparsedis._scores import head_scores
 from sparsedis.bilevel._module import stacked
 from sparsedis.identifiability import check_identifiability
+from sparsedis.inputs._batch import COUNT
 from sparsedis.inputs._forms import read_targets
 from sparsedis.inputs._ids import distinct_ids, read_task_ids
 from sparsedis.inputs._known_tasks import known_tasks, task_numbers
@@ -138,7 +139,6 @@ class TaskHeads(TaskTraining):
         vars(self).pop("linear_", None)
         if (
             self.linear is not None
-            and self._likelihood != "categorical"
             and self.rotation is not None
             and self.head is None
             and split.held_out is not None
@@ -152,7 +152,7 @@ class TaskHeads(TaskTraining):
                 rule=self.selection,
                 spike=self.spike_,
             )
-            self.linear_ = part.times(scale)
+            self.linear_ = part.times(scale, table.n_classes == COUNT)
 
     def identifiability(self, **kwargs):
         """Check for each feature whether the tasks identify it as a factor.

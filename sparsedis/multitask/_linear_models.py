@@ -1,0 +1,209 @@
+"""Linear models of all tasks of a table on the inputs, beside their heads."""
+
+import numpy as np
+import torch
+
+from sparsedis.inputs._batch import COUNT, NUMBER
+from sparsedis.multitask._held_out import HeldOutDeviance, HeldOutErrors
+from sparsedis.multitask._penalised import penalised_models
+from sparsedis.multitask._ridge import ridge
+from sparsedis.multitask._table_heads import task_batches
+from sparsedis.multitask._table_moments import chunks
+from sparsedis.solvers.losses import Logistic, Multinomial, Poisson, contrasts, log_loss
+
+# Bound of the scores on held-out rows, so that means of counts are finite.
+_RANGE = 100.0
+
+
+class LinearModels:
+    """Linear models of the tasks of a table, judged beside their heads.
+
+    Parameters
+    ----------
+    table : TaskTable
+
+    Z : ndarray of shape (n_rows, k)
+        Features of the rows of `table`.
+
+    held : ndarray of shape (n_rows,) of bool
+        Rows held out of training.
+
+    heads : tuple of ndarray of shape (n_tasks, n_outputs, k) and (n_tasks, n_outputs)
+        Coefficients and intercepts of heads that were fitted to the other rows.
+
+    fit_intercept : bool
+
+    Attributes
+    ----------
+    kinds : ndarray of shape (n_tasks,) of int
+        Number of classes of each task, or its code for other types; 1 without labels
+        beside them.
+
+    coef : ndarray of shape (n_tasks, n_outputs, n_features)
+        NaN for tasks without labels, or with a single class.
+
+    intercept : ndarray of shape (n_tasks, n_outputs)
+    """
+
+    def __init__(self, table, Z, held, heads, fit_intercept):
+        self.table, self.Z, self.held, self.heads = table, Z, held, heads
+        self.fit_intercept = fit_intercept
+        n_tasks, n_outputs, _ = heads[0].shape
+        self.kinds, labelled = np.full(n_tasks, NUMBER), table.labels.counts() > 0
+        if table.n_classes is not None:
+            # Without labels a task has no class.
+            self.kinds = np.where(labelled, table.n_classes, 1)
+        self.coef = np.zeros((n_tasks, n_outputs, table.X.shape[1]))
+        self.intercept = np.zeros((n_tasks, n_outputs))
+        none = ~labelled | (self.kinds == 1)
+        self.coef[none] = self.intercept[none] = np.nan
+
+    def fit_numbers(self):
+        """Fit Ridge regressions.
+
+        Returns
+        -------
+        HeldOutErrors
+        """
+        table, held = self.table, self.held
+        judged = HeldOutErrors(len(self.kinds))
+        X = table.X[table.at].astype(float)
+        labelled = table.labels.counts() > 0
+        numbers = np.flatnonzero((self.kinds == NUMBER) & labelled)
+        for tasks, rows, Y, weight in chunks(table, numbers):
+            linear, width = np.full(Y.shape, np.nan), Y.shape[2]
+            for some, at in _patterns(Y, weight):
+                cell = np.ix_(at, some)
+                own = None if weight is None else weight[cell]
+                W, b, linear[cell] = ridge(
+                    X[rows[at]], Y[cell], own, fit_intercept=self.fit_intercept
+                )
+                self.coef[tasks[some], :width] = W
+                self.intercept[tasks[some], :width] = b
+            out = held[rows]
+            W, b = (part[tasks, :width] for part in self.heads)
+            shared = Y[out] - np.einsum("nk,tok->nto", self.Z[rows[out]], W) - b
+            own = None if weight is None else weight[out]
+            variance = np.nanvar(Y, 0).mean(-1)
+            judged.add(tasks, Y[out], linear[out], shared, own, variance)
+        return judged
+
+    @torch.no_grad()
+    def fit_others(self):
+        """Fit models of counts and of classes.
+
+        Returns
+        -------
+        dict of HeldOutDeviance
+            Of counts, by `COUNT`, and of classes, by the number 2.
+        """
+        table = self.table
+        judged = {kind: HeldOutDeviance(len(self.kinds)) for kind in (COUNT, 2)}
+        inputs, back, mean = _standardised(
+            table.X[table.at].astype(float), self.fit_intercept
+        )
+        m = inputs.shape[1]
+        columns = np.column_stack([inputs, self.Z, self.held])
+        for tasks, own, y, options in task_batches(columns, table, skip=(NUMBER, 1)):
+            own = own if own.ndim == 3 else own.unsqueeze(0)
+            n_classes = int(self.kinds[tasks[0]])
+            loss = Poisson() if n_classes == COUNT else log_loss(n_classes)
+            weight = options["weight"]
+            weight = torch.ones_like(y) if weight is None else weight
+            if options["mask"] is not None:
+                weight = torch.where(options["mask"], weight, 0.0)
+            unit = weight.sum(-1, keepdim=True) / (weight > 0).sum(-1, keepdim=True)
+            W, b, left_out = penalised_models(
+                *(loss, own[..., :m], y, weight / unit),
+                fit_intercept=self.fit_intercept,
+            )
+            out = own[..., -1] > 0
+            known = out & _known(loss, y, weight * ~out)
+            judged[min(n_classes, 2)].add(
+                *(tasks, loss, y, left_out.clamp(-_RANGE, _RANGE)),
+                self._shared(tasks, own[..., m:-1], loss).clamp(-_RANGE, _RANGE),
+                weight * known,
+            )
+            self._keep(tasks, *_outputs(loss, W, b, self.coef.shape[1]), back, mean)
+        return judged
+
+    def _shared(self, tasks, Z, loss):
+        """Scores of the heads."""
+        coef, intercept = (torch.from_numpy(part[tasks]) for part in self.heads)
+        scores = Z @ coef.mT + intercept.unsqueeze(1)
+        if isinstance(loss, Multinomial):
+            return scores[..., : loss.n_classes] @ contrasts(loss.n_classes, scores)
+        if isinstance(loss, Logistic) and scores.shape[-1] > 1:
+            return scores[..., 1:2] - scores[..., :1]
+        return scores[..., :1]
+
+    def _keep(self, tasks, coef, intercept, back, mean):
+        """Keep models of the inputs in their units."""
+        width = intercept.shape[-1]
+        coef = np.swapaxes(coef.numpy(), 1, 2) @ back
+        self.coef[tasks, :width] = coef
+        self.intercept[tasks, :width] = intercept.numpy() - coef @ mean
+
+
+def _outputs(loss, coef, intercept, n_outputs):
+    """Coefficients of the outputs of heads, from those of scores."""
+    coef, intercept = loss.expand(coef), loss.expand(intercept)
+    if isinstance(loss, Logistic) and n_outputs > 1:
+        # Half of the logit for one class, half against the other, as in heads.
+        halves = coef.new_tensor([-0.5, 0.5])
+        return coef * halves, intercept * halves
+    return coef, intercept
+
+
+def _known(loss, y, weight):
+    """Labels that heads can predict, after a fit with these weights.
+
+    Without a label of some class, or a count above 0, a head has no finite solution.
+    """
+    if isinstance(loss, Poisson):
+        return ((weight * y).sum(-1, keepdim=True) > 0).expand_as(y)
+    y = y.long()
+    seen = (weight.unsqueeze(-1) * torch.nn.functional.one_hot(y)).sum(1) > 0
+    return seen.gather(1, y) & (seen.sum(-1, keepdim=True) > 1)
+
+
+def _standardised(X, centred):
+    """Inputs of unit variance, in no more columns than rows.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, p)
+
+    centred : bool
+        Whether to subtract the mean.
+
+    Returns
+    -------
+    Z : ndarray of shape (n, m)
+
+    back : ndarray of shape (m, p)
+        Coefficients of X from those of Z.
+
+    mean : ndarray of shape (p,)
+        What was subtracted.
+    """
+    mean = X.mean(0) if centred else np.zeros(X.shape[1])
+    X = X - mean
+    unit = np.sqrt((X**2).mean(0))
+    unit = np.where(unit > 1e-12 * np.abs(mean), unit, np.inf)
+    X = X / unit
+    if len(X) >= X.shape[1]:
+        return X, np.diag(1 / unit), mean
+    # The penalty does not depend on the directions.
+    U, s, Vt = np.linalg.svd(X, full_matrices=False)
+    return U * s, Vt / unit, mean
+
+
+def _patterns(Y, weight):
+    """Groups of tasks that label the same rows, and a mask of these rows."""
+    present = ~np.isnan(Y[..., 0])
+    if weight is not None:
+        present &= weight > 0
+    distinct, which = np.unique(present, axis=1, return_inverse=True)
+    for i in np.flatnonzero(distinct.any(0)):
+        yield np.flatnonzero(which.ravel() == i), distinct[:, i]
