@@ -44,7 +44,7 @@ class ModelReport:
             Score on the given rows, see `score_name`.
         held_out, held_out_heads, held_out_linear
             R2 on the rows that `fit` held out, of the predictions, of only the heads,
-            and of only the linear models on X.
+            and of only the linear models on X; for classes and counts D2.
         gain
             ``held_out - held_out_linear``, the gain of the task from sharing.
         share
@@ -164,7 +164,7 @@ class ModelReport:
             features,
             score_name(final),
             overlap,
-            notes_of(columns, features, checks.groups),
+            notes_of(columns, features, checks.groups, score_name(final)),
         )
 
     def to_frame(self):

@@ -28,7 +28,7 @@ def summary_of(report):
     n_tasks, n_features = len(tasks["task"]), len(features["feature"])
     lines = [f"{_count(n_tasks, 'task')}, {_count(n_features, 'feature')}"]
     if "held_out" in tasks:
-        lines += [_held_out(tasks), *_gains(tasks)]
+        lines += [_held_out(tasks, held_out_name(report.score_name)), *_gains(tasks)]
     if "score" in tasks:
         name = report.score_name[0].upper() + report.score_name[1:]
         lines.append(f"{name} on the given rows: {_mean(tasks['score'])}")
@@ -42,7 +42,23 @@ def summary_of(report):
     return lines
 
 
-def notes_of(tasks, features, unseparated):
+def held_out_name(score_name):
+    """Name of the scores on held-out rows.
+
+    Parameters
+    ----------
+    score_name : {"R2", "accuracy", "D2"}
+        Name of the scores on the given rows.
+
+    Returns
+    -------
+    {"R2", "D2"}
+        The name.
+    """
+    return "R2" if score_name == "R2" else "D2"
+
+
+def notes_of(tasks, features, unseparated, score_name):
     """Results that deserve attention.
 
     Parameters
@@ -52,6 +68,9 @@ def notes_of(tasks, features, unseparated):
 
     unseparated : list of ndarray of int
         Groups of features that can stay mixed.
+
+    score_name : {"R2", "accuracy", "D2"}
+        Name of the scores on the given rows.
 
     Returns
     -------
@@ -80,13 +99,13 @@ def notes_of(tasks, features, unseparated):
             "Predicted worse than by linear models alone, on held-out rows",
         )
         both = ~np.isnan(tasks.get("score", np.nan) + tasks["held_out"])
-        if both.any():
+        if both.any() and score_name == held_out_name(score_name):
             seen, unseen = (tasks[of][both].mean() for of in ("score", "held_out"))
             if seen - unseen > BY_HEART:
                 notes.append(
-                    f"R2 is {seen:.2f} on the given rows and {unseen:.2f} on held-out "
-                    "ones: if the given rows are those of fit, the model overfits. "
-                    "Raise weight_decay, or use more rows."
+                    f"{score_name} is {seen:.2f} on the given rows and {unseen:.2f} on "
+                    "held-out ones: if the given rows are those of fit, the model "
+                    "overfits. Raise weight_decay, or use more rows."
                 )
     unused = np.flatnonzero(features["n_tasks"] == 0)
     if len(unused):
@@ -105,8 +124,8 @@ def notes_of(tasks, features, unseparated):
     return notes
 
 
-def _held_out(tasks):
-    line = f"R2 on held-out rows: {_mean(tasks['held_out'])}"
+def _held_out(tasks, name):
+    line = f"{name} on held-out rows: {_mean(tasks['held_out'])}"
     if np.isnan(tasks["held_out"]).all():
         return line
     heads, linear = (np.nanmean(tasks[f"held_out_{of}"]) for of in ("heads", "linear"))
