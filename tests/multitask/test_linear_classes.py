@@ -14,9 +14,13 @@ from sklearn.metrics import accuracy_score, d2_log_loss_score, log_loss
 from sklearn.model_selection import GridSearchCV
 
 from sparsedis import SparseMultiTaskClassifier, SparseMultiTaskMixed
+from sparsedis.datasets import make_sparse_tasks
 from sparsedis.ensemble import SparseMultiTaskEnsemble
+from sparsedis.inputs._table import TableSource
 from sparsedis.inspection import ModelReport
+from sparsedis.multitask import _task_heads, _training
 from sparsedis.multitask._held_out import HeldOutDeviance, HeldOutErrors
+from sparsedis.multitask._linear import linear_part
 from sparsedis.multitask._ridge import ridge
 from sparsedis.solvers.losses import Logistic, Multinomial, Poisson, Squared
 
@@ -200,6 +204,26 @@ def test_predictions_of_linear_tasks_are_not_below_logistic_regression(data):
     # Nothing but the predictions differs.
     np.testing.assert_array_equal(est.coef_, alone.coef_)
     np.testing.assert_array_equal(est.transform(X_test), alone.transform(X_test))
+
+
+def test_no_training_sees_the_rows_that_judge(monkeypatch):
+    X, Y = make_sparse_tasks(200, 30, n_factors=3, random_state=0)
+    seen, judged = [], []
+
+    def source(table, **options):
+        seen.append(table.at)
+        return TableSource(table, **options)
+
+    def part(Z, split, *args, **kwargs):
+        judged.append(split.held_out.at)
+        return linear_part(Z, split, *args, **kwargs)
+
+    monkeypatch.setattr(_training, "TableSource", source)
+    monkeypatch.setattr(_task_heads, "linear_part", part)
+    few_steps().fit(X, Y > 0)
+    # The second training is on the features that are counted after the first.
+    assert len(seen) == 2
+    assert len(np.intersect1d(np.concatenate(seen), judged[0])) == 0
 
 
 def test_logits_are_shares_of_both(data, fitted):
