@@ -16,11 +16,12 @@ from sklearn.model_selection import GridSearchCV
 from sparsedis import SparseMultiTaskClassifier, SparseMultiTaskMixed
 from sparsedis.datasets import make_sparse_tasks
 from sparsedis.ensemble import SparseMultiTaskEnsemble
-from sparsedis.inputs._table import TableSource
+from sparsedis.inputs._labels import DenseLabels
+from sparsedis.inputs._table import TableSource, TaskTable
 from sparsedis.inspection import ModelReport
 from sparsedis.multitask import _task_heads, _training
 from sparsedis.multitask._held_out import HeldOutDeviance, HeldOutErrors
-from sparsedis.multitask._linear import linear_part
+from sparsedis.multitask._linear import is_quick, linear_part
 from sparsedis.multitask._ridge import ridge
 from sparsedis.solvers.losses import Logistic, Multinomial, Poisson, Squared
 
@@ -355,6 +356,16 @@ def test_without_linear_models_heads_predict(data, params):
     heads = est.transform(X_test) @ est.coef_.T + est.intercept_
     p = np.stack([p[:, 1] for p in est.predict_proba(X_test)], 1)
     np.testing.assert_allclose(p, expit(heads), atol=1e-5)
+
+
+@pytest.mark.parametrize(("n_classes", "quick"), [(0, True), (2, False), (5, False)])
+def test_costs_of_classes_count_task_by_task(n_classes, quick):
+    X, Y = np.zeros((1000, 200)), np.zeros((1000, 100))
+    every = np.arange(1000), DenseLabels(Y, None)
+    assert is_quick(TaskTable(X, *every, np.full(100, n_classes))) == quick
+    # Fewer columns take less; a single class takes nothing.
+    assert is_quick(TaskTable(X[:, :10], *every, np.full(100, n_classes)))
+    assert is_quick(TaskTable(X, *every, np.ones(100, dtype=int)))
 
 
 def test_wide_tables_are_left_to_heads(data):
