@@ -265,8 +265,6 @@ default=None
     def _doubts(self, X, split):
         """Warn about features and predictions that may not be reliable."""
         doubts = doubts_about_features(self.stability_, len(self.rotation_.heads))
-        if "linear_" in vars(self):
-            doubts += doubts_about_tasks(self.linear_, self.n_components_)
         if (
             split.held_out is None
             or self._likelihood == "categorical"
@@ -275,8 +273,13 @@ default=None
             return doubts
         parts = split.trained, split.held_out
         # Beside linear models of the inputs, predictions need no other.
-        X = None if "linear_" in vars(self) else X
-        return doubts + doubts_about_rows(self._features_of, X, *parts, self.support_)
+        linear = vars(self).get("linear_")
+        inputs = X if linear is None else None
+        found = doubts_about_rows(self._features_of, inputs, *parts, self.support_)
+        if linear is not None and not found:
+            # Of an encoder that overfits, more features are no cure.
+            found = doubts_about_tasks(linear, self.n_components_)
+        return doubts + found
 
     def _warn_if_unused(self):
         unused = np.flatnonzero(self.feature_usage_ == 0)
