@@ -119,8 +119,12 @@ def _follow(gram, corr, alphas, positive):
     """Follow the paths of some problems; the coefficients, and the numbers of steps."""
     state, last = Position(gram, corr, positive), alphas[:, -1]
     points, breaks = [torch.zeros_like(corr)], [state.alpha]
-    for _ in state.steps(last):
-        points.append(state.coef_at(state.alpha))
+    for j in state.steps(last):
+        point = state.coef_at(state.alpha)
+        # Rounding errors must not keep a feature that leaves.
+        at = state.rows, j
+        point[at] = torch.where(state.alpha > last, 0.0, point[at])
+        points.append(point)
         breaks.append(state.alpha)
     points, breaks = torch.stack(points, 1), torch.stack(breaks, 1)
     return _between(points, breaks, alphas) * state.scale.unsqueeze(1), state.n_iter
@@ -164,11 +168,15 @@ class Position:
         self.n_iter = torch.zeros_like(self.rows)
 
     def steps(self, last):
-        """Go from breakpoint to breakpoint until alpha is `last`, of each problem."""
+        """Go from breakpoint to breakpoint until alpha is `last`, of each problem.
+
+        Yields the feature that enters or leaves at the current alpha, if that is above
+        `last`, before it does.
+        """
         for _ in range(8 * self.level.shape[1] + 100):
             alpha, j = self._next()
             self.alpha = alpha.maximum(last)
-            yield
+            yield j
             going = self.alpha > last
             if not bool(going.any()):
                 break
