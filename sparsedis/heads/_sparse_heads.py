@@ -33,6 +33,7 @@ class _SparseHeads(MultiOutputMixin, RegressorMixin, BaseEstimator):
     _parameter_constraints: ClassVar = {
         "fit_intercept": ["boolean"],
         "positive": ["boolean"],
+        "refit": [StrOptions({"lasso", "relaxed"})],
         "tol": [Interval(Real, 0, None, closed="neither")],
         "n_jobs": [None, Integral],
     }
@@ -87,6 +88,11 @@ class _SparseHeads(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _read(self, X, y, sample_weight):
         """Validate the data."""
+        if self.positive and self.refit == "relaxed":
+            raise ValueError(
+                "refit='relaxed' fits by least squares, which may give negative "
+                "coefficients; use refit='lasso' with positive=True."
+            )
         check_plain(X, "X")
         X = validate_numbers(self, X, dtype=np.float64, ensure_min_samples=2)
         weight = check_weights(sample_weight, len(X), y)
@@ -120,7 +126,7 @@ class _SparseHeads(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.coef_, self.intercept_ = joined("coef"), joined("intercept")
         self.dual_gap_ = joined("gap")
         self._warn_of_gaps()
-        return [joined(name) for name in ("alpha", "alphas", "errors")]
+        return [joined(n) for n in ("alpha", "alphas", "errors", "criterion")]
 
     def _warn_of_gaps(self):
         gap = np.atleast_1d(self.dual_gap_)
@@ -164,6 +170,10 @@ class SparseHeads(_SparseHeads):
     positive : bool, default=False
         Whether coefficients must not be negative.
 
+    refit : {"lasso", "relaxed"}, default="lasso"
+        "relaxed": fit each head again by least squares on the features that the Lasso
+        selects, which removes the shrinkage. Not with `positive`.
+
     tol : float, default=1e-10
         Duality gap above which to warn, relative to the squared error at zero.
 
@@ -179,8 +189,8 @@ class SparseHeads(_SparseHeads):
         Intercepts.
 
     dual_gap_ : float or ndarray of shape (n_tasks,)
-        Certificate: the duality gap of each task, relative to its squared error at
-        zero.
+        Certificate: the duality gap of the Lasso of each task, relative to its squared
+        error at zero.
 
     tasks_ : ndarray of shape (n_tasks,)
         Names of the tasks: columns of a DataFrame, or 0, 1, ...
@@ -214,11 +224,19 @@ class SparseHeads(_SparseHeads):
     }
 
     def __init__(
-        self, alpha=1.0, *, fit_intercept=True, positive=False, tol=1e-10, n_jobs=None
+        self,
+        alpha=1.0,
+        *,
+        fit_intercept=True,
+        positive=False,
+        refit="lasso",
+        tol=1e-10,
+        n_jobs=None,
     ):
         self.alpha = alpha
         self.fit_intercept = fit_intercept
         self.positive = positive
+        self.refit = refit
         self.tol = tol
         self.n_jobs = n_jobs
 
@@ -270,6 +288,7 @@ default=None
             alphas,
             eps=1.0,
             rule="cv",
+            relaxed=self.refit == "relaxed",
             weighted=False,
             fit_intercept=self.fit_intercept,
             positive=self.positive,
@@ -301,16 +320,22 @@ class SparseHeadsCV(_SparseHeads):
         :class:`~sklearn.model_selection.KFold` does, or the groups of rows. Others
         must hold out each row once.
 
-    selection : {"cv", "1se"}, default="cv"
+    selection : {"cv", "1se", "bic"}, default="cv"
         "cv": the penalty with the smallest mean error on the folds; "1se": the largest
         one whose error is within a standard error of that, which selects fewer
-        features.
+        features; "bic": the one with the smallest Bayesian information criterion, as
+        in :class:`~sklearn.linear_model.LassoLarsIC`. It needs no folds, and more
+        labels than features.
 
     fit_intercept : bool, default=True
         Whether to fit intercepts, which are not penalised.
 
     positive : bool, default=False
         Whether coefficients must not be negative.
+
+    refit : {"lasso", "relaxed"}, default="lasso"
+        "relaxed": fit each head again by least squares on the features that the Lasso
+        selects, which removes the shrinkage. Not with `positive`.
 
     tol : float, default=1e-10
         Duality gap above which to warn, relative to the squared error at zero.
@@ -333,11 +358,14 @@ class SparseHeadsCV(_SparseHeads):
         Penalties, in decreasing order.
 
     mse_path_ : ndarray of shape (n_alphas, n_folds) or (n_tasks, n_alphas, n_folds)
-        Mean squared errors on each fold; NaN for folds without labels.
+        Mean squared errors on each fold; NaN for folds without labels. Not for "bic".
+
+    criterion_ : ndarray of shape (n_alphas,) or (n_tasks, n_alphas)
+        Information criterion of each penalty. Only for "bic".
 
     dual_gap_ : float or ndarray of shape (n_tasks,)
-        Certificate: the duality gap of each task, relative to its squared error at
-        zero.
+        Certificate: the duality gap of the Lasso of each task, relative to its squared
+        error at zero.
 
     tasks_ : ndarray of shape (n_tasks,)
         Names of the tasks: columns of a DataFrame, or 0, 1, ...
@@ -383,7 +411,7 @@ class SparseHeadsCV(_SparseHeads):
         "alphas": [Interval(Integral, 1, None, closed="left"), "array-like"],
         "eps": [Interval(Real, 0, 1, closed="neither")],
         "cv": ["cv_object"],
-        "selection": [StrOptions({"cv", "1se"})],
+        "selection": [StrOptions({"cv", "1se", "bic"})],
     }
 
     def __init__(
@@ -395,6 +423,7 @@ class SparseHeadsCV(_SparseHeads):
         selection="cv",
         fit_intercept=True,
         positive=False,
+        refit="lasso",
         tol=1e-10,
         n_jobs=None,
     ):
@@ -404,6 +433,7 @@ class SparseHeadsCV(_SparseHeads):
         self.selection = selection
         self.fit_intercept = fit_intercept
         self.positive = positive
+        self.refit = refit
         self.tol = tol
         self.n_jobs = n_jobs
 
@@ -459,15 +489,21 @@ default=None
             alphas,
             eps=self.eps,
             rule=self.selection,
+            relaxed=self.refit == "relaxed",
             weighted=weight is not None,
             fit_intercept=self.fit_intercept,
             positive=self.positive,
             tol=self.tol,
         )
-        folds = Folds.read(self.cv, X, groups)
-        self.alpha_, self.alphas_, self.mse_path_ = self._fit(
+        by_folds = self.selection != "bic"
+        folds = Folds.read(self.cv, X, groups) if by_folds else Folds(0)
+        self.alpha_, self.alphas_, errors, criterion = self._fit(
             X, targets, weight, folds, problem
         )
+        if by_folds:
+            self.mse_path_ = errors
+        else:
+            self.criterion_ = criterion
         return self
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from sparsedis.heads._folds import choose
+from sparsedis.heads._least_squares import bic, relax
 from sparsedis.heads._path_moments import Sums
 from sparsedis.solvers._working_path import solve_wide_path
 from sparsedis.solvers.lasso_path import solve_lasso_path
@@ -35,8 +36,11 @@ class HeadProblem:
     eps : float
         Smallest penalty of a task, relative to the largest, if `alphas` is a number.
 
-    rule : {"cv", "1se"}
+    rule : {"cv", "1se", "bic"}
         Choice among several penalties.
+
+    relaxed : bool
+        Whether to fit the chosen heads again, on their features and without penalty.
 
     weighted : bool
         Whether folds count by the weights of their labels.
@@ -49,6 +53,7 @@ class HeadProblem:
     alphas: object
     eps: float
     rule: str
+    relaxed: bool
     weighted: bool
     fit_intercept: bool
     positive: bool
@@ -76,6 +81,9 @@ class Heads:
     errors : ndarray of shape (n_tasks, n_alphas, n_folds)
         Mean squared errors on each fold of heads fitted without it; NaN if either part
         has no labels.
+
+    criterion : ndarray of shape (n_tasks, n_alphas)
+        BIC; NaN for other rules.
     """
 
     coef: np.ndarray
@@ -84,6 +92,7 @@ class Heads:
     gap: np.ndarray
     alphas: np.ndarray
     errors: np.ndarray
+    criterion: np.ndarray
 
 
 def block_size(p, n_folds):
@@ -123,17 +132,25 @@ def fit_heads(X, Y, share, folds, problem):
         Y = np.where((share > 0) & varies, Y - middle, 0.0)
     Z = X - centre
     Z[:, Z.std(0) <= _ROUNDING * np.abs(X).max(0)] = 0.0
-    Z, Y, share, fold = (
+    data = (
         torch.from_numpy(np.ascontiguousarray(part)) for part in (Z, Y, share, fold)
     )
     follow = _narrow if Z.shape[1] <= _NARROW else _wide
     alphas, coef, intercept, gap, errors, mass = (
-        part.numpy() for part in follow(Z, Y, share, fold, folds.n_folds, problem)
+        part.numpy() for part in follow(*data, folds.n_folds, problem)
     )
-    chosen = choose(errors, mass if problem.weighted else None, problem.rule)
+    criterion = np.full(alphas.shape, np.nan)
+    if problem.rule == "bic":
+        criterion = bic(Z, Y, share, coef, intercept, problem.fit_intercept)
+        chosen = criterion.argmin(1)
+    else:
+        chosen = choose(errors, mass if problem.weighted else None, problem.rule)
     at = np.arange(len(chosen)), chosen
-    intercept = middle + intercept[at] - coef[at] @ centre
-    return Heads(coef[at], intercept, alphas[at], gap[at], alphas, errors)
+    coef, intercept = coef[at], intercept[at]
+    if problem.relaxed:
+        coef, intercept = relax(Z, Y, share, coef != 0, problem.fit_intercept)
+    intercept = middle + intercept - coef @ centre
+    return Heads(coef, intercept, alphas[at], gap[at], alphas, errors, criterion)
 
 
 def _penalties(problem, corr):

@@ -7,7 +7,13 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import Lasso, LassoCV
+from sklearn.linear_model import (
+    Lasso,
+    LassoCV,
+    LassoLarsIC,
+    LinearRegression,
+    lars_path,
+)
 from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, ShuffleSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -189,6 +195,54 @@ def test_one_standard_error_selects_fewer_features():
         assert fewer.alpha_[t] == least.alphas_[t][within.argmax()]
 
 
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_bic_is_that_of_scikit_learn(fit_intercept):
+    X, Y = table(n_tasks=3)
+    for t in range(3):
+        at = ~np.isnan(Y[:, t])
+        x, y = X[at], Y[at, t]
+        model = LassoLarsIC("bic", fit_intercept=fit_intercept).fit(x, y)
+        if fit_intercept:
+            x, y = x - x.mean(0), y - y.mean()
+        # Between breakpoints, where rounding errors do not let features in.
+        breaks, _, path = lars_path(x, y, method="lasso")
+        alphas, coef = (breaks[1:] + breaks[:-1]) / 2, (path[:, 1:] + path[:, :-1]) / 2
+        rss, n = ((y[:, None] - x @ coef) ** 2).sum(0), len(y)
+        noise = model.noise_variance_
+        expected = n * np.log(2 * np.pi * noise) + rss / noise
+        expected += np.log(n) * (coef != 0).sum(0)
+        heads = SparseHeadsCV(alphas, selection="bic", fit_intercept=fit_intercept)
+        heads.fit(X, Y)
+        np.testing.assert_allclose(heads.criterion_[t], expected, rtol=1e-8)
+        assert heads.alpha_[t] == alphas[expected.argmin()]
+    assert not hasattr(heads, "mse_path_")
+
+
+def test_bic_needs_more_labels_than_features():
+    X, Y = table(40, 300)
+    with pytest.raises(ValueError, match="'bic' needs more labels than features"):
+        SparseHeadsCV(selection="bic").fit(X, Y)
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("p", [8, 300])
+def test_relaxed_heads_are_least_squares_on_their_features(p, fit_intercept):
+    X, Y = table(60, p)
+    how = {"fit_intercept": fit_intercept}
+    weight = np.random.default_rng(0).uniform(1, 3, 60)
+    heads = SparseHeads(2.0, refit="relaxed", **how).fit(X, Y, sample_weight=weight)
+    lasso = SparseHeads(2.0, **how).fit(X, Y, sample_weight=weight)
+    for t in range(5):
+        at, used = ~np.isnan(Y[:, t]), lasso.coef_[t] != 0
+        assert used.any()
+        model = LinearRegression(**how)
+        model.fit(X[at][:, used], Y[at, t], sample_weight=weight[at])
+        np.testing.assert_allclose(heads.coef_[t, used], model.coef_, rtol=1e-6)
+        assert not heads.coef_[t, ~used].any()
+        assert heads.intercept_[t] == pytest.approx(model.intercept_, abs=1e-8)
+    np.testing.assert_array_equal(heads.dual_gap_, lasso.dual_gap_)
+
+
 def test_choice_leaves_out_folds_without_labels():
     errors = np.array([[[3.0, np.nan], [2.0, np.nan], [2.5, np.nan]]])
     assert choose(errors, None, "cv").tolist() == [1]
@@ -227,6 +281,10 @@ def test_a_gap_above_tol_is_said():
         (SparseHeadsCV(cv=1), "'cv' parameter"),
         (SparseHeadsCV(cv=ShuffleSplit(3)), "cv must hold out each row of X once"),
         (SparseHeadsCV(selection="aic"), "'selection' parameter"),
+        (
+            SparseHeads(positive=True, refit="relaxed"),
+            "use refit='lasso' with positive",
+        ),
     ],
 )
 def test_wrong_parameters_are_named(estimator, message):
