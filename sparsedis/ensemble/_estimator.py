@@ -82,19 +82,19 @@ class SparseMultiTaskEnsemble(
     n_components_ : int
         Number of features that more than half of the members have.
 
-    matching_ : ndarray of shape (n_estimators, n_components_) of int
+    matching_ : ndarray of shape (n_estimators, n_components) of int
         Column of each member for each feature of the ensemble; -1 if it has none. A
         column matches if its absolute correlation with that of the first member that
         has the feature is at least .8 in the rows of `fit`.
 
-    agreement_ : ndarray of shape (n_components_,)
+    agreement_ : ndarray of shape (n_components,)
         Mean absolute correlation of each feature over all pairs of members, where
         members without it count as 0. NaN for a single member.
 
-    support_ : ndarray of shape (n_tasks, n_components_)
+    support_ : ndarray of shape (n_tasks, n_components)
         Share of the members in which the head of a task uses each feature.
 
-    feature_usage_ : ndarray of shape (n_components_,)
+    feature_usage_ : ndarray of shape (n_components,)
         Number of heads that use each feature, averaged over the members.
 
     tasks_ : ndarray of shape (n_tasks,)
