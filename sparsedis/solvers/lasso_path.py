@@ -17,9 +17,13 @@ from sparsedis.solvers.lasso import solve_lasso
 # for it to enter.
 _DISTINCT = 1e-10
 
-# Entries of the tables that fit in the cache of a core, and largest number of problems
-# that take their steps together.
-_TABLE, _PROBLEMS = 2**18, 1024
+# Smallest difference of the slopes of a correlation and the penalty, as a share of the
+# latter, with which they meet.
+_SLOW = 1e-12
+
+# Entries of the tables of problems that take their steps together, enough to outweigh
+# the cost of calls and few enough for the cache, and largest number of these problems.
+_TABLE, _PROBLEMS = 2**20, 1024
 
 
 def solve_lasso_path(gram, corr, y_sq, alphas, *, positive=False, tol=1e-10):
@@ -160,7 +164,8 @@ class Position:
         self.slope, self.sign = torch.zeros_like(corr), torch.zeros_like(corr)
         self.active = torch.zeros_like(corr, dtype=torch.bool)
         self.rows = torch.arange(len(corr), device=corr.device)
-        self.positive = positive
+        # Smallest sign of a coefficient.
+        self.lowest = 0.0 if positive else -1.0
         # Largest alpha with a solution that is not zero.
         size = self.level if positive else self.level.abs()
         share = torch.where(self.penalty > 0, size / self.penalty, 0.0)
@@ -185,19 +190,14 @@ class Position:
 
     def _next(self):
         """The next breakpoint, and the feature that enters or leaves there."""
-        # Correlations are within the penalty now, and cross it only if it shrinks
-        # faster.
-        tiny = 1e-12 * self.penalty
-        room = self.penalty - self.slope
-        enter = torch.where(room > tiny, self.level / room, 0.0)
-        if not self.positive:
-            room = self.penalty + self.slope
-            enter = torch.where(room > tiny, (-self.level / room).maximum(enter), enter)
+        # As alpha decreases, a correlation reaches the penalty on the side of its
+        # level, and a coefficient reaches zero against its sign.
+        side = self.level.sign()
+        side = torch.where(self.active, -self.sign, side.clamp_min(self.lowest))
+        room = torch.addcmul(self.penalty * ~self.active, side, self.slope, value=-1)
         left = self.table.diagonal(dim1=-2, dim2=-1)
-        enter = torch.where(left > _DISTINCT, enter, 0.0)
-        shrinks = self.sign * self.slope > 0
-        leave = torch.where(shrinks, -self.level / self.slope, 0.0)
-        reached, j = torch.where(self.active, leave, enter).max(-1)
+        may = (room > _SLOW * self.penalty) & (self.active | (left > _DISTINCT))
+        reached, j = torch.where(may, side * self.level / room, 0.0).max(-1)
         return reached.clamp_min(0).minimum(self.alpha), j
 
     def copy(self):
