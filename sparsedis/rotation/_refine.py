@@ -182,12 +182,13 @@ def refine(heads, A, *, n_iter=60, tol=1e-6):
         inverses = np.linalg.inv(bounds + _RIDGE * np.eye(k))
         normals = np.linalg.inv(A)
         for j in range(k):
-            a = inverses[j] @ normals[:, j]
-            A[j] = a / np.sqrt(a @ bounds[j] @ a)
+            normal = normals[:, j]
+            a = inverses[j] @ normal
+            A[j] = a = a / np.sqrt(a @ bounds[j] @ a)
             # The inverse follows a change of one row.
-            along = A[j] @ normals
+            along = a @ normals
             along[j] -= 1.0
-            normals -= np.outer(normals[:, j], along / (1.0 + along[j]))
+            normals -= normal[:, None] * (along / (1.0 + along[j]))
     A, value, share = best
     value -= density.gain_of_signs(heads, A, share).sum()
     return A, value / k, density

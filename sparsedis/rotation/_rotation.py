@@ -174,7 +174,17 @@ def sparsest_rotation(
     return replace(found, heads=heads @ found.rotation)
 
 
-def rotate(heads, variance, n_outputs, rng, *, n_rounds, patience, starts=None):
+def rotate(
+    heads,
+    variance,
+    n_outputs,
+    rng,
+    *,
+    n_rounds,
+    patience,
+    starts=None,
+    compare_starts=True,
+):
     """Rotate validated heads.
 
     Parameters
@@ -193,6 +203,10 @@ def rotate(heads, variance, n_outputs, rng, *, n_rounds, patience, starts=None):
     starts : ndarray of shape (n, m), default=None
         Additional starting directions: the columns of a `rotation`, transposed.
 
+    compare_starts : bool, default=True
+        Whether to refine the best basis of each kind of starts on its own. Otherwise
+        the result is the same if ``n_rounds=0``, but `criteria` has a single entry.
+
     Returns
     -------
     RotationResult
@@ -209,7 +223,7 @@ def rotate(heads, variance, n_outputs, rng, *, n_rounds, patience, starts=None):
         few = white
         if len(white) > _TASKS:
             few = white.take(np.sort(rng.choice(len(white), _TASKS, replace=False)))
-        A, criteria = _search(few, own, rng, n_rounds, patience)
+        A, criteria = _search(few, own, rng, n_rounds, patience, compare_starts)
         A, criterion, density = refine(white, A)
     else:
         A, criterion, density, criteria = np.eye(0), 0.0, Density(), {"subsets": 0.0}
@@ -236,7 +250,7 @@ def rotate(heads, variance, n_outputs, rng, *, n_rounds, patience, starts=None):
     )
 
 
-def _search(white, starts, rng, n_rounds, patience):
+def _search(white, starts, rng, n_rounds, patience, compare_starts):
     """The best basis, and the criteria of all kinds of starts."""
     kinds = {
         "heads": head_starts(white, 100, rng),
@@ -250,14 +264,16 @@ def _search(white, starts, rng, n_rounds, patience):
     # From directions with exact zeros, a wide penalty would move away.
     minimal = minimal_starts(white, 600, rng)
     pools["minimal"] = Pool(white, sharpen(white, minimal, widths=WIDTHS[-1:]))
-    criteria = {
-        kind: refine(white, pool.A[pool.basis()[0]], n_iter=30)[1]
-        for kind, pool in pools.items()
-    }
+    criteria = {}
+    if compare_starts:
+        criteria = {
+            kind: refine(white, pool.A[pool.basis()[0]], n_iter=30)[1]
+            for kind, pool in pools.items()
+        }
+        best = min(criteria.values())
+        if sum(value < best + _AGREE for value in criteria.values()) > 1:
+            patience = -(-patience // 3)
     pool = Pool(white, np.concatenate([pool.A for pool in pools.values()]))
-    best = min(criteria.values())
-    if sum(value < best + _AGREE for value in criteria.values()) > 1:
-        patience = -(-patience // 3)
     explore(white, pool, rng, n_rounds=n_rounds, patience=patience)
     A, criteria["subsets"] = polish(white, pool, n_tries=12)
     return A, criteria

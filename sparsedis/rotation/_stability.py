@@ -143,6 +143,7 @@ def estimate_stability(found, heads, variance, n_outputs, rng, *, n_splits=_SPLI
                 n_rounds=0,
                 patience=1,
                 starts=found.rotation.T,
+                compare_starts=False,
             )
             agreement += _matched(found.components, other.components)
     return agreement / (2 * n_splits)

@@ -131,6 +131,24 @@ def test_starts_are_taken():
     assert permuted(found.rotation, 0.05)
 
 
+def test_kinds_of_starts_need_not_be_compared():
+    heads = sparse(p=0.8)[:, None]
+    compared, alone = (
+        _rotation.rotate(
+            heads,
+            np.full(40, 1e-2),
+            np.ones(40),
+            np.random.default_rng(0),
+            n_rounds=0,
+            patience=1,
+            compare_starts=compare,
+        )
+        for compare in (True, False)
+    )
+    np.testing.assert_array_equal(alone.components, compared.components)
+    assert alone.criteria == {"subsets": compared.criteria["subsets"]}
+
+
 def test_many_tasks_are_searched_in_part(monkeypatch):
     monkeypatch.setattr(_rotation, "_TASKS", 50)
     true, mix = sparse(n_tasks=150), mixing(3)
