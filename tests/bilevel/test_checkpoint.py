@@ -1,5 +1,6 @@
 """A training that was cut short and taken up again is the one that was not."""
 
+import shutil
 import subprocess
 import sys
 from functools import partial
@@ -190,6 +191,27 @@ def fit(make, data, **params):
     return (est.fit if len(data) == 2 else est.fit_stream)(*data)
 
 
+@pytest.fixture(scope="module")
+def whole():
+    """The training that nothing cuts."""
+    return representation().fit(X, Y)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A folder with the file of a finished training, which tests copy."""
+    folder = tmp_path_factory.mktemp("finished")
+    representation(checkpoint=folder).fit(X, Y)
+    return folder
+
+
+@pytest.fixture
+def kept(finished, tmp_path):
+    """A folder of a test's own, with the file of a finished training."""
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
 def assert_same(est, other, data):
     inputs = data()[0]
     inputs = inputs if isinstance(inputs, np.ndarray) else next(iter(inputs))
@@ -229,11 +251,11 @@ def test_training_goes_on_bit_for_bit(tmp_path, form):
 
 
 @pytest.mark.parametrize("step", [0, 19, 20, 21, 40, 49])
-def test_training_goes_on_wherever_it_was_cut(tmp_path, step):
+def test_training_goes_on_wherever_it_was_cut(tmp_path, whole, step):
     with pytest.raises(PowerFailure):
         representation(checkpoint=tmp_path, callbacks=[Kill(step)]).fit(X, Y)
     again = representation(checkpoint=tmp_path).fit(X, Y)
-    assert_same(again, representation().fit(X, Y), lambda: (X, Y))
+    assert_same(again, whole, lambda: (X, Y))
 
 
 SCRIPT = """
@@ -251,7 +273,7 @@ t.representation(checkpoint=sys.argv[1], callbacks=[Die()]).fit(t.X, t.Y)
 """
 
 
-def test_training_goes_on_after_a_killed_process(tmp_path):
+def test_training_goes_on_after_a_killed_process(tmp_path, whole):
     killed = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(tmp_path)], cwd=Path(__file__).parents[2]
     )
@@ -259,7 +281,7 @@ def test_training_goes_on_after_a_killed_process(tmp_path):
     counted = Count()
     again = representation(checkpoint=tmp_path, callbacks=[counted]).fit(X, Y)
     assert counted.n_steps == 10
-    assert_same(again, representation().fit(X, Y), lambda: (X, Y))
+    assert_same(again, whole, lambda: (X, Y))
 
 
 @pytest.mark.parametrize(
@@ -275,13 +297,12 @@ def test_training_goes_on_after_a_killed_process(tmp_path):
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_other_parameters_begin_anew(tmp_path, change):
-    kept = representation(checkpoint=tmp_path).fit(X, Y)
-    other = representation(checkpoint=tmp_path, **change).fit(X, Y)
+def test_other_parameters_begin_anew(kept, change):
+    other = representation(checkpoint=kept, **change).fit(X, Y)
     assert_same(other, representation(**change).fit(X, Y), lambda: (X, Y))
     # The first one is still there.
     counted = Count()
-    kept.set_params(callbacks=[counted]).fit(X, Y)
+    representation(checkpoint=kept, callbacks=[counted]).fit(X, Y)
     assert counted.n_steps == 0
 
 
@@ -304,17 +325,15 @@ def fewer_labels():
 
 
 @pytest.mark.parametrize("other", [other_rows, other_labels, fewer_labels])
-def test_other_data_begin_anew(tmp_path, other):
-    representation(checkpoint=tmp_path).fit(X, Y)
+def test_other_data_begin_anew(kept, other):
     counted = Count()
-    representation(checkpoint=tmp_path, callbacks=[counted]).fit(*other())
+    representation(checkpoint=kept, callbacks=[counted]).fit(*other())
     assert counted.n_steps == 50
 
 
-def test_what_does_not_matter_goes_on(tmp_path):
-    representation(checkpoint=tmp_path).fit(X, Y)
+def test_what_does_not_matter_goes_on(kept):
     counted = Count()
-    est = representation(checkpoint=str(tmp_path), callbacks=[counted], device="cpu")
+    est = representation(checkpoint=str(kept), callbacks=[counted], device="cpu")
     est.fit(X.tolist(), Y)
     assert counted.n_steps == 0
 
@@ -331,7 +350,7 @@ def test_callbacks_may_change(tmp_path):
 def test_candidates_of_a_search_have_their_own_files(tmp_path):
     def search(**params):
         grid = {"lr": [1e-4, 4e-3], "n_components": [2, 3]}
-        est = representation(max_iter=30, **params)
+        est = representation(max_iter=3, **params)
         return GridSearchCV(est, grid, cv=2).fit(X, Y)
 
     plain, kept = search(), search(checkpoint=tmp_path)
@@ -383,9 +402,9 @@ def test_a_seed_is_needed(tmp_path, random_state):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.999])
-def test_a_damaged_file_is_named(tmp_path, share):
-    est = representation(checkpoint=tmp_path).fit(X, Y)
-    [path] = tmp_path.iterdir()
+def test_a_damaged_file_is_named(kept, share):
+    est = representation(checkpoint=kept).fit(X, Y)
+    [path] = kept.iterdir()
     whole = path.read_bytes()
     torn = whole[: int(share * len(whole))]
     flipped = bytearray(whole)
@@ -398,14 +417,13 @@ def test_a_damaged_file_is_named(tmp_path, share):
         np.testing.assert_array_equal(est.transform(X), before)
 
 
-def test_a_renamed_file_is_refused(tmp_path):
-    representation(checkpoint=tmp_path).fit(X, Y)
-    [path] = tmp_path.iterdir()
-    representation(checkpoint=tmp_path, lr=0.01).fit(X, Y)
-    [other] = set(tmp_path.iterdir()) - {path}
+def test_a_renamed_file_is_refused(kept):
+    [path] = kept.iterdir()
+    representation(checkpoint=kept, lr=0.01).fit(X, Y)
+    [other] = set(kept.iterdir()) - {path}
     path.replace(other)
     with pytest.raises(ValueError, match=f"{other.name} belongs to training with"):
-        representation(checkpoint=tmp_path, lr=0.01).fit(X, Y)
+        representation(checkpoint=kept, lr=0.01).fit(X, Y)
 
 
 class Odd(nn.Linear):
@@ -423,7 +441,7 @@ def test_state_that_no_file_holds_is_refused(tmp_path):
     assert not [*tmp_path.iterdir()]
 
 
-def test_weights_that_are_not_finite_are_not_kept(tmp_path):
+def test_weights_that_are_not_finite_are_not_kept(tmp_path, whole):
     class Spoil(Callback):
         def on_epoch_end(self, net, **kwargs):
             if net.n_steps_ == 40:
@@ -435,7 +453,7 @@ def test_weights_that_are_not_finite_are_not_kept(tmp_path):
     counted = Count()
     again = representation(checkpoint=tmp_path, callbacks=[counted]).fit(X, Y)
     assert counted.n_steps == 30
-    assert_same(again, representation().fit(X, Y), lambda: (X, Y))
+    assert_same(again, whole, lambda: (X, Y))
 
 
 def test_a_folder_that_is_a_file_is_refused(tmp_path):

@@ -1,5 +1,6 @@
 """Fitted estimators come back from files, and nothing else does."""
 
+import functools
 import pickle
 
 import joblib
@@ -73,11 +74,19 @@ def dump_and_load(estimator, way, path):
     return clone(estimator).load_params(path)
 
 
+@pytest.fixture(scope="module")
+def learned(data, rotation):
+    """Fitted estimators, each fitted once, for tests that leave them as they are."""
+    return functools.cache(
+        lambda kind, device: fit(kind, data, rotation=rotation, device=device)
+    )
+
+
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("way", ["pickle", "joblib", "save_params"])
-def test_what_was_learned_comes_back(data, kind, way, device, tmp_path, rotation):
-    est = fit(kind, data, rotation=rotation, device=device)
+def test_what_was_learned_comes_back(data, learned, kind, way, device, tmp_path):
+    est = learned(kind, device)
     copy = dump_and_load(est, way, tmp_path / "model").set_params(device="cpu")
     X = data.data
     if kind == "named":
