@@ -146,7 +146,7 @@ def test_the_head_that_stands_for_the_default_is_the_default(tables):
 def test_an_encoder_is_trained_and_rotated_with_them():
     X, Y = make_sparse_tasks(n_samples=200, n_tasks=40, n_factors=4, random_state=0)
     est = SparseMultiTaskRepresentation(
-        head=LinearHead(Huber(), L2()), max_iter=60, lr=0.01, random_state=0
+        head=LinearHead(Huber(), L2()), max_iter=40, lr=0.015, random_state=0
     ).fit(X, Y)
     losses = est.history_["loss"]
     assert losses[-1] < 0.6 * losses[0]
@@ -232,7 +232,9 @@ def test_an_encoder_is_trained_with_weights_of_labels_and_tasks(tables, kind):
     if cls is SparseMultiTaskRepresentation:
         how["normalize_y"] = False
     how |= {"batch_size": 200}  # all rows: the loss of a step is that of the table
-    est = cls(3, rotation=None, refit="lasso", max_iter=60, random_state=0, **how)
+    est = cls(
+        3, rotation=None, refit="lasso", max_iter=15, lr=0.02, random_state=0, **how
+    )
     labels = np.where(gaps, np.nan, Y)
     est.fit(X, labels, sample_weight=weight, task_weight=[1, 2, 0, 1, 0.5, 3])
     loss = est.history_["loss"]
