@@ -12,7 +12,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sparsedis import GroupLassoSVMMetaLearner
 
-SMALLEST = {"encoder": "mlp", "n_ways": 2, "n_shots": 1, "n_queries": 1, "max_iter": 3}
+SMALLEST = {"encoder": "mlp", "n_ways": 2, "n_shots": 1, "n_queries": 1, "max_iter": 1}
 
 
 # The features of a check may be too poor for any head.
