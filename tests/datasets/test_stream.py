@@ -1,7 +1,5 @@
 """The stream of fresh tasks."""
 
-import subprocess
-import sys
 from itertools import islice
 
 import numpy as np
@@ -167,16 +165,3 @@ def test_rows_from_a_model():
 def test_arguments_are_checked_early(kwargs, match):
     with pytest.raises(ValueError, match=match):
         SparseTaskStream(**{"data": TinyGrid(), **kwargs})
-
-
-def test_import_is_light():
-    code = (
-        "import sys, sparsedis.datasets as d\n"
-        "d.Shapes3D(8).images([0])\n"
-        "print([m for m in ('torch', 'h5py', 'pooch', 'matplotlib') "
-        "if m in sys.modules])"
-    )
-    run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert run.stdout.strip() == "[]"

@@ -1,7 +1,5 @@
 """Common properties of all metrics of factors and codes."""
 
-import subprocess
-import sys
 import warnings
 from functools import partial
 
@@ -332,15 +330,3 @@ def test_public_names_exist_and_are_sorted():
     assert sorted(sparsedis.metrics.__all__) == sparsedis.metrics.__all__
     for name in sparsedis.metrics.__all__:
         assert getattr(sparsedis.metrics, name).__doc__
-
-
-def test_importing_does_not_import_torch():
-    code = (
-        "import sys, sparsedis.metrics, sparsedis.identifiability\n"
-        "heavy = {'torch', 'skorch', 'celer', 'matplotlib'}\n"
-        "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr

@@ -1,8 +1,5 @@
 """White heads and their errors, against fits task by task."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -178,15 +175,3 @@ def test_count_needs_the_errors():
 def test_public_names_exist_and_are_sorted():
     assert sorted(sparsedis.rotation.__all__) == sparsedis.rotation.__all__
     assert sparsedis.rotation.WhiteHeads is WhiteHeads
-
-
-def test_importing_does_not_import_torch():
-    code = (
-        "import sys, sparsedis.rotation\n"
-        "heavy = {'torch', 'skorch', 'celer', 'matplotlib'}\n"
-        "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
