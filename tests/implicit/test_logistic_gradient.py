@@ -61,7 +61,9 @@ def test_gradients_are_those_of_finite_differences(case, n_classes, device):
         return logistic(Z, y, alpha, l2=l2, **how)
 
     inputs = [v.requires_grad_() for v in inputs]
-    assert torch.autograd.gradcheck(solve, inputs, atol=1e-7, rtol=1e-5)
+    # Every entry of the gradient where all comes together, else a projection of it.
+    fast = case != "all of it"
+    assert torch.autograd.gradcheck(solve, inputs, atol=1e-7, rtol=1e-5, fast_mode=fast)
 
 
 def backward(Z, y, alpha, **how):
