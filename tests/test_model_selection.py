@@ -70,23 +70,6 @@ def test_results_are_a_table_like_that_of_grid_search(X):
     assert all(len(column) == 3 for column in results.values())
 
 
-@pytest.mark.parametrize("similarity", ["lasso", "spearman", "mcc"])
-def test_n_jobs_and_seed_change_nothing(X, similarity):
-    scores = [
-        UDRSearch(
-            Mixer(),
-            {"mix": [0.1, 1.0]},
-            similarity=similarity,
-            n_jobs=n_jobs,
-            random_state=3,
-        )
-        .fit(X)
-        .cv_results_["mean_test_score"]
-        for n_jobs in (1, 2)
-    ]
-    np.testing.assert_array_equal(*scores)
-
-
 def test_unused_features_do_not_count():
     data = make_sparse_tasks(200, 40, n_factors=3, return_bunch=True, random_state=0)
     est = SparseMultiTaskRepresentation(n_components=3, rotation=None, max_iter=80)

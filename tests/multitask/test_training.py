@@ -7,7 +7,6 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from sklearn import config_context
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback, GradientNormClipping
@@ -18,7 +17,7 @@ from sparsedis import SparseMultiTaskClassifier, SparseMultiTaskRepresentation
 from sparsedis.datasets import SparseTaskModel, SparseTaskStream, make_sparse_tasks
 from sparsedis.encoders import MLP
 from sparsedis.inputs._rows import distinct_rows
-from sparsedis.metrics import make_disentanglement_scorer, mean_correlation_coefficient
+from sparsedis.metrics import mean_correlation_coefficient
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
@@ -451,31 +450,6 @@ def test_inputs_are_read_on_demand(in_memory, kind, tmp_path, rotation):
 
 
 # Model selection
-
-
-def test_a_search_on_two_processes_finds_what_one_does(data):
-    grid = {"alpha": [0.1, 0.5]}
-    with config_context(enable_metadata_routing=True):
-        searches = [
-            GridSearchCV(
-                quick(),
-                grid,
-                scoring={"mcc": make_disentanglement_scorer("mcc"), "r2": _r2},
-                refit="mcc",
-                cv=2,
-                n_jobs=n_jobs,
-            ).fit(data.data, data.target, factors=data.factors)
-            for n_jobs in (1, 2)
-        ]
-    one, two = searches
-    assert one.best_params_ == two.best_params_
-    for key in ("mean_test_mcc", "mean_test_r2"):
-        np.testing.assert_array_equal(one.cv_results_[key], two.cv_results_[key])
-    np.testing.assert_array_equal(one.best_estimator_.coef_, two.best_estimator_.coef_)
-
-
-def _r2(estimator, X, y):
-    return estimator.score(X, y)
 
 
 def test_a_search_shows_its_progress(data, capsys):
