@@ -131,7 +131,8 @@ def fit_heads(X, Y, share, folds, problem):
         varies = spread > _ROUNDING * np.abs(Y).max(0)
         Y = np.where((share > 0) & varies, Y - middle, 0.0)
     Z = X - centre
-    Z[:, Z.std(0) <= _ROUNDING * np.abs(X).max(0)] = 0.0
+    if problem.fit_intercept:
+        Z[:, Z.std(0) <= _ROUNDING * np.abs(X).max(0)] = 0.0
     data = (
         torch.from_numpy(np.ascontiguousarray(part)) for part in (Z, Y, share, fold)
     )

@@ -182,6 +182,18 @@ def test_constant_features_are_not_used():
         assert np.isfinite(heads.coef_).all()
 
 
+@pytest.mark.parametrize("p", [8, 300])
+def test_a_constant_takes_part_without_an_intercept(p):
+    X, Y = table(p=p, missing=0.0)
+    X[:, 3] = 40.0
+    heads = SparseHeads(0.5, fit_intercept=False).fit(X, Y)
+    for t in range(5):
+        lasso = Lasso(0.5, fit_intercept=False, tol=1e-12, max_iter=10**6)
+        expected = lasso.fit(X, Y[:, t]).coef_
+        np.testing.assert_allclose(heads.coef_[t], expected, atol=1e-4)
+    assert heads.coef_[:, 3].all()
+
+
 def test_one_standard_error_selects_fewer_features():
     X, Y = table(n_tasks=12)
     least, fewer = (SparseHeadsCV(selection=s).fit(X, Y) for s in ("cv", "1se"))
