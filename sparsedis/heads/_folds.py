@@ -5,7 +5,6 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.model_selection import GroupKFold, check_cv
-from sklearn.utils import indexable
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,19 +39,33 @@ class Folds:
         Raises
         ------
         ValueError
-            When a row is in no test set or in several.
+            When a row is in no test set or in several, when a training set is not the
+            rest, or when `groups` has another shape.
         """
+        if groups is not None and np.shape(groups) != (len(X),):
+            raise ValueError(
+                f"groups must hold the group of each of the {len(X)} rows of X, got "
+                f"shape {np.shape(groups)}."
+            )
         cv = 5 if cv is None else cv
         if isinstance(cv, Integral):
             if groups is None:
                 return cls(int(cv))
             cv = GroupKFold(int(cv))
-        X, groups = indexable(X, groups)
-        splits = list(check_cv(cv).split(X, groups=groups))
+        splits = list(check_cv(cv).split(X, None, groups))
         rows, times = np.full(len(X), -1), np.zeros(len(X), dtype=int)
-        for f, (_, test) in enumerate(splits):
+        for f, (train, test) in enumerate(splits):
             rows[test] = f
             times[test] += 1
+            # Heads are fitted to all rows outside the fold.
+            fitted, held = np.zeros((2, len(X)), dtype=bool)
+            fitted[train], held[test] = True, True
+            wrong = np.flatnonzero(fitted == held)
+            if len(wrong):
+                raise ValueError(
+                    f"cv must train on the rows that it does not hold out; split {f} "
+                    f"does not for {len(wrong)} rows, first row {wrong[0]}."
+                )
         if (times != 1).any():
             i = int((times != 1).argmax())
             raise ValueError(

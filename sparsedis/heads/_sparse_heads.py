@@ -277,8 +277,8 @@ default=None
         """
 
         X, targets, weight = self._read(X, y, sample_weight)
-        alpha, n_tasks = np.asarray(self.alpha, dtype=float), targets.n_tasks
-        if alpha.shape not in ((), (n_tasks,)) or not (alpha > 0).all():
+        alpha, n_tasks = _penalties(self.alpha), targets.n_tasks
+        if alpha.shape not in ((), (n_tasks,)):
             raise ValueError(
                 f"alpha must be a positive number, or {n_tasks} of them for as many "
                 f"tasks, got {self.alpha!r}."
@@ -318,7 +318,7 @@ class SparseHeadsCV(_SparseHeads):
     cv : int, cross-validation generator or iterable, default=5
         Folds. A number divides the labelled rows of each task, in their order, as
         :class:`~sklearn.model_selection.KFold` does, or the groups of rows. Others
-        must hold out each row once.
+        must hold out each row once, and train on all others.
 
     selection : {"cv", "1se", "bic"}, default="cv"
         "cv": the penalty with the smallest mean error on the folds; "1se": the largest
@@ -468,8 +468,8 @@ default=None
         ------
         ValueError
             When X or y contain inf, X contains NaN, y contains no label, lengths
-            disagree, penalties are not positive, or `cv` does not hold out each row
-            once.
+            disagree, penalties are not positive and finite, or `cv` does not hold out
+            each row once and train on the others.
 
         Warns
         -----
@@ -479,8 +479,8 @@ default=None
         X, targets, weight = self._read(X, y, sample_weight)
         alphas = self.alphas
         if not isinstance(alphas, Integral):
-            alphas = np.sort(np.asarray(alphas, dtype=float))[::-1].copy()
-            if alphas.ndim != 1 or not len(alphas) or not (alphas > 0).all():
+            alphas = np.sort(_penalties(alphas))[::-1].copy()
+            if alphas.ndim != 1 or not len(alphas):
                 raise ValueError(
                     "alphas must be a number of penalties, or a list of positive ones, "
                     f"got {self.alphas!r}."
@@ -505,6 +505,15 @@ default=None
         else:
             self.criterion_ = criterion
         return self
+
+
+def _penalties(values):
+    """Penalties as an array, which is empty unless all are positive and finite."""
+    try:
+        values = np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        return np.empty(0)
+    return values if ((values > 0) & np.isfinite(values)).all() else np.empty(0)
 
 
 def _table(targets, weight, tasks, n):

@@ -14,7 +14,13 @@ from sklearn.linear_model import (
     LinearRegression,
     lars_path,
 )
-from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, ShuffleSplit
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    KFold,
+    ShuffleSplit,
+    TimeSeriesSplit,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -288,10 +294,18 @@ def test_a_gap_above_tol_is_said():
     [
         (SparseHeads([1.0, 2.0]), "alpha must be a positive number, or 5 of them"),
         (SparseHeads([1, 1, 1, 1, 0.0]), "alpha must be a positive number"),
+        (SparseHeads([1, 1, 1, 1, np.inf]), "alpha must be a positive number"),
+        (SparseHeads(list("abcde")), "alpha must be a positive number"),
         (SparseHeads(-1.0), "'alpha' parameter"),
+        (SparseHeadsCV([0.1, np.inf]), "alphas must be a number of penalties"),
         (SparseHeadsCV([0.1, -1.0]), "alphas must be a number of penalties"),
         (SparseHeadsCV(cv=1), "'cv' parameter"),
         (SparseHeadsCV(cv=ShuffleSplit(3)), "cv must hold out each row of X once"),
+        (
+            SparseHeadsCV(cv=TimeSeriesSplit(3)),
+            "cv must train on .* 60 rows, .* 60",
+        ),
+        (SparseHeadsCV(cv=[(range(120), range(60))] * 2), "cv must train on the rows"),
         (SparseHeadsCV(selection="aic"), "'selection' parameter"),
         (
             SparseHeads(positive=True, refit="relaxed"),
@@ -303,6 +317,13 @@ def test_wrong_parameters_are_named(estimator, message):
     X, Y = table()
     with pytest.raises(ValueError, match=message):
         estimator.fit(X, Y)
+
+
+@pytest.mark.parametrize("shape", [(5,), (120, 1)])
+def test_groups_of_another_shape_are_named(shape):
+    X, Y = table()
+    with pytest.raises(ValueError, match="groups must hold the group of each"):
+        SparseHeadsCV().fit(X, Y, groups=np.ones(shape))
 
 
 def test_vector_targets_are_refused():
