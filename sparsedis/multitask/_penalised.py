@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from sparsedis.solvers._logistic_newton import weighted_gram
+from sparsedis.solvers._products import Curvature
 
 # Penalties to try, for inputs of unit variance, from the largest, and Newton steps from
 # the model of one to that of the next.
@@ -100,7 +100,7 @@ class _Models:
         if fit_intercept:
             pad = torch.nn.functional.pad
             Z, self.ridge = pad(Z, (0, 1), value=1.0), pad(self.ridge, (0, 1))
-        self.Z = Z
+        self.Z, self.curvature = Z, Curvature(Z)
 
     def constant(self):
         """Models of an infinite penalty, of shape (n_tasks, k, c)."""
@@ -119,11 +119,9 @@ class _Models:
         bend = self.loss.hessian(scores, self.y)
         bend = self.weight[..., None, None] * bend
         k, c = V.shape[1:]
-        hessian = V.new_empty(len(V), k, c, k, c)
-        for a in range(c):
-            for b in range(a + 1):
-                block = weighted_gram(self.Z, bend[..., a, b])
-                hessian[:, :, a, :, b] = hessian[:, :, b, :, a] = block
+        # From scores, then features, to features, then scores.
+        hessian = self.curvature(bend).reshape(len(V), c, k, c, k)
+        hessian = hessian.transpose(1, 2).transpose(3, 4)
         return _Point(V, scores, slope, bend, hessian.reshape(len(V), k * c, k * c))
 
     def total(self, scores):

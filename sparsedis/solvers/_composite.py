@@ -84,7 +84,7 @@ class Problem:
             value = getattr(self, name)
             if name == "penalty":
                 value = value.take(at)
-            elif len(value) > 1:
+            elif value is not None and len(value) > 1:
                 value = value[at]
             setattr(part, name, value)
         return part
@@ -367,7 +367,8 @@ def relative_gap(V, *, value, dual, descent, penalty, ridge, at_zero, polar=None
     The gap is the smaller one for two dual points. The first is the dual point of the
     loss at V, scaled so that the conjugate of the norms is finite. The second is the
     same point without scaling. Its dual value is finite if ``r_j > 0`` for every row
-    beyond ``t_j``.
+    beyond ``t_j``. Without penalties ``t_j``
+    the first is no better.
 
     Parameters
     ----------
@@ -401,14 +402,16 @@ def relative_gap(V, *, value, dual, descent, penalty, ridge, at_zero, polar=None
     slack = (1 + norm) * size
     slack = torch.where(free, slack, 0.0).sum(-1)
 
-    inner = polar(descent - ridge.unsqueeze(-1) * V, free)
-    inner = torch.linalg.vector_norm(inner, dim=-1)
-    share = torch.where((inner > penalty) & ~free, penalty / inner, 1.0).amin(-1)
-    scaled = dual(share) - share * (0.5 * share * ridge_sq + slack)
-
     excess = torch.where(free, 0.0, (size - penalty).clamp_min(0))
     cost = torch.where(excess > 0, excess * excess / (2 * ridge), 0.0).sum(-1)
-    plain = dual(torch.ones_like(share)) - cost - slack
+    plain = dual(torch.ones_like(value)) - cost - slack
 
-    gap = (primal - torch.maximum(scaled, plain)).clamp_min(0)
+    best = plain
+    if bool((penalty > 0).any()):
+        inner = polar(descent - ridge.unsqueeze(-1) * V, free)
+        inner = torch.linalg.vector_norm(inner, dim=-1)
+        share = torch.where((inner > penalty) & ~free, penalty / inner, 1.0).amin(-1)
+        scaled = dual(share) - share * (0.5 * share * ridge_sq + slack)
+        best = torch.maximum(scaled, plain)
+    gap = (primal - best).clamp_min(0)
     return gap / torch.where(at_zero > 0, at_zero, 1.0)

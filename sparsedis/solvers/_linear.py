@@ -5,7 +5,8 @@ from dataclasses import replace
 import torch
 
 from sparsedis.solvers import _composite
-from sparsedis.solvers._groups import add_blocks
+from sparsedis.solvers._products import Curvature, forward, pull
+from sparsedis.solvers._smooth_newton import hessian_on, solve_smooth
 from sparsedis.solvers._terms import Norms, Scaled
 from sparsedis.solvers.losses import Loss
 from sparsedis.solvers.penalties import L2, GroupL1, NonNegativeL1
@@ -51,6 +52,8 @@ class Linear(_composite.Problem):
     """
 
     names = ("Z", "y", "weight", "penalty", "ridge", "scale")
+    # Every direction of the intercept has an effect.
+    gauge = None
 
     def __init__(self, loss, penalty, Z, y, weight, alpha, l2, fit_intercept):
         self.loss, self.own = loss, penalty
@@ -77,6 +80,7 @@ class Linear(_composite.Problem):
             one = torch.as_tensor(bend, dtype=Z.dtype, device=Z.device).rsqrt()
             scale = torch.cat([scale, one.expand(len(scale), 1)], -1)
         self.Z, self.y, self.weight = Z, y, weight.unsqueeze(-1)
+        self.curvature = Curvature(Z)
         self.scale, self.ridge = scale, ridge
         if isinstance(penalty, GroupL1 | L2):
             threshold = torch.zeros_like(scale)
@@ -91,7 +95,13 @@ class Linear(_composite.Problem):
         part = super().take(at)
         for name in ("loss", "own", "n_scores", "n_features", "fit_intercept"):
             setattr(part, name, getattr(self, name))
+        part.curvature = self.curvature.take(part.Z)
         return part
+
+    @property
+    def is_smooth(self):
+        """Whether there is at most a squared l2 penalty."""
+        return isinstance(self.own, L2)
 
     def least(self, tol, max_iter):
         """Solution with all penalised coefficients zero, of shape (n_tasks, k, c)."""
@@ -111,7 +121,7 @@ class Linear(_composite.Problem):
                 self.fit_intercept,
             )
             start = V.new_zeros(*rest.scale.shape, self.n_scores)
-            best, _ = _composite.solve(rest, start, tol=tol, max_iter=max_iter)
+            best, _ = solve_smooth(rest, start, tol=tol, max_iter=max_iter)
             at = free + [self.n_features] * self.fit_intercept
             V[:, at] = best * (rest.scale / self.scale[:, at]).unsqueeze(-1)
         return V
@@ -123,11 +133,18 @@ class Linear(_composite.Problem):
 
     def scores(self, V):
         """Scores of the samples, of shape (n_tasks, n_samples, c)."""
-        return self.Z @ (self.scale.unsqueeze(-1) * V)
+        return forward(self.Z, self.scale.unsqueeze(-1) * V)
+
+    def derivatives(self, scores):
+        """First and second derivatives of the loss of each sample in its scores.
+
+        They have the shapes (n_tasks, n_samples, c) and (n_tasks, n_samples, c, c).
+        """
+        return self.loss.gradient(scores, self.y), self.loss.hessian(scores, self.y)
 
     def pull(self, X):
         """Gradient with respect to V of ``sum_i s_i <X_i, scores_i>``."""
-        return self.scale.unsqueeze(-1) * (self.Z.mT @ (self.weight * X))
+        return self.scale.unsqueeze(-1) * pull(self.Z, self.weight * X)
 
     def slope(self, V):
         """Gradient of the loss, without penalties."""
@@ -143,21 +160,7 @@ class Linear(_composite.Problem):
         return self.pull(moved - self.loss.gradient(scores, self.y))
 
     def hessian(self, V, rows):
-        bend = self.weight.unsqueeze(-1) * self.loss.hessian(self.scores(V), self.y)
-        n_tasks, n, c = bend.shape[:3]
-        s = rows.index.shape[1]
-        if len(self.Z) == 1:
-            columns = self.Z[0][:, rows.index].movedim(0, 1)
-        else:
-            columns = self.Z.gather(2, rows.index.unsqueeze(1).expand(-1, n, -1))
-        columns = columns * rows.gather(self.scale).unsqueeze(1)
-        parts = [
-            columns.mT @ (columns.unsqueeze(-1) * bend[:, :, None, a]).flatten(2)
-            for a in range(c)
-        ]
-        hessian = torch.stack(parts, 2).reshape(n_tasks, s, c, s, c)
-        eye = torch.eye(c, dtype=V.dtype, device=V.device)
-        return add_blocks(hessian, rows.gather(self.ridge)[..., None, None] * eye)
+        return hessian_on(self, self.loss.hessian(self.scores(V), self.y), rows)
 
     def along(self, V, step, lengths):
         scores, change = self.scores(V).unsqueeze(1), self.scores(step).unsqueeze(1)
@@ -168,8 +171,7 @@ class Linear(_composite.Problem):
 
     def stationarity(self, W, Z, y, alpha, l2):
         k = self.n_features
-        slope = self.loss.gradient(self.Z @ W, y)
-        slope = self.Z.mT @ (self.weight * slope)
+        slope = pull(self.Z, self.weight * self.loss.gradient(forward(self.Z, W), y))
         penalty = self.own.gradient(W[:, :k], alpha.unsqueeze(-1))
         penalty = penalty + (l2 + self.own.l2)[:, None, None] * W[:, :k]
         return slope + torch.nn.functional.pad(penalty, (0, 0, 0, len(W[0]) - k))
@@ -266,12 +268,16 @@ def solve_linear(problem, alpha, *, tol=1e-12, max_iter=1000):
     info : SolverInfo
     """
     start = problem.least(tol, max_iter)
-    V, info = _composite.solve(problem, start, tol=tol, max_iter=max_iter)
-    # alpha_max is compared in the original units: rounding errors of the solver's units
-    # must not decide which solutions are zero.
-    zero = alpha >= problem.alpha_max(start)
-    V = torch.where(zero[:, None, None], start, V)
-    gap = torch.where(zero, 0.0, info.gap)
+    if problem.is_smooth:
+        V, info = solve_smooth(problem, start, tol=tol, max_iter=max_iter)
+        gap = info.gap
+    else:
+        V, info = _composite.solve(problem, start, tol=tol, max_iter=max_iter)
+        # alpha_max is compared in the original units: rounding errors of the
+        # solver's units must not decide which solutions are zero.
+        zero = alpha >= problem.alpha_max(start)
+        V = torch.where(zero[:, None, None], start, V)
+        gap = torch.where(zero, 0.0, info.gap)
     info = replace(info, gap=gap, certificate=problem.certificate())
     info = replace(info, converged=gap <= tol, support=(V != 0).any(-1))
     return V * problem.scale.unsqueeze(-1), info

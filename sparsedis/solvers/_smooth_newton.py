@@ -1,0 +1,207 @@
+"""Newton's method for smooth losses of linear scores with at most a ridge penalty."""
+
+import torch
+
+from sparsedis.solvers import _composite
+from sparsedis.solvers._groups import add_blocks
+from sparsedis.solvers._info import SolverInfo
+from sparsedis.solvers._products import pull
+
+# Maximal number of steps, and the gradient at which to stop, in units in which
+# curvatures are about one.
+_STEPS, _TOL = 20, 1e-12
+
+# With larger gradients, search along the step, also beyond the full one: if classes are
+# nearly separable, coefficients are large and Newton steps short.
+_FAR = 1e-4
+_LINE_STEPS, _CHANGE = 3, 3.0
+
+# With smaller gradients, keep the factor of an earlier Hessian, while each step divides
+# the gradient by at least this.
+_NEAR, _FALL = 1e-4, 10.0
+
+# Added to the curvature of singular tasks, such as those with constant features.
+_SHIFT = 1e-12
+
+
+def solve_smooth(problem, start, *, tol, max_iter):
+    """Solve problems without norms; the general solver takes those that are left.
+
+    Parameters and results are those of :func:`sparsedis.solvers._composite.solve`.
+    """
+    V, n_iter = smooth_newton(problem, start)
+    gap = problem.gap(V)
+    left = (~(gap <= tol)).nonzero().flatten()
+    if len(left):
+        near = (gap[left] < 1)[:, None, None]
+        V[left], info = _composite.solve(
+            problem.take(left),
+            torch.where(near, V[left], start[left]),
+            tol=tol,
+            max_iter=max_iter,
+            warm=True,
+        )
+        gap[left], n_iter[left] = info.gap, n_iter[left] + info.n_iter
+    return V, SolverInfo(gap, n_iter, gap <= tol, (V != 0).any(-1))
+
+
+def smooth_newton(problem, V):
+    """Minimise a loss with only a ridge term.
+
+    Parameters
+    ----------
+    problem : Logistic or Linear
+        Problem with `scores`, linear in V, and `derivatives` of the loss in them.
+
+    V : tensor of shape (n_tasks, k, d)
+        Starting point.
+
+    Returns
+    -------
+    V : tensor of shape (n_tasks, k, d)
+        Solution, or the last point before a singular Hessian.
+
+    n_iter : tensor of shape (n_tasks,) of int
+        Number of steps.
+    """
+    found = V.clone()
+    at = torch.arange(len(V), device=V.device)
+    n_iter = torch.zeros_like(at)
+    scores = problem.scores(V)
+    gradient, bends = _derivatives(problem, V, scores)
+    size, stale = _size(gradient), True
+    for _ in range(_STEPS):
+        if stale:
+            factor, failed = _factorise(problem, bends)
+        step = _solve(problem, factor, -gradient)
+        along = problem.scores(step)
+        far = size > _FAR
+        if bool(far.any()):
+            best = _best_length(problem, V, step, scores, along)
+            length = torch.where(far, best, 1.0)[:, None, None]
+            step, along = length * step, length * along
+        sound = ((failed == 0) & torch.isfinite(step).all(2).all(1))[:, None, None]
+        V = torch.where(sound, V + step, V)
+        scores = torch.where(sound, scores + along, scores)
+        gradient, bends = _derivatives(problem, V, scores)
+        before, size = size, _size(gradient)
+        found[at] = V
+        n_iter[at] += 1
+        left = sound.flatten() & (size > _TOL)
+        stale = bool((left & ((size > _NEAR) | (_FALL * size > before))).any())
+        left = left.nonzero().flatten()
+        if len(left) == 0:
+            break
+        if len(left) < len(at):
+            at, problem = at[left], problem.take(left)
+            V, scores, gradient, bends, size, factor, failed = (
+                x[left] for x in (V, scores, gradient, bends, size, factor, failed)
+            )
+    return found, n_iter
+
+
+def _size(gradient):
+    return gradient.abs().amax((1, 2))
+
+
+def _derivatives(problem, V, scores):
+    """Gradient of the objective in V, and second derivatives in the scores."""
+    slopes, bends = problem.derivatives(scores)
+    pulled = pull(problem.Z, problem.weight * slopes)
+    gradient = problem.scale.unsqueeze(-1) * pulled + problem.ridge.unsqueeze(-1) * V
+    return gradient, bends
+
+
+def _factorise(problem, bends):
+    """Cholesky factors of the Hessian in the features' own units."""
+    d = bends.shape[-1]
+    hessian = problem.curvature(problem.weight.unsqueeze(-1) * bends)
+    added = (problem.ridge + _SHIFT) / problem.scale.square()
+    hessian.diagonal(dim1=-2, dim2=-1).add_(added.repeat(1, d))
+    if problem.gauge is not None:
+        k = problem.scale.shape[1]
+        gauge = problem.gauge / problem.scale[:, -1:, None].square()
+        hessian[:, k - 1 :: k, k - 1 :: k] += gauge
+    return torch.linalg.cholesky_ex(hessian)
+
+
+def _solve(problem, factor, gradient):
+    n_tasks, k, d = gradient.shape
+    scale = problem.scale.unsqueeze(-1)
+    flat = (gradient / scale).mT.reshape(n_tasks, d * k, 1)
+    return torch.cholesky_solve(flat, factor).reshape(n_tasks, d, k).mT / scale
+
+
+def _best_length(problem, V, step, scores, along):
+    """Minimum of the objective along a step, by Newton's method in one dimension.
+
+    Parameters
+    ----------
+    problem : Logistic or Linear
+
+    V, step : tensor of shape (n_tasks, k, d)
+
+    scores, along : tensor of shape (n_tasks, n_samples, d)
+        Scores at V, and their change with a step of length one.
+
+    Returns
+    -------
+    tensor of shape (n_tasks,)
+    """
+    ridge = problem.ridge.unsqueeze(-1)
+    slope, bend = ((ridge * X * step).sum((1, 2)) for X in (V, step))
+    weighted = problem.weight * along
+    length, low = torch.ones_like(slope), torch.zeros_like(slope)
+    high = torch.full_like(slope, torch.inf)
+    for _ in range(_LINE_STEPS):
+        slopes, bends = problem.derivatives(scores + length[:, None, None] * along)
+        first = (slopes * weighted).sum((1, 2)) + slope + length * bend
+        across = (bends * along.unsqueeze(-2)).sum(-1)
+        second = (across * weighted).sum((1, 2)) + bend
+        low = torch.where(first <= 0, length, low)
+        high = torch.where(first > 0, length, high)
+        new = length - first / second.clamp_min(1e-300)
+        new = torch.minimum(torch.maximum(new, length / _CHANGE), _CHANGE * length)
+        length = torch.minimum(torch.maximum(new, low), high)
+    return length
+
+
+def hessian_on(problem, bend, rows):
+    """Second derivative of loss and ridge term in some rows.
+
+    Parameters
+    ----------
+    problem : Logistic or Linear
+
+    bend : tensor of shape (n_tasks, n_samples, d, d)
+        Second derivatives of the loss in the scores.
+
+    rows : Rows
+
+    Returns
+    -------
+    tensor of shape (n_tasks, s, d, s, d)
+    """
+    bend = problem.weight.unsqueeze(-1) * bend
+    n_tasks, n, d = bend.shape[:3]
+    s = rows.index.shape[1]
+    scale = rows.gather(problem.scale)
+    Z = problem.Z
+    if s == rows.n_rows and bool(rows.valid.all()):
+        hessian = problem.curvature(bend).reshape(n_tasks, d, s, d, s)
+        hessian = hessian.permute(0, 2, 1, 4, 3)
+        hessian = hessian * scale[..., None, None, None]
+        hessian *= scale[:, None, None, :, None]
+    else:
+        if len(Z) == 1:
+            columns = Z[0][:, rows.index].movedim(0, 1)
+        else:
+            columns = Z.gather(2, rows.index.unsqueeze(1).expand(-1, n, -1))
+        columns = columns * scale.unsqueeze(1)
+        parts = [
+            columns.mT @ (columns.unsqueeze(-1) * bend[:, :, None, a]).flatten(2)
+            for a in range(d)
+        ]
+        hessian = torch.stack(parts, 2).reshape(n_tasks, s, d, s, d)
+    eye = torch.eye(d, dtype=bend.dtype, device=bend.device)
+    return add_blocks(hessian, rows.gather(problem.ridge)[..., None, None] * eye)
