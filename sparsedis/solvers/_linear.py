@@ -135,6 +135,10 @@ class Linear(_composite.Problem):
         """Scores of the samples, of shape (n_tasks, n_samples, c)."""
         return forward(self.Z, self.scale.unsqueeze(-1) * V)
 
+    def slopes(self, scores):
+        """Derivative of the loss of each sample in its scores."""
+        return self.loss.gradient(scores, self.y)
+
     def derivatives(self, scores):
         """First and second derivatives of the loss of each sample in its scores.
 

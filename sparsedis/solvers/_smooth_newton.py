@@ -14,7 +14,7 @@ _STEPS, _TOL = 20, 1e-12
 # With larger gradients, search along the step, also beyond the full one: if classes are
 # nearly separable, coefficients are large and Newton steps short.
 _FAR = 1e-4
-_LINE_STEPS, _CHANGE = 3, 3.0
+_LINE_STEPS, _CHANGE = 2, 3.0
 
 # With smaller gradients, keep the factor of an earlier Hessian, while each step divides
 # the gradient by at least this.
@@ -51,7 +51,8 @@ def smooth_newton(problem, V):
     Parameters
     ----------
     problem : Logistic or Linear
-        Problem with `scores`, linear in V, and `derivatives` of the loss in them.
+        Problem with `scores`, linear in V, and `slopes` and `derivatives` of the loss
+        in them.
 
     V : tensor of shape (n_tasks, k, d)
         Starting point.
@@ -77,7 +78,8 @@ def smooth_newton(problem, V):
         along = problem.scores(step)
         far = size > _FAR
         if bool(far.any()):
-            best = _best_length(problem, V, step, scores, along)
+            slope = (gradient * step).sum((1, 2))
+            best = _best_length(problem, V, step, slope, scores, along)
             length = torch.where(far, best, 1.0)[:, None, None]
             step, along = length * step, length * along
         sound = ((failed == 0) & torch.isfinite(step).all(2).all(1))[:, None, None]
@@ -132,14 +134,17 @@ def _solve(problem, factor, gradient):
     return torch.cholesky_solve(flat, factor).reshape(n_tasks, d, k).mT / scale
 
 
-def _best_length(problem, V, step, scores, along):
-    """Minimum of the objective along a step, by Newton's method in one dimension.
+def _best_length(problem, V, step, slope, scores, along):
+    """Minimum of the objective along a step, by the secant method.
 
     Parameters
     ----------
     problem : Logistic or Linear
 
     V, step : tensor of shape (n_tasks, k, d)
+
+    slope : tensor of shape (n_tasks,)
+        Derivative of the objective at length zero.
 
     scores, along : tensor of shape (n_tasks, n_samples, d)
         Scores at V, and their change with a step of length one.
@@ -149,20 +154,22 @@ def _best_length(problem, V, step, scores, along):
     tensor of shape (n_tasks,)
     """
     ridge = problem.ridge.unsqueeze(-1)
-    slope, bend = ((ridge * X * step).sum((1, 2)) for X in (V, step))
+    start, bend = ((ridge * X * step).sum((1, 2)) for X in (V, step))
     weighted = problem.weight * along
-    length, low = torch.ones_like(slope), torch.zeros_like(slope)
+    low = last = torch.zeros_like(slope)
     high = torch.full_like(slope, torch.inf)
+    length = torch.ones_like(slope)
     for _ in range(_LINE_STEPS):
-        slopes, bends = problem.derivatives(scores + length[:, None, None] * along)
-        first = (slopes * weighted).sum((1, 2)) + slope + length * bend
-        across = (bends * along.unsqueeze(-2)).sum(-1)
-        second = (across * weighted).sum((1, 2)) + bend
-        low = torch.where(first <= 0, length, low)
-        high = torch.where(first > 0, length, high)
-        new = length - first / second.clamp_min(1e-300)
-        new = torch.minimum(torch.maximum(new, length / _CHANGE), _CHANGE * length)
-        length = torch.minimum(torch.maximum(new, low), high)
+        here = problem.slopes(scores + length[:, None, None] * along)
+        new = (here * weighted).sum((1, 2)) + start + length * bend
+        low = torch.where(new <= 0, length, low)
+        high = torch.where(new > 0, length, high)
+        ahead = length + new * (length - last) / (slope - new)
+        ahead = torch.minimum(torch.maximum(ahead, length / _CHANGE), _CHANGE * length)
+        # Equal slopes: at the minimum, or on a line.
+        ahead = torch.where(new == slope, length, ahead)
+        slope, last = new, length
+        length = torch.minimum(torch.maximum(ahead, low), high)
     return length
 
 

@@ -220,13 +220,23 @@ class Logistic(_composite.Problem):
 
     def log_probability(self, V):
         """Log-probabilities of the classes; minus infinity for absent classes."""
-        return self._log_softmax(self.scores(V))
+        return self._present(self.scores(V)).log_softmax(1).mT
 
-    def _log_softmax(self, scores):
+    def _softmax(self, scores):
+        return self._present(scores).softmax(1).mT
+
+    def _present(self, scores):
+        """Logits of shape (n_tasks, n_classes, n_samples), without absent classes."""
         eta = _combine(scores, self.basis.T).mT
-        if self.gauge is not None:
-            eta = eta.masked_fill(self.absent.unsqueeze(-1), -torch.inf)
-        return eta.log_softmax(1).mT
+        if self.gauge is None:
+            return eta
+        return eta.masked_fill(self.absent.unsqueeze(-1), -torch.inf)
+
+    def slopes(self, scores):
+        """Derivative of the loss of each sample in its scores."""
+        if self.basis.shape[1] == 1:
+            return self._sigmoid(scores) - self.onehot[..., 1:]
+        return _combine(self._softmax(scores) - self.onehot, self.basis)
 
     def derivatives(self, scores):
         """First and second derivatives of the loss of each sample in its scores.
@@ -237,7 +247,7 @@ class Logistic(_composite.Problem):
         if d == 1:
             p = self._sigmoid(scores)
             return p - self.onehot[..., 1:], (p * (1 - p)).unsqueeze(-1)
-        probability = self._log_softmax(scores).exp()
+        probability = self._softmax(scores)
         outer = (self.basis.unsqueeze(-1) * self.basis.unsqueeze(-2)).flatten(1)
         square = _combine(probability, outer).unflatten(-1, (d, d))
         mean = _combine(probability, self.basis)
