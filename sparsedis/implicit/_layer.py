@@ -6,6 +6,7 @@ from sparsedis.implicit._once import once_differentiable
 from sparsedis.implicit._squared import warn_of_dependence
 from sparsedis.solvers._groups import Rows, add_blocks
 from sparsedis.solvers._linalg import solve_on_support
+from sparsedis.solvers._smooth_newton import solve_hessian
 
 
 def solve_implicitly(make, solve, *theta):
@@ -20,8 +21,8 @@ def solve_implicitly(make, solve, *theta):
     make : callable
         Creates a problem from `theta`. It has ``scale``, ``hessian`` and ``penalty``
         (see :class:`~sparsedis.solvers._composite.Problem`), ``n_features``, which does
-        not count an intercept, and ``stationarity(W, *theta)``, the gradient of the
-        objective for nonzero rows.
+        not count an intercept, ``is_smooth``, whether no row can be zero, and
+        ``stationarity(W, *theta)``, the gradient of the objective for nonzero rows.
 
     solve : callable
         Returns solutions of shape (n_tasks, k, c), with an intercept, if any, in the
@@ -75,6 +76,8 @@ def _solve_adjoint(problem, W, grad):
     """Solve the linear system of the adjoint, with the cotangent `grad` of W."""
     scale = problem.scale.unsqueeze(-1)
     V, c = W / scale, W.shape[-1]
+    if problem.is_smooth:
+        return solve_hessian(problem, V, grad)
     used = (W != 0).any(-1)
     used[:, problem.n_features :] = True
     rows = Rows(used)

@@ -5,11 +5,16 @@ import torch
 from sparsedis.solvers import _composite
 from sparsedis.solvers._groups import add_blocks
 from sparsedis.solvers._info import SolverInfo
+from sparsedis.solvers._linalg import solve_on_support
 from sparsedis.solvers._products import pull
 
-# Maximal number of steps, and the gradient at which to stop, in units in which
-# curvatures are about one.
-_STEPS, _TOL = 20, 1e-12
+# Maximal number of steps, and the gradient at which to stop, relative to the tolerance
+# for the gap, in units in which curvatures are about one. The gap is of the order of
+# the derivative in the intercept, and not of its square.
+_STEPS, _SHARE = 20, 1e-2
+
+# Gradients below this may consist of rounding errors.
+_ROUNDING = 1e-10
 
 # With larger gradients, search along the step, also beyond the full one: if classes are
 # nearly separable, coefficients are large and Newton steps short.
@@ -29,7 +34,7 @@ def solve_smooth(problem, start, *, tol, max_iter):
 
     Parameters and results are those of :func:`sparsedis.solvers._composite.solve`.
     """
-    V, n_iter = smooth_newton(problem, start)
+    V, n_iter = smooth_newton(problem, start, tol)
     gap = problem.gap(V)
     left = (~(gap <= tol)).nonzero().flatten()
     if len(left):
@@ -45,7 +50,7 @@ def solve_smooth(problem, start, *, tol, max_iter):
     return V, SolverInfo(gap, n_iter, gap <= tol, (V != 0).any(-1))
 
 
-def smooth_newton(problem, V):
+def smooth_newton(problem, V, tol=1e-12):
     """Minimise a loss with only a ridge term.
 
     Parameters
@@ -56,6 +61,9 @@ def smooth_newton(problem, V):
 
     V : tensor of shape (n_tasks, k, d)
         Starting point.
+
+    tol : float, default=1e-12
+        Relative duality gap to aim at.
 
     Returns
     -------
@@ -73,7 +81,8 @@ def smooth_newton(problem, V):
     size, stale = _size(gradient), True
     for _ in range(_STEPS):
         if stale:
-            factor, failed = _factorise(problem, bends)
+            hessian = _hessian(problem, bends, _SHIFT)
+            factor, failed = torch.linalg.cholesky_ex(hessian)
         step = _solve(problem, factor, -gradient)
         along = problem.scores(step)
         far = size > _FAR
@@ -89,7 +98,8 @@ def smooth_newton(problem, V):
         before, size = size, _size(gradient)
         found[at] = V
         n_iter[at] += 1
-        left = sound.flatten() & (size > _TOL)
+        moves = (size > _ROUNDING) | (2 * size < before)
+        left = sound.flatten() & (size > _SHARE * tol) & moves
         stale = bool((left & ((size > _NEAR) | (_FALL * size > before))).any())
         left = left.nonzero().flatten()
         if len(left) == 0:
@@ -114,17 +124,17 @@ def _derivatives(problem, V, scores):
     return gradient, bends
 
 
-def _factorise(problem, bends):
-    """Cholesky factors of the Hessian in the features' own units."""
+def _hessian(problem, bends, shift=0.0):
+    """Hessians in the features' own units, by scores, then by features."""
     d = bends.shape[-1]
     hessian = problem.curvature(problem.weight.unsqueeze(-1) * bends)
-    added = (problem.ridge + _SHIFT) / problem.scale.square()
+    added = (problem.ridge + shift) / problem.scale.square()
     hessian.diagonal(dim1=-2, dim2=-1).add_(added.repeat(1, d))
     if problem.gauge is not None:
         k = problem.scale.shape[1]
         gauge = problem.gauge / problem.scale[:, -1:, None].square()
         hessian[:, k - 1 :: k, k - 1 :: k] += gauge
-    return torch.linalg.cholesky_ex(hessian)
+    return hessian
 
 
 def _solve(problem, factor, gradient):
@@ -171,6 +181,28 @@ def _best_length(problem, V, step, slope, scores, along):
         slope, last = new, length
         length = torch.minimum(torch.maximum(ahead, low), high)
     return length
+
+
+def solve_hessian(problem, V, rhs):
+    """Solve systems with the Hessian at a point, in the features' own units.
+
+    Parameters
+    ----------
+    problem : Logistic or Linear
+
+    V, rhs : tensor of shape (n_tasks, k, d)
+
+    Returns
+    -------
+    solution : tensor of shape (n_tasks, k, d)
+
+    singular : tensor of shape (n_tasks,) of bool
+    """
+    _, bends = problem.derivatives(problem.scores(V))
+    flat = rhs.mT.flatten(1)
+    every = torch.ones_like(flat, dtype=torch.bool)
+    found, singular = solve_on_support(_hessian(problem, bends), flat, every)
+    return found.reshape(rhs.mT.shape).mT, singular
 
 
 def hessian_on(problem, bend, rows):

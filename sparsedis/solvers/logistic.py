@@ -98,12 +98,12 @@ def solve_logistic(
     if start is not None:
         V = torch.cat([start / problem.scale[:, :k, None], at_zero[:, k:]], 1)
         V, info = _composite.solve(problem, V, warm=True, **how)
-    elif bool((alpha > 0).any()):
-        V, info = _composite.solve(problem, at_zero, **how)
-    else:
+    elif problem.is_smooth:
         V, info = solve_smooth(problem, at_zero, **how)
+    else:
+        V, info = _composite.solve(problem, at_zero, **how)
     gap = info.gap
-    if bool((alpha > 0).any()):
+    if not problem.is_smooth:
         # alpha_max is compared in the original units: rounding errors of the
         # solver's units must not decide which solutions are zero.
         zero = alpha >= problem.alpha_max()
@@ -180,6 +180,11 @@ class Logistic(_composite.Problem):
             setattr(part, name, getattr(self, name))
         part.curvature = self.curvature.take(part.Z)
         return part
+
+    @property
+    def is_smooth(self):
+        """Whether there is at most a squared l2 penalty."""
+        return not bool((self.penalty.threshold > 0).any())
 
     def frequency(self):
         """Share of each class, of shape (n_tasks, n_classes)."""
