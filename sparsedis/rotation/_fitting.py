@@ -1,5 +1,7 @@
 """Factors and sparse heads from features and labels, and the warnings."""
 
+from functools import partial
+
 import numpy as np
 
 from sparsedis.rotation._class_selection import select_classes
@@ -84,7 +86,8 @@ def _n_directions(moments):
 
 def _no_factor(mean):
     found = unrotated(np.zeros((0, 1, 1)))
-    return Factors(np.zeros((1, len(mean))), mean, no_factor(), found, np.zeros(1))
+    unstable = partial(np.zeros, 1)
+    return Factors(np.zeros((1, len(mean))), mean, no_factor(), found, unstable)
 
 
 def _missing(tasks):

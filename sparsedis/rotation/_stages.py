@@ -1,6 +1,8 @@
 """The steps from features to factors: count, rotate, check stability."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -35,15 +37,23 @@ class Factors:
     rotation : RotationResult
         Rotation of the heads.
 
-    stability : ndarray of shape (k,)
-        Agreement of each factor with those of halves of the tasks.
+    judge : callable
+        Computes the `stability`.
     """
 
     components: np.ndarray
     mean: np.ndarray
     count: FactorCount
     rotation: RotationResult
-    stability: np.ndarray
+    judge: Callable
+
+    @cached_property
+    def stability(self):
+        """Agreement of each factor with those of halves of the tasks, of shape (k,).
+
+        It takes longer than the rotation, and not all factors that are found are kept.
+        """
+        return self.judge()
 
 
 class Whitening:
@@ -97,6 +107,7 @@ def find_factors(moments, whitening, *, n_components, rng, n_rounds=40, count=No
         Number of factors; "auto" counts them.
 
     rng : Generator
+        For this call alone: the stability draws from it later.
 
     n_rounds : int
         Largest number of rounds of the search.
@@ -130,12 +141,12 @@ def find_factors(moments, whitening, *, n_components, rng, n_rounds=40, count=No
     # A single task does not determine a rotation.
     if heads.any() and k > 1 and len(heads) > 1:
         found = rotate(heads, variance, n_outputs, rng, n_rounds=n_rounds, patience=12)
-        stability = estimate_stability(found, heads, variance, n_outputs, rng)
+        judge = partial(estimate_stability, found, heads, variance, n_outputs, rng)
     else:
         found = unrotated(heads)
-        stability = np.full(k, float(k == 1 and count.n_factors >= 1))
+        judge = partial(np.full, k, float(k == 1 and count.n_factors >= 1))
     components = found.components @ V.T @ whitening.matrix.T
-    return Factors(components, whitening.mean, count, found, stability)
+    return Factors(components, whitening.mean, count, found, judge)
 
 
 def kept_heads(moments):

@@ -5,6 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sparsedis.metrics import mean_correlation_coefficient
+from sparsedis.rotation import _stages
 from sparsedis.rotation._moments import regression_moments
 from sparsedis.rotation._stages import Whitening, find_factors, kept_heads
 
@@ -87,3 +88,21 @@ def test_kept_heads_are_those_of_enough_labels():
     Y[3:] = np.nan
     heads, _, _ = kept_heads(regression_moments(Whitening(Z)(Z), Y)[0])
     assert len(heads) == 8
+
+
+def test_stability_is_estimated_once_and_only_if_asked_for(monkeypatch):
+    calls = []
+    estimate = _stages.estimate_stability
+    monkeypatch.setattr(
+        _stages, "estimate_stability", lambda *a: calls.append(a) or estimate(*a)
+    )
+    Z, Y, _ = make_tasks()
+    whitening = Whitening(Z)
+    moments, _ = regression_moments(whitening(Z), Y)
+    factors = find_factors(
+        moments, whitening, n_components=4, rng=np.random.default_rng(0)
+    )
+    assert not calls
+    assert (factors.stability > 0.95).all()
+    assert factors.stability is factors.stability
+    assert len(calls) == 1
