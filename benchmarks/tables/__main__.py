@@ -162,7 +162,7 @@ def main(argv=None):
     path = args.out / "tables.csv"
     run = partial(measure, parameters=parameters)
     run_study(run, settings, _RESULTS, path, n_jobs=args.jobs)
-    rows = pd.read_csv(path, dtype={"parameters": str}, keep_default_na=False)
+    rows = pd.read_csv(path, dtype={"parameters": str}).fillna({"parameters": ""})
     rows = rows[rows["parameters"] == text]
     summarise(rows[rows["name"].isin(args.only)])
 
