@@ -90,7 +90,7 @@ def doubts_about_tasks(linear, n_components):
         f"The features miss what {len(tasks)} of {len(linear.share)} tasks depend on "
         f"({tasks[:8].tolist()}{'...' if len(tasks) > 8 else ''}): on held-out rows "
         f"linear models on X score {by_linear:.2f}, the heads {by_heads:.2f}. Raise "
-        f"n_components (now {n_components})."
+        f"n_components (now {n_components}), or max_iter."
     ]
 
 

@@ -32,44 +32,49 @@ def changed(columns, name, **values):
 
 
 def test_nothing_to_say():
-    assert notes_of(TASKS, FEATURES, []) == []
+    assert notes_of(TASKS, FEATURES, [], "R2") == []
     needed = {name: TASKS[name] for name in ("task", "n_features")}
-    assert notes_of(needed, FEATURES, []) == []
+    assert notes_of(needed, FEATURES, [], "R2") == []
 
 
 def test_tasks():
     tasks = changed(TASKS, "n_features", _1=np.nan, _2=0)
     tasks = changed(tasks, "held_out", _3=-0.5)
     tasks = changed(tasks, "gain", _3=-0.2, _4=-0.001, _5=np.nan)
-    assert notes_of(tasks, FEATURES, []) == [
+    assert notes_of(tasks, FEATURES, [], "R2") == [
         "No head, without labels or with a single class: b.",
         "Heads that use no feature: c.",
         "Not predicted better than by the mean, on held-out rows: d.",
         "Predicted worse than by linear models alone, on held-out rows: d.",
-        *notes_of(TASKS | {"held_out": tasks["held_out"]}, FEATURES, [])[1:],
+        *notes_of(TASKS | {"held_out": tasks["held_out"]}, FEATURES, [], "R2")[1:],
     ]
 
 
 def test_many_tasks_are_counted():
     tasks = TASKS | {"n_features": np.zeros(N)}
-    assert notes_of(tasks, FEATURES, []) == [
+    assert notes_of(tasks, FEATURES, [], "R2") == [
         "Heads that use no feature: a, b, c, d, e and 3 more."
     ]
 
 
 def test_overfitting_is_judged_on_tasks_with_both_scores():
     tasks = TASKS | {"held_out": np.full(N, 0.5)}
-    (note,) = notes_of(tasks, FEATURES, [])
+    (note,) = notes_of(tasks, FEATURES, [], "R2")
     assert note.startswith("R2 is 0.90 on the given rows and 0.50 on held-out ones")
     tasks = TASKS | {"held_out": np.where(np.arange(N) < 4, 0.9, np.nan)}
     tasks["score"] = np.where(np.arange(N) < 4, 0.92, 9.0)
-    assert notes_of(tasks, FEATURES, []) == []
+    assert notes_of(tasks, FEATURES, [], "R2") == []
+
+
+def test_accuracy_is_not_compared_with_explained_deviance():
+    tasks = TASKS | {"held_out": np.full(N, 0.5)}
+    assert notes_of(tasks, FEATURES, [], "accuracy") == []
 
 
 def test_features():
     features = changed(FEATURES, "n_tasks", _2=0)
     features = changed(features, "stability", _0=0.5, _1=0.949)
-    assert notes_of(TASKS, features, [np.array([0, 1])]) == [
+    assert notes_of(TASKS, features, [np.array([0, 1])], "R2") == [
         "Features that no head uses: 2.",
         "Features on which halves of the tasks disagree: 0, 1. Use more tasks or more "
         "labels.",
@@ -87,7 +92,7 @@ def test_summary():
     report = ModelReport("Some", tasks, FEATURES, "accuracy", overlap)
     assert summary_of(report) == [
         "8 tasks, 3 features",
-        "R2 on held-out rows: 0.90 on average over 8 tasks; heads alone 0.80, linear "
+        "D2 on held-out rows: 0.90 on average over 8 tasks; heads alone 0.80, linear "
         "models alone 0.50",
         "Gain from sharing, against linear models: +0.13 on average, 0.01 or more for "
         "4 of 7 tasks; most: e (+0.50), b (+0.30), h (+0.20), g (+0.01)",
@@ -107,4 +112,4 @@ def test_summary_of_tasks_without_scores():
         "R2 on the given rows: unknown, no task has enough labels",
         "Labels of a task: 2",
     ]
-    assert notes_of(tasks, FEATURES, []) == []
+    assert notes_of(tasks, FEATURES, [], "R2") == []

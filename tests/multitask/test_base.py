@@ -401,6 +401,8 @@ NORMALIZATIONS = ["batch", "layer", None]
 )
 # Features normalised per row sum to zero, so that no head on all of them is unique.
 @pytest.mark.filterwarnings("ignore:The features in the support:RuntimeWarning")
+# Five steps teach little.
+@pytest.mark.filterwarnings("ignore:The features miss:UserWarning")
 def test_encoders(data, encoder, normalization, rotation):
     est = quick(rotation=rotation, encoder=encoder, normalization=normalization)
     est.fit(data.data, data.target)

@@ -129,7 +129,7 @@ def test_tasks_that_linear_models_predict_better_lack_a_feature():
     (doubt,) = doubts_about_tasks(part, 3)
     assert doubt.startswith("The features miss what 2 of 4 tasks depend on ([1, 3]): ")
     assert "linear models on X score 0.65, the heads 0.20" in doubt
-    assert doubt.endswith("Raise n_components (now 3).")
+    assert doubt.endswith("Raise n_components (now 3), or max_iter.")
     # Too few labels, or too small a difference.
     assert doubts_about_tasks(linear_part([0.3], [0.8], 19), 3) == []
     assert doubts_about_tasks(linear_part([0.3], [0.49], 20), 3) == []

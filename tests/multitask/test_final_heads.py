@@ -16,7 +16,7 @@ from sparsedis.datasets import make_sparse_tasks
 
 # After a few steps features are not to be trusted.
 UNSURE = pytest.mark.filterwarnings(
-    "ignore:(No head|.* may not be|The encoder overfits|A separate Ridge):UserWarning"
+    "ignore:(No head|.* may not be|The (encoder|features)|A separate Ridge):UserWarning"
 )
 
 

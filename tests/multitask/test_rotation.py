@@ -23,7 +23,7 @@ from sparsedis.tasks import TaskBatch
 
 # What is taught too little, or too few tasks, is not to be trusted.
 UNSURE = pytest.mark.filterwarnings(
-    "ignore:(No head|.* may not be|The encoder overfits|A separate Ridge):UserWarning"
+    "ignore:(No head|.* may not be|The (encoder|features)|A separate Ridge):UserWarning"
 )
 
 
