@@ -537,11 +537,16 @@ def _table(targets, weight, tasks, n):
     """
     Y, share = np.zeros((2, n, len(tasks)))
     if targets.is_table:
-        rows, at = np.nonzero(targets.labelled(slice(None))[:, tasks])
-        values = targets.values[:, tasks][rows, at]
+        some, missing = targets.values[:, tasks], targets.missing
+        missing = np.isnan(some) if missing is None else missing[:, tasks]
+        rows, at = np.nonzero(~missing)
+        values = some[rows, at]
     else:
         # Labels of a list are sorted by task.
-        kept = np.flatnonzero(np.isin(targets.tasks, tasks))
+        kept = slice(
+            np.searchsorted(targets.tasks, tasks[0]),
+            np.searchsorted(targets.tasks, tasks[-1], side="right"),
+        )
         rows, values = targets.rows[kept], targets.values[kept]
         at = np.searchsorted(tasks, targets.tasks[kept])
     Y[rows, at] = values
