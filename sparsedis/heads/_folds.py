@@ -97,16 +97,13 @@ class Folds:
         return np.where(rank < first, rank // (size + 1), small)
 
 
-def choose(errors, mass, rule):
+def choose(errors, rule):
     """Position of the penalty of each task with the smallest held-out error.
 
     Parameters
     ----------
     errors : ndarray of shape (n_tasks, n_alphas, n_folds)
         NaN for folds without labels.
-
-    mass : ndarray of shape (n_tasks, n_folds) or None
-        Weights of the folds; None: all folds count the same.
 
     rule : {"cv", "1se"}
         "1se": the largest penalty whose error is within a standard error of the
@@ -118,14 +115,12 @@ def choose(errors, mass, rule):
         0, the largest penalty, for tasks without any held-out label.
     """
     known = ~np.isnan(errors)
-    share = known * (1.0 if mass is None else mass[:, None])
-    share = share / np.maximum(share.sum(-1, keepdims=True), 1e-300)
-    errors = np.where(known, errors, 0.0)
-    mean = (share * errors).sum(-1)
+    n = np.maximum(known.sum(-1), 1)
+    mean = np.where(known, errors, 0.0).sum(-1) / n
     best = mean.argmin(1)
     if rule == "1se":
-        n = np.maximum(known.sum(-1), 2)
-        variance = (share * (errors - mean[..., None]) ** 2).sum(-1) / (n - 1)
+        square = np.where(known, errors - mean[..., None], 0.0) ** 2
+        variance = square.sum(-1) / n / np.maximum(n - 1, 1)
         at = np.arange(len(best)), best
         best = (mean <= (mean[at] + np.sqrt(variance[at]))[:, None]).argmax(1)
     return best

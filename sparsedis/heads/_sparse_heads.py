@@ -107,7 +107,7 @@ class _SparseHeads(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """Fit all tasks in blocks; return their penalties and held-out errors."""
         counts = targets.counts() if targets.is_table else np.bincount(targets.tasks)
         tasks = np.flatnonzero(counts)
-        size = block_size(X.shape[1], folds.n_folds)
+        size = block_size(*X.shape, folds.n_folds, problem)
         blocks = [tasks[i : i + size] for i in range(0, len(tasks), size)]
         parts = Parallel(n_jobs=self.n_jobs)(
             delayed(fit_heads)(
@@ -289,7 +289,6 @@ default=None
             eps=1.0,
             rule="cv",
             relaxed=self.refit == "relaxed",
-            weighted=False,
             fit_intercept=self.fit_intercept,
             positive=self.positive,
             tol=self.tol,
@@ -303,7 +302,7 @@ class SparseHeadsCV(_SparseHeads):
 
     The same as :class:`~sklearn.linear_model.LassoCV` on the labelled rows of each
     task, for all tasks together and exactly. The homotopy method follows the whole
-    path of each task and each fold. The cost of up to 256 features does not depend on
+    path of each task and each fold. The paths of up to 256 features do not depend on
     the number of rows, once their products are added up.
 
     Parameters
@@ -454,7 +453,8 @@ class SparseHeadsCV(_SparseHeads):
 
         sample_weight : array-like of shape (n_samples,) or of the shape of y, \
 default=None
-            Weights of the samples or of the labels, also in the errors.
+            Weights of the samples or of the labels, also in the error of a fold. All
+            folds count the same.
 
         groups : array-like of shape (n_samples,), default=None
             Groups of rows that stay together in one fold.
@@ -490,7 +490,6 @@ default=None
             eps=self.eps,
             rule=self.selection,
             relaxed=self.refit == "relaxed",
-            weighted=weight is not None,
             fit_intercept=self.fit_intercept,
             positive=self.positive,
             tol=self.tol,

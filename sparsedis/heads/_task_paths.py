@@ -7,7 +7,6 @@ import torch
 
 from sparsedis.heads._folds import choose
 from sparsedis.heads._least_squares import bic, relax
-from sparsedis.heads._path_moments import Sums
 from sparsedis.solvers._working_path import solve_wide_path
 from sparsedis.solvers.lasso_path import solve_lasso_path
 
@@ -17,7 +16,7 @@ _NARROW = 256
 # Entries of the Gram matrices of a block.
 _BLOCK = 2**23
 
-# Targets with a smaller spread, relative to their size, are constant.
+# Values with a smaller spread, relative to their size, are constant.
 _ROUNDING = 1e-13
 
 # Penalty of heads that are zero whatever it is, as in scikit-learn.
@@ -42,9 +41,6 @@ class HeadProblem:
     relaxed : bool
         Whether to fit the chosen heads again, on their features and without penalty.
 
-    weighted : bool
-        Whether folds count by the weights of their labels.
-
     fit_intercept, positive : bool
 
     tol : float
@@ -54,7 +50,6 @@ class HeadProblem:
     eps: float
     rule: str
     relaxed: bool
-    weighted: bool
     fit_intercept: bool
     positive: bool
     tol: float
@@ -95,9 +90,13 @@ class Heads:
     criterion: np.ndarray
 
 
-def block_size(p, n_folds):
+def block_size(n, p, n_folds, problem):
     """Number of tasks whose paths are followed together."""
-    return max(1, _BLOCK // ((n_folds + 1) * p * p)) if p <= _NARROW else 1
+    if p > _NARROW:
+        return 1
+    alphas = problem.alphas
+    n_alphas = alphas if np.ndim(alphas) == 0 else alphas.shape[-1]
+    return max(1, _BLOCK // max(n, (n_folds + 1) * p * max(p, n_alphas)))
 
 
 def fit_heads(X, Y, share, folds, problem):
@@ -131,13 +130,11 @@ def fit_heads(X, Y, share, folds, problem):
         varies = spread > _ROUNDING * np.abs(Y).max(0)
         Y = np.where((share > 0) & varies, Y - middle, 0.0)
     Z = X - centre
-    if problem.fit_intercept:
-        Z[:, Z.std(0) <= _ROUNDING * np.abs(X).max(0)] = 0.0
     data = (
         torch.from_numpy(np.ascontiguousarray(part)) for part in (Z, Y, share, fold)
     )
     follow = _narrow if Z.shape[1] <= _NARROW else _wide
-    alphas, coef, intercept, gap, errors, mass = (
+    alphas, coef, intercept, gap, errors = (
         part.numpy() for part in follow(*data, folds.n_folds, problem)
     )
     criterion = np.full(alphas.shape, np.nan)
@@ -145,7 +142,7 @@ def fit_heads(X, Y, share, folds, problem):
         criterion = bic(Z, Y, share, coef, intercept, problem.fit_intercept)
         chosen = criterion.argmin(1)
     else:
-        chosen = choose(errors, mass if problem.weighted else None, problem.rule)
+        chosen = choose(errors, problem.rule)
     at = np.arange(len(chosen)), chosen
     coef, intercept = coef[at], intercept[at]
     if problem.relaxed:
@@ -154,8 +151,11 @@ def fit_heads(X, Y, share, folds, problem):
     return Heads(coef, intercept, alphas[at], gap[at], alphas, errors, criterion)
 
 
-def _penalties(problem, corr):
-    """Penalties of each task, of shape (n_tasks, n_alphas)."""
+def _penalties(problem, corr, scale):
+    """Penalties of each task, of shape (n_tasks, n_alphas).
+
+    `scale` bounds the correlations of each task: less than its rounding errors is 0.
+    """
     alphas = problem.alphas
     if isinstance(alphas, np.ndarray):
         alphas = torch.from_numpy(alphas).to(corr)
@@ -163,88 +163,111 @@ def _penalties(problem, corr):
     largest = (corr if problem.positive else corr.abs()).amax(1)
     grid = torch.logspace(0, np.log10(problem.eps), alphas, dtype=corr.dtype)
     grid = largest[:, None] * grid
-    return torch.where(largest[:, None] > _SMALLEST, grid, _SMALLEST)
+    return torch.where((largest > _ROUNDING * scale)[:, None], grid, _SMALLEST)
 
 
 def _narrow(Z, Y, share, fold, n_folds, problem):
-    """All tasks together, from sums over their labels."""
+    """All tasks together, each in Gram form."""
     n_tasks, p = Y.shape[1], Z.shape[1]
-    held = [Sums.of(Z, Y, share * (fold == f)) for f in range(n_folds)]
-    whole = held[0] if held else Sums.of(Z, Y, share)
-    for part in held[1:]:
-        whole = whole + part
-    parts = [whole, *(whole - part for part in held)]
-    variance = Z.var(0, correction=0)
-    forms = [part.gram_form(variance, problem.fit_intercept) for part in parts]
-    gram, corr, y_sq = (torch.cat(form) for form in zip(*forms, strict=True))
-    alphas = _penalties(problem, corr[:n_tasks])
+    gram = Z.new_zeros(n_folds + 1, n_tasks, p, p)
+    corr, x_mean = Z.new_zeros(2, n_folds + 1, n_tasks, p)
+    y_sq, y_mean = Z.new_zeros(2, n_folds + 1, n_tasks)
+    for t in range(n_tasks):
+        # Tasks with the same labels and weights have the same Gram matrices.
+        if not t or not torch.equal(share[:, t], share[:, t - 1]):
+            parts = _parts(Z, share[:, t], fold[:, t], n_folds, problem.fit_intercept)
+            grams = [None if part is None else part.Z.T @ part.Z for part in parts]
+        for i, part in enumerate(parts):
+            if part is not None:
+                y, y_mean[i, t] = part.centre(Y[:, t])
+                gram[i, t], x_mean[i, t] = grams[i], part.x_mean
+                corr[i, t], y_sq[i, t] = part.Z.T @ y, y @ y
+    scale = gram[0].diagonal(dim1=-2, dim2=-1).amax(-1).sqrt() * y_sq[0].sqrt()
+    alphas = _penalties(problem, corr[0], scale)
     coef, info = solve_lasso_path(
-        gram,
-        corr,
-        y_sq,
-        alphas.repeat(len(parts), 1),
+        gram.flatten(0, 1),
+        corr.flatten(0, 1),
+        y_sq.flatten(),
+        alphas.repeat(n_folds + 1, 1),
         positive=problem.positive,
         tol=problem.tol,
     )
-    coef = coef.reshape(len(parts), n_tasks, -1, p)
-    intercepts, errors = [], []
-    for i, part in enumerate(parts):
-        x, y = part.means(problem.fit_intercept)
-        intercepts.append(y[:, None] - torch.bmm(coef[i], x[..., None])[..., 0])
-        if i:
-            error = held[i - 1].errors(coef[i], intercepts[i])
-            errors.append(torch.where(part.n[:, None] > 0, error, torch.nan))
-    return (
-        *(alphas, coef[0], intercepts[0], info.gap[:n_tasks]),
-        _stacked(errors, alphas),
-        _stacked([part.n for part in held], alphas[:, 0]),
-    )
+    coef = coef.reshape(n_folds + 1, n_tasks, -1, p)
+    intercept = y_mean[..., None] - (coef @ x_mean[..., None])[..., 0]
+    errors = Z.new_full((*alphas.shape, n_folds), torch.nan)
+    for t in range(n_tasks):
+        for f in range(n_folds):
+            head = coef[f + 1, t], intercept[f + 1, t]
+            errors[t, :, f] = _error(Z, Y[:, t], share[:, t], fold[:, t], f, *head)
+    return alphas, coef[0], intercept[0], info.gap[:n_tasks], errors
 
 
 def _wide(Z, Y, share, fold, n_folds, problem):
-    """One task, from its labelled rows."""
-    at = share[:, 0] > 0
-    Z, y, weight, fold = Z[at], Y[at, 0], share[at, 0], fold[at, 0]
-    whole = _Centred(Z, y, weight, problem.fit_intercept)
-    alphas = _penalties(problem, (whole.Z.T @ whole.y)[None])
+    """One task, on the features that enter its paths."""
+    y, weight, fold = Y[:, 0], share[:, 0], fold[:, 0]
+    parts = _parts(Z, weight, fold, n_folds, problem.fit_intercept)
     how = {"positive": problem.positive, "tol": problem.tol}
-    coef, gap = solve_wide_path(whole.Z, whole.y, alphas[0], **how)
-    errors, mass = [], []
-    for f in range(n_folds):
-        out = fold == f
-        mass.append(weight[out].sum())
-        if not (bool(out.any()) and bool((~out).any())):
-            errors.append(torch.full_like(alphas[0], torch.nan))
-            continue
-        part = _Centred(Z[~out], y[~out], weight[~out], problem.fit_intercept)
-        head = solve_wide_path(part.Z, part.y, alphas[0], **how)[0]
-        error = y[out, None] - Z[out] @ head.T - part.intercept(head)
-        errors.append((weight[out, None] * error**2).sum(0) / mass[-1])
-    return (
-        *(alphas, coef[None], whole.intercept(coef)[None], gap[None]),
-        _stacked([error[None] for error in errors], alphas),
-        _stacked([part[None] for part in mass], alphas[:, 0]),
-    )
+    target, y_mean = parts[0].centre(y)
+    corr, square = parts[0].Z.T @ target, parts[0].Z.square().sum(0).max()
+    scale = (square * (target @ target)).sqrt()
+    alphas = _penalties(problem, corr[None], scale[None])
+    coef, gap = solve_wide_path(parts[0].Z, target, alphas[0], **how)
+    intercept = y_mean - coef @ parts[0].x_mean
+    errors = Z.new_full((1, alphas.shape[1], n_folds), torch.nan)
+    for f, part in enumerate(parts[1:]):
+        if part is not None:
+            target, y_mean = part.centre(y)
+            own, _ = solve_wide_path(part.Z, target, alphas[0], **how)
+            head = own, y_mean - own @ part.x_mean
+            errors[0, :, f] = _error(Z, y, weight, fold, f, *head)
+    return alphas, coef[None], intercept[None], gap[None], errors
 
 
-def _stacked(parts, like):
-    """Parts of folds along a last axis, which is empty without folds."""
-    return torch.stack(parts, -1) if parts else like.new_empty(*like.shape, 0)
+def _parts(Z, weight, fold, n_folds, fit_intercept):
+    """Rows of a task: all, and those outside of each fold, None if there are none."""
+    labelled = weight > 0
+    parts = []
+    for f in range(-1, n_folds):
+        rows = labelled & (fold != f)
+        some = bool(rows.any())
+        parts.append(_Rows(Z, weight, rows, fit_intercept) if some else None)
+    return parts
 
 
-class _Centred:
-    """Centred and weighted rows of a task, whose squares add up to means."""
+def _error(Z, y, weight, fold, f, coef, intercept):
+    """Mean squared error of several heads on a fold; NaN without any label there.
 
-    def __init__(self, Z, y, weight, fit_intercept):
-        share = weight / weight.sum()
-        self.x_mean, self.y_mean = torch.zeros_like(Z[0]), torch.zeros_like(y[0])
-        if fit_intercept:
-            self.x_mean, self.y_mean = share @ Z, share @ y
-        root = share.sqrt()
-        self.Z, self.y = root[:, None] * (Z - self.x_mean), root * (y - self.y_mean)
+    NaN also if all labels are in the fold, so that heads have no other.
+    """
+    labelled = weight > 0
+    out = labelled & (fold == f)
+    if not bool((labelled & ~out).any()):
+        return torch.nan
+    left = y[out, None] - Z[out] @ coef.T - intercept
+    share = weight[out] / weight[out].sum()
+    return share @ left.square() if len(share) else torch.nan
+
+
+class _Rows:
+    """Some labelled rows of a task, centred and weighted.
+
+    Sums over them are means. Each part of the rows has its own centre, since the
+    difference of sums about another one may have no correct digit.
+    """
+
+    def __init__(self, Z, weight, rows, fit_intercept):
+        self.rows, self.fit_intercept = rows, fit_intercept
+        Z, weight = Z[rows], weight[rows]
+        self.share = weight / weight.sum()
+        self.root = self.share.sqrt()
+        self.x_mean = self.share @ Z if fit_intercept else torch.zeros_like(Z[0])
+        self.Z = self.root[:, None] * (Z - self.x_mean)
+        # Features that are constant up to rounding errors.
         largest = Z.abs().amax(0)
         self.Z[:, self.Z.square().sum(0) <= (_ROUNDING * largest) ** 2] = 0.0
 
-    def intercept(self, coef):
-        """Intercepts of heads of shape (n_heads, p)."""
-        return self.y_mean - coef @ self.x_mean
+    def centre(self, y):
+        """Targets of the rows, from those of all rows, and their mean."""
+        y = y[self.rows]
+        mean = self.share @ y if self.fit_intercept else y.new_zeros(())
+        return self.root * (y - mean), mean

@@ -27,6 +27,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sparsedis.heads import SparseHeads, SparseHeadsCV
 from sparsedis.heads._folds import choose
+from sparsedis.heads._task_paths import HeadProblem, block_size
 from sparsedis.rotation import SparseRotation
 
 
@@ -93,6 +94,15 @@ def test_weights_of_samples_are_those_of_scikit_learn(p):
         np.testing.assert_allclose(heads.mse_path_[t], model.mse_path_, rtol=1e-3)
         assert heads.alpha_[t] == pytest.approx(model.alpha_, rel=1e-9)
         np.testing.assert_allclose(heads.coef_[t], model.coef_, atol=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_folds_count_the_same_whatever_their_weights(seed):
+    X, Y = table(60, 5, 1, missing=0.0, seed=seed)
+    weight = 10 ** np.random.default_rng(seed).uniform(-2, 2, 60)
+    heads = SparseHeadsCV().fit(X, Y[:, 0], sample_weight=weight)
+    model = cv_of(X, Y[:, 0], weight, alphas=100)
+    assert heads.alpha_ == pytest.approx(model.alpha_, rel=1e-9)
 
 
 def masks(cv, X, groups=None):
@@ -200,6 +210,39 @@ def test_a_constant_takes_part_without_an_intercept(p):
     assert heads.coef_[:, 3].all()
 
 
+@pytest.mark.parametrize("distance", [1e3, 1e6, 1e8])
+@pytest.mark.parametrize("where", ["clusters", "outlier"])
+def test_rows_far_from_those_of_a_task_change_nothing(where, distance):
+    X, Y = table(60, 5, 3, missing=0.0)
+    Y[:30, 0] = np.nan
+    far = X.copy()
+    far[slice(30) if where == "clusters" else 0, 0] += distance
+    alone, there = (SparseHeads(0.05).fit(x, Y) for x in (X, far))
+    np.testing.assert_allclose(there.coef_[0], alone.coef_[0], rtol=1e-5, atol=1e-8)
+    heads = SparseHeadsCV(10, eps=0.05).fit(far, Y[:, 1])
+    model = cv_of(far, Y[:, 1], alphas=10, eps=0.05)
+    np.testing.assert_allclose(heads.mse_path_, model.mse_path_, rtol=1e-3)
+
+
+@pytest.mark.parametrize("p", [8, 300])
+@pytest.mark.parametrize("unit", [1e-60, 1e-8, 1e8])
+def test_units_do_not_matter(p, unit):
+    X, Y = table(50, p, 2)
+    heads = SparseHeadsCV(10).fit(X, Y)
+    other = SparseHeadsCV(10).fit(unit * X, unit * Y)
+    np.testing.assert_allclose(other.coef_, heads.coef_, rtol=1e-5, atol=1e-9)
+    np.testing.assert_allclose(other.alpha_, unit**2 * heads.alpha_, rtol=1e-9)
+
+
+def test_blocks_are_bounded_by_every_array_of_theirs():
+    problem = HeadProblem(100, 1e-3, "cv", False, True, False, 1e-10)
+    assert block_size(500, 300, 5, problem) == 1
+    for n, p, n_folds in [(20_000, 8, 5), (50, 200, 5), (50, 2, 0)]:
+        size = block_size(n, p, n_folds, problem)
+        arrays = n, (n_folds + 1) * p * p, (n_folds + 1) * p * 100
+        assert 2**22 < size * max(arrays) <= 2**23
+
+
 def test_one_standard_error_selects_fewer_features():
     X, Y = table(n_tasks=12)
     least, fewer = (SparseHeadsCV(selection=s).fit(X, Y) for s in ("cv", "1se"))
@@ -263,11 +306,10 @@ def test_relaxed_heads_are_least_squares_on_their_features(p, fit_intercept):
 
 def test_choice_leaves_out_folds_without_labels():
     errors = np.array([[[3.0, np.nan], [2.0, np.nan], [2.5, np.nan]]])
-    assert choose(errors, None, "cv").tolist() == [1]
-    assert choose(np.full((1, 3, 2), np.nan), None, "cv").tolist() == [0]
+    assert choose(errors, "cv").tolist() == [1]
+    assert choose(np.full((1, 3, 2), np.nan), "cv").tolist() == [0]
     errors = np.array([[[3.0, 1.0], [1.0, 4.0]]])
-    assert choose(errors, None, "cv").tolist() == [0]
-    assert choose(errors, np.array([[3.0, 1.0]]), "cv").tolist() == [1]
+    assert choose(errors, "cv").tolist() == [0]
 
 
 @pytest.mark.filterwarnings("ignore:.* components may not be factors:UserWarning")
