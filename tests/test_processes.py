@@ -10,6 +10,7 @@ import pytest
 from sklearn import config_context
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.model_selection import GridSearchCV
+from sklearn.random_projection import GaussianRandomProjection
 
 from sparsedis import SparseMultiTaskEnsemble, SparseMultiTaskRepresentation
 from sparsedis.datasets import make_sparse_tasks
@@ -39,23 +40,6 @@ class Teller(TransformerMixin, BaseEstimator):
 
 
 X = np.arange(6.0).reshape(3, 2)
-
-
-class Mixer(TransformerMixin, BaseEstimator):
-    """Rotates its input by a random matrix, the less the smaller `mix` is."""
-
-    def __init__(self, mix=0.0, scale=1.0, random_state=None):
-        self.mix = mix
-        self.scale = scale
-        self.random_state = random_state
-
-    def fit(self, X, y=None):
-        noise = np.random.RandomState(self.random_state).normal(size=(X.shape[1],) * 2)
-        self.matrix_ = np.eye(X.shape[1]) + self.mix * noise
-        return self
-
-    def transform(self, X):
-        return self.scale * X @ self.matrix_
 
 
 @pytest.mark.parametrize("n_jobs", [None, 2])
@@ -111,8 +95,8 @@ def test_n_jobs_and_seed_change_nothing(similarity):
     X = np.random.default_rng(0).normal(size=(100, 4))
     scores = [
         UDRSearch(
-            Mixer(),
-            {"mix": [0.1, 1.0]},
+            GaussianRandomProjection(),
+            {"n_components": [3, 4]},
             similarity=similarity,
             n_jobs=n_jobs,
             random_state=3,

@@ -9,7 +9,8 @@ from sparsedis.heads._base import Head
 from sparsedis.heads._checks import check_head, check_loss, check_penalty
 from sparsedis.heads._few_shot import GroupLassoSVMHead, PrototypeHead, RidgeHead
 from sparsedis.heads._linear import LinearHead
-from sparsedis.heads._sparse_heads import SparseHeads, SparseHeadsCV
+from sparsedis.heads._sparse_heads import SparseHeads
+from sparsedis.heads._sparse_heads_cv import SparseHeadsCV
 
 __all__ = [
     "GroupLassoSVMHead",

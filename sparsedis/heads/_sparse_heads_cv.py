@@ -1,0 +1,222 @@
+"""Lasso models of many tasks, with penalties that are chosen for each."""
+
+from numbers import Integral, Real
+from typing import ClassVar
+
+import numpy as np
+from sklearn.base import _fit_context
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from sparsedis._fitted import whole_or_not
+from sparsedis.heads._folds import Folds
+from sparsedis.heads._task_lassos import TaskLassos, read_penalties
+from sparsedis.heads._task_paths import HeadProblem
+
+
+class SparseHeadsCV(TaskLassos):
+    r"""Lasso regressions of many tasks, with a penalty for each by cross-validation.
+
+    The same as :class:`~sklearn.linear_model.LassoCV` on the labelled rows of each
+    task, for all tasks together and exactly. The homotopy method follows the whole
+    path of each task and each fold. The paths of up to 256 features do not depend on
+    the number of rows, once their products are added up.
+
+    Parameters
+    ----------
+    alphas : int or array-like of shape (n_alphas,), default=100
+        Number of penalties of each task, from the largest one that matters down to
+        `eps` times that, or the penalties of all tasks.
+
+    eps : float, default=1e-3
+        Smallest penalty relative to the largest, if `alphas` is a number.
+
+    cv : int, cross-validation generator or iterable, default=5
+        Folds. A number divides the labelled rows of each task, in their order, as
+        :class:`~sklearn.model_selection.KFold` does, or the groups of rows. Others
+        must hold out each row once, and train on all others.
+
+    selection : {"cv", "1se", "bic"}, default="cv"
+        "cv": the penalty with the smallest mean error on the folds; "1se": the largest
+        one whose error is within a standard error of that, which selects fewer
+        features; "bic": the one with the smallest Bayesian information criterion, as
+        in :class:`~sklearn.linear_model.LassoLarsIC`. It needs no folds, and more
+        labels than features.
+
+    fit_intercept : bool, default=True
+        Whether to fit intercepts, which are not penalised.
+
+    positive : bool, default=False
+        Whether coefficients must not be negative.
+
+    refit : {"lasso", "relaxed"}, default="lasso"
+        "relaxed": fit each head again by least squares on the features that the Lasso
+        selects, which removes the shrinkage. Not with `positive`.
+
+    tol : float, default=1e-10
+        Duality gap above which to warn, relative to the squared error at zero.
+
+    n_jobs : int, default=None
+        Number of processes for blocks of tasks.
+
+    Attributes
+    ----------
+    alpha_ : float or ndarray of shape (n_tasks,)
+        Chosen penalties.
+
+    coef_ : ndarray of shape (n_features,) or (n_tasks, n_features)
+        Coefficients with these penalties; NaN for tasks without labels.
+
+    intercept_ : float or ndarray of shape (n_tasks,)
+        Intercepts.
+
+    alphas_ : ndarray of shape (n_alphas,) or (n_tasks, n_alphas)
+        Penalties, in decreasing order.
+
+    mse_path_ : ndarray of shape (n_alphas, n_folds) or (n_tasks, n_alphas, n_folds)
+        Mean squared errors on each fold; NaN for folds without labels. Not for "bic".
+
+    criterion_ : ndarray of shape (n_alphas,) or (n_tasks, n_alphas)
+        Information criterion of each penalty. Only for "bic".
+
+    dual_gap_ : float or ndarray of shape (n_tasks,)
+        Certificate: the duality gap of the Lasso of each task, relative to its squared
+        error at zero.
+
+    tasks_ : ndarray of shape (n_tasks,)
+        Names of the tasks: columns of a DataFrame, or 0, 1, ...
+
+    n_features_in_ : int
+        Number of features.
+
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, if X has names.
+
+    See Also
+    --------
+    SparseHeads : The same with given penalties.
+    sparsedis.rotation.SparseRotation : Rotates features to make the heads sparse.
+
+    Notes
+    -----
+    Tasks with fewer labels than folds use fewer folds, and those with one label, or
+    equal labels, predict their mean.
+
+    References
+    ----------
+    .. [1] M. R. Osborne, B. Presnell, B. A. Turlach, "A new approach to variable
+       selection in least squares problems", IMA Journal of Numerical Analysis 20, 2000.
+    .. [2] B. Efron, T. Hastie, I. Johnstone, R. Tibshirani, "Least angle regression",
+       Annals of Statistics 32, 2004.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis.heads import SparseHeadsCV
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((200, 30))
+    >>> Y = X[:, :3] @ rng.standard_normal((3, 50)) + rng.standard_normal((200, 50))
+    >>> Y[rng.random(Y.shape) < 0.5] = np.nan
+    >>> heads = SparseHeadsCV().fit(X, Y)
+    >>> heads.coef_.shape, heads.alpha_.shape
+    ((50, 30), (50,))
+    """
+
+    _parameter_constraints: ClassVar = {
+        **TaskLassos._parameter_constraints,
+        "alphas": [Interval(Integral, 1, None, closed="left"), "array-like"],
+        "eps": [Interval(Real, 0, 1, closed="neither")],
+        "cv": ["cv_object"],
+        "selection": [StrOptions({"cv", "1se", "bic"})],
+    }
+
+    def __init__(
+        self,
+        alphas=100,
+        *,
+        eps=1e-3,
+        cv=5,
+        selection="cv",
+        fit_intercept=True,
+        positive=False,
+        refit="lasso",
+        tol=1e-10,
+        n_jobs=None,
+    ):
+        self.alphas = alphas
+        self.eps = eps
+        self.cv = cv
+        self.selection = selection
+        self.fit_intercept = fit_intercept
+        self.positive = positive
+        self.refit = refit
+        self.tol = tol
+        self.n_jobs = n_jobs
+
+    @whole_or_not
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None, *, groups=None):
+        """Choose the penalty of every task, and fit its head.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+
+        y : array-like, DataFrame or sparse matrix of shape (n_samples,) or \
+(n_samples, n_tasks)
+            Targets, one column per task, missing where NaN. In a sparse matrix the
+            stored entries, zeros included, are the labels.
+
+        sample_weight : array-like of shape (n_samples,) or of the shape of y, \
+default=None
+            Weights of the samples or of the labels, also in the error of a fold. All
+            folds count the same.
+
+        groups : array-like of shape (n_samples,), default=None
+            Groups of rows that stay together in one fold.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            When X or y contain inf, X contains NaN, y contains no label, lengths
+            disagree, penalties are not positive and finite, or `cv` does not hold out
+            each row once and train on the others.
+
+        Warns
+        -----
+        ConvergenceWarning
+            When the gap of a task is above `tol`.
+        """
+        X, targets, weight = self._read(X, y, sample_weight)
+        alphas = self.alphas
+        if not isinstance(alphas, Integral):
+            alphas = np.sort(read_penalties(alphas))[::-1].copy()
+            if alphas.ndim != 1 or not len(alphas):
+                raise ValueError(
+                    "alphas must be a number of penalties, or a list of positive ones, "
+                    f"got {self.alphas!r}."
+                )
+        problem = HeadProblem(
+            alphas,
+            eps=self.eps,
+            rule=self.selection,
+            relaxed=self.refit == "relaxed",
+            fit_intercept=self.fit_intercept,
+            positive=self.positive,
+            tol=self.tol,
+        )
+        by_folds = self.selection != "bic"
+        folds = Folds.read(self.cv, X, groups) if by_folds else Folds(0)
+        self.alpha_, self.alphas_, errors, criterion = self._fit(
+            X, targets, weight, folds, problem
+        )
+        if by_folds:
+            self.mse_path_ = errors
+        else:
+            self.criterion_ = criterion
+        return self

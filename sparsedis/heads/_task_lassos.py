@@ -1,0 +1,190 @@
+"""Base class of Lasso models of many tasks on given features."""
+
+import warnings
+from numbers import Integral, Real
+from typing import ClassVar
+
+import numpy as np
+from joblib import Parallel, delayed
+from sklearn.base import (
+    BaseEstimator,
+    MultiOutputMixin,
+    RegressorMixin,
+)
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from sparsedis._judged import mean_score
+from sparsedis._scores import head_scores
+from sparsedis.heads._task_paths import block_size, fit_heads
+from sparsedis.inputs._forms import read_targets
+from sparsedis.inputs._numbers import validate_numbers
+from sparsedis.inputs._plain import check_plain
+from sparsedis.inputs._weights import check_weights, label_weights
+
+
+class TaskLassos(MultiOutputMixin, RegressorMixin, BaseEstimator):
+    """Base class of sparse linear models of many tasks."""
+
+    _parameter_constraints: ClassVar = {
+        "fit_intercept": ["boolean"],
+        "positive": ["boolean"],
+        "refit": [StrOptions({"lasso", "relaxed"})],
+        "tol": [Interval(Real, 0, None, closed="neither")],
+        "n_jobs": [None, Integral],
+    }
+
+    def predict(self, X):
+        """Predict the target of every task.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_tasks)
+            Predictions; NaN for tasks without labels.
+        """
+        check_is_fitted(self)
+        check_plain(X, "X")
+        X = validate_numbers(self, X, reset=False, dtype=np.float64)
+        coef = np.atleast_2d(self.coef_)
+        y = head_scores(X, coef, np.atleast_1d(self.intercept_))
+        return y[:, 0] if self._layout == "single" else y
+
+    def score(self, X, y, sample_weight=None):
+        """Mean over the tasks of the coefficient of determination.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+
+        y : array-like, DataFrame or sparse matrix of shape (n_samples,) or \
+(n_samples, n_tasks)
+            Targets, as in `fit`. Named columns may have another order, or be a subset
+            of those of `fit`. Tasks with fewer than two labels here, or none in `fit`,
+            are left out.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples.
+
+        Returns
+        -------
+        score : float
+            Mean R2, as scikit-learn defines it.
+        """
+        y_pred = self.predict(X)
+        counted = ~np.isnan(np.atleast_1d(self.intercept_))
+        return mean_score(
+            y, y_pred, sample_weight, False, counted, self.tasks_, self._layout
+        )
+
+    def _read(self, X, y, sample_weight):
+        """Validate the data."""
+        if self.positive and self.refit == "relaxed":
+            raise ValueError(
+                "refit='relaxed' fits by least squares, which may give negative "
+                "coefficients; use refit='lasso' with positive=True."
+            )
+        check_plain(X, "X")
+        X = validate_numbers(self, X, dtype=np.float64, ensure_min_samples=2)
+        weight = check_weights(sample_weight, len(X), y)
+        targets = read_targets(
+            y, len(X), weight=weight, real=True, estimator=type(self).__name__
+        )
+        if targets.values.ndim == 3:
+            raise ValueError("y must have one or two dimensions, got 3.")
+        return X, targets, weight
+
+    def _fit(self, X, targets, weight, folds, problem):
+        """Fit all tasks in blocks; return their penalties and held-out errors."""
+        counts = targets.counts() if targets.is_table else np.bincount(targets.tasks)
+        tasks = np.flatnonzero(counts)
+        size = block_size(*X.shape, folds.n_folds, problem)
+        blocks = [tasks[i : i + size] for i in range(0, len(tasks), size)]
+        parts = Parallel(n_jobs=self.n_jobs)(
+            delayed(fit_heads)(
+                X, *_table(targets, weight, block, len(X)), folds, problem.take(block)
+            )
+            for block in blocks
+        )
+        self.tasks_, self._layout = targets.names, targets.layout
+
+        def joined(name):
+            values = np.concatenate([getattr(part, name) for part in parts])
+            whole = np.full((targets.n_tasks, *values.shape[1:]), np.nan)
+            whole[tasks] = values
+            return whole[0] if self._layout == "single" else whole
+
+        self.coef_, self.intercept_ = joined("coef"), joined("intercept")
+        self.dual_gap_ = joined("gap")
+        self._warn_of_gaps()
+        return [joined(n) for n in ("alpha", "alphas", "errors", "criterion")]
+
+    def _warn_of_gaps(self):
+        gap = np.atleast_1d(self.dual_gap_)
+        missed = self.tasks_[gap > self.tol]
+        if len(missed):
+            warnings.warn(
+                f"{len(missed)} of {len(gap)} tasks (first: {missed[:5].tolist()}) "
+                f"have a relative gap above tol={self.tol:g}; the largest is "
+                f"{np.nanmax(gap):.1e}. Features may be nearly combinations of others.",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        return tags
+
+
+def read_penalties(values):
+    """Penalties as an array, which is empty unless all are positive and finite."""
+    try:
+        values = np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        return np.empty(0)
+    return values if ((values > 0) & np.isfinite(values)).all() else np.empty(0)
+
+
+def _table(targets, weight, tasks, n):
+    """Targets and weights of some tasks, 0 where missing.
+
+    Parameters
+    ----------
+    targets : Targets
+
+    weight : ndarray of shape (n,) or (n, n_tasks), csr_array or None
+
+    tasks : ndarray of int
+        In increasing order.
+
+    n : int
+        Number of rows.
+
+    Returns
+    -------
+    Y, share : ndarray of shape (n, len(tasks))
+    """
+    Y, share = np.zeros((2, n, len(tasks)))
+    if targets.is_table:
+        some, missing = targets.values[:, tasks], targets.missing
+        missing = np.isnan(some) if missing is None else missing[:, tasks]
+        rows, at = np.nonzero(~missing)
+        values = some[rows, at]
+    else:
+        # Labels of a list are sorted by task.
+        kept = slice(
+            np.searchsorted(targets.tasks, tasks[0]),
+            np.searchsorted(targets.tasks, tasks[-1], side="right"),
+        )
+        rows, values = targets.rows[kept], targets.values[kept]
+        at = np.searchsorted(tasks, targets.tasks[kept])
+    Y[rows, at] = values
+    share[rows, at] = 1.0 if weight is None else label_weights(weight, rows, tasks[at])
+    return Y, share
