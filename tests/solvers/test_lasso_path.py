@@ -8,7 +8,7 @@ from sklearn.linear_model import lasso_path as sklearn_path
 
 from sparsedis.solvers._working_path import solve_wide_path
 from sparsedis.solvers.lasso import lasso_gap, solve_lasso
-from sparsedis.solvers.lasso_path import path_gap, solve_lasso_path
+from sparsedis.solvers.lasso_path import Position, path_gap, solve_lasso_path
 
 
 def problems(n_problems, n, k, seed, rho=0.5):
@@ -149,3 +149,29 @@ def test_wide_features_that_are_near_copies():
     alphas = grid((Z.T @ target)[None])[0]
     _, gap = solve_wide_path(Z, target, alphas)
     assert float(gap.max()) <= 1e-10
+
+
+def test_features_that_enter_unexpectedly_are_found(monkeypatch):
+    X, y, form = problems(1, 30, 100, seed=5)
+    Z, target = torch.tensor(X[0]) / 30**0.5, torch.tensor(y[0]) / 30**0.5
+    alphas = grid(form[1])
+    # No feature is predicted to enter.
+    monkeypatch.setattr("sparsedis.solvers._working_path._NEAR", 1e9)
+    coef, gap = solve_wide_path(Z, target, alphas[0])
+    expected, _ = solve_lasso_path(*form, alphas)
+    torch.testing.assert_close(coef, expected[0], rtol=0, atol=1e-10)
+    assert float(gap.max()) < 1e-12
+
+
+def test_one_small_penalty_needs_few_features(monkeypatch):
+    X, y, form = problems(1, 40, 400, seed=6)
+    Z, target = torch.tensor(X[0]) / 40**0.5, torch.tensor(y[0]) / 40**0.5
+    added, extend = [], Position.extend
+
+    def count(self, gram, corr):
+        added.append(corr.shape[1])
+        extend(self, gram, corr)
+
+    monkeypatch.setattr(Position, "extend", count)
+    coef, _ = solve_wide_path(Z, target, 1e-3 * form[1].abs().max()[None])
+    assert 20 < int((coef != 0).sum()) <= sum(added) + 1 < 150
