@@ -109,7 +109,7 @@ channels)
         Z = self._features(X)
         if len(y) != len(Z):
             raise ValueError(
-                f"X and y must have as many rows, got {len(Z)} and {len(y)}."
+                f"X and y must have the same number of rows, got {len(Z)} and {len(y)}."
             )
         self.classes_, code = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:

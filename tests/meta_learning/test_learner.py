@@ -616,7 +616,7 @@ def test_bad_data(data, fitted):
         quick().fit(X, None)
     with pytest.raises(ValueError, match="at least two classes, got one class"):
         fitted.adapt(X[:5], y[:5])
-    with pytest.raises(ValueError, match="as many rows, got 5 and 4"):
+    with pytest.raises(ValueError, match="same number of rows, got 5 and 4"):
         fitted.adapt(X[:5], y[:4])
     with pytest.raises(ValueError, match="n_episodes must be an int >= 2, got 1"):
         fitted.evaluate(X, y, n_episodes=1)
@@ -774,7 +774,7 @@ def test_a_few_shot_classifier_keeps_its_learner(data):
         (X[:60, :3], y[:60], "3 features"),
         (np.where(X[:60] > 0, np.nan, 0), y[:60], "NaN"),
         (np.ma.masked_greater(X[:60], 0), y[:60], "X holds .* masked"),
-        (X[:60], y[:59], "as many rows"),
+        (X[:60], y[:59], "same number of rows"),
     ):
         with pytest.raises(ValueError, match=message):
             classifier.fit(bad_X, bad_y)

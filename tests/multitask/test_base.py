@@ -456,7 +456,7 @@ def test_bad_y(data, fitted):
         quick().fit(X, infinite)
     with pytest.raises(ValueError, match="y holds no label at all"):
         quick().fit(X, np.full_like(Y, np.nan))
-    with pytest.raises(ValueError, match="as many rows, got 200 and 199"):
+    with pytest.raises(ValueError, match="same number of rows, got 200 and 199"):
         quick().fit(X, Y[:-1])
     with pytest.raises(
         ValueError, match=r"y must have shape \(200, 30\).* got 2 columns"
@@ -493,7 +493,7 @@ def settled(data, request):
     ("params", "refit", "message"),
     [
         ({}, lambda est, X, Y: est.fit(X, np.full(Y.shape, np.nan)), "no label at all"),
-        ({}, lambda est, X, Y: est.fit(X, Y[:-1]), "as many rows"),
+        ({}, lambda est, X, Y: est.fit(X, Y[:-1]), "same number of rows"),
         ({"alpha": 2.0}, lambda est, X, Y: est.fit(X, Y), "alpha must lie in"),
         ({"alpha": 2.0}, lambda est, X, Y: est.fit_stream([(X, Y)]), "alpha must lie"),
         ({}, lambda est, X, Y: est.fit_stream([]), "source is empty"),
