@@ -1,6 +1,7 @@
 """Scores of heads, and R2 of each task."""
 
 import numpy as np
+from scipy.special import expit, softmax
 
 # Maximal size of intermediate arrays.
 _BLOCK = 2**18
@@ -50,6 +51,68 @@ def head_scores(Z, coef, intercept, tasks=None):
             own = tasks[part]
             scores[part] = np.einsum(subscripts, rows, coef[own]) + intercept[own]
     return scores
+
+
+def most_probable(scores, binary):
+    """Number of the class with the highest score.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (...) or (..., n_classes)
+        Logits of the second of two classes, or those of all classes. NaN for tasks
+        with fewer than two classes.
+
+    binary : bool
+        Whether each score is that of the second of two classes.
+
+    Returns
+    -------
+    ndarray of shape (...) of int
+        0 where scores are NaN.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis._scores import most_probable
+    >>> most_probable(np.array([-1.0, 2.0, np.nan]), True)
+    array([0, 1, 0])
+    """
+    if binary:
+        return (scores > 0).astype(int)
+    return np.where(np.isnan(scores), -np.inf, scores).argmax(-1)
+
+
+def class_probabilities(scores, binary, single):
+    """Probabilities of classes.
+
+    Parameters
+    ----------
+    scores, binary : object
+        As for :func:`most_probable`.
+
+    single : ndarray of shape (...) of bool
+        Where a task has a single class, which is certain.
+
+    Returns
+    -------
+    ndarray of shape (..., n_classes)
+        NaN where scores are, unless there is a single class.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis._scores import class_probabilities
+    >>> class_probabilities(np.array([0.0, np.nan]), True, np.array([False, True]))
+    array([[0.5, 0.5],
+           [1. , 0. ]])
+    """
+    if binary:
+        p = np.stack([expit(-scores), expit(scores)], -1)
+    else:
+        p = softmax(scores, axis=-1)
+    certain = np.where(np.arange(p.shape[-1]) == 0, 1.0, 0.0)
+    p[np.broadcast_to(single, p.shape[:-1])] = certain
+    return p
 
 
 def blocks(n, size):

@@ -1,5 +1,6 @@
 """Classes of every task, and labels as their numbers."""
 
+import warnings
 from dataclasses import replace
 from datetime import date, timedelta
 from itertools import pairwise
@@ -94,6 +95,49 @@ def number_classes(values):
             np.array(classes.tolist()) if classes.dtype == object else classes
         )
     return classes, codes
+
+
+def check_classes(classes, names, estimator, *, stacklevel):
+    """Refuse labels of which no task has two classes, and warn of single classes.
+
+    Parameters
+    ----------
+    classes : list of ndarray
+        Classes of each task.
+
+    names : ndarray of shape (n_tasks,)
+
+    estimator : str
+        Name of the estimator.
+
+    stacklevel : int
+        Stack level of a warning in the caller.
+
+    Raises
+    ------
+    ValueError
+        When no task has labels of two classes.
+
+    Warns
+    -----
+    UserWarning
+        When tasks have a single class.
+    """
+    single = [t for t, own in enumerate(classes) if len(own) == 1]
+    if all(len(own) < 2 for own in classes):
+        raise ValueError(
+            f"{estimator} needs labels of at least two classes in some task; y has "
+            f"only the class {classes[single[0]].tolist()[0]!r}."
+        )
+    if single:
+        some = ", ".join(str(names[t]) for t in single[:5])
+        warnings.warn(
+            f"{len(single)} of {len(classes)} tasks have a single class ({some}"
+            f"{', ...' if len(single) > 5 else ''}), and no head: they always "
+            "predict it.",
+            UserWarning,
+            stacklevel=stacklevel + 1,
+        )
 
 
 def decode_classes(codes, tasks, classes):

@@ -3,12 +3,11 @@
 import warnings
 
 import numpy as np
-from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin
 
-from sparsedis._scores import TaskMean
+from sparsedis._scores import TaskMean, class_probabilities, most_probable
 from sparsedis.bilevel._declaration import declared
-from sparsedis.inputs._classes import decode_classes, encode_classes
+from sparsedis.inputs._classes import check_classes, decode_classes, encode_classes
 from sparsedis.inputs._forms import read_targets
 from sparsedis.multitask._base import BaseRepresentation
 
@@ -219,21 +218,7 @@ default=None
         name = type(self).__name__
         targets = read_targets(y, n_samples, task, weight, real=False, estimator=name)
         targets, classes = encode_classes(targets)
-        single = [t for t, own in enumerate(classes) if len(own) == 1]
-        if all(len(own) < 2 for own in classes):
-            raise ValueError(
-                f"{name} needs labels of at least two classes in some task; y has only "
-                f"the class {classes[single[0]].tolist()[0]!r}."
-            )
-        if single:
-            names = ", ".join(str(targets.names[t]) for t in single[:5])
-            warnings.warn(
-                f"{len(single)} of {len(classes)} tasks have a single class ({names}"
-                f"{', ...' if len(single) > 5 else ''}), and no head: they always "
-                "predict it.",
-                UserWarning,
-                stacklevel=3,
-            )
+        check_classes(classes, targets.names, name, stacklevel=3)
         self._classes = classes
         return targets
 
@@ -253,24 +238,13 @@ default=None
 
     def _labels(self, scores, tasks):
         """Labels with the highest scores; tasks are the last axis before outputs."""
-        if self.coef_.ndim == 2:
-            codes = (scores > 0).astype(int)
-        else:
-            codes = np.where(np.isnan(scores), -np.inf, scores).argmax(-1)
+        codes = most_probable(scores, self.coef_.ndim == 2)
         return decode_classes(codes, tasks, self._classes)
 
     def _probabilities(self, scores, tasks):
         """Probabilities from scores; tasks are the last axis before outputs."""
-        if self.coef_.ndim == 2:
-            p = np.stack([expit(-scores), expit(scores)], -1)
-        else:
-            p = softmax(scores, axis=-1)
-        # A task with a single class has no head: its class is certain. A task without
-        # labels has no classes.
-        certain = np.where(np.arange(p.shape[-1]) == 0, 1.0, 0.0)
-        lone = np.array([len(own) == 1 for own in self._classes])[tasks]
-        p[np.broadcast_to(lone, p.shape[:-1])] = certain
-        return p
+        single = np.array([len(own) == 1 for own in self._classes])[tasks]
+        return class_probabilities(scores, self.coef_.ndim == 2, single)
 
     def _find_new_classes(self, y, tasks, new):
         """Record a label that its task, given by name, did not have in fit."""
