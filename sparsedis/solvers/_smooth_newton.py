@@ -81,7 +81,7 @@ def smooth_newton(problem, V, tol=1e-12):
     size, stale = _size(gradient), True
     for _ in range(_STEPS):
         if stale:
-            hessian = _hessian(problem, bends, _SHIFT)
+            hessian = own_hessian(problem, bends, _SHIFT)
             factor, failed = torch.linalg.cholesky_ex(hessian)
         step = _solve(problem, factor, -gradient)
         along = problem.scores(step)
@@ -124,7 +124,7 @@ def _derivatives(problem, V, scores):
     return gradient, bends
 
 
-def _hessian(problem, bends, shift=0.0):
+def own_hessian(problem, bends, shift=0.0):
     """Hessians in the features' own units, by scores, then by features."""
     d = bends.shape[-1]
     hessian = problem.curvature(problem.weight.unsqueeze(-1) * bends)
@@ -201,7 +201,7 @@ def solve_hessian(problem, V, rhs):
     _, bends = problem.derivatives(problem.scores(V))
     flat = rhs.mT.flatten(1)
     every = torch.ones_like(flat, dtype=torch.bool)
-    found, singular = solve_on_support(_hessian(problem, bends), flat, every)
+    found, singular = solve_on_support(own_hessian(problem, bends), flat, every)
     return found.reshape(rhs.mT.shape).mT, singular
 
 

@@ -13,6 +13,7 @@ sample, which does not change the loss. Norms in B are those of the C coefficien
 """
 
 import math
+from copy import copy
 
 import torch
 
@@ -181,6 +182,15 @@ class Logistic(_composite.Problem):
         part.curvature = self.curvature.take(part.Z)
         return part
 
+    def on(self, rows):
+        """The problem on some rows of V; its penalty has to be set."""
+        part = copy(self)
+        part.n_features = len(rows) - self.fit_intercept
+        part.Z = self.Z.mT[:, rows].mT
+        part.scale, part.ridge = self.scale[:, rows], self.ridge[:, rows]
+        part.curvature = Curvature(part.Z)
+        return part
+
     @property
     def is_smooth(self):
         """Whether there is at most a squared l2 penalty."""
@@ -225,7 +235,11 @@ class Logistic(_composite.Problem):
 
     def log_probability(self, V):
         """Log-probabilities of the classes; minus infinity for absent classes."""
-        return self._present(self.scores(V)).log_softmax(1).mT
+        return self.log_probability_at(self.scores(V))
+
+    def log_probability_at(self, scores):
+        """The same from the scores."""
+        return self._present(scores).log_softmax(1).mT
 
     def _softmax(self, scores):
         return self._present(scores).softmax(1).mT
@@ -269,8 +283,11 @@ class Logistic(_composite.Problem):
 
     def pull(self, X):
         """Gradient with respect to V of ``sum_i s_i <X_i, eta_i>``."""
-        pulled = pull(self.Z, _combine(self.weight * X, self.basis))
-        return self.scale.unsqueeze(-1) * pulled
+        return self.pull_scores(_combine(X, self.basis))
+
+    def pull_scores(self, X):
+        """The same of ``sum_i s_i <X_i, scores_i>``."""
+        return self.scale.unsqueeze(-1) * pull(self.Z, self.weight * X)
 
     def gradient(self, V):
         probability = self.log_probability(V).exp()
