@@ -10,6 +10,8 @@ from sparsedis.heads._checks import check_head, check_loss, check_penalty
 from sparsedis.heads._few_shot import GroupLassoSVMHead, PrototypeHead, RidgeHead
 from sparsedis.heads._linear import LinearHead
 from sparsedis.heads._sparse_heads import SparseHeads
+from sparsedis.heads._sparse_heads_classifier import SparseHeadsClassifier
+from sparsedis.heads._sparse_heads_classifier_cv import SparseHeadsClassifierCV
 from sparsedis.heads._sparse_heads_cv import SparseHeadsCV
 
 __all__ = [
@@ -20,6 +22,8 @@ __all__ = [
     "RidgeHead",
     "SparseHeads",
     "SparseHeadsCV",
+    "SparseHeadsClassifier",
+    "SparseHeadsClassifierCV",
     "check_head",
     "check_loss",
     "check_penalty",

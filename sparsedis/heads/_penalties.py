@@ -1,0 +1,97 @@
+"""Penalties that users give, and certificates of what was fitted with them."""
+
+import warnings
+from numbers import Integral
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+
+def read_alpha(alpha, n_tasks):
+    """Penalty of each task.
+
+    Parameters
+    ----------
+    alpha : float or array-like of shape (n_tasks,)
+
+    n_tasks : int
+
+    Returns
+    -------
+    ndarray of shape (n_tasks,)
+
+    Raises
+    ------
+    ValueError
+        When a penalty is not positive and finite, or there are more or fewer.
+    """
+    values = _positive(alpha)
+    if values.shape not in ((), (n_tasks,)):
+        raise ValueError(
+            f"alpha must be a positive number, or {n_tasks} of them for as many tasks, "
+            f"got {alpha!r}."
+        )
+    return np.broadcast_to(values, n_tasks)
+
+
+def read_alphas(alphas):
+    """Penalties of all tasks, in decreasing order.
+
+    Parameters
+    ----------
+    alphas : int or array-like of shape (n_alphas,)
+
+    Returns
+    -------
+    int or ndarray of shape (n_alphas,)
+        A number of penalties as it is.
+
+    Raises
+    ------
+    ValueError
+        When a penalty is not positive and finite, or there is none.
+    """
+    if isinstance(alphas, Integral):
+        return alphas
+    values = np.sort(_positive(alphas))[::-1].copy()
+    if values.ndim != 1 or not len(values):
+        raise ValueError(
+            "alphas must be a number of penalties, or a list of positive ones, got "
+            f"{alphas!r}."
+        )
+    return values
+
+
+def _positive(values):
+    """Values as an array, which is empty unless all are positive and finite."""
+    try:
+        values = np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        return np.empty(0)
+    return values if ((values > 0) & np.isfinite(values)).all() else np.empty(0)
+
+
+def warn_of_gaps(names, gap, tol, *, stacklevel):
+    """Warn once about tasks whose duality gap is above the tolerance.
+
+    Parameters
+    ----------
+    names : ndarray of shape (n_tasks,)
+
+    gap : ndarray of shape (n_tasks,)
+        NaN for tasks without a head.
+
+    tol : float
+
+    stacklevel : int
+        Stack level of the warning in the caller.
+    """
+    missed = names[gap > tol]
+    if len(missed):
+        warnings.warn(
+            f"{len(missed)} of {len(gap)} tasks (first: {missed[:5].tolist()}) have a "
+            f"relative gap above tol={tol:g}; the largest is {np.nanmax(gap):.1e}. "
+            "Features may be nearly combinations of others.",
+            ConvergenceWarning,
+            stacklevel=stacklevel + 1,
+        )
