@@ -3,13 +3,13 @@
 from numbers import Real
 from typing import ClassVar
 
-import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval
 
 from sparsedis._fitted import whole_or_not
 from sparsedis.heads._folds import Folds
-from sparsedis.heads._task_lassos import TaskLassos, read_penalties
+from sparsedis.heads._penalties import read_alpha
+from sparsedis.heads._task_lassos import TaskLassos
 from sparsedis.heads._task_paths import HeadProblem
 
 
@@ -144,13 +144,7 @@ default=None
         """
 
         X, targets, weight = self._read(X, y, sample_weight)
-        alpha, n_tasks = read_penalties(self.alpha), targets.n_tasks
-        if alpha.shape not in ((), (n_tasks,)):
-            raise ValueError(
-                f"alpha must be a positive number, or {n_tasks} of them for as many "
-                f"tasks, got {self.alpha!r}."
-            )
-        alphas = np.repeat(alpha, n_tasks if alpha.ndim == 0 else 1)[:, None]
+        alphas = read_alpha(self.alpha, targets.n_tasks)[:, None]
         problem = HeadProblem(
             alphas,
             eps=1.0,

@@ -3,13 +3,13 @@
 from numbers import Integral, Real
 from typing import ClassVar
 
-import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from sparsedis._fitted import whole_or_not
 from sparsedis.heads._folds import Folds
-from sparsedis.heads._task_lassos import TaskLassos, read_penalties
+from sparsedis.heads._penalties import read_alphas
+from sparsedis.heads._task_lassos import TaskLassos
 from sparsedis.heads._task_paths import HeadProblem
 
 
@@ -193,16 +193,8 @@ default=None
             When the gap of a task is above `tol`.
         """
         X, targets, weight = self._read(X, y, sample_weight)
-        alphas = self.alphas
-        if not isinstance(alphas, Integral):
-            alphas = np.sort(read_penalties(alphas))[::-1].copy()
-            if alphas.ndim != 1 or not len(alphas):
-                raise ValueError(
-                    "alphas must be a number of penalties, or a list of positive ones, "
-                    f"got {self.alphas!r}."
-                )
         problem = HeadProblem(
-            alphas,
+            read_alphas(self.alphas),
             eps=self.eps,
             rule=self.selection,
             relaxed=self.refit == "relaxed",

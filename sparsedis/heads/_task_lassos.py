@@ -1,6 +1,5 @@
 """Base class of Lasso models of many tasks on given features."""
 
-import warnings
 from numbers import Integral, Real
 from typing import ClassVar
 
@@ -11,12 +10,12 @@ from sklearn.base import (
     MultiOutputMixin,
     RegressorMixin,
 )
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sparsedis._judged import mean_score
 from sparsedis._scores import head_scores
+from sparsedis.heads._penalties import warn_of_gaps
 from sparsedis.heads._task_paths import block_size, fit_heads
 from sparsedis.inputs._forms import read_targets
 from sparsedis.inputs._numbers import validate_numbers
@@ -122,34 +121,14 @@ class TaskLassos(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
         self.coef_, self.intercept_ = joined("coef"), joined("intercept")
         self.dual_gap_ = joined("gap")
-        self._warn_of_gaps()
-        return [joined(n) for n in ("alpha", "alphas", "errors", "criterion")]
-
-    def _warn_of_gaps(self):
         gap = np.atleast_1d(self.dual_gap_)
-        missed = self.tasks_[gap > self.tol]
-        if len(missed):
-            warnings.warn(
-                f"{len(missed)} of {len(gap)} tasks (first: {missed[:5].tolist()}) "
-                f"have a relative gap above tol={self.tol:g}; the largest is "
-                f"{np.nanmax(gap):.1e}. Features may be nearly combinations of others.",
-                ConvergenceWarning,
-                stacklevel=5,
-            )
+        warn_of_gaps(self.tasks_, gap, self.tol, stacklevel=5)
+        return [joined(n) for n in ("alpha", "alphas", "errors", "criterion")]
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         return tags
-
-
-def read_penalties(values):
-    """Penalties as an array, which is empty unless all are positive and finite."""
-    try:
-        values = np.asarray(values, dtype=float)
-    except (TypeError, ValueError):
-        return np.empty(0)
-    return values if ((values > 0) & np.isfinite(values)).all() else np.empty(0)
 
 
 def _table(targets, weight, tasks, n):
