@@ -116,7 +116,7 @@ class SparseClassifier(MultiOutputMixin, ClassifierMixin, BaseEstimator):
         name = type(self).__name__
         targets = read_targets(y, len(X), weight=weight, real=False, estimator=name)
         targets, classes = encode_classes(targets)
-        check_classes(classes, targets.names, name, stacklevel=4)
+        check_classes(classes, targets.names, name, stacklevel=5)
         return X, targets, classes, weight
 
     def _fit(self, X, targets, classes, weight, alphas, folds, problem):
@@ -154,7 +154,7 @@ class SparseClassifier(MultiOutputMixin, ClassifierMixin, BaseEstimator):
 
         self.dual_gap_ = joined("gap")
         gap = np.atleast_1d(self.dual_gap_)
-        warn_of_gaps(self.tasks_, gap, self.tol, stacklevel=4)
+        warn_of_gaps(self.tasks_, gap, self.tol, stacklevel=5)
         return [joined(n) for n in ("alpha", "alphas", "errors", "criterion")]
 
     def __sklearn_tags__(self):
