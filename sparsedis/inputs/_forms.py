@@ -201,7 +201,8 @@ def _read_wide(y, n_samples, *, real):
     values, missing = read_values(y, real=real)
     if len(values) != n_samples:
         raise ValueError(
-            f"X and y must have the same number of rows, got {n_samples} and {len(values)}."
+            "X and y must have the same number of rows, got "
+            f"{n_samples} and {len(values)}."
         )
     layout = "single" if values.ndim == 1 else "wide"
     values = values[:, None] if values.ndim == 1 else values
@@ -222,7 +223,8 @@ def _read_sparse(y, n_samples, *, real):
         raise ValueError(f"A sparse y must have two dimensions, got {y.ndim}.")
     if y.shape[0] != n_samples:
         raise ValueError(
-            f"X and y must have the same number of rows, got {n_samples} and {y.shape[0]}."
+            "X and y must have the same number of rows, got "
+            f"{n_samples} and {y.shape[0]}."
         )
     y = _stored(y)
     values = read_values(y.data, real=real)[0] if y.nnz else y.data

@@ -174,7 +174,8 @@ def _read_column(column, n_samples):
     """Values of a column, and a mask of missing ones."""
     if not len(column) == n_samples:
         raise ValueError(
-            f"X and y must have the same number of rows, got {n_samples} and {len(column)}."
+            "X and y must have the same number of rows, got "
+            f"{n_samples} and {len(column)}."
         )
     if hasattr(column, "isna"):
         missing = column.isna().to_numpy(dtype=bool)

@@ -495,7 +495,7 @@ def test_wrong_parameters_are_named(estimator, message):
         (np.full(120, np.nan), "y holds no label at all"),
         (np.where(np.arange(120) > 5, np.inf, 1.0), "infinity"),
         (np.zeros((120, 2, 2)), "y must have shape"),
-        (np.arange(100) % 2, "as many rows, got 120 and 100"),
+        (np.arange(100) % 2, "same number of rows, got 120 and 100"),
     ],
 )
 def test_wrong_labels_are_named(y, message):
