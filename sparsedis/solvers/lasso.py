@@ -13,18 +13,16 @@ import torch
 from sparsedis.solvers import _composite
 from sparsedis.solvers._info import SolverInfo
 from sparsedis.solvers._linalg import product, solve_active
+from sparsedis.solvers._pivoting import find_signs
 from sparsedis.solvers._quadratic import Quadratic
 from sparsedis.solvers.ridge import solve_ridge
 
-# The active-set iteration finds the solution in a few steps or not at all. If it
-# cycles, the smoothing method continues.
-_MAX_ACTIVE_SET = 12
+# Newton's method finds most solutions with weakly correlated features in this number of
+# steps. With strongly correlated ones it often cycles.
+_MAX_NEWTON = 3
 # Penalties up to this fraction of alpha_max are replaced by zero if the first solver
 # does not converge.
 WEAK = 1e-12
-# If more than this number of tasks, and more than half of all, are solved, continuing
-# with a copy of the others saves time.
-_MANY = 100
 
 
 def solve_lasso(
@@ -32,9 +30,10 @@ def solve_lasso(
 ):
     """Solve a batch of Lasso or elastic-net problems.
 
-    A primal-dual active-set iteration runs on the whole batch. It is a semismooth
-    Newton method, whose result is exact if the signs are right. Tasks can remain above
-    ``tol`` because the iteration cycles or their Gram matrix is singular. These
+    A semismooth Newton method, whose result is exact if the signs are right, runs on
+    the whole batch. It may cycle; principal pivots (see
+    :mod:`~sparsedis.solvers._pivoting`) find the signs of the tasks that it leaves.
+    Tasks can remain above ``tol`` because their Gram matrix is nearly singular. These
     continue with the smoothing Newton method of :mod:`~sparsedis.solvers._composite`.
 
     Parameters
@@ -76,7 +75,7 @@ def solve_lasso(
     if start is not None:
         start = start.unsqueeze(-1) / problem.scale
         reach = start + problem.descent(start)
-    v, n_iter = _active_set(problem, reach)
+    v, n_iter = _solve(problem, reach, cold=start is None)
     w = (v * problem.scale).squeeze(-1)
     gap = lasso_gap(w, gram, corr, y_sq, alpha, l2)
 
@@ -188,33 +187,44 @@ class _Normalised:
         return torch.baddbmm(self.corr, self.hessian, v, alpha=-1)
 
 
-def _active_set(problem, reach):
-    """Primal-dual active-set iteration, from the result of a gradient step.
+def _solve(problem, reach, *, cold):
+    """Newton steps from the result of a gradient step, then principal pivots.
 
-    Returns the last iterate of each task and the number of steps. If the iteration
-    cycles, the last iterate may be far from the solution, or NaN.
+    Returns a point for each task and the number of steps and rounds. If features are
+    nearly dependent, the point may be far from the solution, or NaN.
     """
-    v, signs = reach, None
-    upper, lower = problem.penalty, -problem.penalty
-    n_iter = torch.ones(len(reach), dtype=torch.long, device=reach.device)
-    for _ in range(_MAX_ACTIVE_SET):
-        last, signs = signs, (reach - reach.clamp(lower, upper)).sign()
-        if last is not None:
-            moved = (signs != last).flatten(1).any(-1)
-            n_moved = int(moved.sum())
-            if n_moved == 0:
-                break
-            if len(reach) - n_moved > max(_MANY, n_moved):
-                # Most tasks are solved: continue without them.
-                at = moved.nonzero().flatten()
-                v = v * (v.sign() == signs)
-                v[at], more = _active_set(problem.take(at), reach[at])
-                return v, n_iter.index_add(0, at, more)
-            n_iter += moved
-        rhs = torch.addcmul(problem.corr, upper, signs, value=-1)
-        v = solve_active(problem.hessian, rhs, signs.abs())
-        reach = v + problem.descent(v)
-    return v * (v.sign() == signs), n_iter
+    v = torch.empty_like(reach)
+    n_iter = torch.zeros(len(reach), dtype=torch.long, device=reach.device)
+    at = torch.arange(len(reach), device=reach.device)
+    first = signs = _signs(problem, reach)
+    for _ in range(_MAX_NEWTON):
+        v[at], reach = _step(problem, signs)
+        n_iter[at] += 1
+        last, signs = signs, _signs(problem, reach)
+        left = (signs != last).flatten(1).any(-1).nonzero().flatten()
+        if len(left) == 0:
+            return v, n_iter
+        if len(left) < len(at):
+            at, problem = at[left], problem.take(left)
+            signs, first = signs[left], first[left]
+    start = None if cold else first
+    signs, more = find_signs(problem.hessian, problem.corr, problem.penalty, start)
+    v[at] = _step(problem, signs)[0]
+    n_iter[at] += more
+    return v, n_iter
+
+
+def _signs(problem, reach):
+    """Signs of the coefficients after a gradient step to `reach`."""
+    return (reach - reach.clamp(-problem.penalty, problem.penalty)).sign()
+
+
+def _step(problem, signs):
+    """The point that `signs` determine, and the gradient step from there."""
+    rhs = torch.addcmul(problem.corr, problem.penalty, signs, value=-1)
+    v = solve_active(problem.hessian, rhs, signs.abs())
+    # Rounding errors must not give a coefficient the wrong sign.
+    return v * (v.sign() == signs), v + problem.descent(v)
 
 
 def _take(part, at):
