@@ -10,7 +10,6 @@ from sparsedis._fitted import whole_or_not
 from sparsedis.heads._folds import Folds
 from sparsedis.heads._penalties import read_alpha
 from sparsedis.heads._task_lassos import TaskLassos
-from sparsedis.heads._task_paths import HeadProblem
 
 
 class SparseHeads(TaskLassos):
@@ -30,6 +29,18 @@ class SparseHeads(TaskLassos):
     ----------
     alpha : float or array-like of shape (n_tasks,), default=1.0
         Strength of the penalty, of each task if it is an array.
+
+    feature_weights : array-like, default=None
+        Factors :math:`v_j` of the penalty of each feature, which then is
+        :math:`\alpha_t \sum_j v_j |w_{tj}|`, of shape (n_features,), or of each task,
+        of shape (n_tasks, n_features). 0: no penalty, as for the intercept (not
+        with `positive`); inf: the feature is not used. None: 1 for all.
+
+    adaptive : bool, default=False
+        Whether to fit the adaptive Lasso [1]_: first a Lasso, then another one in which
+        the weight of each feature is divided by the size of its first coefficient,
+        relative to the largest one. Features of the first Lasso alone take part, and
+        large coefficients are hardly shrunk.
 
     fit_intercept : bool, default=True
         Whether to fit intercepts, which are not penalised.
@@ -57,7 +68,7 @@ class SparseHeads(TaskLassos):
 
     dual_gap_ : float or ndarray of shape (n_tasks,)
         Certificate: the duality gap of the Lasso of each task, relative to its squared
-        error at zero.
+        error without the features that have a penalty.
 
     tasks_ : ndarray of shape (n_tasks,)
         Names of the tasks: columns of a DataFrame, or 0, 1, ...
@@ -71,6 +82,11 @@ class SparseHeads(TaskLassos):
     See Also
     --------
     SparseHeadsCV : Chooses the penalty of each task.
+
+    References
+    ----------
+    .. [1] H. Zou, "The adaptive lasso and its oracle properties", Journal of the
+       American Statistical Association 101, 2006.
 
     Examples
     --------
@@ -94,6 +110,8 @@ class SparseHeads(TaskLassos):
         self,
         alpha=1.0,
         *,
+        feature_weights=None,
+        adaptive=False,
         fit_intercept=True,
         positive=False,
         refit="lasso",
@@ -101,6 +119,8 @@ class SparseHeads(TaskLassos):
         n_jobs=None,
     ):
         self.alpha = alpha
+        self.feature_weights = feature_weights
+        self.adaptive = adaptive
         self.fit_intercept = fit_intercept
         self.positive = positive
         self.refit = refit
@@ -144,15 +164,8 @@ default=None
         """
 
         X, targets, weight = self._read(X, y, sample_weight)
-        alphas = read_alpha(self.alpha, targets.n_tasks)[:, None]
-        problem = HeadProblem(
-            alphas,
-            eps=1.0,
-            rule="cv",
-            relaxed=self.refit == "relaxed",
-            fit_intercept=self.fit_intercept,
-            positive=self.positive,
-            tol=self.tol,
-        )
+        n_tasks = targets.n_tasks
+        alphas = read_alpha(self.alpha, n_tasks)[:, None]
+        problem = self._problem(alphas, 1.0, "cv", (n_tasks, X.shape[1]))
         self._fit(X, targets, weight, Folds(0), problem)
         return self

@@ -10,7 +10,6 @@ from sparsedis._fitted import whole_or_not
 from sparsedis.heads._folds import Folds
 from sparsedis.heads._penalties import read_alphas
 from sparsedis.heads._task_lassos import TaskLassos
-from sparsedis.heads._task_paths import HeadProblem
 
 
 class SparseHeadsCV(TaskLassos):
@@ -41,6 +40,20 @@ class SparseHeadsCV(TaskLassos):
         features; "bic": the one with the smallest Bayesian information criterion, as
         in :class:`~sklearn.linear_model.LassoLarsIC`. It needs no folds, and more
         labels than features.
+
+    feature_weights : array-like, default=None
+        Factors :math:`v_j` of the penalty of each feature, which then is
+        :math:`\alpha_t \sum_j v_j |w_{tj}|`, of shape (n_features,), or of each task,
+        of shape (n_tasks, n_features). 0: no penalty, as for the intercept (not
+        with `positive`); inf: the feature is not used. None: 1 for all.
+
+    adaptive : bool, default=False
+        Whether to fit the adaptive Lasso [3]_: first a Lasso, then another one in which
+        the weight of each feature is divided by the size of its first coefficient,
+        relative to the largest one. Features of the first Lasso alone take part, and
+        large coefficients are hardly shrunk. The penalty of the first Lasso is that
+        with the smallest error on the folds (or the best criterion, for "bic"). For
+        the error on a fold, the first Lasso is also chosen and fitted without it.
 
     fit_intercept : bool, default=True
         Whether to fit intercepts, which are not penalised.
@@ -80,7 +93,7 @@ class SparseHeadsCV(TaskLassos):
 
     dual_gap_ : float or ndarray of shape (n_tasks,)
         Certificate: the duality gap of the Lasso of each task, relative to its squared
-        error at zero.
+        error without the features that have a penalty.
 
     tasks_ : ndarray of shape (n_tasks,)
         Names of the tasks: columns of a DataFrame, or 0, 1, ...
@@ -107,6 +120,8 @@ class SparseHeadsCV(TaskLassos):
        selection in least squares problems", IMA Journal of Numerical Analysis 20, 2000.
     .. [2] B. Efron, T. Hastie, I. Johnstone, R. Tibshirani, "Least angle regression",
        Annals of Statistics 32, 2004.
+    .. [3] H. Zou, "The adaptive lasso and its oracle properties", Journal of the
+       American Statistical Association 101, 2006.
 
     Examples
     --------
@@ -136,6 +151,8 @@ class SparseHeadsCV(TaskLassos):
         eps=1e-3,
         cv=5,
         selection="cv",
+        feature_weights=None,
+        adaptive=False,
         fit_intercept=True,
         positive=False,
         refit="lasso",
@@ -146,6 +163,8 @@ class SparseHeadsCV(TaskLassos):
         self.eps = eps
         self.cv = cv
         self.selection = selection
+        self.feature_weights = feature_weights
+        self.adaptive = adaptive
         self.fit_intercept = fit_intercept
         self.positive = positive
         self.refit = refit
@@ -184,8 +203,9 @@ default=None
         ------
         ValueError
             When X or y contain inf, X contains NaN, y contains no label, lengths
-            disagree, penalties are not positive and finite, or `cv` does not hold out
-            each row once and train on the others.
+            disagree, penalties are not positive and finite, `cv` does not hold out
+            each row once and train on the others, or has fewer than 3 folds with
+            `adaptive`.
 
         Warns
         -----
@@ -193,17 +213,15 @@ default=None
             When the gap of a task is above `tol`.
         """
         X, targets, weight = self._read(X, y, sample_weight)
-        problem = HeadProblem(
-            read_alphas(self.alphas),
-            eps=self.eps,
-            rule=self.selection,
-            relaxed=self.refit == "relaxed",
-            fit_intercept=self.fit_intercept,
-            positive=self.positive,
-            tol=self.tol,
-        )
+        alphas, shape = read_alphas(self.alphas), (targets.n_tasks, X.shape[1])
+        problem = self._problem(alphas, self.eps, self.selection, shape)
         by_folds = self.selection != "bic"
         folds = Folds.read(self.cv, X, groups) if by_folds else Folds(0)
+        if self.adaptive and by_folds and folds.n_folds < 3:
+            raise ValueError(
+                "cv must have at least 3 folds with adaptive=True, since two others "
+                f"choose the first Lasso of each; got {folds.n_folds}."
+            )
         self.alpha_, self.alphas_, errors, criterion = self._fit(
             X, targets, weight, folds, problem
         )

@@ -16,17 +16,22 @@ from sklearn.utils.validation import check_is_fitted
 from sparsedis._judged import mean_score
 from sparsedis._scores import head_scores
 from sparsedis.heads._penalties import warn_of_gaps
-from sparsedis.heads._task_paths import block_size, fit_heads
+from sparsedis.heads._task_paths import HeadProblem, block_size, fit_heads
 from sparsedis.inputs._forms import read_targets
 from sparsedis.inputs._numbers import validate_numbers
 from sparsedis.inputs._plain import check_plain
 from sparsedis.inputs._weights import check_weights, label_weights
+
+# Range of the weights of features, whose squares must not overflow.
+_WEIGHTS = 1e-50, 1e50
 
 
 class TaskLassos(MultiOutputMixin, RegressorMixin, BaseEstimator):
     """Base class of sparse linear models of many tasks."""
 
     _parameter_constraints: ClassVar = {
+        "feature_weights": [None, "array-like"],
+        "adaptive": ["boolean"],
         "fit_intercept": ["boolean"],
         "positive": ["boolean"],
         "refit": [StrOptions({"lasso", "relaxed"})],
@@ -99,6 +104,22 @@ class TaskLassos(MultiOutputMixin, RegressorMixin, BaseEstimator):
             raise ValueError("y must have one or two dimensions, got 3.")
         return X, targets, weight
 
+    def _problem(self, alphas, eps, rule, shape):
+        """What the heads have in common; `shape` is that of all their coefficients."""
+        return HeadProblem(
+            alphas,
+            eps=eps,
+            feature_weights=_read_feature_weights(
+                self.feature_weights, shape, self.positive
+            ),
+            adaptive=self.adaptive,
+            rule=rule,
+            relaxed=self.refit == "relaxed",
+            fit_intercept=self.fit_intercept,
+            positive=self.positive,
+            tol=self.tol,
+        )
+
     def _fit(self, X, targets, weight, folds, problem):
         """Fit all tasks in blocks; return their penalties and held-out errors."""
         counts = targets.counts() if targets.is_table else np.bincount(targets.tasks)
@@ -129,6 +150,36 @@ class TaskLassos(MultiOutputMixin, RegressorMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         return tags
+
+
+def _read_feature_weights(values, shape, positive):
+    """Factors of the penalty of each feature, or of each task and feature."""
+    if values is None:
+        return np.ones(shape[1])
+    try:
+        weights = np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        weights = np.empty(0)
+    if weights.shape not in ((shape[1],), shape):
+        raise ValueError(
+            f"feature_weights must hold a number for each of {shape[1]} features, or "
+            f"have shape {shape} for as many tasks; got {values!r}."
+        )
+    low, high = _WEIGHTS
+    inside = (weights >= low) & (weights <= high)
+    wrong = ~(inside | (weights == 0) | (weights == np.inf))
+    if wrong.any():
+        raise ValueError(
+            f"feature_weights must lie in [{low:g}, {high:g}], or be 0 or inf; got "
+            f"{weights[wrong][0]:g}."
+        )
+    if positive and not weights.all():
+        raise ValueError(
+            "feature_weights must be positive with positive=True, got 0: features "
+            "without a penalty are fitted by least squares, which may give negative "
+            "coefficients."
+        )
+    return weights
 
 
 def _table(targets, weight, tasks, n):

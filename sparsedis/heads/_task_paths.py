@@ -7,6 +7,7 @@ import torch
 
 from sparsedis.heads._folds import choose
 from sparsedis.heads._least_squares import bic, relax
+from sparsedis.heads._task_rows import ROUNDING, fold_error, task_parts
 from sparsedis.solvers._working_path import solve_wide_path
 from sparsedis.solvers.lasso_path import solve_lasso_path
 
@@ -15,9 +16,6 @@ _NARROW = 256
 
 # Entries of the Gram matrices of a block.
 _BLOCK = 2**23
-
-# Values with a smaller spread, relative to their size, are constant.
-_ROUNDING = 1e-13
 
 # Penalty of heads that are zero whatever it is, as in scikit-learn.
 _SMALLEST = float(np.finfo(float).resolution)
@@ -35,6 +33,13 @@ class HeadProblem:
     eps : float
         Smallest penalty of a task, relative to the largest, if `alphas` is a number.
 
+    feature_weights : ndarray of shape (p,) or (n_tasks, p)
+        Factors of the penalty: 0 for features without a penalty, inf for those to
+        leave out.
+
+    adaptive : bool
+        Whether to weight features by the coefficients of a first fit.
+
     rule : {"cv", "1se", "bic"}
         Choice among several penalties.
 
@@ -48,6 +53,8 @@ class HeadProblem:
 
     alphas: object
     eps: float
+    feature_weights: np.ndarray
+    adaptive: bool
     rule: str
     relaxed: bool
     fit_intercept: bool
@@ -56,9 +63,10 @@ class HeadProblem:
 
     def take(self, tasks):
         """The same for some of the tasks."""
-        if np.ndim(self.alphas) < 2:
-            return self
-        return replace(self, alphas=self.alphas[tasks])
+        alphas, weights = self.alphas, self.feature_weights
+        alphas = alphas[tasks] if np.ndim(alphas) == 2 else alphas
+        weights = weights[tasks] if weights.ndim == 2 else weights
+        return replace(self, alphas=alphas, feature_weights=weights)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,21 +129,49 @@ def fit_heads(X, Y, share, folds, problem):
     Heads
     """
     fold, used = folds.assign(share > 0), share.any(1)
-    X, Y, share, fold = X[used], Y[used], share[used], fold[used]
+    data = X[used], Y[used], share[used], fold[used]
+    parts = folds.n_folds + 1, Y.shape[1], X.shape[1]
+    weights = np.broadcast_to(problem.feature_weights, parts).copy()
+    if problem.adaptive:
+        weights = _adapted(*data, weights, problem)
+    return _fit_heads(*data, weights, problem)
+
+
+def _adapted(X, Y, share, fold, weights, problem):
+    """Weights of the features by pilot heads, which know nothing of their fold."""
+    rule = "bic" if problem.rule == "bic" else "cv"
+    pilot = replace(problem, rule=rule, relaxed=False)
+    adapted = []
+    for i, own in enumerate(weights):
+        inside = np.where(fold == i - 1, 0.0, share) if i else share
+        # Nothing is fitted without a fold that holds all labels.
+        inside = np.where(inside.any(0), inside, share)
+        coef = np.abs(_fit_heads(X, Y, inside, fold, weights, pilot).coef)
+        penalised = (own > 0) & np.isfinite(own)
+        largest = np.where(penalised, coef, 0.0).max(1, keepdims=True)
+        factor = np.full(coef.shape, np.inf)
+        np.divide(largest, coef, out=factor, where=coef > 0)
+        adapted.append(np.where(penalised, own * factor, own))
+    return np.stack(adapted)
+
+
+def _fit_heads(X, Y, share, fold, weights, problem):
+    """The same with weights of the features, for all labels and without each fold."""
     centre, middle = np.zeros(X.shape[1]), np.zeros(Y.shape[1])
     if problem.fit_intercept:
         mass = share.sum(0)
         centre, middle = X.mean(0), (share * Y).sum(0) / mass
         spread = np.sqrt((share * (Y - middle) ** 2).sum(0) / mass)
-        varies = spread > _ROUNDING * np.abs(Y).max(0)
+        varies = spread > ROUNDING * np.abs(Y).max(0)
         Y = np.where((share > 0) & varies, Y - middle, 0.0)
     Z = X - centre
     data = (
-        torch.from_numpy(np.ascontiguousarray(part)) for part in (Z, Y, share, fold)
+        torch.from_numpy(np.ascontiguousarray(part))
+        for part in (Z, Y, share, fold, weights)
     )
     follow = _narrow if Z.shape[1] <= _NARROW else _wide
     alphas, coef, intercept, gap, errors = (
-        part.numpy() for part in follow(*data, folds.n_folds, problem)
+        part.numpy() for part in follow(*data, problem)
     )
     criterion = np.full(alphas.shape, np.nan)
     if problem.rule == "bic":
@@ -163,111 +199,81 @@ def _penalties(problem, corr, scale):
     largest = (corr if problem.positive else corr.abs()).amax(1)
     grid = torch.logspace(0, np.log10(problem.eps), alphas, dtype=corr.dtype)
     grid = largest[:, None] * grid
-    return torch.where((largest > _ROUNDING * scale)[:, None], grid, _SMALLEST)
+    return torch.where((largest > ROUNDING * scale)[:, None], grid, _SMALLEST)
 
 
-def _narrow(Z, Y, share, fold, n_folds, problem):
+def _narrow(Z, Y, share, fold, weights, problem):
     """All tasks together, each in Gram form."""
-    n_tasks, p = Y.shape[1], Z.shape[1]
-    gram = Z.new_zeros(n_folds + 1, n_tasks, p, p)
-    corr, x_mean = Z.new_zeros(2, n_folds + 1, n_tasks, p)
-    y_sq, y_mean = Z.new_zeros(2, n_folds + 1, n_tasks)
+    n_parts, n_tasks, p = weights.shape
+    gram = Z.new_zeros(n_parts, n_tasks, p, p)
+    corr, y_sq = Z.new_zeros(n_parts, n_tasks, p), Z.new_zeros(n_parts, n_tasks)
+    free, completions = weights[0] == 0, {}
     for t in range(n_tasks):
         # Tasks with the same labels and weights have the same Gram matrices.
-        if not t or not torch.equal(share[:, t], share[:, t - 1]):
-            parts = _parts(Z, share[:, t], fold[:, t], n_folds, problem.fit_intercept)
+        if not t or not all(torch.equal(a[t], a[t - 1]) for a in (share.T, free)):
+            how = n_parts - 1, problem.fit_intercept, free[t]
+            parts = task_parts(Z, share[:, t], fold[:, t], *how)
             grams = [None if part is None else part.Z.T @ part.Z for part in parts]
         for i, part in enumerate(parts):
             if part is not None:
-                y, y_mean[i, t] = part.centre(Y[:, t])
-                gram[i, t], x_mean[i, t] = grams[i], part.x_mean
-                corr[i, t], y_sq[i, t] = part.Z.T @ y, y @ y
+                y, completions[i, t] = part.centre(Y[:, t])
+                gram[i, t], corr[i, t], y_sq[i, t] = grams[i], part.Z.T @ y, y @ y
+    # In units in which all features have the same penalty.
+    unit = _units(weights)
+    gram *= unit[..., None, :]
+    gram *= unit[..., None]
+    corr *= unit
     scale = gram[0].diagonal(dim1=-2, dim2=-1).amax(-1).sqrt() * y_sq[0].sqrt()
     alphas = _penalties(problem, corr[0], scale)
     coef, info = solve_lasso_path(
         gram.flatten(0, 1),
         corr.flatten(0, 1),
         y_sq.flatten(),
-        alphas.repeat(n_folds + 1, 1),
+        alphas.repeat(n_parts, 1),
         positive=problem.positive,
         tol=problem.tol,
     )
-    coef = coef.reshape(n_folds + 1, n_tasks, -1, p)
-    intercept = y_mean[..., None] - (coef @ x_mean[..., None])[..., 0]
-    errors = Z.new_full((*alphas.shape, n_folds), torch.nan)
-    for t in range(n_tasks):
-        for f in range(n_folds):
-            head = coef[f + 1, t], intercept[f + 1, t]
-            errors[t, :, f] = _error(Z, Y[:, t], share[:, t], fold[:, t], f, *head)
-    return alphas, coef[0], intercept[0], info.gap[:n_tasks], errors
+    coef = coef.reshape(n_parts, n_tasks, -1, p) * unit[:, :, None]
+    intercept = Z.new_zeros(coef.shape[1:3])
+    errors = Z.new_full((*alphas.shape, n_parts - 1), torch.nan)
+    for (i, t), complete in completions.items():
+        own = complete(coef[i, t])
+        if i:
+            of_task = Z, Y[:, t], share[:, t], fold[:, t], i - 1
+            errors[t, :, i - 1] = fold_error(*of_task, coef[i, t], own)
+        else:
+            intercept[t] = own
+    return alphas, coef[0], intercept, info.gap[:n_tasks], errors
 
 
-def _wide(Z, Y, share, fold, n_folds, problem):
+def _wide(Z, Y, share, fold, weights, problem):
     """One task, on the features that enter its paths."""
     y, weight, fold = Y[:, 0], share[:, 0], fold[:, 0]
-    parts = _parts(Z, weight, fold, n_folds, problem.fit_intercept)
+    how = problem.fit_intercept, weights[0, 0] == 0
+    parts = task_parts(Z, weight, fold, len(weights) - 1, *how)
     how = {"positive": problem.positive, "tol": problem.tol}
-    target, y_mean = parts[0].centre(y)
-    corr, square = parts[0].Z.T @ target, parts[0].Z.square().sum(0).max()
-    scale = (square * (target @ target)).sqrt()
-    alphas = _penalties(problem, corr[None], scale[None])
-    coef, gap = solve_wide_path(parts[0].Z, target, alphas[0], **how)
-    intercept = y_mean - coef @ parts[0].x_mean
-    errors = Z.new_full((1, alphas.shape[1], n_folds), torch.nan)
-    for f, part in enumerate(parts[1:]):
-        if part is not None:
-            target, y_mean = part.centre(y)
-            own, _ = solve_wide_path(part.Z, target, alphas[0], **how)
-            head = own, y_mean - own @ part.x_mean
-            errors[0, :, f] = _error(Z, y, weight, fold, f, *head)
+    units = _units(weights[:, 0])
+    for i, (part, unit) in enumerate(zip(parts, units, strict=True)):
+        if part is None:
+            continue
+        target, complete = part.centre(y)
+        scaled = part.Z * unit
+        if not i:
+            scale = scaled.norm(dim=0).max() * target.norm()
+            corr = scaled.T @ target
+            alphas = _penalties(problem, corr[None], scale[None])
+            errors = Z.new_full((1, alphas.shape[1], len(parts) - 1), torch.nan)
+        own, own_gap = solve_wide_path(scaled, target, alphas[0], **how)
+        own *= unit
+        own_intercept = complete(own)
+        if i:
+            head = own, own_intercept
+            errors[0, :, i - 1] = fold_error(Z, y, weight, fold, i - 1, *head)
+        else:
+            coef, intercept, gap = own, own_intercept, own_gap
     return alphas, coef[None], intercept[None], gap[None], errors
 
 
-def _parts(Z, weight, fold, n_folds, fit_intercept):
-    """Rows of a task: all, and those outside of each fold, None if there are none."""
-    labelled = weight > 0
-    parts = []
-    for f in range(-1, n_folds):
-        rows = labelled & (fold != f)
-        some = bool(rows.any())
-        parts.append(_Rows(Z, weight, rows, fit_intercept) if some else None)
-    return parts
-
-
-def _error(Z, y, weight, fold, f, coef, intercept):
-    """Mean squared error of several heads on a fold; NaN without any label there.
-
-    NaN also if all labels are in the fold, so that heads have no other.
-    """
-    labelled = weight > 0
-    out = labelled & (fold == f)
-    if not bool((labelled & ~out).any()):
-        return torch.nan
-    left = y[out, None] - Z[out] @ coef.T - intercept
-    share = weight[out] / weight[out].sum()
-    return share @ left.square() if len(share) else torch.nan
-
-
-class _Rows:
-    """Some labelled rows of a task, centred and weighted.
-
-    Sums over them are means. Each part of the rows has its own centre, since the
-    difference of sums about another one may have no correct digit.
-    """
-
-    def __init__(self, Z, weight, rows, fit_intercept):
-        self.rows, self.fit_intercept = rows, fit_intercept
-        Z, weight = Z[rows], weight[rows]
-        self.share = weight / weight.sum()
-        self.root = self.share.sqrt()
-        self.x_mean = self.share @ Z if fit_intercept else torch.zeros_like(Z[0])
-        self.Z = self.root[:, None] * (Z - self.x_mean)
-        # Features that are constant up to rounding errors.
-        largest = Z.abs().amax(0)
-        self.Z[:, self.Z.square().sum(0) <= (_ROUNDING * largest) ** 2] = 0.0
-
-    def centre(self, y):
-        """Targets of the rows, from those of all rows, and their mean."""
-        y = y[self.rows]
-        mean = self.share @ y if self.fit_intercept else y.new_zeros(())
-        return self.root * (y - mean), mean
+def _units(weights):
+    """Factors of features for a penalty without weights; 0 for those without any."""
+    return torch.where(weights > 0, 1 / weights, 0.0)
