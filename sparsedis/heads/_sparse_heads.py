@@ -1,8 +1,9 @@
 """Lasso models of many tasks with given penalties."""
 
-from numbers import Real
+from numbers import Integral, Real
 from typing import ClassVar
 
+import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval
 
@@ -10,6 +11,9 @@ from sparsedis._fitted import whole_or_not
 from sparsedis.heads._folds import Folds
 from sparsedis.heads._penalties import read_alpha
 from sparsedis.heads._task_lassos import TaskLassos
+
+# End of the paths to a number of features, relative to their largest penalties.
+_END = 1e-6
 
 
 class SparseHeads(TaskLassos):
@@ -29,6 +33,11 @@ class SparseHeads(TaskLassos):
     ----------
     alpha : float or array-like of shape (n_tasks,), default=1.0
         Strength of the penalty, of each task if it is an array.
+
+    k_features : int, default=None
+        Largest number of features of each head, instead of `alpha`. The head is that of
+        the last point of the path at which no more features with a penalty have been
+        in use together. The path ends at 1e-6 times its largest penalty.
 
     feature_weights : array-like, default=None
         Factors :math:`v_j` of the penalty of each feature, which then is
@@ -60,6 +69,9 @@ class SparseHeads(TaskLassos):
 
     Attributes
     ----------
+    alpha_ : float or ndarray of shape (n_tasks,)
+        Penalties of the heads.
+
     coef_ : ndarray of shape (n_features,) or (n_tasks, n_features)
         Coefficients; NaN for tasks without labels.
 
@@ -104,12 +116,14 @@ class SparseHeads(TaskLassos):
     _parameter_constraints: ClassVar = {
         **TaskLassos._parameter_constraints,
         "alpha": [Interval(Real, 0, None, closed="neither"), "array-like"],
+        "k_features": [None, Interval(Integral, 1, None, closed="left")],
     }
 
     def __init__(
         self,
         alpha=1.0,
         *,
+        k_features=None,
         feature_weights=None,
         adaptive=False,
         fit_intercept=True,
@@ -119,6 +133,7 @@ class SparseHeads(TaskLassos):
         n_jobs=None,
     ):
         self.alpha = alpha
+        self.k_features = k_features
         self.feature_weights = feature_weights
         self.adaptive = adaptive
         self.fit_intercept = fit_intercept
@@ -166,6 +181,12 @@ default=None
         X, targets, weight = self._read(X, y, sample_weight)
         n_tasks = targets.n_tasks
         alphas = read_alpha(self.alpha, n_tasks)[:, None]
-        problem = self._problem(alphas, 1.0, "cv", (n_tasks, X.shape[1]))
+        sizes = None if self.k_features is None else np.array([self.k_features])
+        if self.adaptive and sizes is not None:
+            raise ValueError(
+                "adaptive=True needs a penalty for the first Lasso, which k_features "
+                "does not give; use SparseHeadsCV."
+            )
+        problem = self._problem(alphas, _END, sizes, "cv", (n_tasks, X.shape[1]))
         self._fit(X, targets, weight, Folds(0), problem)
         return self

@@ -3,6 +3,7 @@
 from numbers import Integral, Real
 from typing import ClassVar
 
+import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 
@@ -27,7 +28,14 @@ class SparseHeadsCV(TaskLassos):
         `eps` times that, or the penalties of all tasks.
 
     eps : float, default=1e-3
-        Smallest penalty relative to the largest, if `alphas` is a number.
+        Smallest penalty relative to the largest, if `alphas` is a number or with
+        `k_features`.
+
+    k_features : int or array-like of shape (n_numbers,), default=None
+        Numbers of features to choose from, instead of penalties. The head of a number
+        is that of the last point of the path, down to `eps`, at which no more features
+        with a penalty have been in use together, on all labels or without a fold. With
+        ``refit="relaxed"``, errors are those of heads that are fitted again.
 
     cv : int, cross-validation generator or iterable, default=5
         Folds. A number divides the labelled rows of each task, in their order, as
@@ -82,8 +90,13 @@ class SparseHeadsCV(TaskLassos):
     intercept_ : float or ndarray of shape (n_tasks,)
         Intercepts.
 
+    k_features_ : float or ndarray of shape (n_tasks,)
+        Chosen numbers of features; NaN for tasks without labels. Only with
+        `k_features`.
+
     alphas_ : ndarray of shape (n_alphas,) or (n_tasks, n_alphas)
-        Penalties, in decreasing order.
+        Penalties, in decreasing order; with `k_features`, those of each number, which
+        are in increasing order.
 
     mse_path_ : ndarray of shape (n_alphas, n_folds) or (n_tasks, n_alphas, n_folds)
         Mean squared errors on each fold; NaN for folds without labels. Not for "bic".
@@ -140,6 +153,11 @@ class SparseHeadsCV(TaskLassos):
         **TaskLassos._parameter_constraints,
         "alphas": [Interval(Integral, 1, None, closed="left"), "array-like"],
         "eps": [Interval(Real, 0, 1, closed="neither")],
+        "k_features": [
+            None,
+            Interval(Integral, 1, None, closed="left"),
+            "array-like",
+        ],
         "cv": ["cv_object"],
         "selection": [StrOptions({"cv", "1se", "bic"})],
     }
@@ -149,6 +167,7 @@ class SparseHeadsCV(TaskLassos):
         alphas=100,
         *,
         eps=1e-3,
+        k_features=None,
         cv=5,
         selection="cv",
         feature_weights=None,
@@ -161,6 +180,7 @@ class SparseHeadsCV(TaskLassos):
     ):
         self.alphas = alphas
         self.eps = eps
+        self.k_features = k_features
         self.cv = cv
         self.selection = selection
         self.feature_weights = feature_weights
@@ -214,7 +234,8 @@ default=None
         """
         X, targets, weight = self._read(X, y, sample_weight)
         alphas, shape = read_alphas(self.alphas), (targets.n_tasks, X.shape[1])
-        problem = self._problem(alphas, self.eps, self.selection, shape)
+        sizes = _read_sizes(self.k_features)
+        problem = self._problem(alphas, self.eps, sizes, self.selection, shape)
         by_folds = self.selection != "bic"
         folds = Folds.read(self.cv, X, groups) if by_folds else Folds(0)
         if self.adaptive and by_folds and folds.n_folds < 3:
@@ -222,11 +243,32 @@ default=None
                 "cv must have at least 3 folds with adaptive=True, since two others "
                 f"choose the first Lasso of each; got {folds.n_folds}."
             )
-        self.alpha_, self.alphas_, errors, criterion = self._fit(
-            X, targets, weight, folds, problem
-        )
+        result = self._fit(X, targets, weight, folds, problem)
+        self.alphas_ = result("alphas")
+        if sizes is not None:
+            chosen = result("chosen")
+            known = ~np.isnan(chosen)
+            own = sizes[np.where(known, chosen, 0).astype(int)]
+            self.k_features_ = np.where(known, own, np.nan)[()]
         if by_folds:
-            self.mse_path_ = errors
+            self.mse_path_ = result("errors")
         else:
-            self.criterion_ = criterion
+            self.criterion_ = result("criterion")
         return self
+
+
+def _read_sizes(values):
+    """Numbers of features in increasing order, or None."""
+    if values is None:
+        return None
+    sizes = np.atleast_1d(np.asarray(values))
+    if (
+        sizes.ndim != 1
+        or not len(sizes)
+        or sizes.dtype.kind not in "iu"
+        or sizes.min() < 1
+    ):
+        raise ValueError(
+            f"k_features must be a positive integer, or a list of them, got {values!r}."
+        )
+    return np.unique(sizes)

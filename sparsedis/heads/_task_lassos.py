@@ -104,11 +104,12 @@ class TaskLassos(MultiOutputMixin, RegressorMixin, BaseEstimator):
             raise ValueError("y must have one or two dimensions, got 3.")
         return X, targets, weight
 
-    def _problem(self, alphas, eps, rule, shape):
+    def _problem(self, alphas, eps, sizes, rule, shape):
         """What the heads have in common; `shape` is that of all their coefficients."""
         return HeadProblem(
             alphas,
             eps=eps,
+            sizes=sizes,
             feature_weights=_read_feature_weights(
                 self.feature_weights, shape, self.positive
             ),
@@ -121,7 +122,7 @@ class TaskLassos(MultiOutputMixin, RegressorMixin, BaseEstimator):
         )
 
     def _fit(self, X, targets, weight, folds, problem):
-        """Fit all tasks in blocks; return their penalties and held-out errors."""
+        """Fit all tasks in blocks; return a function of the name of a result."""
         counts = targets.counts() if targets.is_table else np.bincount(targets.tasks)
         tasks = np.flatnonzero(counts)
         size = block_size(*X.shape, folds.n_folds, problem)
@@ -141,10 +142,10 @@ class TaskLassos(MultiOutputMixin, RegressorMixin, BaseEstimator):
             return whole[0] if self._layout == "single" else whole
 
         self.coef_, self.intercept_ = joined("coef"), joined("intercept")
-        self.dual_gap_ = joined("gap")
+        self.dual_gap_, self.alpha_ = joined("gap"), joined("alpha")
         gap = np.atleast_1d(self.dual_gap_)
         warn_of_gaps(self.tasks_, gap, self.tol, stacklevel=5)
-        return [joined(n) for n in ("alpha", "alphas", "errors", "criterion")]
+        return joined
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -8,8 +8,8 @@ import torch
 from sparsedis.heads._folds import choose
 from sparsedis.heads._least_squares import bic, relax
 from sparsedis.heads._task_rows import ROUNDING, fold_error, task_parts
-from sparsedis.solvers._working_path import solve_wide_path
-from sparsedis.solvers.lasso_path import solve_lasso_path
+from sparsedis.solvers._working_path import solve_wide_path, solve_wide_sizes
+from sparsedis.solvers.lasso_path import solve_lasso_path, solve_lasso_sizes
 
 # Number of features up to which tasks are solved together.
 _NARROW = 256
@@ -33,6 +33,9 @@ class HeadProblem:
     eps : float
         Smallest penalty of a task, relative to the largest, if `alphas` is a number.
 
+    sizes : ndarray of shape (n_sizes,) of int, or None
+        Numbers of features, in increasing order, to choose from instead of penalties.
+
     feature_weights : ndarray of shape (p,) or (n_tasks, p)
         Factors of the penalty: 0 for features without a penalty, inf for those to
         leave out.
@@ -53,6 +56,7 @@ class HeadProblem:
 
     alphas: object
     eps: float
+    sizes: np.ndarray | None
     feature_weights: np.ndarray
     adaptive: bool
     rule: str
@@ -79,6 +83,9 @@ class Heads:
 
     intercept, alpha, gap : ndarray of shape (n_tasks,)
 
+    chosen : ndarray of shape (n_tasks,) of int
+        Position of the head on the path.
+
     alphas : ndarray of shape (n_tasks, n_alphas)
 
     errors : ndarray of shape (n_tasks, n_alphas, n_folds)
@@ -93,6 +100,7 @@ class Heads:
     intercept: np.ndarray
     alpha: np.ndarray
     gap: np.ndarray
+    chosen: np.ndarray
     alphas: np.ndarray
     errors: np.ndarray
     criterion: np.ndarray
@@ -102,7 +110,7 @@ def block_size(n, p, n_folds, problem):
     """Number of tasks whose paths are followed together."""
     if p > _NARROW:
         return 1
-    alphas = problem.alphas
+    alphas = problem.alphas if problem.sizes is None else problem.sizes
     n_alphas = alphas if np.ndim(alphas) == 0 else alphas.shape[-1]
     return max(1, _BLOCK // max(n, (n_folds + 1) * p * max(p, n_alphas)))
 
@@ -140,7 +148,7 @@ def fit_heads(X, Y, share, folds, problem):
 def _adapted(X, Y, share, fold, weights, problem):
     """Weights of the features by pilot heads, which know nothing of their fold."""
     rule = "bic" if problem.rule == "bic" else "cv"
-    pilot = replace(problem, rule=rule, relaxed=False)
+    pilot = replace(problem, rule=rule, sizes=None, relaxed=False)
     adapted = []
     for i, own in enumerate(weights):
         inside = np.where(fold == i - 1, 0.0, share) if i else share
@@ -175,6 +183,12 @@ def _fit_heads(X, Y, share, fold, weights, problem):
     )
     criterion = np.full(alphas.shape, np.nan)
     if problem.rule == "bic":
+        if problem.relaxed and problem.sizes is not None:
+            for i in range(len(problem.sizes)):
+                support = coef[:, i] != 0
+                coef[:, i], intercept[:, i] = relax(
+                    Z, Y, share, support, problem.fit_intercept
+                )
         criterion = bic(Z, Y, share, coef, intercept, problem.fit_intercept)
         chosen = criterion.argmin(1)
     else:
@@ -184,7 +198,8 @@ def _fit_heads(X, Y, share, fold, weights, problem):
     if problem.relaxed:
         coef, intercept = relax(Z, Y, share, coef != 0, problem.fit_intercept)
     intercept = middle + intercept - coef @ centre
-    return Heads(coef, intercept, alphas[at], gap[at], alphas, errors, criterion)
+    penalties = alphas[at], gap[at]
+    return Heads(coef, intercept, *penalties, chosen, alphas, errors, criterion)
 
 
 def _penalties(problem, corr, scale):
@@ -223,16 +238,20 @@ def _narrow(Z, Y, share, fold, weights, problem):
     gram *= unit[..., None, :]
     gram *= unit[..., None]
     corr *= unit
-    scale = gram[0].diagonal(dim1=-2, dim2=-1).amax(-1).sqrt() * y_sq[0].sqrt()
-    alphas = _penalties(problem, corr[0], scale)
-    coef, info = solve_lasso_path(
-        gram.flatten(0, 1),
-        corr.flatten(0, 1),
-        y_sq.flatten(),
-        alphas.repeat(n_parts, 1),
-        positive=problem.positive,
-        tol=problem.tol,
-    )
+    scale = gram.diagonal(dim1=-2, dim2=-1).amax(-1).sqrt() * y_sq.sqrt()
+    form = gram.flatten(0, 1), corr.flatten(0, 1), y_sq.flatten()
+    how = {"positive": problem.positive}
+    if problem.sizes is None:
+        alphas = _penalties(problem, corr[0], scale[0])
+        each = alphas.repeat(n_parts, 1)
+        coef, info = solve_lasso_path(*form, each, tol=problem.tol, **how)
+        gap = info.gap
+    else:
+        # Rounding errors are no correlations.
+        corr[corr.abs().amax(-1) <= ROUNDING * scale] = 0.0
+        sizes = torch.from_numpy(problem.sizes)
+        coef, alphas, gap = solve_lasso_sizes(*form, sizes, problem.eps, **how)
+        alphas = torch.where(alphas > 0, alphas, _SMALLEST)[:n_tasks]
     coef = coef.reshape(n_parts, n_tasks, -1, p) * unit[:, :, None]
     intercept = Z.new_zeros(coef.shape[1:3])
     errors = Z.new_full((*alphas.shape, n_parts - 1), torch.nan)
@@ -240,10 +259,10 @@ def _narrow(Z, Y, share, fold, weights, problem):
         own = complete(coef[i, t])
         if i:
             of_task = Z, Y[:, t], share[:, t], fold[:, t], i - 1
-            errors[t, :, i - 1] = fold_error(*of_task, coef[i, t], own)
+            errors[t, :, i - 1] = _error(problem, *of_task, coef[i, t], own)
         else:
             intercept[t] = own
-    return alphas, coef[0], intercept, info.gap[:n_tasks], errors
+    return alphas, coef[0], intercept, gap[:n_tasks], errors
 
 
 def _wide(Z, Y, share, fold, weights, problem):
@@ -251,27 +270,49 @@ def _wide(Z, Y, share, fold, weights, problem):
     y, weight, fold = Y[:, 0], share[:, 0], fold[:, 0]
     how = problem.fit_intercept, weights[0, 0] == 0
     parts = task_parts(Z, weight, fold, len(weights) - 1, *how)
-    how = {"positive": problem.positive, "tol": problem.tol}
-    units = _units(weights[:, 0])
-    for i, (part, unit) in enumerate(zip(parts, units, strict=True)):
-        if part is None:
-            continue
-        target, complete = part.centre(y)
-        scaled = part.Z * unit
-        if not i:
-            scale = scaled.norm(dim=0).max() * target.norm()
-            corr = scaled.T @ target
-            alphas = _penalties(problem, corr[None], scale[None])
-            errors = Z.new_full((1, alphas.shape[1], len(parts) - 1), torch.nan)
-        own, own_gap = solve_wide_path(scaled, target, alphas[0], **how)
-        own *= unit
-        own_intercept = complete(own)
-        if i:
-            head = own, own_intercept
-            errors[0, :, i - 1] = fold_error(Z, y, weight, fold, i - 1, *head)
-        else:
-            coef, intercept, gap = own, own_intercept, own_gap
-    return alphas, coef[None], intercept[None], gap[None], errors
+    target, complete = parts[0].centre(y)
+    unit = _units(weights[:, 0])
+    alphas, coef, gap = _wide_path(problem, parts[0].Z * unit[0], target)
+    coef *= unit[0]
+    intercept = complete(coef)
+    errors = Z.new_full((len(alphas), len(parts) - 1), torch.nan)
+    given = replace(problem, alphas=alphas.numpy())
+    for f, part in enumerate(parts[1:]):
+        if part is not None:
+            target, complete = part.centre(y)
+            _, own, _ = _wide_path(given, part.Z * unit[f + 1], target)
+            own *= unit[f + 1]
+            head = own, complete(own)
+            errors[:, f] = _error(problem, Z, y, weight, fold, f, *head)
+    return tuple(part[None] for part in (alphas, coef, intercept, gap, errors))
+
+
+def _wide_path(problem, Z, y):
+    """Penalties, coefficients and gaps of one task."""
+    scale, corr = Z.norm(dim=0).max() * y.norm(), Z.T @ y
+    how = {"positive": problem.positive}
+    if problem.sizes is None:
+        alphas = _penalties(problem, corr[None], scale[None])[0]
+        return alphas, *solve_wide_path(Z, y, alphas, tol=problem.tol, **how)
+    # Rounding errors are no correlations.
+    y = y * (corr.abs().max() > ROUNDING * scale)
+    sizes = torch.from_numpy(problem.sizes)
+    coef, alphas, gap = solve_wide_sizes(Z, y, sizes, problem.eps, **how)
+    return torch.where(alphas > 0, alphas, _SMALLEST), coef, gap
+
+
+def _error(problem, Z, y, weight, fold, f, coef, intercept):
+    """Mean squared error of several heads on a fold.
+
+    Heads with given numbers of features are fitted again first, if the final ones are.
+    """
+    if problem.relaxed and problem.sizes is not None:
+        inside = torch.where(fold == f, 0.0, weight)
+        columns = (part[:, None].expand(-1, len(coef)).numpy() for part in (y, inside))
+        support = coef.numpy() != 0
+        head = relax(Z.numpy(), *columns, support, problem.fit_intercept)
+        coef, intercept = (torch.from_numpy(part) for part in head)
+    return fold_error(Z, y, weight, fold, f, coef, intercept)
 
 
 def _units(weights):

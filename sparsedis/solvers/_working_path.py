@@ -60,6 +60,36 @@ def solve_wide_path(Z, y, alphas, *, positive=False, tol=1e-10):
     return coef, gap
 
 
+def solve_wide_sizes(Z, y, sizes, eps, *, positive=False):
+    """Solve a Lasso problem at the last points of its path with few features.
+
+    Parameters
+    ----------
+    Z, y, positive : object
+        As for :func:`solve_wide_path`.
+
+    sizes, eps : object
+        As for :func:`~sparsedis.solvers.lasso_path.solve_lasso_sizes`.
+
+    Returns
+    -------
+    coef : tensor of shape (n_sizes, k)
+
+    alphas, gap : tensor of shape (n_sizes,)
+    """
+    path = _Candidates(Z, y, positive)
+    last = eps * path.reached
+    coef = torch.zeros(len(sizes), Z.shape[1], dtype=Z.dtype, device=Z.device)
+    alphas, gap = coef.new_zeros(2, len(sizes))
+    for i, size in enumerate(sizes.tolist()):
+        while bool(path.reached > last):
+            if path.go(last.maximum(_STEP * path.reached), size):
+                break
+        alphas[i] = path.reached
+        coef[i, path.at], gap[i] = path.solution(path.reached)
+    return coef, alphas, gap
+
+
 class _Candidates:
     """A path on some of the features: `at` are these, and `state` is their path."""
 
@@ -79,20 +109,38 @@ class _Candidates:
     def _size(self, values):
         return values if self.positive else values.abs()
 
-    def go(self, alpha):
-        """Follow the path to a penalty."""
+    def go(self, alpha, size=None):
+        """Follow the path to a penalty, or until it has more than `size` features.
+
+        Returns
+        -------
+        bool
+            Whether another feature would be too many.
+        """
         self._let_in(self._beyond(_NEAR * alpha, alpha))
         while True:
             start = self.state.copy()
-            for _ in self.state.steps(alpha.reshape(1)):
-                pass
+            end = self._advance(alpha, size)
+            if full := bool(end > alpha):
+                self.state = start.copy()
+                self._advance(end)
             self.line = self._correlations()
-            missed = self._beyond((1 + _ROUNDING) * alpha, alpha)
+            missed = self._beyond((1 + _ROUNDING) * end, end)
             if not len(missed):
                 break
             self.state = start
             self._let_in(missed)
-        self.reached = alpha
+        self.reached = end
+        return full
+
+    def _advance(self, alpha, size=None):
+        """Take steps to a penalty, or past the one with more than `size` features."""
+        end = self.state.alpha[0]
+        for _ in self.state.steps(alpha.reshape(1)):
+            if size is not None and int(self.state.active.sum()) > size:
+                return end
+            end = self.state.alpha[0]
+        return alpha
 
     def _correlations(self):
         """Correlations of all features with the residual, as a function of alpha.

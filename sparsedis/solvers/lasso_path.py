@@ -69,12 +69,7 @@ def solve_lasso_path(gram, corr, y_sq, alphas, *, positive=False, tol=1e-10):
     tensor([[[1.0000, 0.0000],
              [2.5000, 0.5000]]], dtype=torch.float64)
     """
-    n_problems, k = corr.shape
-    size = max(1, min(_PROBLEMS, _TABLE // max(1, k * k)))
-    parts = []
-    for first in range(0, n_problems, size):
-        at = slice(first, first + size)
-        parts.append(_follow(gram[at], corr[at], alphas[at], positive))
+    parts = [_follow(gram[at], corr[at], alphas[at], positive) for at in _blocks(corr)]
     coef, n_iter = (torch.cat(part) for part in zip(*parts, strict=True))
     gap = path_gap(coef, gram, corr, y_sq, alphas, positive=positive)
     missed = ~(gap <= tol)
@@ -87,6 +82,48 @@ def solve_lasso_path(gram, corr, y_sq, alphas, *, positive=False, tol=1e-10):
         gap[at] = again.gap
     n_iter = n_iter[:, None].expand(gap.shape)
     return coef, SolverInfo(gap, n_iter, gap <= tol, coef != 0)
+
+
+def solve_lasso_sizes(gram, corr, y_sq, sizes, eps, *, positive=False):
+    """Solve Lasso problems at the last points of their paths with few features.
+
+    A path starts at the largest penalty. For each size, the point is where another
+    feature would enter that makes the features in use too many, or the end.
+
+    Parameters
+    ----------
+    gram, corr, y_sq, positive : object
+        As for :func:`solve_lasso_path`.
+
+    sizes : tensor of shape (n_sizes,) of int
+        Numbers of features, positive and in increasing order.
+
+    eps : float
+        End of each path, relative to its largest penalty.
+
+    Returns
+    -------
+    coef : tensor of shape (n_problems, n_sizes, k)
+
+    alphas, gap : tensor of shape (n_problems, n_sizes)
+        Penalties of these points, and their duality gaps.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sparsedis.solvers.lasso_path import solve_lasso_sizes
+    >>> gram, corr = torch.eye(2).double()[None], torch.tensor([[3.0, 1.0]]).double()
+    >>> y_sq, sizes = corr.square().sum(1), torch.tensor([1, 2])
+    >>> coef, alphas, gap = solve_lasso_sizes(gram, corr, y_sq, sizes, 0.1)
+    >>> coef
+    tensor([[[2.0000, 0.0000],
+             [2.7000, 0.7000]]], dtype=torch.float64)
+    """
+    parts = [
+        _follow_sizes(gram[at], corr[at], sizes, eps, positive) for at in _blocks(corr)
+    ]
+    coef, alphas = (torch.cat(part) for part in zip(*parts, strict=True))
+    return coef, alphas, path_gap(coef, gram, corr, y_sq, alphas, positive=positive)
 
 
 def path_gap(coef, gram, corr, y_sq, alphas, *, positive=False):
@@ -119,10 +156,46 @@ def path_gap(coef, gram, corr, y_sq, alphas, *, positive=False):
     return gap.clamp_min(0) / torch.where(y_sq > 0, 0.5 * y_sq, 1.0)[:, None]
 
 
+def _blocks(corr):
+    """Slices of problems that take their steps together."""
+    n_problems, k = corr.shape
+    size = max(1, min(_PROBLEMS, _TABLE // max(1, k * k)))
+    return [slice(first, first + size) for first in range(0, n_problems, size)]
+
+
 def _follow(gram, corr, alphas, positive):
     """Follow the paths of some problems; the coefficients, and the numbers of steps."""
-    state, last = Position(gram, corr, positive), alphas[:, -1]
-    points, breaks = [torch.zeros_like(corr)], [state.alpha]
+    state = Position(gram, corr, positive)
+    points, breaks, _ = _breakpoints(state, alphas[:, -1])
+    return _between(points, breaks, alphas) * state.scale.unsqueeze(1), state.n_iter
+
+
+def _follow_sizes(gram, corr, sizes, eps, positive):
+    """Last points of some paths with few features, and their penalties."""
+    state = Position(gram, corr, positive)
+    points, breaks, used = _breakpoints(state, eps * state.alpha, int(sizes[-1]))
+    most = used.cummax(1).values
+    at = (most.unsqueeze(1) <= sizes[:, None]).sum(-1) - 1
+    coef = points[state.rows[:, None], at] * state.scale.unsqueeze(1)
+    return coef, breaks.gather(1, at)
+
+
+def _breakpoints(state, last, most=torch.inf):
+    """Follow paths until their last penalties, or until all use too many features.
+
+    Returns
+    -------
+    points : tensor of shape (n_problems, n_breaks, k)
+        Coefficients, in the units of the table.
+
+    breaks : tensor of shape (n_problems, n_breaks)
+        Penalties, in decreasing order.
+
+    used : tensor of shape (n_problems, n_breaks) of int
+        Features in use just before each breakpoint.
+    """
+    points, breaks = [torch.zeros_like(state.level)], [state.alpha]
+    used = [state.active.sum(1)]
     for j in state.steps(last):
         point = state.coef_at(state.alpha)
         # Rounding errors must not keep a feature that leaves.
@@ -130,8 +203,10 @@ def _follow(gram, corr, alphas, positive):
         point[at] = torch.where(state.alpha > last, 0.0, point[at])
         points.append(point)
         breaks.append(state.alpha)
-    points, breaks = torch.stack(points, 1), torch.stack(breaks, 1)
-    return _between(points, breaks, alphas) * state.scale.unsqueeze(1), state.n_iter
+        used.append(state.active.sum(1))
+        if bool((used[-1] > most).all()):
+            break
+    return tuple(torch.stack(part, 1) for part in (points, breaks, used))
 
 
 def _between(points, breaks, alphas):

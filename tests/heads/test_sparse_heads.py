@@ -235,7 +235,9 @@ def test_units_do_not_matter(p, unit):
 
 
 def test_blocks_are_bounded_by_every_array_of_theirs():
-    problem = HeadProblem(100, 1e-3, np.ones(8), False, "cv", False, True, False, 1e-10)
+    problem = HeadProblem(
+        100, 1e-3, None, np.ones(8), False, "cv", False, True, False, 1e-10
+    )
     assert block_size(500, 300, 5, problem) == 1
     for n, p, n_folds in [(20_000, 8, 5), (50, 200, 5), (50, 2, 0)]:
         size = block_size(n, p, n_folds, problem)
