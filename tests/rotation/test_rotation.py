@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sparsedis.rotation import _rotation
-from sparsedis.rotation._rotation import sparsest_rotation
+from sparsedis.rotation._rotation import rotate, sparsest_rotation
 
 
 def sparse(n_tasks=40, k=3, p=0.5, seed=0, n_outputs=None):
@@ -38,6 +38,16 @@ def test_mixed_heads_are_unmixed(k):
     assert (np.diff(size) <= 0).all()
     assert (found.heads.sum(0) >= 0).all()
     assert found.criterion == pytest.approx(min(found.criteria.values()), abs=1e-3)
+
+
+def test_signs_are_found_from_minimal_subsets_without_a_search():
+    """Coefficients of one size mislead all other starts."""
+    rng = np.random.default_rng(0)
+    true = rng.choice([-1.0, 1.0], (60, 12)) * (rng.random((60, 12)) < 0.5)
+    none = {"n_rounds": 0, "patience": 1, "compare_starts": False}
+    heads = (true @ mixing(12))[:, None]
+    found = rotate(heads, np.zeros(60), np.ones(60, dtype=int), rng, **none).heads
+    assert (abs(found) < 1e-3 * abs(found).max()).sum() >= (true == 0).sum()
 
 
 def test_directions_are_those_with_most_zeros():
