@@ -209,33 +209,39 @@ class LogisticPath:
         part = self.problem.on(self.used)
         d, u = self.V.shape[-1], len(self.used)
         hessian = own_hessian(part, self.bends).reshape(-1, d, u, d, u)
-        scale = part.scale.unsqueeze(1)
-        self.hessian = hessian * scale[..., None, None] * scale[:, :, None, None]
+        scale = part.scale.unsqueeze(-1)
+        hessian = hessian.permute(0, 2, 1, 4, 3) * scale[..., None, None]
+        hessian = hessian * scale.unsqueeze(1).unsqueeze(1)
+        self.hessian = hessian.reshape(-1, u * d, u * d)
+        self.hessian.diagonal(dim1=-2, dim2=-1).add_(_PROXIMAL)
 
     def _step(self, V, reach, active):
         """Newton step on ``V = prox(V - f'(V))``, with the Hessian that is kept.
 
         See :func:`~sparsedis.solvers._composite.solve`.
         """
-        at, hessian = self.used, self.hessian
-        n_problems, d, u = hessian.shape[:3]
+        at, hessian, (n_problems, _, d) = self.used, self.hessian, V.shape
         threshold, keep = self.problem.penalty.threshold[:, at], active[:, at]
         V, reach, gradient = V[:, at], reach[:, at], self.gradient[:, at]
         towards = directions(reach)
-        beyond = torch.linalg.vector_norm(reach, dim=-1) - threshold
-        strength = torch.where(keep & (threshold > 0), threshold / beyond, 0.0)
-        blocks = curvature(towards, strength)
-        blocks.diagonal(dim1=-2, dim2=-1).add_(_PROXIMAL)
-        moved = torch.einsum("tdueg,tge->tud", hessian, V) + _PROXIMAL * V
-        rhs = moved - gradient - threshold.unsqueeze(-1) * towards
-        matrix = hessian.permute(0, 2, 1, 4, 3).clone()
-        matrix = add_blocks(matrix, blocks).reshape(n_problems, u * d, u * d)
+        moved = (hessian @ V.reshape(n_problems, -1, 1)).reshape(V.shape)
+        rhs = (moved - gradient).addcmul(threshold.unsqueeze(-1), towards, value=-1)
         kept = keep.to(V.dtype).repeat_interleave(d, 1)
-        matrix *= kept.unsqueeze(-1) * kept.unsqueeze(-2)
+        if d > 1:
+            # The norms of single coefficients have no curvature.
+            beyond = torch.linalg.vector_norm(reach, dim=-1) - threshold
+            strength = torch.where(keep & (threshold > 0), threshold / beyond, 0.0)
+            blocks = curvature(towards, strength)
+            hessian = hessian.reshape(n_problems, -1, d, len(at), d)
+            hessian = add_blocks(hessian.clone(), blocks).reshape_as(self.hessian)
+        matrix = hessian * (kept.unsqueeze(-1) * kept.unsqueeze(-2))
         matrix.diagonal(dim1=-2, dim2=-1).add_(1.0 - kept)
-        step = torch.linalg.solve_ex(matrix, rhs.reshape(n_problems, -1) * kept)[0]
+        rhs = rhs.reshape(n_problems, -1) * kept
+        # A singular matrix gives NaN, which the caller discards.
+        factor = torch.linalg.cholesky_ex(matrix).L
+        step = torch.cholesky_solve(rhs.unsqueeze(-1), factor)
         new = torch.zeros_like(self.gradient)
-        new[:, at] = step.reshape(n_problems, u, d)
+        new[:, at] = step.reshape(V.shape)
         return new
 
 
