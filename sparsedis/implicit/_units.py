@@ -89,11 +89,12 @@ def choose_units(tasks, alpha, l2, *, check=True, scale_y=True):
     """
     Z, y = tasks.Z.detach(), tasks.y.detach()
     low, high = _RANGE[Z.dtype]
-    columns = torch.linalg.vector_norm(Z, torch.inf, 1).to(tasks.total)
+    # Twice as fast as the infinity norm.
+    columns = Z.abs().amax(1).to(tasks.total)
     size = columns.amax(-1)
     size_y = torch.ones_like(tasks.total)
     if scale_y:
-        size_y = torch.linalg.vector_norm(y.flatten(1), torch.inf, -1)
+        size_y = y.abs().flatten(1).amax(-1)
     root = l2.detach().sqrt()
     if check:
         _check_columns(tasks, columns, size, size_y, alpha, l2)

@@ -2,8 +2,8 @@
 
 import torch
 
+from sparsedis.solvers._homotopy import Position
 from sparsedis.solvers.lasso import solve_lasso
-from sparsedis.solvers.lasso_path import Position
 
 # Share of the penalty from which a correlation makes a feature a candidate.
 _NEAR = 0.97

@@ -11,15 +11,12 @@ on the number of samples: Newton steps cost k^3 per task, and duality gaps k^2.
 import torch
 
 from sparsedis.solvers import _composite
+from sparsedis.solvers._homotopy import find_signs
 from sparsedis.solvers._info import SolverInfo
 from sparsedis.solvers._linalg import product, solve_active
-from sparsedis.solvers._pivoting import find_signs
 from sparsedis.solvers._quadratic import Quadratic
 from sparsedis.solvers.ridge import solve_ridge
 
-# Newton's method finds most solutions with weakly correlated features in this number of
-# steps. With strongly correlated ones it often cycles.
-_MAX_NEWTON = 3
 # Penalties up to this fraction of alpha_max are replaced by zero if the first solver
 # does not converge.
 WEAK = 1e-12
@@ -31,8 +28,8 @@ def solve_lasso(
     """Solve a batch of Lasso or elastic-net problems.
 
     A semismooth Newton method, whose result is exact if the signs are right, runs on
-    the whole batch. It may cycle; principal pivots (see
-    :mod:`~sparsedis.solvers._pivoting`) find the signs of the tasks that it leaves.
+    the whole batch. It may cycle; the homotopy method (see
+    :mod:`~sparsedis.solvers._homotopy`) finds the signs of the tasks that it leaves.
     Tasks can remain above ``tol`` because their Gram matrix is nearly singular. These
     continue with the smoothing Newton method of :mod:`~sparsedis.solvers._composite`.
 
@@ -75,7 +72,7 @@ def solve_lasso(
     if start is not None:
         start = start.unsqueeze(-1) / problem.scale
         reach = start + problem.descent(start)
-    v, n_iter = _solve(problem, reach, cold=start is None)
+    v, n_iter = _solve(problem, reach, gram, corr, alpha, l2)
     w = (v * problem.scale).squeeze(-1)
     gap = lasso_gap(w, gram, corr, y_sq, alpha, l2)
 
@@ -187,30 +184,41 @@ class _Normalised:
         return torch.baddbmm(self.corr, self.hessian, v, alpha=-1)
 
 
-def _solve(problem, reach, *, cold):
-    """Newton steps from the result of a gradient step, then principal pivots.
+def _solve(problem, reach, gram, corr, alpha, l2):
+    """Newton steps from the result of a gradient step, then the homotopy method.
 
-    Returns a point for each task and the number of steps and rounds. If features are
+    With weakly correlated features, each Newton step corrects most wrong signs. With
+    strongly correlated ones, the steps often cycle. After a step that leaves a task as
+    many wrong signs as it had before, the homotopy method finds its signs.
+
+    Returns a point for each task and the number of steps. If features are
     nearly dependent, the point may be far from the solution, or NaN.
     """
     v = torch.empty_like(reach)
     n_iter = torch.zeros(len(reach), dtype=torch.long, device=reach.device)
-    at = torch.arange(len(reach), device=reach.device)
-    first = signs = _signs(problem, reach)
-    for _ in range(_MAX_NEWTON):
-        v[at], reach = _step(problem, signs)
+    signs = _signs(problem, reach)
+    hard = torch.zeros_like(n_iter, dtype=torch.bool)
+    at, part, before = torch.arange(len(reach), device=reach.device), problem, None
+    while len(at):
+        v[at], reach = _step(part, signs)
         n_iter[at] += 1
-        last, signs = signs, _signs(problem, reach)
-        left = (signs != last).flatten(1).any(-1).nonzero().flatten()
-        if len(left) == 0:
-            return v, n_iter
+        last, signs = signs, _signs(part, reach)
+        wrong = (signs != last).flatten(1).sum(-1)
+        left = wrong > 0
+        if before is not None:
+            hard[at] = stuck = wrong >= before
+            left &= ~stuck
+        left = left.nonzero().flatten()
+        before = wrong
         if len(left) < len(at):
-            at, problem = at[left], problem.take(left)
-            signs, first = signs[left], first[left]
-    start = None if cold else first
-    signs, more = find_signs(problem.hessian, problem.corr, problem.penalty, start)
-    v[at] = _step(problem, signs)[0]
-    n_iter[at] += more
+            at, part = at[left], part.take(left)
+            signs, before = signs[left], before[left]
+    at = hard.nonzero().flatten()
+    if len(at):
+        hessian = _take(gram, at) + torch.diag_embed(l2[at, None].expand_as(corr[at]))
+        signs, more = find_signs(hessian, corr[at], alpha[at])
+        v[at] = _step(problem.take(at), signs.unsqueeze(-1))[0]
+        n_iter[at] += more
     return v, n_iter
 
 

@@ -1,25 +1,15 @@
 """Paths of the Lasso: the solutions of many problems for decreasing penalties.
 
 Each problem is in Gram form, as in :mod:`~sparsedis.solvers.lasso`. Its solution is a
-piecewise linear function of alpha, and the homotopy method (Osborne, Presnell, Turlach
-2000; Efron et al. 2004) follows it from one breakpoint, where a feature enters or
-leaves, to the next. All problems take their steps together.
+piecewise linear function of alpha, which the homotopy method follows from breakpoint to
+breakpoint (see :mod:`~sparsedis.solvers._homotopy`).
 """
-
-import copy
 
 import torch
 
+from sparsedis.solvers._homotopy import Position
 from sparsedis.solvers._info import SolverInfo
 from sparsedis.solvers.lasso import solve_lasso
-
-# Smallest share of a feature's square that the active features must leave unexplained
-# for it to enter.
-_DISTINCT = 1e-10
-
-# Smallest difference of the slopes of a correlation and the penalty, as a share of the
-# latter, with which they meet.
-_SLOW = 1e-12
 
 # Entries of the tables of problems that take their steps together, enough to outweigh
 # the cost of calls and few enough for the cache, and largest number of these problems.
@@ -218,135 +208,3 @@ def _between(points, breaks, alphas):
     share = torch.where(width > 0, (upper - alphas) / width, 1.0).clamp(0, 1)
     rows = torch.arange(len(points), device=points.device)[:, None]
     return torch.lerp(points[rows, at - 1], points[rows, at], share.unsqueeze(-1))
-
-
-class Position:
-    """Where each problem is on its path.
-
-    Features have a unit diagonal in the Gram matrix; `penalty` makes up for it. The
-    table is the Gram matrix after sweeps of the active features: minus the inverse of
-    their block, the coefficients of the others on them, and what they leave of the
-    others' products. As functions of alpha, ``level + alpha * slope`` are the
-    coefficients of active features, and the correlations of the others with the
-    residual.
-    """
-
-    def __init__(self, gram, corr, positive):
-        self.scale = _inverse_roots(gram.diagonal(dim1=-2, dim2=-1))
-        self.table = gram * (self.scale.unsqueeze(2) * self.scale.unsqueeze(1))
-        self.penalty = self.scale
-        self.level = corr * self.scale
-        self.slope, self.sign = torch.zeros_like(corr), torch.zeros_like(corr)
-        self.active = torch.zeros_like(corr, dtype=torch.bool)
-        self.rows = torch.arange(len(corr), device=corr.device)
-        # Smallest sign of a coefficient.
-        self.lowest = 0.0 if positive else -1.0
-        # Largest alpha with a solution that is not zero.
-        size = self.level if positive else self.level.abs()
-        share = torch.where(self.penalty > 0, size / self.penalty, 0.0)
-        self.alpha = share.amax(-1).clamp_min(0)
-        self.n_iter = torch.zeros_like(self.rows)
-
-    def steps(self, last):
-        """Go from breakpoint to breakpoint until alpha is `last`, of each problem.
-
-        Yields the feature that enters or leaves at the current alpha, if that is above
-        `last`, before it does.
-        """
-        for _ in range(8 * self.level.shape[1] + 100):
-            alpha, j = self._next()
-            self.alpha = alpha.maximum(last)
-            yield j
-            going = self.alpha > last
-            if not bool(going.any()):
-                break
-            self.n_iter += going
-            self._pivot(j, going)
-
-    def _next(self):
-        """The next breakpoint, and the feature that enters or leaves there."""
-        # As alpha decreases, a correlation reaches the penalty on the side of its
-        # level, and a coefficient reaches zero against its sign.
-        side = self.level.sign()
-        side = torch.where(self.active, -self.sign, side.clamp_min(self.lowest))
-        room = torch.addcmul(self.penalty * ~self.active, side, self.slope, value=-1)
-        left = self.table.diagonal(dim1=-2, dim2=-1)
-        may = (room > _SLOW * self.penalty) & (self.active | (left > _DISTINCT))
-        reached, j = torch.where(may, side * self.level / room, 0.0).max(-1)
-        return reached.clamp_min(0).minimum(self.alpha), j
-
-    def copy(self):
-        """An independent copy."""
-        other = copy.copy(self)
-        for name in ("table", "level", "slope", "sign", "active", "alpha", "n_iter"):
-            setattr(other, name, getattr(self, name).clone())
-        return other
-
-    def extend(self, gram, corr):
-        """Add features that are not active.
-
-        Parameters
-        ----------
-        gram : tensor of shape (n_problems, m, k + m)
-            Products of the new features with all features.
-
-        corr : tensor of shape (n_problems, m)
-        """
-        k = self.level.shape[1]
-        square = gram[:, :, k:].diagonal(dim1=-2, dim2=-1)
-        scale = _inverse_roots(square)
-        self.scale = torch.cat([self.scale, scale], 1)
-        gram = gram * scale.unsqueeze(2) * self.scale.unsqueeze(1)
-        on_active = gram[:, :, :k] * self.active.unsqueeze(1)
-        # Rows of active features in the table are minus those of the inverse.
-        cross = gram[:, :, :k] * ~self.active.unsqueeze(1) - on_active @ self.table
-        own = gram[:, :, k:] - cross @ (self.active.unsqueeze(2) * gram[:, :, :k].mT)
-        upper, lower = torch.cat([self.table, cross.mT], 2), torch.cat([cross, own], 2)
-        self.table = torch.cat([upper, lower], 1)
-        level, slope = (
-            (on_active @ part.unsqueeze(-1)).squeeze(-1)
-            for part in (self.level, self.slope)
-        )
-        self.level = torch.cat([self.level, corr * scale - level], 1)
-        self.slope = torch.cat([self.slope, -slope], 1)
-        self.penalty = self.scale
-        zero = torch.zeros_like(scale)
-        self.sign = torch.cat([self.sign, zero], 1)
-        self.active = torch.cat([self.active, zero.bool()], 1)
-
-    def coef_at(self, alpha):
-        """Coefficients, in the units of the table."""
-        coef = torch.addcmul(self.level, alpha.unsqueeze(-1), self.slope)
-        return coef * self.active
-
-    def _pivot(self, j, going):
-        """Let feature j of the problems that are going enter or leave."""
-        at = self.rows, j
-        leaves = self.active[at]
-        level, slope, row = self.level[at], self.slope[at], self.table[at]
-        sign = torch.where(leaves, self.sign[at], (level + self.alpha * slope).sign())
-        # Inside, a feature's correlation is alpha times this.
-        bound = sign * self.penalty[at]
-        slope = torch.where(leaves, slope, slope - bound)
-        turn = torch.where(leaves, -1.0, 1.0)
-        pivot = row[at]
-        # Problems at their end divide by infinity, so that nothing changes.
-        ratio = row / torch.where(going, pivot, torch.inf).unsqueeze(-1)
-        self.level.addcmul_(level.unsqueeze(-1), ratio, value=-1)
-        self.slope.addcmul_(slope.unsqueeze(-1), ratio, value=-1)
-        self.table.addcmul_(row.unsqueeze(2), ratio.unsqueeze(1), value=-1)
-        t = going.nonzero().flatten()
-        j, leaves, turn, pivot = j[t], leaves[t], turn[t], pivot[t]
-        self.level[t, j] = turn * level[t] / pivot
-        self.slope[t, j] = turn * slope[t] / pivot + torch.where(leaves, bound[t], 0.0)
-        cross = turn.unsqueeze(-1) * ratio[t]
-        self.table[t, j] = cross
-        self.table[t, :, j] = cross
-        self.table[t, j, j] = -1 / pivot
-        self.sign[t, j] = torch.where(leaves, 0.0, sign[t])
-        self.active[t, j] = ~leaves
-
-
-def _inverse_roots(square):
-    """Factors that give features a unit diagonal; 0 for constant ones."""
-    return torch.where(square > 0, square.clamp_min(1e-300).rsqrt(), 0.0)
