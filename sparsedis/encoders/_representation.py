@@ -70,10 +70,12 @@ class Representation(nn.Module):
                 "encoder must return features alone, one tensor, got "
                 f"{type(raw).__name__}: wrap it in a module that returns them."
             )
-        if raw.shape != (len(inputs), self.n_components):
+        # Not len(inputs): that would fix the number of rows under torch.export.
+        shape = (inputs.shape[0], self.n_components)
+        if raw.shape != shape:
             raise ValueError(
                 "encoder must return features of shape (n_rows, n_components) = "
-                f"{(len(inputs), self.n_components)}, got {tuple(raw.shape)}."
+                f"{shape}, got {tuple(raw.shape)}."
             )
         return raw
 

@@ -10,6 +10,7 @@ from sparsedis.bilevel._declaration import declared
 from sparsedis.inputs._classes import check_classes, decode_classes, encode_classes
 from sparsedis.inputs._forms import read_targets
 from sparsedis.multitask._base import BaseRepresentation
+from sparsedis.multitask._predictor import Probabilities
 
 
 @declared
@@ -243,8 +244,14 @@ default=None
 
     def _probabilities(self, scores, tasks):
         """Probabilities from scores; tasks are the last axis before outputs."""
-        single = np.array([len(own) == 1 for own in self._classes])[tasks]
-        return class_probabilities(scores, self.coef_.ndim == 2, single)
+        return class_probabilities(scores, self.coef_.ndim == 2, self._lone()[tasks])
+
+    def _lone(self):
+        """Tasks with a single class; they have no head, and the class is certain."""
+        return np.array([len(own) == 1 for own in self._classes])
+
+    def _reading(self):
+        return Probabilities(self._lone(), self._layout == "single")
 
     def _find_new_classes(self, y, tasks, new):
         """Record a label that its task, given by name, did not have in fit."""

@@ -30,6 +30,7 @@ from sparsedis.multitask._base import BaseRepresentation
 from sparsedis.multitask._mixed_frame import frame_of
 from sparsedis.multitask._mixed_scores import MixedScores, count_unit, logits
 from sparsedis.multitask._parameters import RIDGE_ALPHA
+from sparsedis.multitask._predictor import Outcomes
 from sparsedis.multitask._task_heads import check_teaching
 from sparsedis.solvers.losses import Poisson, Squared, log_loss
 from sparsedis.solvers.penalties import L2, ElasticNet, GroupL1
@@ -475,6 +476,9 @@ channels), torch Dataset or array on disk
                 codes = np.where(np.isnan(scores), -np.inf, scores).argmax(-1)
             found = np.where(kinds >= 2, codes, found)
         return np.where(kinds == 1, 0.0, found)
+
+    def _reading(self):
+        return Outcomes(self._n_classes, self._types)
 
     def _labels(self, found, t):
         """Labels of one task from the results of `_outcomes`."""

@@ -14,6 +14,7 @@ from sparsedis.inputs._forms import read_targets
 from sparsedis.inputs._ids import read_task_ids
 from sparsedis.inputs._known_tasks import task_numbers
 from sparsedis.multitask._base import BaseRepresentation
+from sparsedis.multitask._predictor import Numbers
 
 
 @declared
@@ -241,6 +242,9 @@ default=None
     def _predictions(self, scores):
         """Predictions of the targets from the scores of the heads."""
         return self._head.loss.predict(torch.from_numpy(scores)).numpy()
+
+    def _reading(self):
+        return Numbers(self._head.loss, self._layout == "single")
 
     def _read(self, y, n_samples, task, weight):
         name = type(self).__name__

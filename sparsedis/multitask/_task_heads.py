@@ -1,5 +1,7 @@
 """Fitting, application and evaluation of the heads of tasks."""
 
+import copy
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
@@ -15,6 +17,7 @@ from sparsedis.inputs._table import TaskTable
 from sparsedis.inputs._weights import check_weights
 from sparsedis.multitask._final_heads import final_heads, warn_of_missing
 from sparsedis.multitask._linear import is_quick, linear_part
+from sparsedis.multitask._predictor import Predictor
 from sparsedis.multitask._training import TaskTraining
 
 # Attributes of the tasks of a fit, not of the representation.
@@ -27,8 +30,41 @@ HEADS = (
 class TaskHeads(TaskTraining):
     """Heads of the tasks of a table, and their predictions.
 
-    A subclass has a `_likelihood`.
+    A subclass has a `_likelihood`, and reads scores with the module of `_reading`.
     """
+
+    def to_torch(self):
+        """Module from inputs to the predictions of all tasks, for other programs.
+
+        It holds copies of the encoder, its normalisation and rotation, the heads, and
+        the linear models on X that share the predictions (see `linear`). It takes any
+        number of rows, so it can be exported with :func:`torch.export.export` or
+        :func:`torch.onnx.export`, with a dynamic first axis.
+
+        Returns
+        -------
+        torch.nn.Module
+            In evaluation mode, on the CPU, with weights in float32, so that predictions
+            agree with those of the estimator to about six digits. Its input is a tensor
+            `X` of shape (n_samples, ...), as in `predict`, of numbers in any dtype;
+            images of unsigned 8-bit integers are scaled to [0, 1]. Inputs are not
+            checked: NaN gives NaN.
+
+            Its output has the shape of `predict`. For a classifier it is that of
+            probabilities, (n_samples, n_classes) if the y of `fit` had one dimension,
+            otherwise (n_samples, n_tasks, n_classes), with zeros for classes that a
+            task does not have. For tasks of several types it is a tuple with a tensor
+            for each task: numbers or mean counts, (n_samples,), or probabilities,
+            (n_samples, n_classes).
+
+        Raises
+        ------
+        AttributeError
+            After `fit_stream`, which leaves no heads.
+        """
+        check_is_fitted(self, "module_")
+        features = copy.deepcopy(self.module_).cpu()
+        return Predictor(features, *self._predictors(), self._reading()).eval()
 
     def _table(self, X, targets, weight, task_weight=None):
         n_classes = None
