@@ -8,11 +8,17 @@ from textwrap import shorten
 import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
+from torch.nn.parameter import is_lazy
 
 from sparsedis._deprecated import parameter
 from sparsedis._fitted import drop_learned, whole_or_not
 from sparsedis._persistence import load_fitted, save_fitted
-from sparsedis.encoders import Representation, build_encoder, n_features_of
+from sparsedis.encoders import (
+    Representation,
+    build_encoder,
+    input_shape_of,
+    n_features_of,
+)
 from sparsedis.inputs._arrays import is_8bit_image
 
 # Maximal size of the inputs to encode at a time: computations on images need many times
@@ -189,6 +195,26 @@ def new_representation(encoder, input_shape, n_components, normalization):
         # Twice as fast on a CPU, without a copy: images are stored in this layout.
         module = module.to(memory_format=torch.channels_last)
     return module
+
+
+def check_inputs_fit(encoder, input_shape):
+    """Refuse an encoder that fails on inputs of this shape, before any training.
+
+    Parameters
+    ----------
+    encoder : torch.nn.Module
+
+    input_shape : tuple of int
+        Shape of one input of the estimator.
+
+    Raises
+    ------
+    ValueError
+        When it fails.
+    """
+    # The first inputs give lazy weights their shapes.
+    if not any(map(is_lazy, encoder.parameters())):
+        n_features_of(encoder, input_shape_of(np.empty((0, *input_shape))))
 
 
 def device_blocks(blocks, device, *, wide=False):

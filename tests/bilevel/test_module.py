@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from sparsedis import SparseMultiTaskRepresentation
 from sparsedis.bilevel._module import device_blocks, encode_blocks, stacked
 from sparsedis.encoders import ConvEncoder, Representation
 
@@ -35,3 +36,20 @@ def test_features_do_not_depend_on_the_blocks():
             return stacked((block.numpy() for block in codes), 200)
 
     np.testing.assert_allclose(encode([images]), encode(images[:, None]), atol=1e-5)
+
+
+@pytest.mark.parametrize("n_components", [2, "auto"])
+@pytest.mark.parametrize("make", [lambda *_: torch.nn.Linear(7, 2), None])
+def test_an_encoder_of_another_width_is_named(n_components, make):
+    encoder = make or torch.nn.Linear(7, 2)
+    est = SparseMultiTaskRepresentation(n_components, encoder=encoder, max_iter=2)
+    message = r"encoder failed on inputs of shape \(2, 3\): "
+    with pytest.raises(ValueError, match=message):
+        est.fit(np.eye(3), np.eye(3)[:, :2])
+    assert not hasattr(est, "module_")
+
+
+def test_lazy_weights_get_their_shape_in_training():
+    encoder = torch.nn.LazyLinear(2)
+    est = SparseMultiTaskRepresentation(2, encoder=encoder, max_iter=2, rotation=None)
+    assert est.fit(np.eye(3), np.eye(3)[:, :2]).transform(np.eye(3)).shape == (3, 2)
