@@ -193,6 +193,5 @@ def import_optional(module, user):
     try:
         return import_module(module)
     except ImportError as error:
-        raise ImportError(
-            f'{user} needs {module}, which `pip install "sparsedis[data]"` installs.'
-        ) from error
+        package = "pillow" if module == "PIL.Image" else module
+        raise ImportError(f"{user} needs {package}: pip install {package}.") from error

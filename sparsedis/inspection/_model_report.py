@@ -184,7 +184,7 @@ class ModelReport:
             import pandas as pd
         except ImportError as error:
             raise ImportError(
-                "ModelReport.to_frame needs pandas: pip install 'sparsedis[data]'."
+                "ModelReport.to_frame needs pandas: pip install pandas."
             ) from error
         return pd.DataFrame(self.tasks)
 

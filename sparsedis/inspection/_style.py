@@ -29,8 +29,7 @@ def require_matplotlib(caller):
         import matplotlib  # noqa: F401
     except ImportError as error:
         raise ImportError(
-            f"{type(caller).__name__}.plot needs matplotlib: pip install "
-            "'sparsedis[plot]'."
+            f"{type(caller).__name__}.plot needs matplotlib: pip install matplotlib."
         ) from error
 
 
