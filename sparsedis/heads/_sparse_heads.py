@@ -83,7 +83,7 @@ class SparseHeads(TaskLassos):
         error without the features that have a penalty.
 
     tasks_ : ndarray of shape (n_tasks,)
-        Names of the tasks: columns of a DataFrame, or 0, 1, ...
+        Names of the tasks: columns of a DataFrame, ids in `task`, or 0, 1, ...
 
     n_features_in_ : int
         Number of features.
@@ -144,7 +144,7 @@ class SparseHeads(TaskLassos):
 
     @whole_or_not
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, *, task=None):
         """Fit the head of every task.
 
         Parameters
@@ -155,11 +155,15 @@ class SparseHeads(TaskLassos):
         y : array-like, DataFrame or sparse matrix of shape (n_samples,) or \
 (n_samples, n_tasks)
             Targets, one column per task, missing where NaN. In a sparse matrix the
-            stored entries, zeros included, are the labels.
+            stored entries, zeros included, are the labels. With `task`, one label of
+            each row.
 
         sample_weight : array-like of shape (n_samples,) or of the shape of y, \
 default=None
             Weights of the samples or of the labels.
+
+        task : array-like of shape (n_samples,), default=None
+            The task of each row, if y holds one label per row: numbers or text.
 
         Returns
         -------
@@ -178,7 +182,7 @@ default=None
             When the gap of a task is above `tol`.
         """
 
-        X, targets, weight = self._read(X, y, sample_weight)
+        X, targets, weight = self._read(X, y, sample_weight, task)
         n_tasks = targets.n_tasks
         alphas = read_alpha(self.alpha, n_tasks)[:, None]
         sizes = None if self.k_features is None else np.array([self.k_features])

@@ -109,7 +109,7 @@ class SparseHeadsCV(TaskLassos):
         error without the features that have a penalty.
 
     tasks_ : ndarray of shape (n_tasks,)
-        Names of the tasks: columns of a DataFrame, or 0, 1, ...
+        Names of the tasks: columns of a DataFrame, ids in `task`, or 0, 1, ...
 
     n_features_in_ : int
         Number of features.
@@ -193,7 +193,7 @@ class SparseHeadsCV(TaskLassos):
 
     @whole_or_not
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, *, groups=None):
+    def fit(self, X, y, sample_weight=None, *, task=None, groups=None):
         """Choose the penalty of every task, and fit its head.
 
         Parameters
@@ -204,12 +204,16 @@ class SparseHeadsCV(TaskLassos):
         y : array-like, DataFrame or sparse matrix of shape (n_samples,) or \
 (n_samples, n_tasks)
             Targets, one column per task, missing where NaN. In a sparse matrix the
-            stored entries, zeros included, are the labels.
+            stored entries, zeros included, are the labels. With `task`, one label of
+            each row.
 
         sample_weight : array-like of shape (n_samples,) or of the shape of y, \
 default=None
             Weights of the samples or of the labels, also in the error of a fold. All
             folds count the same.
+
+        task : array-like of shape (n_samples,), default=None
+            The task of each row, if y holds one label per row: numbers or text.
 
         groups : array-like of shape (n_samples,), default=None
             Groups of rows that stay together in one fold.
@@ -232,7 +236,7 @@ default=None
         ConvergenceWarning
             When the gap of a task is above `tol`.
         """
-        X, targets, weight = self._read(X, y, sample_weight)
+        X, targets, weight = self._read(X, y, sample_weight, task)
         alphas, shape = read_alphas(self.alphas), (targets.n_tasks, X.shape[1])
         sizes = _read_sizes(self.k_features)
         problem = self._problem(alphas, self.eps, sizes, self.selection, shape)

@@ -1,5 +1,6 @@
 """Base class of Lasso models of many tasks on given features."""
 
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import ClassVar
 
@@ -13,11 +14,12 @@ from sklearn.base import (
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sparsedis._judged import mean_score
-from sparsedis._scores import head_scores
+from sparsedis._judged import judged_labels
+from sparsedis._scores import TaskR2, head_scores
 from sparsedis.heads._penalties import warn_of_gaps
 from sparsedis.heads._task_paths import HeadProblem, block_size, fit_heads
 from sparsedis.inputs._forms import read_targets
+from sparsedis.inputs._known_tasks import known_tasks, tasks_of_rows
 from sparsedis.inputs._numbers import validate_numbers
 from sparsedis.inputs._plain import check_plain
 from sparsedis.inputs._weights import check_weights, label_weights
@@ -39,27 +41,34 @@ class TaskLassos(MultiOutputMixin, RegressorMixin, BaseEstimator):
         "n_jobs": [None, Integral],
     }
 
-    def predict(self, X):
-        """Predict the target of every task.
+    def predict(self, X, task=None):
+        """Predict the target of every task, or of one task for each row.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Features.
 
+        task : array-like of shape (n_samples,), default=None
+            The task to predict for each row, by its name in ``tasks_``.
+
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_tasks)
             Predictions; NaN for tasks without labels.
+
+        Raises
+        ------
+        ValueError
+            For a task that `fit` has not seen.
         """
-        check_is_fitted(self)
-        check_plain(X, "X")
-        X = validate_numbers(self, X, reset=False, dtype=np.float64)
-        coef = np.atleast_2d(self.coef_)
-        y = head_scores(X, coef, np.atleast_1d(self.intercept_))
+        X, *heads = self._scored(X)
+        if task is not None:
+            return head_scores(X, *heads, tasks_of_rows(task, len(X), self.tasks_))
+        y = head_scores(X, *heads)
         return y[:, 0] if self._layout == "single" else y
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X, y, sample_weight=None, *, task=None):
         """Mean over the tasks of the coefficient of determination.
 
         Parameters
@@ -73,21 +82,54 @@ class TaskLassos(MultiOutputMixin, RegressorMixin, BaseEstimator):
             of those of `fit`. Tasks with fewer than two labels here, or none in `fit`,
             are left out.
 
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples.
+        sample_weight : array-like of shape (n_samples,) or of the shape of y, \
+default=None
+            Weights of the samples or of the labels.
+
+        task : array-like of shape (n_samples,), default=None
+            The task of each row, as in `fit`.
 
         Returns
         -------
         score : float
             Mean R2, as scikit-learn defines it.
-        """
-        y_pred = self.predict(X)
-        counted = ~np.isnan(np.atleast_1d(self.intercept_))
-        return mean_score(
-            y, y_pred, sample_weight, False, counted, self.tasks_, self._layout
-        )
 
-    def _read(self, X, y, sample_weight):
+        Raises
+        ------
+        ValueError
+            When no task can be scored.
+        """
+        r2 = self._r2(X, y, sample_weight, task)
+        if np.isnan(r2).all():
+            raise ValueError(
+                "y must label at least two samples of a task that had labels in fit."
+            )
+        return float(np.nanmean(r2))
+
+    def _scored(self, X):
+        """Features, coefficients and intercepts, for scores of heads."""
+        check_is_fitted(self)
+        check_plain(X, "X")
+        X = validate_numbers(self, X, reset=False, dtype=np.float64)
+        return X, np.atleast_2d(self.coef_), np.atleast_1d(self.intercept_)
+
+    def _r2(self, X, y, sample_weight, task):
+        """R2 of each task."""
+        X, coef, intercept = self._scored(X)
+        weight = check_weights(sample_weight, len(X), y if task is None else None)
+        name = type(self).__name__
+        targets = read_targets(y, len(X), task, weight, real=True, estimator=name)
+        if targets.values.ndim == (3 if targets.is_table else 2):
+            raise ValueError("y must hold a number for each label, got vectors.")
+        number = known_tasks(targets, y, len(X), self.tasks_, self._layout)
+        number = np.where(np.isnan(intercept)[number], -1, number)
+        each = TaskR2(len(coef))
+        judged = judged_labels([X], targets, weight, number, coef, intercept)
+        for values, prediction, tasks, own in judged:
+            each.add(values, prediction, tasks, own)
+        return each.result()
+
+    def _read(self, X, y, sample_weight, task):
         """Validate the data."""
         if self.positive and self.refit == "relaxed":
             raise ValueError(
@@ -96,12 +138,17 @@ class TaskLassos(MultiOutputMixin, RegressorMixin, BaseEstimator):
             )
         check_plain(X, "X")
         X = validate_numbers(self, X, dtype=np.float64, ensure_min_samples=2)
-        weight = check_weights(sample_weight, len(X), y)
-        targets = read_targets(
-            y, len(X), weight=weight, real=True, estimator=type(self).__name__
-        )
-        if targets.values.ndim == 3:
-            raise ValueError("y must have one or two dimensions, got 3.")
+        weight = check_weights(sample_weight, len(X), y if task is None else None)
+        name = type(self).__name__
+        targets = read_targets(y, len(X), task, weight, real=True, estimator=name)
+        if targets.values.ndim == (3 if targets.is_table else 2):
+            raise ValueError("y must hold a number for each label, got vectors.")
+        if task is not None:
+            # Blocks of tasks take their part of the list.
+            order = np.argsort(targets.tasks, kind="stable")
+            parts = (targets.values, targets.rows, targets.tasks)
+            values, rows, tasks = (part[order] for part in parts)
+            targets = replace(targets, values=values, rows=rows, tasks=tasks)
         return X, targets, weight
 
     def _problem(self, alphas, eps, sizes, rule, shape):

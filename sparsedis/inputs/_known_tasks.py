@@ -4,6 +4,8 @@ import warnings
 
 import numpy as np
 
+from sparsedis.inputs._ids import distinct_ids, read_task_ids
+
 
 def task_numbers(names, known):
     """Numbers of tasks, by their names.
@@ -32,6 +34,44 @@ def task_numbers(names, known):
         names, known = names.astype(unit).astype(int), known.astype(unit).astype(int)
     numbers = {name: number for number, name in enumerate(known.tolist())}
     return np.array([numbers.get(name, -1) for name in names.tolist()], dtype=int)
+
+
+def tasks_of_rows(task, n_samples, known):
+    """Numbers of the tasks that are named for each row.
+
+    Parameters
+    ----------
+    task : array-like of shape (n_samples,)
+
+    n_samples : int
+
+    known : ndarray of shape (n_tasks,)
+
+    Returns
+    -------
+    ndarray of shape (n_samples,) of int
+
+    Raises
+    ------
+    ValueError
+        When a task is not known.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis.inputs._known_tasks import tasks_of_rows
+    >>> tasks_of_rows(["b", "a"], 2, np.array(["a", "b"]))
+    array([1, 0])
+    """
+    names = read_task_ids(task, n_samples)
+    tasks = task_numbers(names, known)
+    if (tasks < 0).any():
+        unknown = distinct_ids(names[tasks < 0])[0][:5].tolist()
+        raise ValueError(
+            f"task must hold the ids of tasks seen in fit; {unknown} are not among "
+            f"them. Known ids begin with {known[:5].tolist()}."
+        )
+    return tasks
 
 
 def known_tasks(targets, y, n_samples, names, layout):

@@ -11,8 +11,7 @@ from sparsedis.bilevel._module import stacked
 from sparsedis.identifiability import check_identifiability
 from sparsedis.inputs._batch import COUNT
 from sparsedis.inputs._forms import read_targets
-from sparsedis.inputs._ids import distinct_ids, read_task_ids
-from sparsedis.inputs._known_tasks import known_tasks, task_numbers
+from sparsedis.inputs._known_tasks import known_tasks, tasks_of_rows
 from sparsedis.inputs._table import TaskTable
 from sparsedis.inputs._weights import check_weights
 from sparsedis.multitask._final_heads import final_heads, warn_of_missing
@@ -115,14 +114,7 @@ class TaskHeads(TaskTraining):
             scores = (head_scores(Z, coef, intercept) for Z in self._predicted_by(X))
             every = np.arange(len(self.tasks_))
             return stacked((read(block, every) for block in scores), len(X))
-        names = read_task_ids(task, len(X))
-        tasks = task_numbers(names, self.tasks_)
-        if (tasks < 0).any():
-            unknown = distinct_ids(names[tasks < 0])[0][:5].tolist()
-            raise ValueError(
-                f"task must hold the ids of tasks seen in fit; {unknown} are not among "
-                f"them. Known ids begin with {self.tasks_[:5].tolist()}."
-            )
+        tasks = tasks_of_rows(task, len(X), self.tasks_)
 
         def parts():
             first = 0

@@ -14,6 +14,7 @@ from sklearn.linear_model import (
     LinearRegression,
     lars_path,
 )
+from sklearn.metrics import r2_score
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
@@ -153,6 +154,49 @@ def test_every_form_of_labels_gives_the_same_heads():
     np.testing.assert_allclose(alone.coef_, heads.coef_[2], atol=1e-10)
     assert alone.predict(X).shape == (120,)
     assert isinstance(float(alone.alpha_), float)
+
+
+@pytest.mark.parametrize("p", [8, 300])
+def test_long_labels_are_those_of_a_table(p):
+    X, Y = table(60, p)
+    rows, tasks = np.nonzero(~np.isnan(Y))
+    names = np.array(list("cabed"))[tasks]
+    at = X[rows], Y[rows, tasks]
+    weight = np.random.default_rng(0).uniform(1, 2, Y.shape)
+    own = weight[rows, tasks]
+    heads = SparseHeadsCV(10).fit(X, Y, sample_weight=weight)
+    long = SparseHeadsCV(10).fit(*at, sample_weight=own, task=names)
+    assert long.tasks_.tolist() == list("abcde")
+    order = [1, 2, 0, 4, 3]
+    np.testing.assert_allclose(long.mse_path_, heads.mse_path_[order], rtol=1e-9)
+    np.testing.assert_allclose(long.coef_, heads.coef_[order], atol=1e-10)
+    given = SparseHeads(heads.alpha_[order]).fit(*at, sample_weight=own, task=names)
+    np.testing.assert_allclose(given.coef_, heads.coef_[order], atol=1e-10)
+    predicted = long.predict(at[0], task=names)
+    np.testing.assert_allclose(predicted, heads.predict(X)[rows, tasks], rtol=1e-9)
+    scores = long.score(*at, task=names), heads.score(X, Y)
+    assert scores[0] == pytest.approx(scores[1])
+    weighted = long.score(*at, sample_weight=own, task=names)
+    assert weighted == pytest.approx(heads.score(X, Y, sample_weight=weight))
+    with pytest.raises(ValueError, match=r"ids of tasks seen in fit; .'z'. are not"):
+        long.predict(X[:1], task=["z"])
+
+
+def test_scores_are_those_of_scikit_learn():
+    X, Y = table()
+    heads = SparseHeadsCV(10).fit(X, Y)
+    each = []
+    for t in range(5):
+        at = ~np.isnan(Y[:, t])
+        each.append(r2_score(Y[at, t], heads.predict(X[at])[:, t]))
+    assert heads.score(X, Y) == pytest.approx(np.mean(each), rel=1e-12)
+    with pytest.raises(ValueError, match="at least two samples of a task"):
+        heads.score(X[:1], np.ones((1, 5)))
+    frame = pd.DataFrame(Y, columns=list("abcde"))
+    named = SparseHeadsCV(10).fit(X, frame)
+    with pytest.warns(UserWarning, match=r"1 tasks of y, such as .'z'."):
+        score = named.score(X, frame.assign(z=1.0))
+    assert score == pytest.approx(np.mean(each))
 
 
 def test_blocks_of_tasks_and_processes_change_nothing(monkeypatch):
@@ -372,7 +416,9 @@ def test_groups_of_another_shape_are_named(shape):
 
 def test_vector_targets_are_refused():
     X, Y = table(missing=0.0)
-    with pytest.raises(ValueError, match="y must have one or two dimensions, got 3"):
+    with pytest.raises(
+        ValueError, match="y must hold a number for each label, got vectors"
+    ):
         SparseHeads().fit(X, Y[..., None])
 
 
