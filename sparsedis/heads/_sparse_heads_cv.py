@@ -1,16 +1,20 @@
 """Lasso models of many tasks, with penalties that are chosen for each."""
 
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import ClassVar
 
 import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
 
 from sparsedis._fitted import whole_or_not
 from sparsedis.heads._folds import Folds
 from sparsedis.heads._penalties import read_alphas
-from sparsedis.heads._task_lassos import TaskLassos
+from sparsedis.heads._task_lassos import TaskLassos, task_table
+from sparsedis.heads._task_paths import coef_paths
+from sparsedis.inputs._known_tasks import known_tasks, tasks_of_rows
 
 
 class SparseHeadsCV(TaskLassos):
@@ -100,6 +104,10 @@ class SparseHeadsCV(TaskLassos):
 
     mse_path_ : ndarray of shape (n_alphas, n_folds) or (n_tasks, n_alphas, n_folds)
         Mean squared errors on each fold; NaN for folds without labels. Not for "bic".
+
+    feature_weights_ : ndarray of shape (n_features,) or (n_tasks, n_features)
+        Weights of the features in the second Lasso; inf for those that are not in the
+        first. Only with `adaptive`.
 
     criterion_ : ndarray of shape (n_alphas,) or (n_tasks, n_alphas)
         Information criterion of each penalty. Only for "bic".
@@ -254,11 +262,68 @@ default=None
             known = ~np.isnan(chosen)
             own = sizes[np.where(known, chosen, 0).astype(int)]
             self.k_features_ = np.where(known, own, np.nan)[()]
+        if self.adaptive:
+            self.feature_weights_ = result("weights")
         if by_folds:
             self.mse_path_ = result("errors")
         else:
             self.criterion_ = result("criterion")
         return self
+
+    def coef_path(self, X, y, sample_weight=None, *, task=None, tasks=None):
+        """Coefficients of tasks for all their penalties.
+
+        `fit` does not keep them, since they need much memory; they are computed again
+        from the same data.
+
+        Parameters
+        ----------
+        X, y, sample_weight, task : array-like
+            The data of `fit`.
+
+        tasks : array-like of shape (n_paths,), default=None
+            Names of tasks, as in ``tasks_``. None: all.
+
+        Returns
+        -------
+        alphas : ndarray of shape (n_alphas,) or (n_paths, n_alphas)
+            Penalties, those of ``alphas_``.
+
+        coefs : ndarray of shape (n_features, n_alphas) or \
+(n_paths, n_features, n_alphas)
+            Coefficients of the Lasso, not those of a relaxed fit; NaN for tasks without
+            labels.
+
+        Raises
+        ------
+        ValueError
+            For a task that `fit` has not seen.
+        """
+        check_is_fitted(self)
+        X, targets, weight = self._read(X, y, sample_weight, task, reset=False)
+        every = np.arange(len(self.tasks_))
+        if tasks is not None:
+            every = tasks_of_rows(tasks, len(tasks), self.tasks_)
+        column = np.full(len(self.tasks_), -1)
+        number = known_tasks(targets, y, len(X), self.tasks_, self._layout)
+        column[number[number >= 0]] = np.flatnonzero(number >= 0)
+        shape = len(self.tasks_), X.shape[1]
+        alphas = np.atleast_2d(self.alphas_)
+        problem = self._problem(alphas, self.eps, None, self.selection, shape)
+        if self.adaptive:
+            weights = np.atleast_2d(self.feature_weights_)
+            problem = replace(problem, feature_weights=weights)
+        coefs = np.full((len(every), X.shape[1], alphas.shape[1]), np.nan)
+        for i, t in enumerate(every):
+            if column[t] >= 0 and not np.isnan(alphas[t, 0]):
+                one = np.array([column[t]])
+                data = task_table(targets, weight, one, len(X))
+                used = data[1].any(1)
+                data = (X[used], *(part[used] for part in data))
+                coefs[i] = coef_paths(*data, problem.take([t]))[0].T
+        if self._layout == "single":
+            return alphas[0], coefs[0]
+        return alphas[every], coefs
 
 
 def _read_sizes(values):

@@ -129,7 +129,7 @@ default=None
             each.add(values, prediction, tasks, own)
         return each.result()
 
-    def _read(self, X, y, sample_weight, task):
+    def _read(self, X, y, sample_weight, task, reset=True):
         """Validate the data."""
         if self.positive and self.refit == "relaxed":
             raise ValueError(
@@ -137,7 +137,9 @@ default=None
                 "coefficients; use refit='lasso' with positive=True."
             )
         check_plain(X, "X")
-        X = validate_numbers(self, X, dtype=np.float64, ensure_min_samples=2)
+        X = validate_numbers(
+            self, X, reset=reset, dtype=np.float64, ensure_min_samples=2
+        )
         weight = check_weights(sample_weight, len(X), y if task is None else None)
         name = type(self).__name__
         targets = read_targets(y, len(X), task, weight, real=True, estimator=name)
@@ -176,7 +178,10 @@ default=None
         blocks = [tasks[i : i + size] for i in range(0, len(tasks), size)]
         parts = Parallel(n_jobs=self.n_jobs)(
             delayed(fit_heads)(
-                X, *_table(targets, weight, block, len(X)), folds, problem.take(block)
+                X,
+                *task_table(targets, weight, block, len(X)),
+                folds,
+                problem.take(block),
             )
             for block in blocks
         )
@@ -230,7 +235,7 @@ def _read_feature_weights(values, shape, positive):
     return weights
 
 
-def _table(targets, weight, tasks, n):
+def task_table(targets, weight, tasks, n):
     """Targets and weights of some tasks, 0 where missing.
 
     Parameters

@@ -86,6 +86,9 @@ class Heads:
     chosen : ndarray of shape (n_tasks,) of int
         Position of the head on the path.
 
+    weights : ndarray of shape (n_tasks, p)
+        Weights of the features, after a first fit if they are adapted.
+
     alphas : ndarray of shape (n_tasks, n_alphas)
 
     errors : ndarray of shape (n_tasks, n_alphas, n_folds)
@@ -101,6 +104,7 @@ class Heads:
     alpha: np.ndarray
     gap: np.ndarray
     chosen: np.ndarray
+    weights: np.ndarray
     alphas: np.ndarray
     errors: np.ndarray
     criterion: np.ndarray
@@ -163,24 +167,28 @@ def _adapted(X, Y, share, fold, weights, problem):
     return np.stack(adapted)
 
 
+def coef_paths(X, Y, share, problem):
+    """Coefficients of some tasks for all their penalties.
+
+    Parameters
+    ----------
+    X, Y, share, problem : object
+        As for :func:`fit_heads`.
+
+    Returns
+    -------
+    ndarray of shape (n_tasks, n_alphas, p)
+    """
+    weights = np.broadcast_to(problem.feature_weights, (1, Y.shape[1], X.shape[1]))
+    fold = np.zeros(share.shape, dtype=int)
+    _, _, (_, coef, *_) = _follow(X, Y, share, fold, weights.copy(), problem)
+    return coef
+
+
 def _fit_heads(X, Y, share, fold, weights, problem):
     """The same with weights of the features, for all labels and without each fold."""
-    centre, middle = np.zeros(X.shape[1]), np.zeros(Y.shape[1])
-    if problem.fit_intercept:
-        mass = share.sum(0)
-        centre, middle = X.mean(0), (share * Y).sum(0) / mass
-        spread = np.sqrt((share * (Y - middle) ** 2).sum(0) / mass)
-        varies = spread > ROUNDING * np.abs(Y).max(0)
-        Y = np.where((share > 0) & varies, Y - middle, 0.0)
-    Z = X - centre
-    data = (
-        torch.from_numpy(np.ascontiguousarray(part))
-        for part in (Z, Y, share, fold, weights)
-    )
-    follow = _narrow if Z.shape[1] <= _NARROW else _wide
-    alphas, coef, intercept, gap, errors = (
-        part.numpy() for part in follow(*data, problem)
-    )
+    (Z, Y), (centre, middle), found = _follow(X, Y, share, fold, weights, problem)
+    alphas, coef, intercept, gap, errors = found
     criterion = np.full(alphas.shape, np.nan)
     if problem.rule == "bic":
         if problem.relaxed and problem.sizes is not None:
@@ -199,7 +207,27 @@ def _fit_heads(X, Y, share, fold, weights, problem):
         coef, intercept = relax(Z, Y, share, coef != 0, problem.fit_intercept)
     intercept = middle + intercept - coef @ centre
     penalties = alphas[at], gap[at]
-    return Heads(coef, intercept, *penalties, chosen, alphas, errors, criterion)
+    how = chosen, weights[0]
+    return Heads(coef, intercept, *penalties, *how, alphas, errors, criterion)
+
+
+def _follow(X, Y, share, fold, weights, problem):
+    """Centre the data and follow the paths; data, centres and results."""
+    centre, middle = np.zeros(X.shape[1]), np.zeros(Y.shape[1])
+    if problem.fit_intercept:
+        mass = share.sum(0)
+        centre, middle = X.mean(0), (share * Y).sum(0) / mass
+        spread = np.sqrt((share * (Y - middle) ** 2).sum(0) / mass)
+        varies = spread > ROUNDING * np.abs(Y).max(0)
+        Y = np.where((share > 0) & varies, Y - middle, 0.0)
+    Z = X - centre
+    data = (
+        torch.from_numpy(np.ascontiguousarray(part))
+        for part in (Z, Y, share, fold, weights)
+    )
+    paths = _narrow if Z.shape[1] <= _NARROW else _wide
+    found = [part.numpy() for part in paths(*data, problem)]
+    return (Z, Y), (centre, middle), found
 
 
 def _penalties(problem, corr, scale):

@@ -1,6 +1,7 @@
 """Displays of trained models, in the style of scikit-learn, and reports on them."""
 
 from sparsedis.inspection._alpha_path import AlphaPathDisplay
+from sparsedis.inspection._coef_path import CoefPathDisplay
 from sparsedis.inspection._correlation_matrix import CorrelationMatrixDisplay
 from sparsedis.inspection._factor_trust import FactorTrustDisplay
 from sparsedis.inspection._feature_usage import FeatureUsageDisplay
@@ -14,6 +15,7 @@ from sparsedis.inspection._training_curve import TrainingCurveDisplay
 
 __all__ = [
     "AlphaPathDisplay",
+    "CoefPathDisplay",
     "CorrelationMatrixDisplay",
     "FactorTrustDisplay",
     "FeatureUsageDisplay",

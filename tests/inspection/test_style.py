@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from sparsedis.inspection import (
     AlphaPathDisplay,
+    CoefPathDisplay,
     CorrelationMatrixDisplay,
     FactorTrustDisplay,
     FeatureUsageDisplay,
@@ -21,6 +22,9 @@ from sparsedis.inspection._style import COLORS, curve_styles, ink
 ALL = {
     "AlphaPath": AlphaPathDisplay(
         param_values=[0.1, 0.2], scores={"mcc": [[0.5], [0.9]], "r": [[0.8], [0.9]]}
+    ),
+    "CoefPath": CoefPathDisplay(
+        alphas=[[2.0, 1.0]] * 2, coefs=[[[0.0, 1.0]]] * 2, chosen=[1.0, 2.0]
     ),
     "CorrelationMatrix": CorrelationMatrixDisplay(correlation=[[1.0, 0.0]]),
     "FactorTrust": FactorTrustDisplay(
@@ -35,7 +39,12 @@ ALL = {
     "TrainingCurve": TrainingCurveDisplay(history={"loss": [2, 1], "active": [1, 0]}),
 }
 # How many axes `axes_` holds, for those with several.
-SHAPES = {"AlphaPath": (2,), "LatentTraversal": (2, 2), "TrainingCurve": (2,)}
+SHAPES = {
+    "AlphaPath": (2,),
+    "CoefPath": (2,),
+    "LatentTraversal": (2, 2),
+    "TrainingCurve": (2,),
+}
 every_display = pytest.mark.parametrize("name", ALL)
 several_axes = pytest.mark.parametrize("name", SHAPES)
 
