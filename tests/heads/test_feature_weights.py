@@ -39,7 +39,8 @@ def test_weights_rescale_columns(p, fit_intercept, positive, each):
         coef, intercept = lasso_of(X[at], Y[at, t], own, 0.3, **how)
         np.testing.assert_allclose(heads.coef_[t], coef, atol=1e-5)
         np.testing.assert_allclose(heads.intercept_[t], intercept, atol=1e-4)
-    assert heads.dual_gap_.max() < 1e-12
+    # Without an intercept, features far from zero leave more rounding errors.
+    assert heads.dual_gap_.max() < (1e-12 if fit_intercept else 1e-11)
 
 
 @pytest.mark.parametrize("p", [8, 300])
@@ -65,7 +66,8 @@ def test_without_a_penalty_is_the_limit_of_small_weights(p, fit_intercept):
     weights[[0, 5, 6, 7]] = 0
     how = {"fit_intercept": fit_intercept}
     heads = SparseHeads(0.5, feature_weights=weights, **how).fit(X, Y)
-    assert heads.dual_gap_.max() < 1e-12
+    # Without an intercept, features far from zero leave more rounding errors.
+    assert heads.dual_gap_.max() < (1e-12 if fit_intercept else 1e-11)
     for t in range(3):
         at = ~np.isnan(Y[:, t])
         x, y, free = X[at], Y[at, t], weights == 0
