@@ -76,8 +76,9 @@ def _read_numbers(y):
 
 def _is_sparse_frame(y):
     """Whether scikit-learn would refuse a frame because of its missing values."""
-    dtypes = getattr(y, "dtypes", None) if hasattr(y, "isna") else None
-    dtypes = dtypes if hasattr(y, "columns") else [dtypes]
+    if not hasattr(y, "isna"):
+        return False
+    dtypes = y.dtypes if hasattr(y, "columns") else [y.dtype]
     return any(hasattr(dtype, "fill_value") for dtype in dtypes)
 
 

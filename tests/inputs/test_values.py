@@ -20,10 +20,21 @@ def read(y, n, task=None, real=True):
     return read_targets(y, n, task, real=real, estimator="Estimator")
 
 
+class OtherFrame:
+    """A frame of another library than pandas, such as polars."""
+
+    columns = ("a", "b")
+    shape = (2, 2)
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array([[1, NAN], [0, 2]], dtype=dtype)
+
+
 @pytest.mark.parametrize(
     "y",
     [
         [[1, NAN], [0, 2]],
+        OtherFrame(),
         np.ma.masked_array([[1, -999], [0, 2]], [[0, 1], [0, 0]]),
         np.ma.masked_array([[1.0, NAN], [0.0, 2.0]], [[0, 1], [0, 0]]),
         np.array([[1, None], [0, 2]], dtype=object),
