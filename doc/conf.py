@@ -75,6 +75,7 @@ html_title = f"sparsedis {release}"
 html_logo = "_static/logo.svg"
 html_favicon = "_static/logo.svg"
 html_static_path = ["_static"]
+html_extra_path = ["_extra"]
 html_css_files = ["sparsedis.css"]
 html_show_sourcelink = False
 html_theme_options = {
