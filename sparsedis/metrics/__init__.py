@@ -7,6 +7,7 @@ from sparsedis.metrics._information import modularity, mutual_information_gap
 from sparsedis.metrics._linear import linear_r_score
 from sparsedis.metrics._mcc import mean_correlation_coefficient
 from sparsedis.metrics._predictability import explicitness, sap
+from sparsedis.metrics._resampling import bootstrap_interval, chance_level
 from sparsedis.metrics._robustness import interventional_robustness
 from sparsedis.metrics._scorer import make_disentanglement_scorer
 from sparsedis.metrics._task_scorer import make_task_scorer
@@ -16,6 +17,8 @@ from sparsedis.metrics._udr import unsupervised_disentanglement_ranking
 __all__ = [
     "DisentanglementScorer",
     "beta_vae_score",
+    "bootstrap_interval",
+    "chance_level",
     "dci",
     "explicitness",
     "factor_vae_score",

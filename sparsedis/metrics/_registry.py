@@ -109,8 +109,9 @@ class _Metric:
         self.field = field
         self.params = params
 
-    def __call__(self, factors, codes):
-        params = self.params
+    def __call__(self, factors, codes, **optional):
+        """Score; `optional` arguments are left out if the function takes none such."""
+        params = self.params | _accepted(self.function, optional)
         if self.function is dci and self.field != "informativeness":
             # Importances come from all samples: a held-out part would go unused.
             params = params | {"test_factors": factors, "test_codes": codes}
