@@ -196,6 +196,8 @@ def _relaxed(whole, W, labels, l2, fit_intercept):
     If classes are separable, there is no solution without any penalty.
     """
     used = (W != 0).any(-1)[0]
+    if not bool(used.any()) and not fit_intercept:
+        return W, torch.zeros_like(W[:, 0])
     features = whole.Z[..., : len(used)][..., used]
     penalties = W.new_zeros(1), W.new_full((1,), l2)
     how = {"n_classes": len(whole.basis), "fit_intercept": fit_intercept}

@@ -14,9 +14,13 @@ _NARROW = 64
 # Largest step to a smaller penalty, as a factor.
 _DOWN = 0.5
 
-# Newton steps for a penalty, and those after which a larger violation is a failure. The
-# general solver then goes on.
-_STEPS, _HOPEFUL = 20, 6
+# Newton steps for a penalty, and those after which a larger violation is a failure.
+_STEPS, _HOPEFUL = 20, 4
+
+# After failures with two classes, halve the way to a penalty up to so many times. The
+# general solver then goes on, and at once with more classes, whose steps hardly succeed
+# from nearer.
+_HALVINGS = 2
 
 # While a step divides the violation by at least this, the Hessian is kept.
 _FALL = 10.0
@@ -94,9 +98,10 @@ class LogisticPath:
         ----------
         alpha : tensor of shape (n_problems,)
         """
+        n_halvings = _HALVINGS if self.V.shape[-1] == 1 else 0
         while bool((alpha < _DOWN * self.alpha).any()):
-            self._go(torch.maximum(alpha, _DOWN * self.alpha))
-        self._go(alpha)
+            self._go(torch.maximum(alpha, _DOWN * self.alpha), n_halvings)
+        self._go(alpha, n_halvings)
 
     def coefficients(self, V):
         """Coefficients and intercepts of solutions.
@@ -132,12 +137,19 @@ class LogisticPath:
         first.penalty = _norms(first, alpha)
         return first.gap(V)[0]
 
-    def _go(self, alpha):
+    def _go(self, alpha, n_halvings):
+        before, V = self.alpha, self.V.clone()
         likely = self._sizes() > (2 * alpha - self.alpha).unsqueeze(-1)
         self._let_in(likely.any(0))
         self.alpha = alpha
         while True:
-            self._solve()
+            if not self._solve(general=n_halvings == 0):
+                # Start nearer to the solution.
+                self.alpha, self.V, self.hessian = before, V, None
+                self._evaluate(self.whole, V)
+                self._go((before * alpha).sqrt(), n_halvings - 1)
+                self._go(alpha, n_halvings - 1)
+                break
             if bool(self.chosen.all()):
                 break
             self._evaluate(self.whole, self.V)
@@ -169,10 +181,13 @@ class LogisticPath:
         slopes, self.bends = problem.derivatives(self.scores)
         self.gradient = problem.pull_scores(slopes)
 
-    def _solve(self):
-        """Solve the problems on the candidates; `gradient` is that of all features."""
+    def _solve(self, *, general):
+        """Solve the problems on the candidates; `gradient` is that of all features.
+
+        If Newton's method fails, the general solver goes on, or the result is False.
+        """
         if not len(self.at):
-            return
+            return True
         problem, start = self.problem, self.V[:, self.at]
         self.gradient = self.gradient[:, self.at]
         problem.penalty = _norms(problem, self.alpha)
@@ -195,6 +210,8 @@ class LogisticPath:
             V, before = self._step(V, reach, active), largest
             self._evaluate(problem, V)
         missed = (~(left <= self.enough)).nonzero().flatten()
+        if len(missed) and not general:
+            return False
         if len(missed):
             V[missed], _ = _composite.solve(
                 problem.take(missed), start[missed], tol=self.tol, max_iter=1000
@@ -202,6 +219,7 @@ class LogisticPath:
             self.hessian = None
             self._evaluate(problem, V)
         self.V[:, self.at] = V
+        return True
 
     def _update_hessian(self, used):
         """Second derivative of the losses in the rows that a problem uses."""

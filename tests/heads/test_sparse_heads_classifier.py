@@ -448,6 +448,8 @@ def test_relaxed_heads_are_those_of_scikit_learn(n_classes, fit_intercept):
         np.testing.assert_allclose(coef[:, used], model.coef_, rtol=1e-4, atol=1e-6)
         assert not coef[:, ~used].any()
     np.testing.assert_array_equal(heads.dual_gap_, lasso.dual_gap_)
+    none = SparseHeadsClassifier(1e3, refit="relaxed", **how).fit(X, Y)
+    assert not none.coef_.any()
 
 
 def test_searches_and_pipelines():

@@ -56,10 +56,11 @@ def test_a_path_needs_the_general_solver_rarely(monkeypatch, k):
     assert len(calls) <= 2
 
 
-def test_the_general_solver_goes_on_after_too_few_steps(monkeypatch):
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_the_general_solver_goes_on_after_too_few_steps(monkeypatch, n_classes):
     monkeypatch.setattr("sparsedis.solvers.logistic_path._STEPS", 1)
-    Z, labels, weight = problems()
-    path = LogisticPath(Z, labels, weight, 3, True, 1e-10)
+    Z, labels, weight = problems(n_classes=n_classes)
+    path = LogisticPath(Z, labels, weight, n_classes, True, 1e-10)
     path.go(0.1 * path.alpha)
     assert float(path.gap(path.V[:1], path.alpha[:1])) < 1e-10
 
