@@ -25,7 +25,7 @@ class Folds:
     rows: np.ndarray | None = None
 
     @classmethod
-    def read(cls, cv, X, groups):
+    def read(cls, cv, X, groups, strata=None):
         """Folds of a `cv` parameter.
 
         Parameters
@@ -35,6 +35,9 @@ class Folds:
         X : ndarray of shape (n, p)
 
         groups : array-like of shape (n,) or None
+
+        strata : ndarray of shape (n,), default=None
+            Classes of the rows, for generators that need them.
 
         Raises
         ------
@@ -52,7 +55,7 @@ class Folds:
             if groups is None:
                 return cls(int(cv))
             cv = GroupKFold(int(cv))
-        splits = list(check_cv(cv).split(X, None, groups))
+        splits = list(check_cv(cv).split(X, strata, groups))
         rows, times = np.full(len(X), -1), np.zeros(len(X), dtype=int)
         for f, (train, test) in enumerate(splits):
             rows[test] = f

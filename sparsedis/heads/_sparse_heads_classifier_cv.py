@@ -3,6 +3,7 @@
 from numbers import Integral, Real
 from typing import ClassVar
 
+import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 
@@ -33,7 +34,8 @@ class SparseHeadsClassifierCV(SparseClassifier):
     cv : int, cross-validation generator or iterable, default=5
         Folds. A number divides the labelled rows of each task, as
         :class:`~sklearn.model_selection.StratifiedKFold` does, or the groups of rows.
-        Others must hold out each row once, and train on all others.
+        Others must hold out each row once, and train on all others. Generators that
+        divide by classes need a single task.
 
     selection : {"cv", "1se", "bic"}, default="cv"
         "cv": the penalty with the smallest mean log loss on the folds; "1se": the
@@ -207,7 +209,15 @@ default=None
             tol=self.tol,
         )
         by_folds = self.selection != "bic"
-        folds = Folds.read(self.cv, X, groups) if by_folds else Folds(0)
+        folds = Folds(0)
+        if by_folds:
+            # A generator can divide by the classes of a single task only. Rows without
+            # a label are a class, whose folds do not matter.
+            strata = None
+            if targets.n_tasks == 1:
+                strata = np.full(len(X), -1)
+                strata[targets.rows] = targets.values
+            folds = Folds.read(self.cv, X, groups, strata)
         self.alpha_, self.alphas_, losses, criterion = self._fit(
             X, targets, classes, weight, alphas, folds, problem
         )

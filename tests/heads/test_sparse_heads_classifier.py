@@ -231,6 +231,15 @@ def test_groups_stay_together():
     np.testing.assert_array_equal(heads.log_loss_path_, explicit.log_loss_path_)
 
 
+def test_generators_may_divide_by_the_classes_of_a_single_task():
+    X, Y = table(n_tasks=1, missing=0.3)
+    y, cv = Y[:, 0], StratifiedKFold(3, shuffle=True, random_state=0)
+    heads = SparseHeadsClassifierCV(4, eps=0.1, cv=cv).fit(X, y)
+    splits = list(cv.split(X, np.nan_to_num(y, nan=-1)))
+    explicit = SparseHeadsClassifierCV(4, eps=0.1, cv=splits).fit(X, y)
+    np.testing.assert_array_equal(heads.log_loss_path_, explicit.log_loss_path_)
+
+
 @pytest.mark.parametrize("n_folds", [2, 3, 5])
 def test_strata_are_those_of_scikit_learn(n_folds):
     rng = np.random.default_rng(n_folds)
