@@ -27,8 +27,10 @@ def cases(quick):
     from benchmarks.solvers.problems import make_lasso, make_svm
 
     for n_tasks in (64, 8) if quick else (512, 8):
-        title = f"Lasso, {n_tasks} tasks, n = 50, k = 6"
-        yield title, "lasso", "lasso", make_lasso(n_tasks)
+        for correlation in (0.0, 0.5, 0.9):
+            title = f"Lasso, {n_tasks} tasks, n = 50, k = 6, correlation {correlation}"
+            problem = make_lasso(n_tasks, correlation=correlation)
+            yield title, "lasso", "lasso", problem
     for p in (640,) if quick else (640, 16_000):
         title = f"Group Lasso SVM, 8 tasks, n = 25, 5 classes, p = {p:,}"
         yield title, "svm", "svm" if p < 1000 else "wide svm", make_svm(8, p, 0.3)

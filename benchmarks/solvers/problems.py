@@ -9,10 +9,14 @@ import numpy as np
 from sklearn.linear_model import Lasso
 
 
-def make_lasso(n_tasks, n=50, k=6, relative=0.05, seed=0):
-    """Lasso tasks with half of the coefficients zero and 10 % of noise."""
+def make_lasso(n_tasks, n=50, k=6, relative=0.05, seed=0, correlation=0.0):
+    """Lasso tasks with half of the coefficients zero and 10 % of noise.
+
+    All pairs of features have the same correlation.
+    """
     rng = np.random.default_rng(seed)
-    Z = rng.standard_normal((n_tasks, n, k))
+    Z = np.sqrt(1 - correlation) * rng.standard_normal((n_tasks, n, k))
+    Z += np.sqrt(correlation) * rng.standard_normal((n_tasks, n, 1))
     w = rng.standard_normal((n_tasks, k)) * (rng.random((n_tasks, k)) < 0.5)
     y = (Z @ w[..., None])[..., 0] + 0.1 * rng.standard_normal((n_tasks, n))
     alpha = relative * np.abs(np.swapaxes(Z, 1, 2) @ y[..., None]).max((1, 2)) / n

@@ -37,8 +37,11 @@ def test_svm_reference_is_the_solution_and_gradient_of_the_layer(ratio):
     np.testing.assert_allclose(found[1], gradient, atol=1e-5)
 
 
-def test_lasso_reference_is_the_solution_and_gradient_of_the_layer():
-    problem = make_lasso(4)
+@pytest.mark.parametrize("correlation", [0.0, 0.9])
+def test_lasso_reference_is_the_solution_and_gradient_of_the_layer(correlation):
+    problem = make_lasso(4, n=2000, correlation=correlation)
+    R = np.corrcoef(problem["Z"].reshape(-1, 6).T)
+    np.testing.assert_allclose(R[np.triu_indices(6, 1)], correlation, atol=0.05)
     w, gradient, _, gap = lasso_reference(problem)
     assert gap < 1e-9
 
