@@ -78,8 +78,8 @@ def lasso(
     solver : {"auto", "batched", "celer"}, default="auto"
         "batched" solves all tasks at once in torch, on the device of ``Z``; "celer"
         solves them one by one on the CPU, and is faster for wide tasks. "auto" uses
-        "celer" on the CPU for one or two tasks, and for more than 32 features if
-        ``n_samples < 2 * k`` or ``n_tasks <= k / 2``.
+        "celer" on the CPU for one or two tasks, for more than 32 features if
+        ``n_tasks <= k / 2``, and for more than 64 if ``n_samples < 2 * k``.
 
     return_info : bool, default=False
         Return the certificate too.

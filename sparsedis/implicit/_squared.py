@@ -268,13 +268,13 @@ def choose_celer(solver, loss):
     n_tasks, _, c = loss.Y.shape
     if loss.Z.device.type != "cpu":
         return False
-    # With one or two tasks batching gains nothing, and correlated features cost
-    # celer less.
+    # With one or two tasks batching gains nothing.
     if k <= 32 or n_tasks <= 2:
         return n_tasks <= 2
     # Working sets are faster if most features are zero; Gram matrices are faster if
-    # there are more samples than features, and many tasks.
-    return c > 1 or n_samples < 2 * k or 2 * n_tasks <= k
+    # there are many tasks, and enough samples for so many features.
+    few = k > 64 and n_samples < 2 * k
+    return c > 1 or few or 2 * n_tasks <= k
 
 
 def pack(w, intercept, info, fit_intercept, return_info):
