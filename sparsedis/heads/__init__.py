@@ -13,6 +13,7 @@ from sparsedis.heads._sparse_heads import SparseHeads
 from sparsedis.heads._sparse_heads_classifier import SparseHeadsClassifier
 from sparsedis.heads._sparse_heads_classifier_cv import SparseHeadsClassifierCV
 from sparsedis.heads._sparse_heads_cv import SparseHeadsCV
+from sparsedis.heads._stability import StableFeatures, stability_selection
 
 __all__ = [
     "GroupLassoSVMHead",
@@ -24,7 +25,9 @@ __all__ = [
     "SparseHeadsCV",
     "SparseHeadsClassifier",
     "SparseHeadsClassifierCV",
+    "StableFeatures",
     "check_head",
     "check_loss",
     "check_penalty",
+    "stability_selection",
 ]
