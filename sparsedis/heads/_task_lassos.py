@@ -24,8 +24,9 @@ from sparsedis.inputs._numbers import validate_numbers
 from sparsedis.inputs._plain import check_plain
 from sparsedis.inputs._weights import check_weights, label_weights
 
-# Range of the weights of features, whose squares must not overflow.
-_WEIGHTS = 1e-50, 1e50
+# Range of the weights of features, and of the largest feature, whose squares must not
+# overflow.
+_WEIGHTS, _SIZES = (1e-50, 1e50), (1e-140, 1e140)
 
 
 class TaskLassos(MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -172,6 +173,7 @@ default=None
 
     def _fit(self, X, targets, weight, folds, problem):
         """Fit all tasks in blocks; return a function of the name of a result."""
+        _check_sizes(X, problem.feature_weights)
         counts = targets.counts() if targets.is_table else np.bincount(targets.tasks)
         tasks = np.flatnonzero(counts)
         size = block_size(*X.shape, folds.n_folds, problem)
@@ -203,6 +205,21 @@ default=None
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         return tags
+
+
+def _check_sizes(X, feature_weights):
+    """Refuse features whose products are lost, with or without their weights."""
+    unit = np.ones_like(feature_weights)
+    np.divide(1, feature_weights, out=unit, where=feature_weights > 0)
+    size = np.abs(X).max(0)
+    low, high = _SIZES
+    for largest in (size.max(), (size * unit).max()):
+        if largest > high or 0 < largest < low:
+            raise ValueError(
+                f"X holds numbers up to {largest:.3g} in magnitude, divided by "
+                "feature_weights, whose squares float64 cannot represent. The largest "
+                f"must be from {low:g} to {high:g}, or 0: rescale the features."
+            )
 
 
 def _read_feature_weights(values, shape, positive):

@@ -141,6 +141,8 @@ def fit_heads(X, Y, share, folds, problem):
     Heads
     """
     fold, used = folds.assign(share > 0), share.any(1)
+    # Sums of weights must not overflow.
+    share = share / share.max(0)
     data = X[used], Y[used], share[used], fold[used]
     parts = folds.n_folds + 1, Y.shape[1], X.shape[1]
     weights = np.broadcast_to(problem.feature_weights, parts).copy()
@@ -180,7 +182,7 @@ def coef_paths(X, Y, share, problem):
     ndarray of shape (n_tasks, n_alphas, p)
     """
     weights = np.broadcast_to(problem.feature_weights, (1, Y.shape[1], X.shape[1]))
-    fold = np.zeros(share.shape, dtype=int)
+    fold, share = np.zeros(share.shape, dtype=int), share / share.max(0)
     _, _, (_, coef, *_) = _follow(X, Y, share, fold, weights.copy(), problem)
     return coef
 

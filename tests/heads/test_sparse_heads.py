@@ -269,13 +269,32 @@ def test_rows_far_from_those_of_a_task_change_nothing(where, distance):
 
 
 @pytest.mark.parametrize("p", [8, 300])
-@pytest.mark.parametrize("unit", [1e-60, 1e-8, 1e8])
+@pytest.mark.parametrize("unit", [1e-130, 1e-60, 1e-8, 1e8, 1e130])
 def test_units_do_not_matter(p, unit):
     X, Y = table(50, p, 2)
     heads = SparseHeadsCV(10).fit(X, Y)
     other = SparseHeadsCV(10).fit(unit * X, unit * Y)
     np.testing.assert_allclose(other.coef_, heads.coef_, rtol=1e-5, atol=1e-9)
     np.testing.assert_allclose(other.alpha_, unit**2 * heads.alpha_, rtol=1e-9)
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e-145, 1e145, 1e200])
+def test_units_whose_squares_are_lost_are_refused(unit):
+    X, Y = table()
+    with pytest.raises(ValueError, match="whose squares float64 cannot represent"):
+        SparseHeads().fit(unit * X, Y)
+    with pytest.raises(ValueError, match="divided by feature_weights"):
+        SparseHeads(feature_weights=np.full(8, 1e-40)).fit(1e110 * X, Y)
+
+
+@pytest.mark.parametrize("p", [8, 300])
+@pytest.mark.parametrize("size", [1e-308, 1e308])
+def test_the_size_of_weights_does_not_matter(p, size):
+    X, Y = table(50, p, 2)
+    heads = SparseHeadsCV(10).fit(X, Y)
+    other = SparseHeadsCV(10).fit(X, Y, sample_weight=np.full(50, size))
+    np.testing.assert_allclose(other.coef_, heads.coef_, atol=1e-9)
+    np.testing.assert_allclose(other.alpha_, heads.alpha_)
 
 
 def test_blocks_are_bounded_by_every_array_of_theirs():
