@@ -77,10 +77,10 @@ def test_blocks_of_wide_rows_have_few_of_them():
         row = np.broadcast_to(np.uint8(7), (2000, *shape))
         blocks = blocks_of(row, np.arange(2000))
         assert next(blocks).shape == (n_rows, *shape)
-    X = np.arange(40.0)[:, None] * np.ones((1, 2**20))
+    X = np.broadcast_to(np.arange(40, dtype=np.uint8)[:, None], (40, 2**20))
     blocks = list(blocks_of(X, np.arange(39, -1, -1)))
     assert [len(block) for block in blocks] == [16, 16, 8]
-    np.testing.assert_array_equal(np.concatenate(blocks)[:, 0], np.arange(39.0, -1, -1))
+    np.testing.assert_array_equal(np.concatenate(blocks)[:, 0], np.arange(39, -1, -1))
 
 
 @pytest.mark.parametrize("density", [1.0, 0.15])
