@@ -142,18 +142,18 @@ def test_sparse_is_dense(shape, kind, fit_intercept):
 
 @pytest.mark.parametrize("fit_intercept", [False, True])
 @pytest.mark.parametrize(
-    ("few", "many", "n_features"),
+    ("few", "many", "n_features", "n_classes"),
     [
         # As many samples as features, and one less.
-        (59, 60, 60),
+        (59, 60, 60, 3),
         # More features than samples, on either side of 1,000 dual variables.
-        (500, 501, 520),
+        (200, 201, 220, 6),
     ],
 )
 def test_the_solution_does_not_depend_on_the_solver(
-    few, many, n_features, fit_intercept
+    few, many, n_features, n_classes, fit_intercept
 ):
-    X, y = make_data(many, n_features)
+    X, y = make_data(many, n_features, n_classes)
     X, y = X[::-1], y[::-1]
     how = {"alpha": 8.0, "alpha_mode": "absolute", "fit_intercept": fit_intercept}
     without = GroupLassoSVC(**how).fit(X[:few], y[:few])
