@@ -15,6 +15,7 @@ from sklearn.random_projection import GaussianRandomProjection
 from sparsedis import SparseMultiTaskEnsemble, SparseMultiTaskRepresentation
 from sparsedis.datasets import make_sparse_tasks
 from sparsedis.ensemble._members import fit_members
+from sparsedis.heads import SparseHeadsCV
 from sparsedis.metrics import make_disentanglement_scorer
 from sparsedis.model_selection import UDRSearch
 
@@ -88,6 +89,16 @@ def test_the_number_of_jobs_changes_nothing():
     )
     np.testing.assert_array_equal(alone.predict(X), together.predict(X))
     np.testing.assert_array_equal(alone.transform(X), together.transform(X))
+
+
+def test_blocks_of_sparse_heads_in_processes_change_nothing(monkeypatch):
+    X, Y = make_sparse_tasks(60, 6, n_factors=2, random_state=0)
+    monkeypatch.setattr("sparsedis.heads._task_paths._BLOCK", 1)
+    alone, together = (
+        SparseHeadsCV(5, cv=3, n_jobs=n_jobs).fit(X, Y) for n_jobs in (None, 2)
+    )
+    np.testing.assert_array_equal(alone.coef_, together.coef_)
+    np.testing.assert_array_equal(alone.alpha_, together.alpha_)
 
 
 @pytest.mark.parametrize("similarity", ["lasso", "spearman", "mcc"])

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from joblib import parallel_config
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import (
     Lasso,
@@ -199,11 +200,12 @@ def test_scores_are_those_of_scikit_learn():
     assert score == pytest.approx(np.mean(each))
 
 
-def test_blocks_of_tasks_and_processes_change_nothing(monkeypatch):
+def test_blocks_of_tasks_and_threads_change_nothing(monkeypatch):
     X, Y = table(n_tasks=7)
     whole = SparseHeadsCV(10).fit(X, Y)
     monkeypatch.setattr("sparsedis.heads._task_paths._BLOCK", 6 * 64 * 2)
-    parts = SparseHeadsCV(10, n_jobs=2).fit(X, Y)
+    with parallel_config("threading"):
+        parts = SparseHeadsCV(10, n_jobs=2).fit(X, Y)
     np.testing.assert_allclose(parts.coef_, whole.coef_, atol=1e-12)
     monkeypatch.setattr("sparsedis.heads._task_paths._NARROW", 1)
     single = SparseHeadsCV(10).fit(X, Y)
