@@ -101,7 +101,7 @@ def test_frames_name_tasks_and_features(fitted):
 
 @pytest.mark.parametrize("task_type", ["regression", "classification"])
 def test_named_targets_are_judged_by_their_names(task_type):
-    Z, Y, _, _ = make_tasks(n=600, noise=0.02, rho=0.3)
+    Z, Y, _, _ = make_tasks(noise=0.02, rho=0.3)
     Y = pd.DataFrame(Y if task_type == "regression" else Y > 0).add_prefix("task ")
     est = SparseRotation(4, task_type=task_type, random_state=0).fit(Z, Y)
     expected = est.score(Z, Y.to_numpy())
@@ -143,8 +143,8 @@ def test_classes_of_any_kind():
 
 
 def test_labels_that_floats_cannot_tell_apart():
-    Z, Y, _, _ = make_tasks(n=600, noise=0.02, rho=0.3)
-    labels = np.full((600, 121), None, dtype=object)
+    Z, Y, _, _ = make_tasks(noise=0.02, rho=0.3)
+    labels = np.full((300, 121), None, dtype=object)
     labels[:, :-1] = (Y > 0) + 2**60
     est = SparseRotation(task_type="classification", random_state=0)
     with pytest.warns(UserWarning, match=r"1 of 121 tasks .* no label"):
@@ -157,7 +157,7 @@ def test_labels_that_floats_cannot_tell_apart():
 
 
 def test_parameters_count_from_the_next_fit():
-    Z, Y, _, _ = make_tasks(n=600, noise=0.02, rho=0.3)
+    Z, Y, _, _ = make_tasks(noise=0.02, rho=0.3)
     for y, other in ((Y, "classification"), (Y > 0, "regression")):
         task_type = "regression" if y is Y else "classification"
         est = SparseRotation(task_type=task_type, random_state=0).fit(Z, y)
