@@ -3,6 +3,7 @@
 from sparsedis.inspection._alpha_path import AlphaPathDisplay
 from sparsedis.inspection._coef_path import CoefPathDisplay
 from sparsedis.inspection._correlation_matrix import CorrelationMatrixDisplay
+from sparsedis.inspection._disentanglement import DisentanglementDisplay
 from sparsedis.inspection._factor_trust import FactorTrustDisplay
 from sparsedis.inspection._feature_usage import FeatureUsageDisplay
 from sparsedis.inspection._input_effect import InputEffectDisplay
@@ -17,6 +18,7 @@ __all__ = [
     "AlphaPathDisplay",
     "CoefPathDisplay",
     "CorrelationMatrixDisplay",
+    "DisentanglementDisplay",
     "FactorTrustDisplay",
     "FeatureUsageDisplay",
     "InputEffectDisplay",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from sparsedis._report_text import as_html, as_text
 from sparsedis.inspection._estimators import (
     final_estimator,
     final_inputs,
@@ -16,7 +17,6 @@ from sparsedis.inspection._report_columns import (
     supports_of,
 )
 from sparsedis.inspection._report_notes import notes_of, summary_of
-from sparsedis.inspection._report_text import as_html, as_text
 
 
 @dataclass(frozen=True, eq=False, repr=False)

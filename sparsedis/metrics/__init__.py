@@ -7,6 +7,10 @@ from sparsedis.metrics._information import modularity, mutual_information_gap
 from sparsedis.metrics._linear import linear_r_score
 from sparsedis.metrics._mcc import mean_correlation_coefficient
 from sparsedis.metrics._predictability import explicitness, sap
+from sparsedis.metrics._report import (
+    DisentanglementReport,
+    disentanglement_report,
+)
 from sparsedis.metrics._resampling import bootstrap_interval, chance_level
 from sparsedis.metrics._robustness import interventional_robustness
 from sparsedis.metrics._scorer import make_disentanglement_scorer
@@ -15,11 +19,13 @@ from sparsedis.metrics._task_scores import task_scores
 from sparsedis.metrics._udr import unsupervised_disentanglement_ranking
 
 __all__ = [
+    "DisentanglementReport",
     "DisentanglementScorer",
     "beta_vae_score",
     "bootstrap_interval",
     "chance_level",
     "dci",
+    "disentanglement_report",
     "explicitness",
     "factor_vae_score",
     "interventional_robustness",

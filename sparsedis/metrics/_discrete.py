@@ -49,6 +49,29 @@ def bin_values(x, n_bins):
     return np.searchsorted(edges[1:-1], x, side="right")
 
 
+def is_discrete(factors):
+    """Tell which factors are discrete.
+
+    Their values are integers, or each occurs at least five times on average.
+
+    Parameters
+    ----------
+    factors : ndarray of shape (n_samples, n_factors)
+        Finite values.
+
+    Returns
+    -------
+    ndarray of shape (n_factors,) of bool
+        Whether each factor is discrete.
+    """
+    return np.array([_is_discrete(np.unique(z), len(z)) for z in factors.T])
+
+
+def _is_discrete(values, n_samples):
+    whole = (values == np.rint(values)).all()
+    return bool(whole or len(values) * MIN_SAMPLES_PER_VALUE <= n_samples)
+
+
 def factor_labels(factors, n_bins=None, *, name="factors", option="factor_bins"):
     """Number the values of each factor, after binning those that are continuous.
 
@@ -79,9 +102,7 @@ def factor_labels(factors, n_bins=None, *, name="factors", option="factor_bins")
     columns = []
     for i, column in enumerate(factors.T):
         values = np.unique(column)
-        discrete = (values == np.rint(values)).all()
-        discrete |= len(values) * MIN_SAMPLES_PER_VALUE <= len(column)
-        if discrete:
+        if _is_discrete(values, len(column)):
             # Faster than the inverse of unique, which sorts indices.
             labels = np.searchsorted(values, column)
         elif n_bins is not None:

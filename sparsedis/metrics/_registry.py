@@ -59,6 +59,9 @@ def resolve_metrics(metric, params=None):
         raise ValueError(f"metric must name at least one metric; got {metric!r}.")
     resolved, unused = {}, set(params or {})
     for name, value in named.items():
+        if isinstance(value, _Metric):  # resolved before, with its arguments
+            resolved[name] = value
+            continue
         _name(value)  # raises unless it is a known name or a function
         function, field = METRICS[value] if isinstance(value, str) else (value, None)
         accepted = _accepted(function, params or {})
@@ -108,6 +111,10 @@ class _Metric:
         self.function = function
         self.field = field
         self.params = params
+
+    def takes(self, name):
+        """Whether the function has a parameter of this name."""
+        return bool(_accepted(self.function, {name: None}))
 
     def __call__(self, factors, codes, **optional):
         """Score; `optional` arguments are left out if the function takes none such."""

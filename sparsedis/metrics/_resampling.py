@@ -164,8 +164,9 @@ def bootstrap_interval(
     Rows are drawn with replacement. With the score s and quantiles :math:`q` of the
     scores of the resamples, the interval is the basic one, :math:`[2 s - q_{1 -
     \alpha/2}, 2 s - q_{\alpha/2}]`, cut off at the largest value a metric can have, 1.
-    It corrects for the bias of a score, which many metrics have in small samples; the
-    interval of the quantiles themselves has this bias twice.
+    It corrects for the bias of a score, which many metrics have in small samples, and
+    which the interval of the quantiles themselves has twice. If the bias is large, the
+    interval does not contain the score itself.
 
     A row that is drawn twice can be in the training and in the test part of a metric
     that holds out samples. This does not matter for linear models, but it does for
@@ -197,7 +198,8 @@ def bootstrap_interval(
 
     def basic(score, scores):
         low, high = draw.quantiles(score, scores)
-        return 2 * score - high, min(2 * score - low, max(1.0, score))
+        # A large bias can move both ends beyond what a score can be.
+        return np.minimum([2 * score - high, 2 * score - low], max(1.0, score))
 
     return draw(resample, rng, basic)
 

@@ -82,14 +82,18 @@ def test_bootstrap_draws_pairs_of_rows():
 
     def metric(z, c):
         assert_array_equal(c, -z)
-        return len(np.unique(z[:, 0])) / len(z)
+        return len(np.unique(z[:, 0])) / len(z) / 2
 
     drawn = bootstrap_interval(factors, -factors, metric, random_state=0)
     # The share of distinct rows in a sample with replacement.
-    assert_allclose(drawn.mean, 1 - (1 - 1 / 50) ** 50, atol=0.02)
+    assert_allclose(drawn.mean, (1 - (1 - 1 / 50) ** 50) / 2, atol=0.01)
     low, high = np.quantile(drawn.scores, [0.025, 0.975])
-    assert_allclose([drawn.low, drawn.high], [2 - high, 1.0])
-    assert 2 - low > 1
+    assert_allclose([drawn.low, drawn.high], [1 - high, 1 - low])
+    # A bias that large would move both ends beyond the largest score.
+    doubled = bootstrap_interval(
+        factors, -factors, lambda z, c: 2 * metric(z, c), random_state=0
+    )
+    assert doubled.low == doubled.high == 1
 
 
 def coverage(make, truth, metric, n_trials, **options):

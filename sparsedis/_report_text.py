@@ -26,9 +26,15 @@ HEADINGS = {
     "n_tasks": "tasks",
     "stability": "stability",
     "trusted": "trusted",
+    "metric": "metric",
+    "low": "low",
+    "high": "high",
+    "chance": "chance",
+    "chance_low": "chance low",
+    "chance_high": "chance high",
 }
 _SIGNED = "gain"
-_TO_THE_LEFT = ("task", "type", "features", "trusted")
+_TO_THE_LEFT = ("task", "type", "features", "trusted", "metric")
 
 _STYLE = (
     ".sparsedis-report table{border-collapse:collapse;margin:.5em 0}"
@@ -132,7 +138,7 @@ def _cell(name, value):
     if isinstance(value, tuple):
         some = " ".join(str(j) for j in value[:MAX_LISTED])
         return some + " ..." * (len(value) > MAX_LISTED)
-    if name in ("task", "type"):
+    if name in ("task", "type", "metric"):
         return str(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
