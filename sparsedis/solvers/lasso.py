@@ -8,6 +8,8 @@ with ``G = Z'Z / n`` and ``c = Z'y / n``. After these products, the cost does no
 on the number of samples: Newton steps cost k^3 per task, and duality gaps k^2.
 """
 
+import itertools
+
 import torch
 
 from sparsedis.solvers import _composite
@@ -17,6 +19,8 @@ from sparsedis.solvers._linalg import product, solve_active
 from sparsedis.solvers._quadratic import Quadratic
 from sparsedis.solvers.ridge import solve_ridge
 
+# From this Newton step on, one that leaves as many wrong signs as before is the last.
+_MIN_NEWTON = 4
 # Penalties up to this fraction of alpha_max are replaced by zero if the first solver
 # does not converge.
 WEAK = 1e-12
@@ -188,8 +192,8 @@ def _solve(problem, reach, gram, corr, alpha, l2):
     """Newton steps from the result of a gradient step, then the homotopy method.
 
     With weakly correlated features, each Newton step corrects most wrong signs. With
-    strongly correlated ones, the steps often cycle. After a step that leaves a task as
-    many wrong signs as it had before, the homotopy method finds its signs.
+    strongly correlated ones, the steps often cycle. The homotopy method finds the signs
+    of tasks in which a later step leaves as many wrong signs as there were before.
 
     Returns a point for each task and the number of steps. If features are
     nearly dependent, the point may be far from the solution, or NaN.
@@ -199,13 +203,15 @@ def _solve(problem, reach, gram, corr, alpha, l2):
     signs = _signs(problem, reach)
     hard = torch.zeros_like(n_iter, dtype=torch.bool)
     at, part, before = torch.arange(len(reach), device=reach.device), problem, None
-    while len(at):
+    for n in itertools.count(1):
+        if len(at) == 0:
+            break
         v[at], reach = _step(part, signs)
         n_iter[at] += 1
         last, signs = signs, _signs(part, reach)
         wrong = (signs != last).flatten(1).sum(-1)
         left = wrong > 0
-        if before is not None:
+        if n >= _MIN_NEWTON:
             hard[at] = stuck = wrong >= before
             left &= ~stuck
         left = left.nonzero().flatten()
