@@ -3,6 +3,7 @@
 from sparsedis.metrics._dci import dci
 from sparsedis.metrics._estimator import DisentanglementScorer
 from sparsedis.metrics._fixed_factor import beta_vae_score, factor_vae_score
+from sparsedis.metrics._infomec import infomec
 from sparsedis.metrics._information import modularity, mutual_information_gap
 from sparsedis.metrics._linear import linear_r_score
 from sparsedis.metrics._mcc import mean_correlation_coefficient
@@ -28,6 +29,7 @@ __all__ = [
     "disentanglement_report",
     "explicitness",
     "factor_vae_score",
+    "infomec",
     "interventional_robustness",
     "linear_r_score",
     "make_disentanglement_scorer",

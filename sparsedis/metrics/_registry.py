@@ -6,6 +6,7 @@ from functools import partial
 
 from sparsedis.metrics._dci import dci
 from sparsedis.metrics._fixed_factor import beta_vae_score, factor_vae_score
+from sparsedis.metrics._infomec import infomec
 from sparsedis.metrics._information import modularity, mutual_information_gap
 from sparsedis.metrics._linear import linear_r_score
 from sparsedis.metrics._mcc import mean_correlation_coefficient
@@ -21,6 +22,9 @@ METRICS = {
     "dci_completeness": (dci, "completeness"),
     "dci_informativeness": (dci, "informativeness"),
     "mig": (mutual_information_gap, None),
+    "infom": (infomec, "modularity"),
+    "infoc": (infomec, "compactness"),
+    "infoe": (infomec, "explicitness"),
     "modularity": (modularity, None),
     "explicitness": (explicitness, None),
     "sap": (sap, None),
@@ -122,6 +126,8 @@ class _Metric:
         if self.function is dci and self.field != "informativeness":
             # Importances come from all samples: a held-out part would go unused.
             params = params | {"test_factors": factors, "test_codes": codes}
+        if self.function is infomec:  # classifiers only where they are asked for
+            params = params | {"explicitness": self.field == "explicitness"}
         score = self.function(factors, codes, **params)
         if self.field is not None:
             score = getattr(score, self.field)

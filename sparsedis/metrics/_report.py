@@ -170,7 +170,7 @@ def disentanglement_report(
     -----
     With a single code, "mig" and "sap" are not defined, and with a single factor that
     varies, "modularity" is not: their rows hold NaN. Warnings of the metrics are among
-    the doubts. "explicitness" takes most of the time, about 30 seconds for 1000
+    the doubts. "explicitness" and "infoe" take most of the time, minutes for 1000
     samples of five factors; name the metrics that you need to save it.
 
     References
