@@ -90,8 +90,7 @@ class DisentanglementReport:
             import pandas as pd
         except ImportError as error:
             raise ImportError(
-                "DisentanglementReport.to_frame needs pandas: pip install "
-                "'sparsedis[data]'."
+                "DisentanglementReport.to_frame needs pandas: pip install pandas"
             ) from error
         return pd.DataFrame(self.table).set_index("metric")
 
