@@ -121,7 +121,7 @@ class DisentanglementDisplay:
             Learned codes.
 
         metric : list or dict of metrics, default=None
-            Metrics to plot. None: all metrics with a name.
+            Metrics to plot. None: those of the report.
 
         ax : matplotlib Axes, default=None
             Axes to plot on. None: a new figure.

@@ -18,6 +18,8 @@ from sparsedis.metrics._validation import check_factors_codes
 # Votes of a score: with the defaults of the metrics, the report would take minutes.
 VOTES = {"n_train": 1000, "n_test": 500}
 BINS = {"n_bins": 20, "factor_bins": 20}
+# Resampling these takes minutes, and all others together seconds.
+SLOW = {"explicitness", "infom", "infoc", "infoe"}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -131,7 +133,8 @@ def disentanglement_report(
         Learned codes.
 
     metric : list or dict of metrics, default=None
-        As in :func:`make_disentanglement_scorer`. None: all metrics with a name.
+        As in :func:`make_disentanglement_scorer`. None: all but
+        "explicitness", "infom", "infoc" and "infoe", which take minutes.
 
     n_resamples : int, default=100
         Number of permutations for :func:`chance_level`, and of resamples for
@@ -169,8 +172,7 @@ def disentanglement_report(
     -----
     With a single code, "mig" and "sap" are not defined, and with a single factor that
     varies, "modularity" is not: their rows hold NaN. Warnings of the metrics are among
-    the doubts. "explicitness" and "infoe" take most of the time, minutes for 1000
-    samples of five factors; name the metrics that you need to save it.
+    the doubts.
 
     References
     ----------
@@ -195,7 +197,7 @@ def disentanglement_report(
     ...
     """
     if metric is None:
-        metric = [name for name in METRICS if name != "dci"]
+        metric = [name for name in METRICS if name not in {"dci", *SLOW}]
     if not isinstance(metric, (list, tuple, dict)):
         raise ValueError(
             f"metric must be a list or a dict of metrics, or None; got {metric!r}."

@@ -28,12 +28,13 @@ def doubts(factors, codes, **options):
     return "\n".join(report.doubts)
 
 
-def test_all_metrics_are_in_the_table(rng):
+def test_all_quick_metrics_are_in_the_table(rng):
     factors = rng.integers(0, 2, (200, 3))
     codes = factors + 0.3 * rng.standard_normal((200, 3))
     few = {"n_train": 50, "n_test": 50, "batch_size": 8}
     report = disentanglement_report(factors, codes, **QUICK, **few)
-    names = [name for name in METRICS if name != "dci"]
+    slow = {"explicitness", "infom", "infoc", "infoe"}
+    names = [name for name in METRICS if name not in {"dci", *slow}]
     assert report.table["metric"].tolist() == names
     assert report.shape == (200, 3, 3)
     score = dict(zip(names, report.table["score"], strict=True))
