@@ -159,7 +159,7 @@ def test_text_html_and_frame_say_the_same(rng, monkeypatch):
     interval = bootstrap_interval(factors, factors + noise, "mcc", **QUICK)
     assert frame.loc["mcc", "score"] == interval.score
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(ImportError, match="pip install 'sparsedis"):
+    with pytest.raises(ImportError, match="pip install pandas"):
         report.to_frame()
 
 
