@@ -20,7 +20,6 @@ from sparsedis._randomness import TorchRandomness
 from sparsedis.bilevel._checkpoint import checkpoint_of
 from sparsedis.bilevel._module import (
     ModuleMixin,
-    check_inputs_fit,
     device_blocks,
     encode_blocks,
     stacked,
@@ -195,7 +194,6 @@ channels)
         randomness = TorchRandomness(seed, device)
         with randomness.lent():
             module = make_module()
-            check_inputs_fit(module.encoder, self.input_shape_)
         if learns(module) or any(p.requires_grad for p in objective.penalties()):
             checkpoint, callbacks = checkpoint_of(self, module, *contents)
             own = [("progress", Progress(self, context))]

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from ._few_shot import Conv4, ResNet12
+from ._layers import check_one_tensor
 from ._plain import MLP, ConvEncoder
 
 _NAMED = {"mlp": MLP, "conv": ConvEncoder, "conv4": Conv4, "resnet12": ResNet12}
@@ -116,11 +117,11 @@ def n_features_of(module, input_shape):
     finally:
         for part, training in modes:
             part.training = training
-    shape = getattr(features, "shape", None)
-    if shape is None or len(shape) != 2 or shape[0] != 2:
-        got = type(features).__name__ if shape is None else tuple(shape)
+    check_one_tensor(features)
+    shape = tuple(features.shape)
+    if len(shape) != 2 or shape[0] != 2:
         raise ValueError(
             "encoder must return features of shape (n_rows, n_components), got "
-            f"{got} from inputs of shape {tuple(inputs.shape)}."
+            f"{shape} from inputs of shape {tuple(inputs.shape)}."
         )
     return shape[1]

@@ -1,5 +1,6 @@
 """Checks and layers that several encoders use."""
 
+import torch
 from torch import nn
 
 
@@ -58,3 +59,12 @@ def output_layer(n_in, n_components):
         The layer, or nothing.
     """
     return () if n_components is None else (nn.Linear(n_in, n_components),)
+
+
+def check_one_tensor(features):
+    """Refuse what an encoder returns unless it is a tensor."""
+    if not isinstance(features, torch.Tensor):
+        raise ValueError(
+            "encoder must return features alone, one tensor, got "
+            f"{type(features).__name__}: wrap it in a module that returns them."
+        )

@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from sparsedis.encoders._layers import check_one_tensor
 from sparsedis.inputs._arrays import is_8bit_image
 
 # Numbers in the features that statistics are computed of at a time.
@@ -65,11 +66,7 @@ class Representation(nn.Module):
 
     def _features(self, inputs):
         raw = self.encoder(inputs)
-        if not isinstance(raw, torch.Tensor):
-            raise ValueError(
-                "encoder must return features alone, one tensor, got "
-                f"{type(raw).__name__}: wrap it in a module that returns them."
-            )
+        check_one_tensor(raw)
         # Not len(inputs): that would fix the number of rows under torch.export.
         shape = (inputs.shape[0], self.n_components)
         if raw.shape != shape:

@@ -9,7 +9,11 @@ import torch
 from torch.optim import AdamW
 
 from sparsedis._randomness import TorchRandomness
-from sparsedis.bilevel._module import new_representation, to_device
+from sparsedis.bilevel._module import (
+    check_inputs_fit,
+    new_representation,
+    to_device,
+)
 from sparsedis.bilevel._stopping import StopEarly
 from sparsedis.encoders import MLP, RotatedRepresentation, input_shape_of
 from sparsedis.inputs._table import TableSource
@@ -221,7 +225,9 @@ class TaskTraining(RepresentationParameters):
         if self._goes_on():
             module = copy.deepcopy(self.module_)
             return getattr(module, "representation", module)
-        return self._new_module(self.input_shape_, width)
+        module = self._new_module(self.input_shape_, width)
+        check_inputs_fit(module.encoder, self.input_shape_)
+        return module
 
     def _goes_on(self):
         return self.warm_start and "module_" in vars(self)

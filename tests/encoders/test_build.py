@@ -88,7 +88,7 @@ def test_counting_features_leaves_the_module_as_it_was():
         (nn.Linear(3, 2), r"failed on inputs of shape \(2, 4\)"),
         (nn.Unflatten(1, (2, 2)), r"got \(2, 2, 2\) from inputs"),
         (nn.Flatten(0), r"got \(8,\) from inputs"),
-        (nn.RNN(4, 3), "got tuple from inputs"),
+        (nn.RNN(4, 3), "one tensor, got tuple: wrap"),
     ],
 )
 def test_modules_whose_features_cannot_be_counted(module, message):
