@@ -78,10 +78,9 @@ class SparseHeadsClassifierCV(SparseClassifier):
     alphas_ : ndarray of shape (n_alphas,) or (n_tasks, n_alphas)
         Penalties, in decreasing order.
 
-    log_loss_path_ : ndarray of shape (n_alphas, n_folds) or \
-(n_tasks, n_alphas, n_folds)
+    log_loss_path_ : ndarray of shape (n_tasks, n_alphas, n_folds)
         Mean log losses on each fold, half the mean deviance. NaN for folds that say
-        nothing. Not for "bic".
+        nothing. Without the first axis if y has one dimension. Not for "bic".
 
     criterion_ : ndarray of shape (n_alphas,) or (n_tasks, n_alphas)
         Information criterion of each penalty. Only for "bic".
