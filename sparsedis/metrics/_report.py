@@ -18,6 +18,8 @@ from sparsedis.metrics._validation import check_factors_codes
 # Votes of a score: with the defaults of the metrics, the report would take minutes.
 VOTES = {"n_train": 1000, "n_test": 500}
 BINS = {"n_bins": 20, "factor_bins": 20}
+# A score is at least this far outside of an interval.
+_ROUNDING = 1e-9
 # Resampling these takes minutes, and all others together seconds.
 SLOW = {"explicitness", "infom", "infoc", "infoe"}
 
@@ -246,7 +248,15 @@ def disentanglement_report(
     names = ("score", "low", "high", "chance", "chance_low", "chance_high")
     columns = dict(zip(names, np.array(rows).T, strict=True))
     table = {"metric": np.array(list(metrics))} | columns
-    random = table["metric"][table["score"] <= table["chance_high"]]
+    score = table["score"]
+    outside = (score < table["low"] - _ROUNDING) | (score > table["high"] + _ROUNDING)
+    if outside.any():
+        few = ", ".join(table["metric"][outside])
+        doubts.append(
+            f"Too few samples for the intervals of {few}: they correct a bias that is "
+            "larger than what they allow for chance."
+        )
+    random = table["metric"][score <= table["chance_high"]]
     if len(random):
         doubts.insert(0, f"No better than random codes: {', '.join(random)}.")
     shape = (len(codes), factors.shape[1], codes.shape[1])

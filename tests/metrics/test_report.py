@@ -47,6 +47,17 @@ def test_all_quick_metrics_are_in_the_table(rng):
         assert_array_equal(again.table[name], column)
 
 
+def test_intervals_without_their_score_are_doubted(rng):
+    factors = rng.standard_normal((300, 3))
+    codes = factors + 0.3 * rng.standard_normal((300, 3))
+    report = disentanglement_report(factors, codes, ["mcc", "modularity"], **QUICK)
+    table = report.table
+    assert table["low"][0] < table["score"][0] < table["high"][0]
+    assert table["score"][1] < table["low"][1]
+    (doubt,) = [doubt for doubt in report.doubts if "intervals" in doubt]
+    assert doubt.startswith("Too few samples for the intervals of modularity: ")
+
+
 def test_good_codes_give_no_doubt(rng):
     factors = rng.standard_normal((2500, 2))
     codes = factors[:, ::-1] + 0.1 * rng.standard_normal((2500, 2))
