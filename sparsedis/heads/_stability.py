@@ -16,7 +16,7 @@ from sparsedis.inputs._plain import check_plain
 _LABELS = 4
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class StableFeatures:
     """Features that heads use on most halves of the labels.
 
@@ -57,6 +57,13 @@ class StableFeatures:
     k_features: int
     max_false: float
     tasks: np.ndarray
+
+    def __repr__(self):
+        mean = self.selected.sum() / len(self.tasks)
+        return (
+            f"StableFeatures(n_tasks={len(self.tasks)}, mean features selected="
+            f"{mean:.1f}, k_features={self.k_features}, max_false={self.max_false:.3g})"
+        )
 
 
 @validate_params(
@@ -155,8 +162,10 @@ def stability_selection(
     >>> X = rng.standard_normal((100, 50))
     >>> y = 2 * X[:, 3] - X[:, 7] + rng.standard_normal(100)
     >>> found = stability_selection(X, y, random_state=0)
-    >>> found.k_features, np.flatnonzero(found.selected)
-    (5, array([3, 7]))
+    >>> found
+    StableFeatures(n_tasks=1, mean features selected=2.0, k_features=5, max_false=1)
+    >>> np.flatnonzero(found.selected)
+    array([3, 7])
     """
     check_plain(X, "X")
     n, p = np.shape(X)
