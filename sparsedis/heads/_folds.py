@@ -42,8 +42,9 @@ class Folds:
         Raises
         ------
         ValueError
-            When a row is in no test set or in several, when a training set is not the
-            rest, or when `groups` has another shape.
+            When `cv` fails, as those that divide by classes do without `strata`, when
+            a split has no rows of X, when a row is in no test set or in several, when a
+            training set is not the rest, or when `groups` has another shape.
         """
         if groups is not None and np.shape(groups) != (len(X),):
             raise ValueError(
@@ -55,14 +56,28 @@ class Folds:
             if groups is None:
                 return cls(int(cv))
             cv = GroupKFold(int(cv))
-        splits = list(check_cv(cv).split(X, strata, groups))
+        try:
+            splits = list(check_cv(cv).split(X, strata, groups))
+        except (TypeError, ValueError) as error:
+            hint = "only the classes of a single classification task can divide them"
+            raise ValueError(
+                f"cv={cv!r} failed to divide the rows"
+                f"{f' ({hint})' if strata is None else ''}: {error}"
+            ) from error
         rows, times = np.full(len(X), -1), np.zeros(len(X), dtype=int)
-        for f, (train, test) in enumerate(splits):
-            rows[test] = f
-            times[test] += 1
+        for f, split in enumerate(splits):
             # Heads are fitted to all rows outside the fold.
             fitted, held = np.zeros((2, len(X)), dtype=bool)
-            fitted[train], held[test] = True, True
+            try:
+                train, test = split
+                fitted[train], held[test] = True, True
+            except (IndexError, TypeError, ValueError) as error:
+                raise ValueError(
+                    f"cv must give pairs of positions among the {len(X)} rows of X; "
+                    f"split {f} does not: {error}."
+                ) from error
+            rows[held] = f
+            times += held
             wrong = np.flatnonzero(fitted == held)
             if len(wrong):
                 raise ValueError(

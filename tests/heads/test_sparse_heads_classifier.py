@@ -18,6 +18,7 @@ from sklearn.model_selection import (
     GroupKFold,
     KFold,
     ShuffleSplit,
+    StratifiedGroupKFold,
     StratifiedKFold,
 )
 from sklearn.pipeline import make_pipeline
@@ -488,6 +489,14 @@ def test_a_gap_above_tol_is_said():
         (SparseHeadsClassifierCV([0.1, np.inf]), "alphas must be a number of"),
         (SparseHeadsClassifierCV([]), "alphas must be a number of penalties"),
         (SparseHeadsClassifierCV(cv=ShuffleSplit(3)), "cv must hold out each row"),
+        (SparseHeadsClassifierCV(cv=StratifiedKFold(3)), "classes of a single class"),
+        (
+            SparseHeadsClassifierCV(cv=StratifiedGroupKFold(3)),
+            "a single classification",
+        ),
+        (SparseHeadsClassifierCV(cv=GroupKFold(3)), "cv=Group.* 'groups' parameter"),
+        (SparseHeadsClassifierCV(cv=[([0], [120])]), "cv must give pairs.* split 0"),
+        (SparseHeadsClassifierCV(cv=[1]), "failed to divide the rows"),
         (SparseHeadsClassifierCV(selection="aic"), "'selection' parameter"),
     ],
 )
