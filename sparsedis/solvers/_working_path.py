@@ -194,8 +194,8 @@ class _Candidates:
             coef, _ = solve_lasso(*problem, self.y_sq[None], *penalties, **how)
         coef = coef[0]
         residual = self.y - coef @ self.part
-        largest = self._size(self.Z @ residual).max().clamp_min(1e-300)
-        share = (alpha / largest).clamp_max(1)
+        largest = self._size(self.Z @ residual).max()
+        share = torch.where(largest > alpha, alpha / largest, 1.0)
         square = residual.square().sum()
         gap = 0.5 * square * (1 + share * share) + alpha * coef.abs().sum()
         gap = gap - share * (residual @ self.y)

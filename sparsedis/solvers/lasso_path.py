@@ -137,9 +137,9 @@ def path_gap(coef, gram, corr, y_sq, alphas, *, positive=False):
     explained = (coef * corr[:, None]).sum(-1)
     left = (coef * descent).sum(-1)
     penalty = alphas * coef.abs().sum(-1)
-    largest = (descent if positive else descent.abs()).amax(-1).clamp_min(1e-300)
+    largest = (descent if positive else descent.abs()).amax(-1)
     residual_sq = (y_sq[:, None] - explained - left).clamp_min(0)
-    share = (alphas / largest).clamp_max(1)
+    share = torch.where(largest > alphas, alphas / largest, 1.0)
     # Primal minus dual: both have the residual's square in them.
     gap = 0.5 * residual_sq * (1 + share * share) + penalty
     gap = gap - share * (y_sq[:, None] - explained)

@@ -165,6 +165,19 @@ def test_tasks_that_say_little(p):
     assert alone.mse_path_.shape == (1, 5)
 
 
+@pytest.mark.parametrize("p", [3, 300])
+def test_heads_without_a_path_are_exact(p):
+    rng = np.random.default_rng(0)
+    y = rng.standard_normal(40)
+    against = -y[:, None] + 0.01 * rng.standard_normal((40, p))
+    # Features that are constant, or that no positive coefficient may use.
+    for X, positive in ((np.ones((40, p)), False), (against, True)):
+        heads = SparseHeads(k_features=2, positive=positive).fit(X, y)
+        assert not heads.coef_.any()
+        assert heads.intercept_ == pytest.approx(y.mean())
+        assert heads.dual_gap_ < 1e-15
+
+
 @pytest.mark.parametrize(
     ("estimator", "message"),
     [
