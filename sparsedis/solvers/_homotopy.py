@@ -215,10 +215,10 @@ class Position:
         bound = own * self.penalty[at]
         change = slope - bound * ~active
         # Factors with which nothing changes in the other problems.
-        inverse = pivot.reciprocal()
+        inverse = torch.where(going, pivot.reciprocal(), 0.0)
         # Pivots of active features are negative.
         size = torch.where(going, inverse.abs(), 1.0).unsqueeze(1)
-        inverse = (inverse * going).unsqueeze(1)
+        inverse = inverse.unsqueeze(1)
         ratio = row * inverse
         self.level.addcmul_(level.unsqueeze(1), ratio, value=-1)
         self.slope.addcmul_(change.unsqueeze(1), ratio, value=-1)

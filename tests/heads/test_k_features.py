@@ -178,6 +178,18 @@ def test_heads_without_a_path_are_exact(p):
         assert heads.dual_gap_ < 1e-15
 
 
+def test_tasks_with_few_features_do_not_wait_for_others():
+    X, Y = table(missing=0.0)
+    # The path of the first task ends after a step, and its first feature is not used.
+    weights = np.ones((3, 12))
+    weights[0] = np.where(np.arange(12) == 4, 1.0, np.inf)
+    heads = SparseHeads(k_features=9, feature_weights=weights).fit(X, Y)
+    for t in range(3):
+        one = SparseHeads(k_features=9, feature_weights=weights[t]).fit(X, Y[:, t])
+        np.testing.assert_allclose(heads.coef_[t], one.coef_, rtol=1e-9, atol=1e-12)
+    assert (heads.coef_ != 0).sum(1).tolist() == [1, 9, 9]
+
+
 @pytest.mark.parametrize(
     ("estimator", "message"),
     [
