@@ -297,12 +297,14 @@ default=None
         Raises
         ------
         ValueError
-            For a task that `fit` has not seen.
+            When `tasks` is not a list, or for a task that `fit` has not seen.
         """
         check_is_fitted(self)
         X, targets, weight = self._read(X, y, sample_weight, task, reset=False)
         every = np.arange(len(self.tasks_))
         if tasks is not None:
+            if np.ndim(tasks) != 1:
+                raise ValueError(f"tasks must be a list of names, got {tasks!r}.")
             every = tasks_of_rows(tasks, len(tasks), self.tasks_)
         column = np.full(len(self.tasks_), -1)
         number = known_tasks(targets, y, len(X), self.tasks_, self._layout)

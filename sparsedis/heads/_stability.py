@@ -143,8 +143,8 @@ def stability_selection(
     Raises
     ------
     ValueError
-        When no task has 4 labels, or `max_false` is so small that heads could not use
-        any feature.
+        When X is not a table, no task has 4 labels, or `max_false` is so small that
+        heads could not use any feature.
 
     References
     ----------
@@ -168,6 +168,11 @@ def stability_selection(
     array([3, 7])
     """
     check_plain(X, "X")
+    if len(np.shape(X)) != 2 or 0 in np.shape(X):
+        raise ValueError(
+            "X must have shape (n_samples, n_features), none of them 0; got "
+            f"{np.shape(X)}."
+        )
     n, p = np.shape(X)
     k = _most_features(p, max_false, threshold)
     name = "stability_selection"

@@ -26,8 +26,8 @@ def read_task_ids(task, n_samples):
     Raises
     ------
     ValueError
-        When the number of ids is wrong, some are missing, or bool and numbers are
-        mixed.
+        When the shape or the number of ids is wrong, some are missing, or bool and
+        numbers are mixed.
 
     Examples
     --------
@@ -41,6 +41,11 @@ def read_task_ids(task, n_samples):
         raise ValueError("task must name the task of every row; some are masked.")
     if isinstance(task, list | tuple) and not any(np.ndim(v) for v in task):
         task = _objects(task)
+    if np.ndim(task) == 0 or np.size(task) != len(task):
+        raise ValueError(
+            "task must hold one name per row, in one dimension; got shape "
+            f"{np.shape(task)}."
+        )
     task = column_or_1d(task)
     if len(task) != n_samples:
         raise ValueError(

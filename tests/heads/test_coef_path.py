@@ -62,6 +62,8 @@ def test_some_tasks_by_name():
     np.testing.assert_allclose(own, coefs, atol=1e-10)
     with pytest.raises(ValueError, match=r"'z'.* are not among them"):
         heads.coef_path(X, frame, tasks=["z"])
+    with pytest.raises(ValueError, match="tasks must be a list of names, got 'a'"):
+        heads.coef_path(X, frame, tasks="a")
 
 
 def test_a_single_task_has_one_path():

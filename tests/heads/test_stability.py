@@ -99,9 +99,19 @@ def test_wrong_parameters_are_named(how, message):
         stability_selection(*table(), **how)
 
 
+def test_wrong_shapes_of_x_are_named():
+    X, Y = table()
+    for wrong in (X[:, 0], X[..., None], X[:, :0], 3):
+        with pytest.raises(ValueError, match=r"X must have shape .* got \("):
+            stability_selection(wrong, Y)
+
+
 def test_wrong_targets_are_named():
     X, Y = table()
     with pytest.raises(ValueError, match=r"at least 4 samples of a task; .* is 3"):
         stability_selection(X[:3], Y[:3])
     with pytest.raises(ValueError, match="a number for each label, got vectors"):
         stability_selection(X, Y[..., None])
+    for task in ("a", np.zeros((len(X), 2))):
+        with pytest.raises(ValueError, match=r"task must hold one name per row.* \("):
+            stability_selection(X, Y[:, 0], task=task)
