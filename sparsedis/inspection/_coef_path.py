@@ -57,7 +57,7 @@ class CoefPathDisplay:
     Raises
     ------
     ValueError
-        When shapes do not match, or values are missing.
+        When shapes do not match, values are missing, or penalties are not positive.
 
     See Also
     --------
@@ -92,6 +92,8 @@ class CoefPathDisplay:
             raise ValueError(
                 f"chosen must hold {shape[0]} penalties; got shape {self.chosen.shape}."
             )
+        if self.chosen is not None and not (self.chosen > 0).all():
+            raise ValueError(f"chosen must be positive, got {chosen!r}.")
         self.task_names = [""]
         if shape[0] > 1 or task_names is not None:
             self.task_names = check_names(task_names, shape[0], "task_names")

@@ -64,6 +64,7 @@ def test_the_first_tasks_with_labels():
         ({"alphas": [[1.0, 0.0]]}, "alphas must be positive"),
         ({"coefs": np.full((1, 3, 2), np.nan)}, "alphas must be positive, and coefs"),
         ({"chosen": [1.0, 2.0]}, "chosen must hold 1 penalties"),
+        ({"chosen": [-1.0]}, "chosen must be positive, got"),
         ({"task_names": ["a", "b"]}, "task_names must hold 1 names"),
         ({"feature_names": ["a"]}, "feature_names must hold 3 names"),
     ],
