@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from skorch.callbacks import LoadInitState
 from skorch.history import History
+from torch.nn.parameter import is_lazy
 
 from sparsedis._persistence._file_io import read_file, write_file
 
@@ -200,7 +201,8 @@ def identify(estimator, module, *contents):
 
 def _plain_of(value):
     """Representation of a value that always has the same hash."""
-    if isinstance(value, torch.Tensor):
+    # A lazy layer has no weights before the first step.
+    if isinstance(value, torch.Tensor) and not is_lazy(value):
         value = value.detach().cpu().contiguous()
         return str(value.dtype), value.shape, value.flatten().view(torch.uint8).numpy()
     if value is None or isinstance(value, str | int | float | np.generic | np.ndarray):

@@ -52,6 +52,12 @@ class Count(Callback):
         self.n_steps += training
 
 
+def lazy(input_shape, n_components):
+    return nn.Sequential(
+        nn.LazyLinear(8), nn.LazyBatchNorm1d(), nn.LazyLinear(n_components)
+    )
+
+
 def with_dropout(input_shape, n_components):
     return nn.Sequential(
         nn.Linear(input_shape[0], 16),
@@ -161,6 +167,10 @@ FORMS = {
     "narrowed": (
         partial(SparseMultiTaskClassifier, max_iter=42, random_state=0),
         lambda: (X, classes()),
+    ),
+    "lazy": (
+        partial(representation, encoder=lazy, early_stopping=True, max_iter=45),
+        lambda: (X, Y),
     ),
     "list": (representation, lambda: ([*pairs()][:7],)),
     "generator": (representation, lambda: (pairs(),)),
