@@ -79,18 +79,19 @@ def warn_of_gaps(names, gap, tol, *, stacklevel):
     names : ndarray of shape (n_tasks,)
 
     gap : ndarray of shape (n_tasks,)
-        NaN for tasks without a head.
+        Of tasks with a head.
 
     tol : float
 
     stacklevel : int
         Stack level of the warning in the caller.
     """
-    missed = names[gap > tol]
+    # NaN certifies nothing.
+    missed = names[~(gap <= tol)]
     if len(missed):
         warnings.warn(
             f"{len(missed)} of {len(gap)} tasks (first: {missed[:5].tolist()}) have a "
-            f"relative gap above tol={tol:g}; the largest is {np.nanmax(gap):.1e}. "
+            f"relative gap above tol={tol:g}; the largest is {gap.max():.1e}. "
             "Features may be nearly combinations of others.",
             ConvergenceWarning,
             stacklevel=stacklevel + 1,

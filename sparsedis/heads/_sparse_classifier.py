@@ -153,8 +153,8 @@ class SparseClassifier(MultiOutputMixin, ClassifierMixin, BaseEstimator):
             return whole[0] if single else whole
 
         self.dual_gap_ = joined("gap")
-        gap = np.atleast_1d(self.dual_gap_)
-        warn_of_gaps(self.tasks_, gap, self.tol, stacklevel=5)
+        gap = np.atleast_1d(self.dual_gap_)[fitted]
+        warn_of_gaps(self.tasks_[fitted], gap, self.tol, stacklevel=5)
         return [joined(n) for n in ("alpha", "alphas", "errors", "criterion")]
 
     def __sklearn_tags__(self):

@@ -197,8 +197,8 @@ default=None
 
         self.coef_, self.intercept_ = joined("coef"), joined("intercept")
         self.dual_gap_, self.alpha_ = joined("gap"), joined("alpha")
-        gap = np.atleast_1d(self.dual_gap_)
-        warn_of_gaps(self.tasks_, gap, self.tol, stacklevel=5)
+        gap = np.atleast_1d(self.dual_gap_)[tasks]
+        warn_of_gaps(self.tasks_[tasks], gap, self.tol, stacklevel=5)
         return joined
 
     def __sklearn_tags__(self):

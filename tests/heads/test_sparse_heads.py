@@ -29,6 +29,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sparsedis.heads import SparseHeads, SparseHeadsCV
 from sparsedis.heads._folds import choose
+from sparsedis.heads._penalties import warn_of_gaps
 from sparsedis.heads._task_paths import HeadProblem, block_size
 from sparsedis.rotation import SparseRotation
 
@@ -446,3 +447,9 @@ def test_vector_targets_are_refused():
 @parametrize_with_checks([SparseHeads(0.01), SparseHeadsCV(5, cv=2)])
 def test_scikit_learn_accepts_the_estimators(estimator, check):
     check(estimator)
+
+
+def test_a_gap_of_nan_is_said():
+    gap = np.array([1e-12, np.nan])
+    with pytest.warns(ConvergenceWarning, match=r"1 of 2 tasks \(first: \['b'\]\)"):
+        warn_of_gaps(np.array(["a", "b"]), gap, 1e-8, stacklevel=1)
