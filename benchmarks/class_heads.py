@@ -7,17 +7,14 @@ tasks, one by one, with the tolerance of their defaults and with a strict one. c
 fits no intercept, so it is compared with ours without one.
 """
 
-import argparse
 import time
-import warnings
 
 import numpy as np
-import torch
 from celer import celer_path
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.model_selection import StratifiedKFold
 
-from benchmarks.heads import make_tables
+from benchmarks.heads import make_tables, run
 from sparsedis.heads import SparseHeadsClassifierCV
 
 # Numbers of tasks, rows and features.
@@ -114,20 +111,7 @@ def _compare(name, tol, X, Y, ours, seconds, n_checked):
 
 def main(argv=None):
     """Compare the sizes that are asked for."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.class_heads", description=__doc__.split("\n")[0]
-    )
-    add = parser.add_argument
-    add("--sizes", nargs="+", choices=_SIZES, default=list(_SIZES))
-    add("--peers", nargs="+", choices=_PEERS, default=list(_PEERS))
-    add("--tol", nargs="+", type=float, default=[1e-4, 1e-8], help="(%(default)s)")
-    add("--tasks", type=int, default=2, help="tasks that peers fit (%(default)s)")
-    args = parser.parse_args(argv)
-    torch.set_num_threads(1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for size in args.sizes:
-            measure(size, args.peers, args.tol, args.tasks)
+    run(argv, "class_heads", __doc__, _SIZES, _PEERS, measure)
 
 
 if __name__ == "__main__":

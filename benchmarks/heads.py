@@ -153,14 +153,14 @@ def _compare(name, tol, X, Y, ours, seconds, n_checked):
     )
 
 
-def main(argv=None):
-    """Compare the sizes that are asked for."""
+def run(argv, name, doc, sizes, peers, measure):
+    """Measure the sizes and peers that the command line asks for."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.heads", description=__doc__.split("\n")[0]
+        prog=f"python -m benchmarks.{name}", description=doc.split("\n")[0]
     )
     add = parser.add_argument
-    add("--sizes", nargs="+", choices=_SIZES, default=list(_SIZES))
-    add("--peers", nargs="+", choices=_PEERS, default=list(_PEERS))
+    add("--sizes", nargs="+", choices=sizes, default=list(sizes))
+    add("--peers", nargs="+", choices=peers, default=list(peers))
     add("--tol", nargs="+", type=float, default=[1e-4, 1e-8], help="(%(default)s)")
     add("--tasks", type=int, default=2, help="tasks that peers fit (%(default)s)")
     args = parser.parse_args(argv)
@@ -169,6 +169,11 @@ def main(argv=None):
         warnings.simplefilter("ignore")
         for size in args.sizes:
             measure(size, args.peers, args.tol, args.tasks)
+
+
+def main(argv=None):
+    """Compare the sizes that are asked for."""
+    run(argv, "heads", __doc__, _SIZES, _PEERS, measure)
 
 
 if __name__ == "__main__":
