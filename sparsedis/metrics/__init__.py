@@ -7,6 +7,7 @@ from sparsedis.metrics._infomec import infomec
 from sparsedis.metrics._information import modularity, mutual_information_gap
 from sparsedis.metrics._linear import linear_r_score
 from sparsedis.metrics._mcc import mean_correlation_coefficient
+from sparsedis.metrics._minimality import minimality_sufficiency
 from sparsedis.metrics._predictability import explicitness, sap
 from sparsedis.metrics._report import (
     DisentanglementReport,
@@ -35,6 +36,7 @@ __all__ = [
     "make_disentanglement_scorer",
     "make_task_scorer",
     "mean_correlation_coefficient",
+    "minimality_sufficiency",
     "modularity",
     "mutual_information_gap",
     "sap",

@@ -143,23 +143,27 @@ def mutual_information(factors, codes, *, n_bins, factor_bins):
 
     entropy : ndarray of shape (n_factors,)
         Entropies of the factors; 0 for constant ones.
+
+    code_entropy : ndarray of shape (n_codes,)
+        Entropies of the codes; 0 for constant ones.
     """
     check_bins(n_bins, "n_bins")
     labels = factor_labels(factors, factor_bins)
     n_values = [int(column.max()) + 1 for column in labels]
     information = np.zeros((codes.shape[1], len(labels)))
     entropy = np.array([entropy_of_counts(np.bincount(column)) for column in labels])
+    code_entropy = np.zeros(codes.shape[1])
     for j, code in enumerate(codes.T):
         bins = bin_values(code, n_bins)
-        code_entropy = entropy_of_counts(np.bincount(bins))
+        code_entropy[j] = entropy_of_counts(np.bincount(bins))
         for i, column in enumerate(labels):
             cells = np.bincount(column * n_bins + bins, minlength=n_values[i] * n_bins)
             information[j, i] = np.clip(
                 information_of_table(cells.reshape(n_values[i], n_bins)),
                 0.0,
-                min(entropy[i], code_entropy),
+                min(entropy[i], code_entropy[j]),
             )
-    return information, entropy
+    return information, entropy, code_entropy
 
 
 def information_of_table(table):

@@ -58,14 +58,16 @@ def doubts_about(factors, codes, factor_mask, code_mask, *, n_bins, factor_bins)
     if n_samples < MIN_SAMPLES_PER_VALUE * n_cells:
         doubts.append(
             f"Few samples for mutual information: {n_samples} in up to {n_cells} "
-            "cells. Compare mig and modularity with their chance level, not with 1."
+            "cells. Compare mig, modularity, minimality and sufficiency with their "
+            "chance level, not with 1."
         )
     i, j, correlation = _closest(factors, "spearman")
     if correlation > max(DEPENDENT, 3 / np.sqrt(n_samples)):
         doubts.append(
             f"Dependent factors: {live_factors[i]} and {live_factors[j]} have a rank "
             f"correlation of {correlation:.2f}. A code of one of them counts for both "
-            "in mcc and r, and perfect codes have mig, sap and modularity below 1."
+            "in mcc and r, and perfect codes have mig, sap and modularity below 1. "
+            "minimality and sufficiency allow for dependence."
         )
     if n_codes > n_factors:
         doubts.append(

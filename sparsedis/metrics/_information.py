@@ -92,7 +92,7 @@ def mutual_information_gap(
     factors, codes, factor_mask, code_mask = check_factors_codes(
         factors, codes, min_codes=2
     )
-    information, entropy = mutual_information(
+    information, entropy, _ = mutual_information(
         factors, codes, n_bins=n_bins, factor_bins=factor_bins
     )
     second, first = np.sort(information, axis=0)[-2:]

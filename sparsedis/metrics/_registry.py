@@ -10,6 +10,7 @@ from sparsedis.metrics._infomec import infomec
 from sparsedis.metrics._information import modularity, mutual_information_gap
 from sparsedis.metrics._linear import linear_r_score
 from sparsedis.metrics._mcc import mean_correlation_coefficient
+from sparsedis.metrics._minimality import minimality_sufficiency
 from sparsedis.metrics._predictability import explicitness, sap
 from sparsedis.metrics._robustness import interventional_robustness
 
@@ -25,6 +26,8 @@ METRICS = {
     "infom": (infomec, "modularity"),
     "infoc": (infomec, "compactness"),
     "infoe": (infomec, "explicitness"),
+    "minimality": (minimality_sufficiency, "minimality"),
+    "sufficiency": (minimality_sufficiency, "sufficiency"),
     "modularity": (modularity, None),
     "explicitness": (explicitness, None),
     "sap": (sap, None),

@@ -151,7 +151,7 @@ def disentanglement_report(
 
     **kwargs : dict
         Arguments of the metrics. Each goes to the metrics that take it. Unless given,
-        ``factor_bins=20``, ``n_train=1000`` and ``n_test=500``.
+        ``n_bins=20``, ``factor_bins=20``, ``n_train=1000`` and ``n_test=500``.
 
     Returns
     -------

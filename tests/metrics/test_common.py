@@ -23,6 +23,7 @@ from sparsedis.metrics import (
     interventional_robustness,
     linear_r_score,
     mean_correlation_coefficient,
+    minimality_sufficiency,
     modularity,
     mutual_information_gap,
     sap,
@@ -42,6 +43,7 @@ METRICS = {
     "dci_lasso": partial(dci, importance="lasso", random_state=0),
     "mig": mutual_information_gap,
     "infomec": partial(infomec, explicitness=False, random_state=0),
+    "minimality": minimality_sufficiency,
     "modularity": modularity,
     "explicitness": partial(explicitness, random_state=0),
     "sap": sap,
@@ -50,6 +52,8 @@ METRICS = {
     "factor_vae": partial(factor_vae_score, **SAMPLED),
     "beta_vae": partial(beta_vae_score, **SAMPLED),
 }
+# Those with several scores.
+SEVERAL = ("dci", "infomec", "minimality")
 CLOSED_FORM = ["mcc", "mcc_drop", "mcc_spearman", "mcc_blocks", "r", "sap", "irs"]
 every_metric = pytest.mark.parametrize("name", METRICS)
 repeatable = settings(derandomize=True, database=None, deadline=None, max_examples=20)
@@ -58,7 +62,7 @@ repeatable = settings(derandomize=True, database=None, deadline=None, max_exampl
 def score(name, factors, codes):
     """The score, or the two of several that need no split, as an array."""
     value = METRICS[name](factors, codes)
-    return np.atleast_1d(value[:2] if name.startswith(("dci", "infomec")) else value)
+    return np.atleast_1d(value[:2] if name.startswith(SEVERAL) else value)
 
 
 def make_data(seed=0, n_samples=200, n_factors=3, n_codes=4, n_values=4):
@@ -225,7 +229,7 @@ def test_order_signs_units_and_shifts_of_codes_do_not_matter(
 
 
 @pytest.mark.parametrize(
-    "name", [*CLOSED_FORM, "dci", "dci_uniform", "mig", "modularity"]
+    "name", [*CLOSED_FORM, "dci", "dci_uniform", "mig", "minimality", "modularity"]
 )
 @repeatable
 @given(seeds, factor_orders)
@@ -261,14 +265,14 @@ matrices = hnp.arrays(np.float64, (12, 3), elements=st.one_of(finite, few))
 
 
 @pytest.mark.parametrize(
-    "name", [*CLOSED_FORM, "dci", "dci_uniform", "mig", "modularity"]
+    "name", [*CLOSED_FORM, "dci", "dci_uniform", "mig", "minimality", "modularity"]
 )
 @settings(repeatable, max_examples=60)
 @given(matrices, matrices, st.integers(0, 3))
 def test_scores_of_any_finite_numbers_are_defined(name, factors, codes, dead):
     codes[:, :dead] = codes[0, :dead]
     factors[:2] = [[0.0] * 3, [1.0] * 3]  # so that all of them vary
-    if name in ("mig", "modularity"):
+    if name in ("mig", "minimality", "modularity"):
         factors = np.sign(factors)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UndefinedMetricWarning)
