@@ -17,6 +17,7 @@ from sparsedis.metrics._validation import (
     check_option,
     check_test_set,
     is_varying,
+    known_groups,
 )
 
 # Added to the shares before their entropy, as in the published implementations.
@@ -66,7 +67,8 @@ def dci(
     Parameters
     ----------
     factors : array-like of shape (n_samples, n_factors)
-        Ground-truth factors. Constant ones are left out, with a warning.
+        Ground-truth factors. Constant ones are left out, with a warning. NaN marks
+        values that are not known; each factor is scored where it is known.
 
     codes : array-like of shape (n_samples, n_codes)
         Learned codes. Dead (constant) ones have no importance, with a warning.
@@ -138,8 +140,8 @@ def dci(
     Raises
     ------
     ValueError
-        If inputs differ in their number of samples or columns or hold NaN or
-        infinity, no factor varies, only one of the test arrays is given, or an option
+        If inputs differ in their number of samples or columns or hold infinity, codes
+        hold NaN, no factor varies, only one of the test arrays is given, or an option
         is unknown.
 
     Notes
@@ -268,6 +270,19 @@ class _Fit:
 
         Factors constant in one of the two are not scored, and have R2 = 0.
         """
+        n_factors = factors.shape[1]
+        importance = np.zeros((codes.shape[1], n_factors))
+        r2, scored = np.zeros(n_factors), np.zeros(n_factors, dtype=bool)
+        for columns, rows, test_rows in known_groups(factors, test_factors):
+            importance[:, columns], r2[columns], scored[columns] = self._fit(
+                factors[rows][:, columns],
+                codes[rows],
+                test_factors[test_rows][:, columns],
+                test_codes[test_rows],
+            )
+        return importance, r2, scored
+
+    def _fit(self, factors, codes, test_factors, test_codes):
         scored = is_varying(factors) & is_varying(test_factors)
         if self.regressor is None:
             coef, r2 = linear_r2(factors, codes, test_factors, test_codes)

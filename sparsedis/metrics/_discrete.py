@@ -5,6 +5,8 @@ import numbers
 import numpy as np
 from sklearn.utils import check_scalar
 
+from sparsedis.metrics._validation import known_groups
+
 # Cochran's rule for contingency tables: fewer per value say little about a value.
 MIN_SAMPLES_PER_VALUE = 5
 
@@ -57,14 +59,15 @@ def is_discrete(factors):
     Parameters
     ----------
     factors : ndarray of shape (n_samples, n_factors)
-        Finite values.
+        Finite values, or NaN, which does not count.
 
     Returns
     -------
     ndarray of shape (n_factors,) of bool
         Whether each factor is discrete.
     """
-    return np.array([_is_discrete(np.unique(z), len(z)) for z in factors.T])
+    known = [z[~np.isnan(z)] for z in factors.T]
+    return np.array([_is_discrete(np.unique(z), len(z)) for z in known])
 
 
 def _is_discrete(values, n_samples):
@@ -81,7 +84,7 @@ def factor_labels(factors, n_bins=None, *, name="factors", option="factor_bins")
     Parameters
     ----------
     factors : ndarray of shape (n_samples, n_factors)
-        Finite values.
+        Finite values, or NaN where they are not known.
 
     n_bins : int, default=None
         Number of equal-width bins for continuous factors. None: they raise.
@@ -95,12 +98,15 @@ def factor_labels(factors, n_bins=None, *, name="factors", option="factor_bins")
     Returns
     -------
     list of ndarray of shape (n_samples,) of int
-        For each factor, labels from 0 to the number of its values less one.
+        For each factor, labels from 0 to the number of its values less one; -1 where
+        it is not known.
     """
     if n_bins is not None:
         check_bins(n_bins, option)
     columns = []
-    for i, column in enumerate(factors.T):
+    for i, factor in enumerate(factors.T):
+        known = ~np.isnan(factor)
+        column = factor[known]
         values = np.unique(column)
         if _is_discrete(values, len(column)):
             # Faster than the inverse of unique, which sorts indices.
@@ -115,7 +121,8 @@ def factor_labels(factors, n_bins=None, *, name="factors", option="factor_bins")
                 f"{len(values)} distinct values in {len(column)} samples. Number its "
                 f"values with integers, or pass {option}=20, say, to cut it into bins."
             )
-        columns.append(labels)
+        columns.append(np.full(len(factor), -1))
+        columns[-1][known] = labels
     return columns
 
 
@@ -125,7 +132,8 @@ def mutual_information(factors, codes, *, n_bins, factor_bins):
     Parameters
     ----------
     factors : ndarray of shape (n_samples, n_factors)
-        Factors, each discrete unless `factor_bins` is given.
+        Factors, each discrete unless `factor_bins` is given; NaN where they are not
+        known. All about a factor comes from the samples on which it is known.
 
     codes : ndarray of shape (n_samples, n_codes)
         Finite values.
@@ -144,25 +152,29 @@ def mutual_information(factors, codes, *, n_bins, factor_bins):
     entropy : ndarray of shape (n_factors,)
         Entropies of the factors; 0 for constant ones.
 
-    code_entropy : ndarray of shape (n_codes,)
-        Entropies of the codes; 0 for constant ones.
+    code_entropy : ndarray of shape (n_codes, n_factors)
+        Entropies of the codes, on the samples of each factor; 0 for constant ones.
     """
     check_bins(n_bins, "n_bins")
     labels = factor_labels(factors, factor_bins)
-    n_values = [int(column.max()) + 1 for column in labels]
-    information = np.zeros((codes.shape[1], len(labels)))
-    entropy = np.array([entropy_of_counts(np.bincount(column)) for column in labels])
-    code_entropy = np.zeros(codes.shape[1])
-    for j, code in enumerate(codes.T):
-        bins = bin_values(code, n_bins)
-        code_entropy[j] = entropy_of_counts(np.bincount(bins))
-        for i, column in enumerate(labels):
-            cells = np.bincount(column * n_bins + bins, minlength=n_values[i] * n_bins)
-            information[j, i] = np.clip(
-                information_of_table(cells.reshape(n_values[i], n_bins)),
-                0.0,
-                min(entropy[i], code_entropy[j]),
-            )
+    shape = codes.shape[1], len(labels)
+    information, code_entropy = np.zeros(shape), np.zeros(shape)
+    entropy = np.zeros(len(labels))
+    for columns, rows in known_groups(factors):
+        group = [(i, labels[i][rows]) for i in np.arange(len(labels))[columns]]
+        for i, column in group:
+            entropy[i] = entropy_of_counts(np.bincount(column))
+        for j, code in enumerate(codes[rows].T):
+            bins = bin_values(code, n_bins)
+            code_entropy[j, columns] = entropy_of_counts(np.bincount(bins))
+            for i, column in group:
+                n_values = int(column.max()) + 1
+                cells = np.bincount(column * n_bins + bins, minlength=n_values * n_bins)
+                information[j, i] = np.clip(
+                    information_of_table(cells.reshape(n_values, n_bins)),
+                    0.0,
+                    min(entropy[i], code_entropy[j, i]),
+                )
     return information, entropy, code_entropy
 
 

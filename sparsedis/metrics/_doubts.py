@@ -8,6 +8,7 @@ from sparsedis.metrics._discrete import (
     is_discrete,
 )
 from sparsedis.metrics._mcc import correlation_matrix, match
+from sparsedis.metrics._validation import known_groups
 
 # R2 of random codes from which samples are few.
 CHANCE_R2 = 0.05
@@ -25,7 +26,7 @@ def doubts_about(factors, codes, factor_mask, code_mask, *, n_bins, factor_bins)
     Parameters
     ----------
     factors : ndarray of shape (n_samples, n_factors)
-        Finite values.
+        Finite values, or NaN where they are not known.
 
     codes : ndarray of shape (n_samples, n_codes)
         Finite values.
@@ -46,8 +47,16 @@ def doubts_about(factors, codes, factor_mask, code_mask, *, n_bins, factor_bins)
     """
     live_factors, live_codes = np.flatnonzero(factor_mask), np.flatnonzero(code_mask)
     factors, codes = factors[:, factor_mask], codes[:, code_mask]
-    n_samples, n_factors, n_codes = len(codes), len(live_factors), len(live_codes)
+    n_factors, n_codes = len(live_factors), len(live_codes)
+    n_known = (~np.isnan(factors)).sum(axis=0)
+    n_samples = n_known.min()
     doubts = []
+    if n_samples < len(codes):
+        doubts.append(
+            f"Partly known factors: {live_factors[n_known.argmin()]} is known on "
+            f"{n_samples} of {len(codes)} samples. Each factor is scored on those on "
+            "which it is known, as if these were drawn at random."
+        )
     chance_r2 = min(1.0, n_codes / (n_samples - 1))
     if chance_r2 > CHANCE_R2:
         doubts.append(
@@ -98,7 +107,7 @@ def doubts_about(factors, codes, factor_mask, code_mask, *, n_bins, factor_bins)
             f"Continuous factors {live_factors[~discrete].tolist()} are cut into "
             f"{factor_bins} bins for the metrics of discrete factors."
         )
-    several = discrete & [len(np.unique(z)) > 2 for z in factors.T]
+    several = discrete & [len(np.unique(z[~np.isnan(z)])) > 2 for z in factors.T]
     if several.any():
         doubts.append(
             f"Discrete factors {live_factors[several].tolist()}: mcc, r, dci and sap "
@@ -112,7 +121,11 @@ def _closest(X, method):
     """The two columns of largest absolute correlation, and this correlation."""
     if X.shape[1] < 2:
         return 0, 0, 0.0
-    correlation = np.triu(np.abs(correlation_matrix(X, X, method)), 1)
+    correlation = np.zeros((X.shape[1], X.shape[1]))
+    for columns, rows in known_groups(X):
+        pairs = correlation_matrix(X[rows], X[rows][:, columns], method)
+        correlation[:, columns] = np.abs(pairs)
+    correlation = np.triu(correlation, 1)
     i, j = np.unravel_index(correlation.argmax(), correlation.shape)
     return i, j, correlation[i, j]
 

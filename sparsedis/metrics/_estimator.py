@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.utils import Bunch
+from sklearn.utils import Bunch, check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sparsedis._fitted import whole_or_not
@@ -16,6 +16,7 @@ from sparsedis.metrics._validation import (
     ColumnNormalizer,
     check_option,
     is_varying,
+    known_groups,
 )
 
 # Fitted attributes other than scores, without the underscore at their end.
@@ -167,18 +168,29 @@ class DisentanglementScorer(TransformerMixin, BaseEstimator):
             Codes.
 
         y : array-like of shape (n_samples, n_factors) or (n_samples,)
-            Ground-truth factors.
+            Ground-truth factors; NaN where they are not known.
 
         Returns
         -------
         self : DisentanglementScorer
             Fitted.
+
+        Raises
+        ------
+        ValueError
+            When inputs are invalid, or a factor is not known on any sample.
         """
         metric = self._check_metric()
         # What is set afterwards is for the next fit.
         self._used = metric, self.method, self.unmatched
         names = getattr(y, "columns", None)
         X, y = self._validate(X, y, reset=True)
+        unknown = np.isnan(y).all(axis=0)
+        if unknown.any():
+            raise ValueError(
+                f"y must have a known value of each factor; column(s) "
+                f"{np.flatnonzero(unknown).tolist()} hold NaN alone."
+            )
         if names is None:
             names = _numbered(y.shape[1])
         self.factor_names_ = np.asarray(names, dtype=object)
@@ -227,8 +239,8 @@ class DisentanglementScorer(TransformerMixin, BaseEstimator):
             Codes.
 
         y : array-like of shape (n_samples, n_factors) or (n_samples,)
-            Ground-truth factors; columns with names may come in another order than in
-            `fit`.
+            Ground-truth factors; NaN where they are not known. Columns with names may
+            come in another order than in `fit`.
 
         Returns
         -------
@@ -324,34 +336,47 @@ class DisentanglementScorer(TransformerMixin, BaseEstimator):
             X,
             y,
             reset=reset,
-            dtype=np.float64,
-            multi_output=True,
-            y_numeric=True,
-            ensure_min_samples=2,
+            validate_separately=(
+                {"dtype": np.float64, "ensure_min_samples": 2},
+                {
+                    "dtype": np.float64,
+                    "ensure_2d": False,
+                    "ensure_all_finite": "allow-nan",
+                },
+            ),
         )
-        y = np.asarray(y, dtype=np.float64)
+        check_consistent_length(X, y)
         return X, y.reshape(len(y), -1)
 
     def _fit_map(self, X, y):
         """Least squares of each factor on its code or on the codes of its block."""
-        factors, codes = ColumnNormalizer(y), ColumnNormalizer(X)
-        Z, C = factors.transform(y), codes.transform(X)
-        coef = np.zeros((y.shape[1], X.shape[1]))
-        if self.blocks is None:
-            matched = np.flatnonzero(self.matching_ >= 0)
-            columns = self.matching_[matched]
-            slopes = np.einsum("ij,ij->j", Z[:, matched], C[:, columns])
-            # Ranks and values may disagree on the sign; the matching is by ranks.
-            coef[matched, columns] = np.abs(slopes) * self.signs_[matched]
-        else:
-            for block, columns in zip(self.blocks_, self.block_codes_, strict=True):
-                solution = np.linalg.lstsq(C[:, columns], Z[:, block])[0]
-                coef[np.ix_(block, columns)] = solution.T
-        self.coef_ = coef * (factors.scale[:, None] / codes.scale)
-        self.intercept_ = y.mean(axis=0) - self.coef_ @ X.mean(axis=0)
+        self.coef_ = np.zeros((y.shape[1], X.shape[1]))
+        self.intercept_ = np.fmax.reduce(y, axis=0)  # of those known only once
+        for columns, rows in known_groups(y):
+            z, c = y[rows][:, columns], X[rows]
+            factors, codes = ColumnNormalizer(z), ColumnNormalizer(c)
+            coef = self._coef(factors.transform(z), codes.transform(c), columns)
+            self.coef_[columns] = coef * (factors.scale[:, None] / codes.scale)
+            self.intercept_[columns] = z.mean(axis=0) - self.coef_[columns] @ c.mean(0)
         if self.blocks is None:
             self.scales_ = np.abs(self.coef_).sum(axis=1)
             self.shifts_ = self.intercept_
+
+    def _coef(self, Z, C, columns):
+        """Coefficients of normalised codes for some normalised factors."""
+        coef = np.zeros((Z.shape[1], C.shape[1]))
+        if self.blocks is None:
+            matching, signs = self.matching_[columns], self.signs_[columns]
+            matched = np.flatnonzero(matching >= 0)
+            code = matching[matched]
+            slopes = np.einsum("ij,ij->j", Z[:, matched], C[:, code])
+            # Ranks and values may disagree on the sign; the matching is by ranks.
+            coef[matched, code] = np.abs(slopes) * signs[matched]
+        else:  # all factors are known
+            for block, code in zip(self.blocks_, self.block_codes_, strict=True):
+                solution = np.linalg.lstsq(C[:, code], Z[:, block])[0]
+                coef[np.ix_(block, code)] = solution.T
+        return coef
 
     def _has_code(self):
         """Factors that have a code, or whose block has one."""

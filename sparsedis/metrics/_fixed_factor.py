@@ -32,7 +32,7 @@ def factor_vae_score(
         Discrete ground-truth factors: integers, or floats each of which occurs at
         least five times on average. Constant factors are left out, with a warning. Or
         a function ``sample_factors(n_samples, random_state)`` that returns an array of
-        shape (n_samples, n_factors), of factors of any kind.
+        shape (n_samples, n_factors), of factors of any kind. All must be known.
 
     codes : array-like of shape (n_samples, n_codes) or callable
         Learned codes; or, with a callable `factors`, a function ``encode(factors)``
@@ -162,7 +162,7 @@ def beta_vae_score(
         Discrete ground-truth factors: integers, or floats each of which occurs at
         least five times on average. Constant factors are left out, with a warning. Or
         a function ``sample_factors(n_samples, random_state)`` that returns an array of
-        shape (n_samples, n_factors), of factors of any kind.
+        shape (n_samples, n_factors), of factors of any kind. All must be known.
 
     codes : array-like of shape (n_samples, n_codes) or callable
         Learned codes; or, with a callable `factors`, a function ``encode(factors)``

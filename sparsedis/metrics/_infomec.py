@@ -6,7 +6,11 @@ import numpy as np
 from sklearn.utils import Bunch, check_random_state
 
 from sparsedis.metrics._discrete import entropy_of_counts, factor_labels
-from sparsedis.metrics._validation import check_factors_codes, normalize_columns
+from sparsedis.metrics._validation import (
+    check_factors_codes,
+    known_groups,
+    normalize_columns,
+)
 
 # Codes whose range is below this part of the largest range are left out.
 ACTIVE_RATIO = 1 / 20
@@ -49,8 +53,9 @@ def infomec(
     Parameters
     ----------
     factors : array-like of shape (n_samples, n_factors)
-        Discrete ground-truth factors: integers, or floats each of which occurs at
-        least five times on average. Constant factors are left out, with a warning.
+        Discrete ground-truth factors: integers, or floats each of which occurs at least
+        five times on average. Constant factors are left out, with a warning. NaN marks
+        values that are not known; each factor is scored where it is known.
 
     codes : array-like of shape (n_samples, n_codes)
         Learned codes. Dead (constant) ones, with a warning, and those whose range is
@@ -101,9 +106,9 @@ def infomec(
     Raises
     ------
     ValueError
-        If `factors` and `codes` differ in their number of samples or hold NaN or
-        infinity, a factor is continuous and `factor_bins` is None, no factor varies, or
-        no value of a factor occurs twice.
+        If `factors` and `codes` differ in their number of samples or hold infinity,
+        codes hold NaN, a factor is continuous and `factor_bins` is None, no factor
+        varies, or no value of a factor occurs twice.
 
     See Also
     --------
@@ -154,20 +159,27 @@ def infomec(
     labels = factor_labels(factors, factor_bins)
     rng = check_random_state(random_state)
     code_mask = varying if discrete_codes else varying & _is_active(codes)
-    live = np.flatnonzero(factor_mask)
     estimate = _of_tables if discrete_codes else _of_neighbors
     information = np.zeros((len(code_mask), len(factor_mask)))
-    for i in live if code_mask.any() else ():
-        found = estimate(codes[:, code_mask], labels[i], rng)
-        information[code_mask, i] = found / entropy_of_counts(np.bincount(labels[i]))
+    live = [
+        (i, rows)
+        for columns, rows in known_groups(factors)
+        for i in np.arange(len(labels))[columns]
+        if factor_mask[i]
+    ]
+    for i, rows in live if code_mask.any() else ():
+        y = labels[i][rows]
+        found = estimate(codes[rows][:, code_mask], y, rng)
+        information[code_mask, i] = found / entropy_of_counts(np.bincount(y))
     per_code, per_factor = np.zeros(len(code_mask)), np.zeros(len(factor_mask))
     shared = information[np.ix_(code_mask, factor_mask)]
     per_code[code_mask] = _concentration(shared)
     per_factor[factor_mask] = _concentration(shared.T)
     explicit = np.zeros(len(factor_mask))
     if explicitness:
-        features = _features(codes[:, varying], discrete_codes)
-        explicit[live] = [_explicitness(features, labels[i]) for i in live]
+        for i, rows in live:
+            features = _features(codes[rows][:, varying], discrete_codes)
+            explicit[i] = _explicitness(features, labels[i][rows])
     scores = InfoMECScores(
         float(per_code[code_mask].mean()) if code_mask.any() else 0.0,
         float(per_factor[factor_mask].mean()),

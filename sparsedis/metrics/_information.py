@@ -18,8 +18,9 @@ def mutual_information_gap(
     Parameters
     ----------
     factors : array-like of shape (n_samples, n_factors)
-        Discrete ground-truth factors: integers, or floats each of which occurs at
-        least five times on average. Constant factors are left out, with a warning.
+        Discrete ground-truth factors: integers, or floats each of which occurs at least
+        five times on average. Constant factors are left out, with a warning. NaN marks
+        values that are not known; each factor is scored where it is known.
 
     codes : array-like of shape (n_samples, n_codes)
         Learned codes, at least two. Dead (constant) ones have no mutual information,
@@ -59,9 +60,9 @@ def mutual_information_gap(
     Raises
     ------
     ValueError
-        If `factors` and `codes` differ in their number of samples or hold NaN or
-        infinity, there is a single code, a factor is continuous and `factor_bins` is
-        None, or no factor varies.
+        If `factors` and `codes` differ in their number of samples or hold infinity,
+        codes hold NaN, there is a single code, a factor is continuous and `factor_bins`
+        is None, or no factor varies.
 
     See Also
     --------
@@ -125,9 +126,10 @@ def modularity(
     Parameters
     ----------
     factors : array-like of shape (n_samples, n_factors)
-        Discrete ground-truth factors: integers, or floats each of which occurs at
-        least five times on average. Constant factors are left out, with a warning; at
-        least two must remain.
+        Discrete ground-truth factors: integers, or floats each of which occurs at least
+        five times on average. Constant factors are left out, with a warning; at least
+        two must remain. NaN marks values that are not known; each factor is scored
+        where it is known.
 
     codes : array-like of shape (n_samples, n_codes)
         Learned codes.
@@ -168,8 +170,8 @@ def modularity(
     Raises
     ------
     ValueError
-        If `factors` and `codes` differ in their number of samples or hold NaN or
-        infinity, fewer than two factors vary, a factor is continuous and
+        If `factors` and `codes` differ in their number of samples or hold infinity,
+        codes hold NaN, fewer than two factors vary, a factor is continuous and
         `factor_bins` is None, or `dead` is unknown.
 
     See Also

@@ -11,6 +11,7 @@ from sparsedis.metrics._validation import (
     check_factors_codes,
     check_test_set,
     is_varying,
+    known_groups,
 )
 
 
@@ -26,7 +27,8 @@ def linear_r_score(
     Parameters
     ----------
     factors : array-like of shape (n_samples, n_factors)
-        Ground-truth factors. Constant ones are left out, with a warning.
+        Ground-truth factors. Constant ones are left out, with a warning. NaN marks
+        values that are not known; each factor is scored where it is known.
 
     codes : array-like of shape (n_samples, n_codes)
         Learned codes. Dead (constant) ones predict nothing, with a warning.
@@ -66,8 +68,8 @@ def linear_r_score(
     Raises
     ------
     ValueError
-        If inputs differ in their number of samples or columns or hold NaN or
-        infinity, no factor varies, or only one of the test arrays is given.
+        If inputs differ in their number of samples or columns or hold infinity, codes
+        hold NaN, no factor varies, or only one of the test arrays is given.
 
     Warns
     -----
@@ -96,9 +98,10 @@ def linear_r_score(
     0.71
     """
     factors, codes, factor_mask, code_mask = check_factors_codes(factors, codes)
-    if len(codes) <= code_mask.sum() + 1:
+    n_known = (~np.isnan(factors[:, factor_mask])).sum(axis=0).min()
+    if n_known <= code_mask.sum() + 1:
         warnings.warn(
-            f"With {len(codes)} samples and {code_mask.sum()} live codes the linear "
+            f"With {n_known} samples and {code_mask.sum()} live codes the linear "
             "fit is perfect for any codes; R needs more samples.",
             UndefinedMetricWarning,
             stacklevel=2,
@@ -109,7 +112,14 @@ def linear_r_score(
         test_factors, test_codes = check_test_set(
             test_factors, test_codes, factors, codes
         )
-    coef, r2 = linear_r2(factors, codes, test_factors, test_codes)
+    coef, r2 = np.zeros((len(factor_mask), len(code_mask))), np.zeros(len(factor_mask))
+    for columns, rows, test_rows in known_groups(factors, test_factors):
+        coef[columns], r2[columns] = linear_r2(
+            factors[rows][:, columns],
+            codes[rows],
+            test_factors[test_rows][:, columns],
+            test_codes[test_rows],
+        )
     # A factor may be constant on the test samples alone.
     factor_mask = factor_mask & is_varying(test_factors)
     if not factor_mask.any():

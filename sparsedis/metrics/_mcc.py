@@ -7,8 +7,10 @@ from sklearn.utils import Bunch
 from sparsedis.metrics._blocks import check_blocks, match_blocks
 from sparsedis.metrics._validation import (
     average_ranks,
+    check_all_known,
     check_factors_codes,
     check_option,
+    known_groups,
     normalize_columns,
 )
 
@@ -19,7 +21,8 @@ def correlation_matrix(factors, codes, method="pearson"):
     Parameters
     ----------
     factors : ndarray of shape (n_samples, n_factors)
-        Finite values.
+        Finite values, or NaN: each factor is correlated on the samples on which it is
+        known.
 
     codes : ndarray of shape (n_samples, n_codes)
         Finite values.
@@ -32,9 +35,12 @@ def correlation_matrix(factors, codes, method="pearson"):
     ndarray of shape (n_factors, n_codes)
         Correlations in [-1, 1]; 0 for constant columns.
     """
-    if method == "spearman":
-        factors, codes = average_ranks(factors), average_ranks(codes)
-    correlation = normalize_columns(factors).T @ normalize_columns(codes)
+    correlation = np.zeros((factors.shape[1], codes.shape[1]))
+    for columns, rows in known_groups(factors):
+        z, c = factors[rows][:, columns], codes[rows]
+        if method == "spearman":
+            z, c = average_ranks(z), average_ranks(c)
+        correlation[columns] = normalize_columns(z).T @ normalize_columns(c)
     return np.clip(correlation, -1.0, 1.0)
 
 
@@ -57,7 +63,8 @@ def mean_correlation_coefficient(
     Parameters
     ----------
     factors : array-like of shape (n_samples, n_factors)
-        Ground-truth factors. Constant ones are left out, with a warning.
+        Ground-truth factors. Constant ones are left out, with a warning. NaN marks
+        values that are not known; each factor is scored where it is known.
 
     codes : array-like of shape (n_samples, n_codes)
         Learned codes. Dead (constant) ones have correlation 0, with a warning.
@@ -75,7 +82,8 @@ def mean_correlation_coefficient(
         Disjoint groups of columns of `factors` that may stay mixed with each other, as
         :func:`sparsedis.identifiability.check_support_variability` finds them. Columns
         in none of them make a group of their own. Each group is matched with as many
-        codes as it has factors (see Notes). Needs ``method="pearson"``.
+        codes as it has factors (see Notes). Needs ``method="pearson"``, and factors
+        known on all samples.
 
     return_details : bool, default=False
         Return a :class:`~sklearn.utils.Bunch` instead of the score alone.
@@ -111,8 +119,8 @@ def mean_correlation_coefficient(
     Raises
     ------
     ValueError
-        If `factors` and `codes` differ in their number of samples or hold NaN or
-        infinity, no factor varies, an option is unknown, or `blocks` overlap.
+        If `factors` and `codes` differ in their number of samples or hold infinity,
+        codes hold NaN, no factor varies, an option is unknown, or `blocks` overlap.
 
     See Also
     --------
@@ -174,6 +182,7 @@ def mean_correlation_coefficient(
                 "blocks needs method='pearson', since blocks are mixed linearly; got "
                 f"method={method!r}."
             )
+        check_all_known(factors, "blocks")
         blocks = check_blocks(blocks, factor_mask)
         per_factor, block_codes, matching = match_blocks(factors, codes, blocks)
         matched = np.zeros(len(matching), dtype=bool)

@@ -36,8 +36,9 @@ def minimality_sufficiency(
     Parameters
     ----------
     factors : array-like of shape (n_samples, n_factors)
-        Discrete ground-truth factors: integers, or floats each of which occurs at
-        least five times on average. Constant factors are left out, with a warning.
+        Discrete ground-truth factors: integers, or floats each of which occurs at least
+        five times on average. Constant factors are left out, with a warning. NaN marks
+        values that are not known; each factor is scored where it is known.
 
     codes : array-like of shape (n_samples, n_codes)
         Learned codes. Dead (constant) ones are left out of minimality, with a warning.
@@ -76,8 +77,8 @@ def minimality_sufficiency(
     Raises
     ------
     ValueError
-        If `factors` and `codes` differ in their number of samples or hold NaN or
-        infinity, a factor is continuous and `factor_bins` is None, or no factor
+        If `factors` and `codes` differ in their number of samples or hold infinity,
+        codes hold NaN, a factor is continuous and `factor_bins` is None, or no factor
         varies.
 
     See Also
@@ -121,8 +122,14 @@ def minimality_sufficiency(
     information, entropy, code_entropy = mutual_information(
         factors, codes, n_bins=n_bins, factor_bins=factor_bins
     )
-    per_code, per_factor = np.zeros(len(code_mask)), np.zeros(len(factor_mask))
-    np.divide(information.max(axis=1), code_entropy, out=per_code, where=code_mask)
+    per_factor = np.zeros(len(factor_mask))
+    share = np.divide(
+        information,
+        code_entropy,
+        out=np.zeros_like(information),
+        where=code_entropy > 0,
+    )
+    per_code = share.max(axis=1)
     np.divide(information.max(axis=0), entropy, out=per_factor, where=factor_mask)
     scores = MinimalitySufficiencyScores(
         float(per_code[code_mask].mean()) if code_mask.any() else 0.0,

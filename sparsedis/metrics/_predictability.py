@@ -30,8 +30,9 @@ def explicitness(
     Parameters
     ----------
     factors : array-like of shape (n_samples, n_factors)
-        Discrete ground-truth factors: integers, or floats each of which occurs at
-        least five times on average. Constant factors are left out, with a warning.
+        Discrete ground-truth factors: integers, or floats each of which occurs at least
+        five times on average. Constant factors are left out, with a warning. NaN marks
+        values that are not known; each factor is scored where it is known.
 
     codes : array-like of shape (n_samples, n_codes)
         Learned codes. Dead (constant) ones predict nothing, with a warning.
@@ -73,9 +74,9 @@ def explicitness(
     Raises
     ------
     ValueError
-        If `factors` and `codes` differ in their number of samples or hold NaN or
-        infinity, a factor is continuous and `factor_bins` is None, or no factor takes
-        two values both in the training and in the test part.
+        If `factors` and `codes` differ in their number of samples or hold infinity,
+        codes hold NaN, a factor is continuous and `factor_bins` is None, or no factor
+        takes two values both in the training and in the test part.
 
     See Also
     --------
@@ -161,7 +162,8 @@ def sap(
     factors : array-like of shape (n_samples, n_factors)
         Ground-truth factors. Constant ones are left out, with a warning. For
         ``variant="discrete"`` they must be discrete: integers, or floats each of which
-        occurs at least five times on average.
+        occurs at least five times on average. NaN marks values that are not known; each
+        factor is scored where it is known.
 
     codes : array-like of shape (n_samples, n_codes)
         Learned codes, at least two. Dead (constant) ones score 0, with a warning.
@@ -211,10 +213,10 @@ def sap(
     Raises
     ------
     ValueError
-        If `factors` and `codes` differ in their number of samples or hold NaN or
-        infinity, there is a single code, no factor varies, or `variant` is unknown;
-        and for ``variant="discrete"`` if a factor is continuous and `factor_bins` is
-        None.
+        If `factors` and `codes` differ in their number of samples or hold infinity,
+        codes hold NaN, there is a single code, no factor varies, or `variant` is
+        unknown; and for ``variant="discrete"`` if a factor is continuous and
+        `factor_bins` is None.
 
     See Also
     --------
@@ -315,11 +317,12 @@ def _score_factors(score, labels, factor_mask, test_size, rng, shape=()):
 
 
 def _split(y, test_size, rng):
-    """Split sample indices within each label, or else, with too few, at random."""
+    """Split labelled samples within each label, or else, with too few, at random."""
     from sklearn.model_selection import train_test_split
 
     options = {"test_size": test_size, "random_state": rng}
+    known = np.flatnonzero(y >= 0)
     try:
-        return train_test_split(np.arange(len(y)), stratify=y, **options)
+        return train_test_split(known, stratify=y[known], **options)
     except ValueError:
-        return train_test_split(np.arange(len(y)), **options)
+        return train_test_split(known, **options)

@@ -9,6 +9,7 @@ from sklearn.utils import check_random_state
 
 from sparsedis._report_text import as_html, as_text
 from sparsedis.metrics._doubts import doubts_about
+from sparsedis.metrics._fixed_factor import beta_vae_score, factor_vae_score
 from sparsedis.metrics._information import modularity, mutual_information_gap
 from sparsedis.metrics._predictability import sap
 from sparsedis.metrics._registry import METRICS, resolve_metrics
@@ -22,6 +23,8 @@ BINS = {"n_bins": 20, "factor_bins": 20}
 _ROUNDING = 1e-9
 # Resampling these takes minutes, and all others together seconds.
 SLOW = {"explicitness", "infom", "infoc", "infoe"}
+# These hold a factor fixed, and need to know all of them.
+FIXING = [factor_vae_score, beta_vae_score]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -129,7 +132,7 @@ def disentanglement_report(
     Parameters
     ----------
     factors : array-like of shape (n_samples, n_factors)
-        Ground-truth factors. Constant ones are left out.
+        Ground-truth factors; NaN where they are not known. Constant ones are left out.
 
     codes : array-like of shape (n_samples, n_codes)
         Learned codes.
@@ -173,7 +176,8 @@ def disentanglement_report(
     Notes
     -----
     With a single code, "mig" and "sap" are not defined, and with a single factor that
-    varies, "modularity" is not: their rows hold NaN. Warnings of the metrics are among
+    varies, "modularity" is not; nor are "factor_vae" and "beta_vae" if `factors` holds
+    NaN. Their rows hold NaN. Warnings of the metrics are among
     the doubts.
 
     References
@@ -215,7 +219,9 @@ def disentanglement_report(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UndefinedMetricWarning)
         factors, codes, factor_mask, code_mask = check_factors_codes(factors, codes)
-        undefined = _undefined(metrics, factor_mask.sum(), codes.shape[1])
+        few = _named(metrics, _short_of_columns(factor_mask.sum(), codes.shape[1]))
+        partly = _named(metrics, FIXING) if np.isnan(factors).any() else []
+        undefined = {*few, *partly}
         defined = {name: m for name, m in metrics.items() if name not in undefined}
         seed = rng.randint(2**31 - 1)
         for function in defined.values():
@@ -228,8 +234,13 @@ def disentanglement_report(
         code_mask,
         **{name: kwargs.get(name, default) for name, default in BINS.items()},
     )
-    if undefined:
-        doubts.append(f"Not defined on so few columns: {', '.join(undefined)}.")
+    if few:
+        doubts.append(f"Not defined on so few columns: {', '.join(few)}.")
+    if partly:
+        doubts.append(
+            f"Not defined on partly known factors: {', '.join(partly)}. Leave out the "
+            "rows with NaN."
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UndefinedMetricWarning)
         resampling = {
@@ -251,10 +262,10 @@ def disentanglement_report(
     score = table["score"]
     outside = (score < table["low"] - _ROUNDING) | (score > table["high"] + _ROUNDING)
     if outside.any():
-        few = ", ".join(table["metric"][outside])
+        names = ", ".join(table["metric"][outside])
         doubts.append(
-            f"Too few samples for the intervals of {few}: they correct a bias that is "
-            "larger than what they allow for chance."
+            f"Too few samples for the intervals of {names}: they correct a bias that "
+            "is larger than what they allow for chance."
         )
     random = table["metric"][score <= table["chance_high"]]
     if len(random):
@@ -263,8 +274,12 @@ def disentanglement_report(
     return DisentanglementReport(table, shape, confidence_level, doubts)
 
 
-def _undefined(metrics, n_factors, n_codes):
-    """Names of the metrics that need more columns."""
+def _short_of_columns(n_factors, n_codes):
+    """Metrics that need more columns."""
     functions = [mutual_information_gap, sap] if n_codes == 1 else []
-    functions += [modularity] if n_factors == 1 else []
+    return functions + ([modularity] if n_factors == 1 else [])
+
+
+def _named(metrics, functions):
+    """Names of those of these functions that are among the metrics."""
     return [name for name, metric in metrics.items() if metric.function in functions]

@@ -29,7 +29,7 @@ def chance_level(
     Parameters
     ----------
     factors : array-like of shape (n_samples, n_factors)
-        Ground-truth factors.
+        Ground-truth factors; NaN where they are not known.
 
     codes : array-like of shape (n_samples, n_codes)
         Learned codes.
@@ -111,7 +111,7 @@ def bootstrap_interval(
     Parameters
     ----------
     factors : array-like of shape (n_samples, n_factors)
-        Ground-truth factors.
+        Ground-truth factors; NaN where they are not known.
 
     codes : array-like of shape (n_samples, n_codes)
         Learned codes.

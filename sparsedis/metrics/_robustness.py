@@ -6,7 +6,12 @@ import numpy as np
 from sklearn.utils import Bunch, check_scalar
 
 from sparsedis.metrics._discrete import factor_labels
-from sparsedis.metrics._validation import ColumnNormalizer, check_factors_codes
+from sparsedis.metrics._validation import (
+    ColumnNormalizer,
+    check_factors_codes,
+    is_varying,
+    known_groups,
+)
 
 
 def interventional_robustness(
@@ -27,7 +32,8 @@ def interventional_robustness(
     ----------
     factors : array-like of shape (n_samples, n_factors)
         Ground-truth factors, discrete or binned. Constant ones are left out, with a
-        warning.
+        warning. NaN marks values that are not known; each factor is scored where it is
+        known.
 
     codes : array-like of shape (n_samples, n_codes)
         Learned codes. Dead (constant) ones are left out, with a warning.
@@ -71,8 +77,8 @@ def interventional_robustness(
     Raises
     ------
     ValueError
-        If `factors` and `codes` differ in their number of samples or hold NaN or
-        infinity, no factor varies, or `quantile` is outside [0, 1].
+        If `factors` and `codes` differ in their number of samples or hold infinity,
+        codes hold NaN, no factor varies, or `quantile` is outside [0, 1].
 
     Notes
     -----
@@ -109,15 +115,19 @@ def interventional_robustness(
     # overflow; the weights do depend on it.
     normalizer = ColumnNormalizer(codes)
     codes = normalizer.transform(codes)
-    largest = np.abs(codes).max(axis=0)
     robustness = np.zeros((codes.shape[1], factors.shape[1]))
-    for i in np.flatnonzero(factor_mask):
-        deviation = _mean_deviation(codes, labels[i], quantile)
-        np.divide(deviation, largest, out=robustness[:, i], where=code_mask)
-        robustness[code_mask, i] = 1.0 - robustness[code_mask, i]
+    for columns, rows in known_groups(factors):
+        group = codes[rows]
+        largest = np.abs(group - group.mean(axis=0)).max(axis=0)
+        live = code_mask & is_varying(group)
+        for i in np.arange(len(factor_mask))[columns]:
+            if factor_mask[i]:
+                deviation = _mean_deviation(group, labels[i][rows], quantile)
+                robustness[live, i] = 1.0 - deviation[live] / largest[live]
     per_code = np.where(
         code_mask, robustness.max(axis=1, initial=-np.inf, where=factor_mask), 0.0
     )
+    largest = np.abs(codes).max(axis=0)
     if standardize:
         weights = largest
     else:

@@ -8,7 +8,11 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_random_state, check_scalar
 
 from sparsedis.metrics._discrete import factor_labels
-from sparsedis.metrics._validation import check_factors_codes, check_matrix
+from sparsedis.metrics._validation import (
+    check_all_known,
+    check_factors_codes,
+    check_matrix,
+)
 
 # Rows that describe the distribution of the codes of a function.
 REFERENCE_ROWS = 10_000
@@ -83,6 +87,7 @@ class ArraySampler:
         factors, self.reference, self.factor_mask, _ = check_factors_codes(
             factors, codes, stacklevel=3
         )
+        check_all_known(factors, "a score that holds one of them fixed")
         self.labels = np.array(factor_labels(factors, factor_bins))
         # Rows ordered by label; where each label starts; how many rows it has.
         self.order = np.argsort(self.labels, axis=1, kind="stable")

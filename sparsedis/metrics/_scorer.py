@@ -117,7 +117,7 @@ class FactorScorer(BaseEstimator):
             Not used, unless `use_y`: then the factors.
 
         factors : array-like of shape (n_samples, n_factors), default=None
-            Ground-truth factors.
+            Ground-truth factors; NaN where they are not known.
 
         Returns
         -------
@@ -141,7 +141,7 @@ class FactorScorer(BaseEstimator):
             Not used, unless `use_y`: then the factors.
 
         factors : array-like of shape (n_samples, n_factors), default=None
-            Ground-truth factors.
+            Ground-truth factors; NaN where they are not known.
 
         Returns
         -------

@@ -9,7 +9,7 @@ from sklearn.utils import check_array
 from sparsedis.inputs._plain import check_plain
 
 
-def check_matrix(array, name, *, min_samples=2):
+def check_matrix(array, name, *, min_samples=2, missing=False):
     """Return `array` as a finite float64 matrix, or raise naming it.
 
     Parameters
@@ -23,6 +23,9 @@ def check_matrix(array, name, *, min_samples=2):
     min_samples : int, default=2
         Least number of rows.
 
+    missing : bool, default=False
+        Accept NaN.
+
     Returns
     -------
     ndarray of shape (n_samples, n_columns) of float64
@@ -32,7 +35,11 @@ def check_matrix(array, name, *, min_samples=2):
     with np.errstate(over="ignore", invalid="ignore"):
         # scikit-learn looks for NaN in the sum, which large numbers overflow.
         return check_array(
-            array, dtype=np.float64, input_name=name, ensure_min_samples=min_samples
+            array,
+            dtype=np.float64,
+            input_name=name,
+            ensure_min_samples=min_samples,
+            ensure_all_finite="allow-nan" if missing else True,
         )
 
 
@@ -42,15 +49,68 @@ def is_varying(X):
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_columns)
-        Finite values.
+        Finite values, or NaN, which does not count.
 
     Returns
     -------
     ndarray of shape (n_columns,) of bool
-        False where the column is constant.
+        False where the column is constant, or NaN throughout.
     """
     # Not `X.std(axis=0) > 0`: rounding gives a constant 0.1 a positive deviation.
-    return X.min(axis=0) != X.max(axis=0)
+    return np.fmin.reduce(X, axis=0) < np.fmax.reduce(X, axis=0)
+
+
+def known_groups(factors, *others):
+    """Group the factors that are known on the same samples.
+
+    Every metric of partly labelled factors takes its rows from here.
+
+    Parameters
+    ----------
+    factors : ndarray of shape (n_samples, n_factors)
+        Factors; NaN where they are not known.
+
+    *others : tuple of ndarray of shape (n_other_samples, n_factors)
+        The same factors of other samples, such as a test set.
+
+    Yields
+    ------
+    columns : ndarray of int, or slice
+        Factors of the group.
+
+    *rows : tuple of ndarray of bool, or slice
+        For each argument, the samples on which they are known. With fewer than two of
+        them in any, the factors are in no group.
+    """
+    arrays = (factors, *others)
+    known = [~np.isnan(array) for array in arrays]
+    if all(k.all() for k in known):
+        yield slice(None), *[slice(None)] * len(arrays)  # no copies
+        return
+    patterns, group = np.unique(np.vstack(known), axis=1, return_inverse=True)
+    ends = np.cumsum([len(array) for array in arrays])[:-1]
+    for g, pattern in enumerate(patterns.T):
+        rows = np.split(pattern, ends)
+        if min(r.sum() for r in rows) > 1:
+            yield np.flatnonzero(group.ravel() == g), *rows
+
+
+def check_all_known(factors, what):
+    """Raise if a factor is not known on a sample.
+
+    Parameters
+    ----------
+    factors : ndarray of shape (n_samples, n_factors)
+        Factors; NaN where they are not known.
+
+    what : str
+        What needs them all, for the message.
+    """
+    if np.isnan(factors).any():
+        raise ValueError(
+            f"factors contains NaN, and {what} needs all factors of all samples: leave "
+            "out the rows with NaN."
+        )
 
 
 def check_factors_codes(
@@ -67,7 +127,7 @@ def check_factors_codes(
     Parameters
     ----------
     factors : array-like of shape (n_samples, n_factors)
-        Ground-truth factors.
+        Ground-truth factors; NaN where they are not known.
 
     codes : array-like of shape (n_samples, n_codes)
         Learned codes of the same samples.
@@ -88,7 +148,7 @@ def check_factors_codes(
     Returns
     -------
     factors : ndarray of shape (n_samples, n_factors) of float64
-        Validated factors.
+        Validated factors, with the NaN that they hold.
 
     codes : ndarray of shape (n_samples, n_codes) of float64
         Validated codes.
@@ -99,7 +159,7 @@ def check_factors_codes(
     code_mask : ndarray of shape (n_codes,) of bool
         Codes that vary.
     """
-    factors = check_matrix(factors, names[0])
+    factors = check_matrix(factors, names[0], missing=True)
     codes = check_matrix(codes, names[1])
     if len(factors) != len(codes):
         raise ValueError(
@@ -249,7 +309,7 @@ def check_test_set(test_factors, test_codes, factors, codes):
     Parameters
     ----------
     test_factors : array-like of shape (n_test_samples, n_factors)
-        Held-out factors.
+        Held-out factors; NaN where they are not known.
 
     test_codes : array-like of shape (n_test_samples, n_codes)
         Held-out codes.
@@ -271,7 +331,7 @@ def check_test_set(test_factors, test_codes, factors, codes):
     if (test_factors is None) != (test_codes is None):
         missing = "test_factors" if test_factors is None else "test_codes"
         raise ValueError(f"test_factors and test_codes go together; {missing} is None.")
-    test_factors = check_matrix(test_factors, "test_factors")
+    test_factors = check_matrix(test_factors, "test_factors", missing=True)
     test_codes = check_matrix(test_codes, "test_codes")
     if len(test_factors) != len(test_codes):
         raise ValueError(
