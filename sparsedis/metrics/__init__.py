@@ -1,5 +1,6 @@
 """Metrics of codes, given the factors, and of predictions, task by task."""
 
+from sparsedis.metrics._capacity import dci_explicitness
 from sparsedis.metrics._dci import dci
 from sparsedis.metrics._estimator import DisentanglementScorer
 from sparsedis.metrics._fixed_factor import beta_vae_score, factor_vae_score
@@ -27,6 +28,7 @@ __all__ = [
     "bootstrap_interval",
     "chance_level",
     "dci",
+    "dci_explicitness",
     "disentanglement_report",
     "explicitness",
     "factor_vae_score",

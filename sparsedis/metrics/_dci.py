@@ -1,21 +1,24 @@
 """Disentanglement, completeness and informativeness (DCI)."""
 
-import numbers
 import warnings
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.base import clone
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.utils import Bunch, check_random_state, check_scalar
+from sklearn.utils import Bunch, check_random_state
 
 from sparsedis.metrics._linear import linear_r2, r2_columns
+from sparsedis.metrics._regressions import (
+    fit_factors,
+    hold_out,
+    standardize_both,
+    warn_of_constant_parts,
+)
 from sparsedis.metrics._validation import (
     ColumnNormalizer,
     check_factors_codes,
     check_matrix,
     check_option,
-    check_test_set,
     is_varying,
     known_groups,
 )
@@ -182,34 +185,18 @@ def dci(
     rng = check_random_state(random_state)
     regressor, given = _check_importance(importance, codes, factors)
     fit = _Fit(regressor, standardize, rng)
-    if test_factors is None and test_codes is None:
-        # Imported on use, as are the regressors: they load much of scikit-learn.
-        from sklearn.model_selection import train_test_split
-
-        check_scalar(test_size, "test_size", numbers.Real)
-        importances = fit(factors, codes, factors, codes)[0] if given is None else given
-        train, test = train_test_split(
-            np.arange(len(codes)), test_size=test_size, random_state=rng
-        )
-        r2, scored = fit(factors[train], codes[train], factors[test], codes[test])[1:]
-    else:
-        test_factors, test_codes = check_test_set(
-            test_factors, test_codes, factors, codes
-        )
-        importances, r2, scored = fit(factors, codes, test_factors, test_codes)
-        importances = importances if given is None else given
+    importances = given
+    if given is None and test_factors is None and test_codes is None:
+        importances = fit(factors, codes, factors, codes)[0]
+    fitted, r2, scored = fit(
+        *hold_out(factors, codes, test_factors, test_codes, test_size, rng)
+    )
+    importances = fitted if importances is None else importances
     importances = np.where(code_mask[:, None] & factor_mask, importances, 0.0)
     per_code, per_factor, disentanglement, completeness = _summarize(
         importances, code_mask, factor_mask, weighting
     )
-    if scored.sum() < factor_mask.sum():
-        warnings.warn(
-            f"Column(s) {np.flatnonzero(factor_mask & ~scored).tolist()} of factors "
-            "are constant in the training or test samples and left out of "
-            "informativeness.",
-            UndefinedMetricWarning,
-            stacklevel=2,
-        )
+    warn_of_constant_parts(factor_mask, scored, "informativeness", stacklevel=2)
     informativeness = float(r2[scored].mean()) if scored.any() else 0.0
     scores = DCIScores(disentanglement, completeness, informativeness)
     if not return_details:
@@ -232,6 +219,7 @@ def _check_importance(importance, codes, factors):
         options = ("linear", "lasso", "random_forest", "gradient_boosting")
         check_option(importance, "importance", options)
         if importance == "lasso":
+            # Imported on use, here and below: these load much of scikit-learn.
             from sklearn.linear_model import Lasso
 
             return Lasso(alpha=0.01, tol=1e-8, max_iter=100_000), None
@@ -291,27 +279,17 @@ class _Fit:
                 z, c = ColumnNormalizer(factors), ColumnNormalizer(codes)
                 importance *= z.scale / c.scale[:, None]
             return importance, np.where(scored, r2, 0.0), scored
+        parts = factors, codes, test_factors, test_codes
         if self.standardize:
-            n_samples = np.sqrt(len(codes))
-            z, c = ColumnNormalizer(factors), ColumnNormalizer(codes)
-            factors, test_factors = (
-                n_samples * z.transform(a) for a in (factors, test_factors)
-            )
-            codes, test_codes = (
-                n_samples * c.transform(a) for a in (codes, test_codes)
-            )
-        live = is_varying(codes)
+            parts = standardize_both(*parts)
+        factors, codes, test_factors, test_codes = parts
         importance = np.zeros((codes.shape[1], factors.shape[1]))
-        prediction = np.zeros_like(test_factors)
-        for i in np.flatnonzero(is_varying(factors)) if live.any() else ():
-            model = clone(self.regressor)
-            if "random_state" in model.get_params():
-                model.set_params(random_state=self.rng.randint(2**31 - 1))
-            model.fit(codes[:, live], factors[:, i])
-            importance[live, i] = _importance_of(model)
-            prediction[:, i] = model.predict(test_codes[:, live])
-        if not live.any():
-            prediction += factors.mean(axis=0)
+        prediction = np.tile(factors.mean(axis=0), (len(test_factors), 1))
+        for i, model, predicted in fit_factors(
+            self.regressor, factors, codes, test_codes, self.rng
+        ):
+            importance[is_varying(codes), i] = _importance_of(model)
+            prediction[:, i] = predicted
         r2 = r2_columns(test_factors, prediction)
         return importance, np.where(scored, r2, 0.0), scored
 

@@ -110,9 +110,9 @@ def doubts_about(factors, codes, factor_mask, code_mask, *, n_bins, factor_bins)
     several = discrete & [len(np.unique(z[~np.isnan(z)])) > 2 for z in factors.T]
     if several.any():
         doubts.append(
-            f"Discrete factors {live_factors[several].tolist()}: mcc, r, dci and sap "
-            "take their values for numbers. If these are categories without an order, "
-            "do not use these metrics."
+            f"Discrete factors {live_factors[several].tolist()}: mcc, r, sap and those "
+            "of dci take their values for numbers. If these are categories without an "
+            "order, do not use these metrics."
         )
     return doubts
 

@@ -4,6 +4,7 @@ import inspect
 import numbers
 from functools import partial
 
+from sparsedis.metrics._capacity import dci_explicitness
 from sparsedis.metrics._dci import dci
 from sparsedis.metrics._fixed_factor import beta_vae_score, factor_vae_score
 from sparsedis.metrics._infomec import infomec
@@ -22,6 +23,7 @@ METRICS = {
     "dci_disentanglement": (dci, "disentanglement"),
     "dci_completeness": (dci, "completeness"),
     "dci_informativeness": (dci, "informativeness"),
+    "dci_explicitness": (dci_explicitness, None),
     "mig": (mutual_information_gap, None),
     "infom": (infomec, "modularity"),
     "infoc": (infomec, "compactness"),

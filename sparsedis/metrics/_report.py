@@ -22,7 +22,7 @@ BINS = {"n_bins": 20, "factor_bins": 20}
 # A score is at least this far outside of an interval.
 _ROUNDING = 1e-9
 # Resampling these takes minutes, and all others together seconds.
-SLOW = {"explicitness", "infom", "infoc", "infoe"}
+SLOW = {"dci_explicitness", "explicitness", "infom", "infoc", "infoe"}
 # These hold a factor fixed, and need to know all of them.
 FIXING = [factor_vae_score, beta_vae_score]
 
@@ -139,7 +139,8 @@ def disentanglement_report(
 
     metric : list or dict of metrics, default=None
         As in :func:`make_disentanglement_scorer`. None: all but
-        "explicitness", "infom", "infoc" and "infoe", which take minutes.
+        "dci_explicitness", "explicitness", "infom", "infoc" and "infoe", which take
+        minutes.
 
     n_resamples : int, default=100
         Number of permutations for :func:`chance_level`, and of resamples for

@@ -33,7 +33,7 @@ def test_all_quick_metrics_are_in_the_table(rng):
     codes = factors + 0.3 * rng.standard_normal((200, 3))
     few = {"n_train": 50, "n_test": 50, "batch_size": 8}
     report = disentanglement_report(factors, codes, **QUICK, **few)
-    slow = {"explicitness", "infom", "infoc", "infoe"}
+    slow = {"dci_explicitness", "explicitness", "infom", "infoc", "infoe"}
     names = [name for name in METRICS if name not in {"dci", *slow}]
     assert report.table["metric"].tolist() == names
     assert report.shape == (200, 3, 3)
@@ -111,7 +111,7 @@ def test_discrete_factors(rng):
         [rng.integers(0, 2, 2500), rng.integers(0, 5, 2500), rng.random(2500)]
     )
     text = doubts(factors, factors)
-    assert "Discrete factors [1]: mcc, r, dci and sap" in text
+    assert "Discrete factors [1]: mcc, r, sap and those of dci take" in text
     assert "Continuous factors [2] are cut into 7 bins" in doubts(
         factors, factors, factor_bins=7
     ).replace("20", "7")
