@@ -3,6 +3,7 @@
 from sparsedis.metrics._capacity import dci_explicitness
 from sparsedis.metrics._dci import dci
 from sparsedis.metrics._estimator import DisentanglementScorer
+from sparsedis.metrics._exclusivity import measurement_exclusivity
 from sparsedis.metrics._fixed_factor import beta_vae_score, factor_vae_score
 from sparsedis.metrics._infomec import infomec
 from sparsedis.metrics._information import modularity, mutual_information_gap
@@ -38,6 +39,7 @@ __all__ = [
     "make_disentanglement_scorer",
     "make_task_scorer",
     "mean_correlation_coefficient",
+    "measurement_exclusivity",
     "minimality_sufficiency",
     "modularity",
     "mutual_information_gap",

@@ -76,7 +76,7 @@ def doubts_about(factors, codes, factor_mask, code_mask, *, n_bins, factor_bins)
             f"Dependent factors: {live_factors[i]} and {live_factors[j]} have a rank "
             f"correlation of {correlation:.2f}. A code of one of them counts for both "
             "in mcc and r, and perfect codes have mig, sap and modularity below 1. "
-            "minimality and sufficiency allow for dependence."
+            "minimality, sufficiency and exclusivity allow for dependence."
         )
     if n_codes > n_factors:
         doubts.append(

@@ -6,6 +6,7 @@ from functools import partial
 
 from sparsedis.metrics._capacity import dci_explicitness
 from sparsedis.metrics._dci import dci
+from sparsedis.metrics._exclusivity import measurement_exclusivity
 from sparsedis.metrics._fixed_factor import beta_vae_score, factor_vae_score
 from sparsedis.metrics._infomec import infomec
 from sparsedis.metrics._information import modularity, mutual_information_gap
@@ -30,6 +31,7 @@ METRICS = {
     "infoe": (infomec, "explicitness"),
     "minimality": (minimality_sufficiency, "minimality"),
     "sufficiency": (minimality_sufficiency, "sufficiency"),
+    "exclusivity": (measurement_exclusivity, None),
     "modularity": (modularity, None),
     "explicitness": (explicitness, None),
     "sap": (sap, None),

@@ -9,6 +9,7 @@ from sklearn.utils import check_random_state
 
 from sparsedis._report_text import as_html, as_text
 from sparsedis.metrics._doubts import doubts_about
+from sparsedis.metrics._exclusivity import measurement_exclusivity
 from sparsedis.metrics._fixed_factor import beta_vae_score, factor_vae_score
 from sparsedis.metrics._information import modularity, mutual_information_gap
 from sparsedis.metrics._predictability import sap
@@ -23,8 +24,8 @@ BINS = {"n_bins": 20, "factor_bins": 20}
 _ROUNDING = 1e-9
 # Resampling these takes minutes, and all others together seconds.
 SLOW = {"dci_explicitness", "explicitness", "infom", "infoc", "infoe"}
-# These hold a factor fixed, and need to know all of them.
-FIXING = [factor_vae_score, beta_vae_score]
+# These hold factors fixed, or test given all others: they need to know all of them.
+JOINT = [factor_vae_score, beta_vae_score, measurement_exclusivity]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -177,8 +178,8 @@ def disentanglement_report(
     Notes
     -----
     With a single code, "mig" and "sap" are not defined, and with a single factor that
-    varies, "modularity" is not; nor are "factor_vae" and "beta_vae" if `factors` holds
-    NaN. Their rows hold NaN. Warnings of the metrics are among
+    varies, "modularity" is not; nor are "exclusivity", "factor_vae" and "beta_vae" if
+    `factors` holds NaN. Their rows hold NaN. Warnings of the metrics are among
     the doubts.
 
     References
@@ -221,7 +222,7 @@ def disentanglement_report(
         warnings.simplefilter("always", UndefinedMetricWarning)
         factors, codes, factor_mask, code_mask = check_factors_codes(factors, codes)
         few = _named(metrics, _short_of_columns(factor_mask.sum(), codes.shape[1]))
-        partly = _named(metrics, FIXING) if np.isnan(factors).any() else []
+        partly = _named(metrics, JOINT) if np.isnan(factors).any() else []
         undefined = {*few, *partly}
         defined = {name: m for name, m in metrics.items() if name not in undefined}
         seed = rng.randint(2**31 - 1)

@@ -23,8 +23,8 @@ def make_disentanglement_scorer(metric="mcc", *, use_y=False, **kwargs):
         Metric or metrics, larger for better. Names are "mcc", "r",
         "dci_disentanglement" (or "dci"), "dci_completeness", "dci_informativeness",
         "dci_explicitness", "mig", "infom", "infoc", "infoe", "minimality",
-        "sufficiency", "modularity", "explicitness", "sap", "irs", "factor_vae" and
-        "beta_vae".
+        "sufficiency", "exclusivity", "modularity", "explicitness", "sap", "irs",
+        "factor_vae" and "beta_vae".
         A callable is called as ``metric(factors, codes)`` and returns a number. With a
         list or a dict the scorer returns a dict with a score for each.
 

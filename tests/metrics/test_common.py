@@ -26,6 +26,7 @@ from sparsedis.metrics import (
     interventional_robustness,
     linear_r_score,
     mean_correlation_coefficient,
+    measurement_exclusivity,
     minimality_sufficiency,
     modularity,
     mutual_information_gap,
@@ -54,11 +55,21 @@ METRICS = {
     "explicitness": partial(explicitness, random_state=0),
     "sap": sap,
     "sap_discrete": partial(sap, variant="discrete", standardize=True, random_state=0),
+    "exclusivity": measurement_exclusivity,
     "irs": partial(interventional_robustness, standardize=True),
     "factor_vae": partial(factor_vae_score, **SAMPLED),
     "beta_vae": partial(beta_vae_score, **SAMPLED),
 }
-CLOSED_FORM = ["mcc", "mcc_drop", "mcc_spearman", "mcc_blocks", "r", "sap", "irs"]
+CLOSED_FORM = [
+    "mcc",
+    "mcc_drop",
+    "mcc_spearman",
+    "mcc_blocks",
+    "r",
+    "sap",
+    "irs",
+    "exclusivity",
+]
 every_metric = pytest.mark.parametrize("name", METRICS)
 repeatable = settings(derandomize=True, database=None, deadline=None, max_examples=20)
 
@@ -305,6 +316,7 @@ ROTATION_MAY_LOSE_TO_NOISE = {
     "modularity",
     "infomec",
     "irs",
+    "exclusivity",
 }
 # Linear classifiers hardly find the middle values of a factor on a single code, and
 # neighbours find a little information where there is none.
