@@ -178,7 +178,8 @@ def disentanglement_report(
     Notes
     -----
     With a single code, "mig" and "sap" are not defined, and with a single factor that
-    varies, "modularity" is not; nor are "exclusivity", "factor_vae" and "beta_vae" if
+    varies, "modularity" is not; with no more samples than factors plus one,
+    "exclusivity" is not; nor are "exclusivity", "factor_vae" and "beta_vae" if
     `factors` holds NaN. Their rows hold NaN. Warnings of the metrics are among
     the doubts.
 
@@ -221,7 +222,7 @@ def disentanglement_report(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UndefinedMetricWarning)
         factors, codes, factor_mask, code_mask = check_factors_codes(factors, codes)
-        few = _named(metrics, _short_of_columns(factor_mask.sum(), codes.shape[1]))
+        few = _named(metrics, _need_more(*codes.shape, factor_mask.sum()))
         partly = _named(metrics, JOINT) if np.isnan(factors).any() else []
         undefined = {*few, *partly}
         defined = {name: m for name, m in metrics.items() if name not in undefined}
@@ -237,7 +238,7 @@ def disentanglement_report(
         **{name: kwargs.get(name, default) for name, default in BINS.items()},
     )
     if few:
-        doubts.append(f"Not defined on so few columns: {', '.join(few)}.")
+        doubts.append(f"Not defined on so few columns or samples: {', '.join(few)}.")
     if partly:
         doubts.append(
             f"Not defined on partly known factors: {', '.join(partly)}. Leave out the "
@@ -276,10 +277,11 @@ def disentanglement_report(
     return DisentanglementReport(table, shape, confidence_level, doubts)
 
 
-def _short_of_columns(n_factors, n_codes):
-    """Metrics that need more columns."""
+def _need_more(n_samples, n_codes, n_factors):
+    """Metrics that need more columns, or more samples."""
     functions = [mutual_information_gap, sap] if n_codes == 1 else []
-    return functions + ([modularity] if n_factors == 1 else [])
+    functions += [modularity] if n_factors == 1 else []
+    return functions + ([measurement_exclusivity] if n_samples < n_factors + 2 else [])
 
 
 def _named(metrics, functions):

@@ -122,8 +122,13 @@ def test_metrics_that_need_more_columns_have_no_score(rng):
     metrics = ["mcc", "mig", "modularity", "sap"]
     report = disentanglement_report(factors, factors, metrics, **QUICK)
     assert_array_equal(np.isnan(report.table["score"]), [False, True, True, True])
-    assert report.doubts[-1] == ("Not defined on so few columns: mig, modularity, sap.")
+    assert report.doubts[-1] == (
+        "Not defined on so few columns or samples: mig, modularity, sap."
+    )
     assert "mig             -" in repr(report)
+    factors = np.array([[0, 1, 0], [1, 0, 0], [1, 1, 1], [0, 0, 1]])
+    report = disentanglement_report(factors, factors, ["mcc", "exclusivity"], **QUICK)
+    assert_array_equal(np.isnan(report.table["score"]), [False, True])
 
 
 def test_own_metrics_and_their_arguments(rng):
