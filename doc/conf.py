@@ -1,7 +1,11 @@
 """Sphinx configuration: `make doc` builds the pages in doc/_build/html."""
 
 import os
+from functools import partial
 from pathlib import Path
+
+from docutils.nodes import SkipNode
+from latex2mathml.converter import convert
 
 import sparsedis
 
@@ -16,7 +20,6 @@ extensions = [
     "matplotlib.sphinxext.plot_directive",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
     "numpydoc",
     "myst_parser",
     "sphinx_copybutton",
@@ -77,6 +80,8 @@ html_favicon = "_static/logo.svg"
 html_static_path = ["_static"]
 html_extra_path = ["_extra"]
 html_css_files = ["sparsedis.css"]
+html_js_files = ["breaks.js"]
+html_math_renderer = "mathml"
 html_show_sourcelink = False
 html_theme_options = {
     "logo": {"text": "sparsedis", "alt_text": "sparsedis: home"},
@@ -118,7 +123,18 @@ def look_at_the_top(app, env, node, contnode):
     )
 
 
+def write_formula(self, node, display="inline"):
+    """Write a formula as MathML, which browsers show without a script or a network."""
+    formula = convert(node.astext(), display=display)
+    if "\\" in formula:
+        raise ValueError(f"latex2mathml does not know all of {node.astext()!r}.")
+    self.body.append(formula)
+    raise SkipNode
+
+
 def setup(app):
-    """Register the filter of members, and the search for names."""
+    """Register the formulas, the filter of members, and the search for names."""
+    block = partial(write_formula, display="block")
+    app.add_html_math_renderer("mathml", (write_formula, None), (block, None))
     app.connect("autodoc-skip-member", skip_what_others_document)
     app.connect("missing-reference", look_at_the_top)

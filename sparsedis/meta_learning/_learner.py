@@ -44,7 +44,7 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
 
         \min_f \mathbb{E} \; \mathrm{CE}(s \, f(X_q) \hat W, y_q)
         \quad \text{with} \quad
-        \hat W = \arg\min_W \mathrm{hinge}(f(X_s) W, y_s)
+        \hat W = \mathrm{arg}\min_W \mathrm{hinge}(f(X_s) W, y_s)
         + \alpha \sum_j \|W_j\|_2 + \frac{l_2}{2} \|W\|_F^2
 
     with a learned scale s. With the group penalty, each task uses only some of the

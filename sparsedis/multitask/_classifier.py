@@ -31,7 +31,7 @@ class SparseMultiTaskClassifier(ClassifierMixin, BaseRepresentation):
     .. math::
 
         \min_f \frac{1}{T} \sum_t \ell_t(\hat W_t) \quad \text{with} \quad
-        \hat W_t = \arg\min_W \ell_t(W) + \lambda_t \sum_j \|W_j\|_2
+        \hat W_t = \mathrm{arg}\min_W \ell_t(W) + \lambda_t \sum_j \|W_j\|_2
 
     where :math:`\ell_t` is the mean log loss of task t at the logits :math:`f(X_t) W`.
     A task with two classes has one logit, and the penalty is the l1 norm.

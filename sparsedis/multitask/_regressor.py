@@ -36,7 +36,7 @@ class SparseMultiTaskRepresentation(RegressorMixin, BaseRepresentation):
 
         \min_f \frac{1}{T} \sum_t \frac{1}{2 n_t} \|y_t - f(X_t) \hat w_t\|^2
         \quad \text{with} \quad
-        \hat w_t = \arg\min_w \frac{1}{2 n_t} \|y_t - f(X_t) w\|^2
+        \hat w_t = \mathrm{arg}\min_w \frac{1}{2 n_t} \|y_t - f(X_t) w\|^2
         + \lambda_t \|w\|_1
 
     With enough tasks of varied sparse supports the features are the factors behind

@@ -74,7 +74,7 @@ class Penalty(Value, ABC):
 
     @abstractmethod
     def prox(self, W, alpha, step):
-        r"""Proximal operator :math:`\arg\min_V \|V - W\|^2 / 2 + step \, p(V)`.
+        r"""Proximal operator :math:`\mathrm{arg}\min_V \|V - W\|^2 / 2 + step \, p(V)`.
 
         Parameters
         ----------
