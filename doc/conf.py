@@ -1,7 +1,9 @@
 """Sphinx configuration: `make doc` builds the pages in doc/_build/html."""
 
 import os
+import re
 from functools import partial
+from inspect import getdoc
 from pathlib import Path
 
 from docutils.nodes import SkipNode
@@ -108,6 +110,23 @@ def skip_what_others_document(app, what, name, obj, skip, options):
     return True if foreign else skip
 
 
+def list_methods_of_sklearn(app, what, name, obj, options, lines):
+    """Name the methods that a class has from scikit-learn below its docstring."""
+    if what != "class":
+        return
+    found = []
+    for key in dir(obj):
+        member = getattr(obj, key)
+        if key[0] == "_" or not callable(member):
+            continue
+        if member.__module__.startswith("sklearn"):
+            # References to pages of scikit-learn become plain text.
+            summary = re.sub(r":ref:`(.*?) <.*?>`", r"\1", getdoc(member))
+            found.append(f"- ``{key}``: {summary.splitlines()[0]}")
+    if found:
+        lines += ["", ".. rubric:: Methods of scikit-learn", "", *found, ""]
+
+
 def look_at_the_top(app, env, node, contnode):
     """Find public names of sparsedis itself from the pages of its modules."""
     if node.get("refdomain") != "py":
@@ -133,8 +152,10 @@ def write_formula(self, node, display="inline"):
 
 
 def setup(app):
-    """Register the formulas, the filter of members, and the search for names."""
+    """Register the formulas, the lists of members, and the search for names."""
     block = partial(write_formula, display="block")
     app.add_html_math_renderer("mathml", (write_formula, None), (block, None))
     app.connect("autodoc-skip-member", skip_what_others_document)
+    # After numpydoc, which writes the docstring anew.
+    app.connect("autodoc-process-docstring", list_methods_of_sklearn, priority=900)
     app.connect("missing-reference", look_at_the_top)
