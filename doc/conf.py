@@ -99,6 +99,7 @@ html_sidebars = {
     "getting_started": [],
     "api": [],
     "paper": [],
+    "beyond_paper": [],
     "changelog": [],
 }
 

@@ -48,7 +48,7 @@ def plot_sweeps(rows, sweeps, metric):
     figure, grid = plt.subplots(
         len(sweeps),
         len(shown) + 1,
-        figsize=(3.3 * (len(shown) + 1), 3.3 * len(sweeps)),
+        figsize=(2.4 * (len(shown) + 1), 2.6 * len(sweeps)),
         sharey=True,
         squeeze=False,
         layout="constrained",
@@ -66,7 +66,8 @@ def plot_sweeps(rows, sweeps, metric):
                 mark_values(ax, alphas)
             ax.set_title(method, fontsize=10)
             ax.set_xlabel("alpha")
-        panels[-2].legend(title=name, fontsize=8, title_fontsize=8)
+        legend = {"fontsize": 7, "title_fontsize": 7, "labelspacing": 0.15}
+        panels[-2].legend(title=name, **legend)
         best = best_alpha(part, [level])
         for method in METHODS:
             line = best[best.method == method].groupby(level)[metric]
@@ -83,8 +84,8 @@ def plot_sweeps(rows, sweeps, metric):
                 )
         panels[-1].set_xticks(range(len(values)), [f"{value:g}" for value in values])
         panels[-1].set_xlabel(name)
-        panels[-1].set_title("at the best alpha with all seeds", fontsize=10)
-        panels[-1].legend(fontsize=8)
+        panels[-1].set_title("best alpha, all seeds", fontsize=10)
+        panels[-1].legend(**legend)
         panels[0].set_ylabel("\n\n".join(filter(None, (title, NAMES[metric]))))
     for ax in grid.flat:
         ax.set_ylim(0, 1.02)
@@ -131,7 +132,7 @@ def plot_lines(rows, x, name, panels, *, level="rho", log=False):
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(
-        1, len(panels), figsize=(3.6 * len(panels), 3.4), layout="constrained"
+        1, len(panels), figsize=(3.2 * len(panels), 3.2), layout="constrained"
     )
     for ax, (metric, heading) in zip(axes, panels.items(), strict=True):
         for color, (value, part) in zip(PALETTE, rows.groupby(level), strict=False):

@@ -146,7 +146,7 @@ class Study:
         self.table(rows).to_csv(folder / f"{name}_table.csv", index=False)
         # Without the date and the versions, the same rows give the same file.
         self.plot(rows).savefig(
-            folder / f"{name}.png", dpi=100, metadata={"Software": None}
+            folder / f"{name}.png", dpi=150, metadata={"Software": None}
         )
         matplotlib.pyplot.close("all")
 

@@ -93,7 +93,7 @@ def plot(rows):
     """MCC and stability against the number of tasks; stability against truth."""
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, 3, figsize=(13, 3.8), layout="constrained")
+    figure, axes = plt.subplots(1, 3, figsize=(9.6, 3.2), layout="constrained")
     lines = [("inner-Lasso", "bernoulli", PALETTE[0], "o-")]
     lines += [("default", "bernoulli", PALETTE[3], "D-")]
     lines += [("default", "all", PALETTE[2], "^--")]
@@ -127,7 +127,7 @@ def plot(rows):
         ax.set_title(name, fontsize=10)
         ax.set_ylim(0, 1.02)
     axes[0].legend(fontsize=8, loc="lower right")
-    axes[2].set_title("trust against truth, a point for each feature", fontsize=10)
+    axes[2].set_title("trust and truth of each feature", fontsize=10)
     axes[2].set_xlabel("largest |correlation| with a factor")
     axes[2].set_ylabel("stability")
     for ax in axes[1:]:

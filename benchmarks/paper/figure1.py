@@ -161,7 +161,7 @@ def plot(rows):
     figure, axes = plt.subplots(
         len(cases),
         3,
-        figsize=(11, 3.2 * len(cases)),
+        figsize=(9.6, 2.8 * len(cases)),
         squeeze=False,
         sharex=True,
         sharey=True,

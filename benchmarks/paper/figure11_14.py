@@ -78,11 +78,11 @@ def plot(rows):
     images = Shapes3D(48)
     strips = [images.images(walk) for walk in walks(images)]
     figure = plt.figure(
-        figsize=(5 * len(methods), 5.6 * len(rhos)), layout="constrained"
+        figsize=(4.7 * len(rhos), 4.7 * len(methods)), layout="constrained"
     )
-    panels = figure.subfigures(len(rhos), len(methods), squeeze=False)
+    panels = figure.subfigures(len(methods), len(rhos), squeeze=False)
     for row in rows.itertuples():
-        panel = panels[rhos.index(row.rho), methods.index(row.method)]
+        panel = panels[methods.index(row.method), rhos.index(row.rho)]
         codes = [np.array(walk) for walk in json.loads(row.codes)]
         LatentTraversalDisplay(
             images=strips,

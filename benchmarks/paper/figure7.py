@@ -63,7 +63,7 @@ def plot(rows):
     figure, grid = plt.subplots(
         len(NOISES),
         len(RHOS),
-        figsize=(12, 6.4),
+        figsize=(9.6, 5.6),
         sharex=True,
         sharey=True,
         layout="constrained",
