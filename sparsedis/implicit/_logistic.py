@@ -6,7 +6,7 @@ import torch
 
 from sparsedis.implicit._inputs import centre_features, read_labels, read_tasks
 from sparsedis.implicit._layer import solve_implicitly
-from sparsedis.implicit._squared import check_limits, check_solver, pack
+from sparsedis.implicit._squared import check_limits, check_solver, has_celer, pack
 from sparsedis.implicit._units import choose_units
 from sparsedis.solvers._info import warn_if_not_converged
 from sparsedis.solvers.logistic import Logistic, class_basis, solve_logistic
@@ -111,6 +111,8 @@ def logistic(
         For non-finite features, labels out of range, negative penalties,
         inconsistent shapes, integer features, a task left empty by ``mask``, an unknown
         ``solver``, or a problem that it does not support.
+    ImportError
+        For ``solver="celer"`` if celer is not installed.
 
     Warns
     -----
@@ -276,7 +278,7 @@ def _choose_celer(solver, lacks, tasks):
         )
     if solver == "auto":
         large = tasks.Z.shape[-1] > 32 or len(tasks.y) <= 30
-        return not asked and tasks.Z.device.type == "cpu" and large
+        return not asked and large and tasks.Z.device.type == "cpu" and has_celer()
     return solver == "celer"
 
 

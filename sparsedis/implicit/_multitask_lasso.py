@@ -101,6 +101,8 @@ def multitask_lasso(
     ValueError
         For non-finite values, negative penalties, inconsistent shapes, integer
         features, a task left empty by ``mask``, or an unknown ``solver``.
+    ImportError
+        For ``solver="celer"`` if celer is not installed.
 
     Warns
     -----

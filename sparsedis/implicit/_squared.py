@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from importlib.util import find_spec
 from numbers import Integral, Real
 from typing import NamedTuple
 
@@ -255,9 +256,19 @@ def check_limits(tol, max_iter=0):
 
 
 def check_solver(solver):
-    """Refuse unknown solvers."""
+    """Refuse unknown solvers, and celer where it is not installed."""
     if solver not in SOLVERS:
         raise ValueError(f"solver must be one of {SOLVERS}, got {solver!r}.")
+    if solver == "celer" and not has_celer():
+        raise ImportError(
+            "solver='celer' needs celer: pip install celer. "
+            "solver='batched' gives the same solutions."
+        )
+
+
+def has_celer():
+    """Whether celer is installed; "auto" does without it where it is not."""
+    return find_spec("celer") is not None
 
 
 def choose_celer(solver, loss):
@@ -266,7 +277,7 @@ def choose_celer(solver, loss):
         return solver == "celer"
     n_samples, k = loss.Z.shape[-2:]
     n_tasks, _, c = loss.Y.shape
-    if loss.Z.device.type != "cpu":
+    if loss.Z.device.type != "cpu" or not has_celer():
         return False
     # With one or two tasks batching gains nothing.
     if k <= 32 or n_tasks <= 2:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from sparsedis.heads._relaxed import relaxed_heads
+from sparsedis.implicit._squared import has_celer
 from sparsedis.inputs._table import gather
 from sparsedis.solvers.penalties import L2
 
@@ -84,8 +85,8 @@ def fit_heads(Z, table, alpha, problem, *, refit, support=None):
         np.zeros((n_tasks, Z.shape[1]), dtype=bool),
     )
     if problem.solver == "auto":
-        fast = n_tasks > _MANY_TASKS
-        problem = replace(problem, solver="batched" if fast else "celer")
+        one_by_one = n_tasks <= _MANY_TASKS and has_celer()
+        problem = replace(problem, solver="celer" if one_by_one else "batched")
     relaxed = refit == "relaxed" and not isinstance(problem.head.penalty, L2)
     relaxed &= problem.penalty_at == "inner"
     for tasks, features, y, options in task_batches(Z, table):

@@ -1,6 +1,6 @@
 """Sparse problems solved by celer, task by task.
 
-celer is optional, and only this file imports it.
+celer is optional, since it has no wheel for every Python. Only this file imports it.
 """
 
 import warnings
