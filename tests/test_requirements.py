@@ -5,9 +5,12 @@ from configparser import ConfigParser
 from importlib.metadata import requires
 from pathlib import Path
 
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+
+from sparsedis import __version__
 
 ROOT = Path(__file__).parents[1]
 
@@ -19,6 +22,15 @@ def _pinned(name="constraints.txt"):
     return {canonicalize_name(name): version for name, version in pins}
 
 
+def _options():
+    """The options of setup.cfg, and the requirements among them."""
+    config = ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    lines = config["options"]["install_requires"].splitlines()
+    requirements = [Requirement(line) for line in lines if line and line[0] != "#"]
+    return config["options"], requirements
+
+
 def test_every_requirement_is_pinned_to_a_version_that_it_admits():
     pinned = _pinned()
     for requirement in map(Requirement, requires("sparsedis")):
@@ -28,17 +40,30 @@ def test_every_requirement_is_pinned_to_a_version_that_it_admits():
 
 
 def test_the_oldest_versions_are_the_lower_bounds():
-    config = ConfigParser()
-    config.read(ROOT / "setup.cfg")
+    _, requirements = _options()
     oldest = _pinned(".ci/oldest.txt")
-    lines = config["options"]["install_requires"].splitlines()
-    requirements = [Requirement(line) for line in lines if line and line[0] != "#"]
     assert len(requirements) > 5
     for requirement in requirements:
         pin = Version(oldest[requirement.name])
         bounds = [Version(spec.version) for spec in requirement.specifier]
         # Of torch there is no bound: the oldest that has been tried is the pinned one.
         assert bounds == ([] if requirement.name == "torch" else [pin])
+
+
+def test_the_conda_recipe_asks_for_the_same():
+    options, wanted = _options()
+    wanted.append(Requirement(f"python{options['python_requires']}"))
+    recipe = yaml.safe_load((ROOT / "conda" / "recipe.yaml").read_text())
+    needs = recipe["requirements"]
+    found = {
+        Requirement(line.replace("pytorch", "torch"))
+        for line in needs["run"] + needs["run_constraints"]
+    }
+    for requirement in wanted:
+        # celer is optional there: packages for all Pythons have no such markers.
+        requirement.marker = None
+    assert found == set(wanted)
+    assert recipe["context"]["version"] == __version__
 
 
 def test_pre_commit_runs_the_pinned_versions():
