@@ -2,7 +2,6 @@
 
 import copy
 import math
-from functools import partial
 from textwrap import shorten
 
 import numpy as np
@@ -44,9 +43,10 @@ def _has_trained(estimator, before):
     return module is not None and module is not before.get("module_")
 
 
-# Decorator for the `fit` of an estimator with a `module_`, which keeps the weights so
-# far if training ends with an error.
-whole_unless_trained = partial(whole_or_not, begin=_begin, stands=_has_trained)
+# Editors infer the type of what a function decorates, but not through a partial.
+def whole_unless_trained(fit):
+    """Decorate `fit` so that it keeps the weights so far if training fails."""
+    return whole_or_not(fit, begin=_begin, stands=_has_trained)
 
 
 def _check_shape(estimator, shaped):
