@@ -2,7 +2,7 @@
 
 import torch
 
-from sparsedis.solvers.svm.faces import face_system
+from sparsedis.solvers.svm.faces import face_system, project_gram
 from sparsedis.solvers.svm.group_penalty import (
     apply_curvature,
     link_curvature,
@@ -11,7 +11,6 @@ from sparsedis.solvers.svm.group_penalty import (
     unit,
     weighted_gram,
 )
-from sparsedis.solvers.svm.ridge_penalty import kron_identity
 from sparsedis.solvers.svm.saddle import SaddlePoint
 
 # Singular values below this share of the largest count as zero.
@@ -97,9 +96,9 @@ class _ActiveRows:
         self.G = basis @ grad_W[task, index].mT.to(alpha) * real
         self.curvature = link_curvature(self.W, alpha[at, None], l2[at, None])
 
-    def hessian(self):
-        """Return ``s Z M Z's``."""
-        return weighted_gram(self.Z, self.weight, *self.curvature)
+    def hessian(self, blocks):
+        """Return ``Pi s Z M Z's Pi``, given the blocks of Pi."""
+        return weighted_gram(self.Z, self.weight, *self.curvature, blocks)
 
     def drive(self):
         """Return ``s Z M G``."""
@@ -143,9 +142,9 @@ class _AllRows:
         self.gram = solution.gram[at]
         self.part, self.at, self.l2 = part, at, l2[at, None, None]
 
-    def hessian(self):
-        """Return ``s Z M Z's``."""
-        return kron_identity(self.gram, self.part.basis.shape[-1])
+    def hessian(self, blocks):
+        """Return ``Pi s Z M Z's Pi``, given the blocks of Pi."""
+        return project_gram(self.gram, blocks)
 
     def drive(self):
         """Return ``s Z M G``."""
@@ -199,9 +198,9 @@ class _AllRows:
 
 def _solve(simplices, face, rows, g):
     """Solve for a, (n_tasks, n_samples, m); singular systems by least squares."""
-    matrix, border, blocks = face_system(simplices, face, rows.hessian())
+    matrix, border, blocks = face_system(simplices, face, rows.hessian)
     rhs = (blocks @ rows.drive().unsqueeze(-1)).squeeze(-1)
-    system = SaddlePoint(matrix, border, singular=1e-10)
+    system = SaddlePoint(matrix.clone(), border, singular=1e-10)
     a, multiplier = system.solve(rhs, None if border is None else g)
     left, right = a.flatten(1).unsqueeze(-1), rhs.flatten(1).unsqueeze(-1)
     product = matrix @ left

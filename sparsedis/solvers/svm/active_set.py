@@ -108,9 +108,9 @@ def polish(penalty, simplices, beta, z, intercept, index):
     X = simplices.coordinates(beta)
     last = False
     for _ in range(_ROUNDS):
-        scores, fixed, hessian = iterate.linearise(X)
+        scores, fixed = iterate.linearise(X)
         scores = simplices.add_intercept(scores + fixed, intercept)
-        dX, d_intercept = _newton_step(simplices, face, hessian, X, scores)
+        dX, d_intercept = _newton_step(simplices, face, iterate.hessian, X, scores)
         iterate = iterate.advance(dX)
         X = X + dX
         intercept = None if intercept is None else intercept + d_intercept

@@ -84,10 +84,8 @@ class Cones:
             Smallest initial complementarity, ``slack_W alpha``.
         """
         rows, V = rows * real.unsqueeze(1), V * real.unsqueeze(1)
-        reach = norm(V)
-        inside = 0.95 * self.alpha
-        shrink = torch.where(reach > inside, inside / reach, 1.0)
-        u = V * shrink.unsqueeze(1)
+        reach, inside = norm(V), 0.95 * self.alpha
+        u = V * (inside / torch.maximum(reach, inside)).unsqueeze(1)
         radius = torch.where(real, self.alpha, 1.0)
         # Features with ||V_j|| > alpha get wider cones; otherwise the steps are short.
         violation = conjugate(reach, self.alpha, self.l2)
@@ -235,31 +233,25 @@ class Cones:
         dt = 2 * self.w0 / self.stretch * dot(self.w1, dW - self.rc_W) + self.rc_t
         return dt, dW, du
 
-    def max_step(self, step):
-        """Return the largest length of a step that leaves no cone."""
+    def max_rate(self, step):
+        """Return the inverse of the longest step in all cones; zero if it is inf."""
         if self.W.shape[-1] == 0:
-            return torch.full_like(self.alpha[:, 0], torch.inf)
+            return torch.zeros_like(self.alpha[:, 0])
         dt, dW, du = step
-        length = torch.minimum(
-            _to_boundary(self.t, self.W, self.root_W, dt, dW),
-            _to_boundary(self.radius, self.u, self.root_u, None, du),
+        rate = torch.maximum(
+            _boundary_rate(self.t, self.W, self.root_W, dt, dW),
+            _boundary_rate(self.radius, self.u, self.root_u, None, du),
         )
-        return torch.where(self.real, length, torch.inf).amin(-1)
+        return rate.amax(-1)
 
-    def complementarity(self, step=None, length=None):
-        """Return ``sum_j t_j alpha - <W_j, u_j>`` and the number of terms.
+    def complementarity(self):
+        """Return ``sum_j t_j alpha - <W_j, u_j>`` and the number of terms."""
+        return (self.products * self.real).sum(-1), self.real.sum(-1)
 
-        The sum is the present one or, given a step and its length, that after the step.
-        """
-        if step is None:
-            products = self.products
-        else:
-            length = length.unsqueeze(-1)
-            dt, dW, du = step
-            W = self.W + length.unsqueeze(1) * dW
-            u = self.u + length.unsqueeze(1) * du
-            products = (self.t + length * dt) * self.radius - dot(W, u)
-        return (products * self.real).sum(-1), self.real.sum(-1)
+    def curved(self, step):
+        """Return the second-order change of the sum of the products by a step."""
+        _, dW, du = step
+        return -(dW * du).sum((1, 2))
 
     def advance(self, step, length):
         """Add ``length`` times a step to W, u and the distances to the boundary."""
@@ -270,8 +262,7 @@ class Cones:
         least = 1e-3 * torch.finfo(W.dtype).eps
         slack_W = torch.maximum(self.slack_W + length * dt - grown_W, least * self.t)
         slack_u = torch.maximum(self.slack_u - grown_u, least * self.radius)
-        self.slack_W = torch.where(self.real, slack_W, 1.0)
-        self.slack_u = torch.where(self.real, slack_u, 1.0)
+        self.slack_W, self.slack_u = slack_W, slack_u
         self.W, self.u = W, u
 
     def active(self):
@@ -291,24 +282,24 @@ class Cones:
         )
 
 
-def _to_boundary(x0, x1, root, d0, d1):
-    """Return the smallest positive root of ``det((x0, x1) + length (d0, d1))``, or inf.
+def _boundary_rate(x0, x1, root, d0, d1):
+    """Return the inverse of the smallest positive root of ``det(x + length d)``.
 
-    ``det(x0, x1) = x0^2 - |x1|^2``, which is ``root^2`` at length 0. A d0 of None
-    stands for zero.
+    ``det(x0, x1) = x0^2 - |x1|^2``, which is ``root^2`` at length 0. The result is zero
+    if there is no such root. A d0 of None stands for zero.
     """
     det = root * root
     b, a = -dot(x1, d1), -dot(d1, d1)
     if d0 is not None:
         b, a = b + x0 * d0, a + d0 * d0
-    inside = b * b - a * det
-    reached = inside.clamp_min(0).sqrt() - b
-    met = (reached > 0) & (inside >= 0)
-    return torch.where(met, det / torch.where(met, reached, 1.0), torch.inf)
+    # The square root is NaN if there is no real root. fmax ignores it.
+    rate = ((b * b - a * det).sqrt() - b) / det
+    return torch.fmax(rate, torch.zeros_like(rate))
 
 
 def _advance(x, length, step):
     """Return ``x + step`` and ``|x + step| - |x|`` without cancellation."""
     moved = x + step
     total = norm(moved) + length
-    return moved, dot(step, x + moved) / torch.where(total > 0, total, 1.0)
+    total = total.clamp_min(torch.finfo(x.dtype).tiny)
+    return moved, dot(step, x + moved) / total

@@ -116,8 +116,9 @@ def solve_svm_dual(
         batch.solve_sparse((~dense & ~null).nonzero().flatten(), direction, V)
     if fit_intercept:
         batch.place_absent_classes()
-    batch.certify()
-    gap, support = batch.gap, (batch.W != 0).any(-1)
+    support = (batch.W != 0).any(-1)
+    batch.certify(support)
+    gap = batch.gap
     return SVMSolution(
         batch.W,
         batch.intercept,
@@ -239,15 +240,16 @@ class _Batch:
 
         self._run(at, penalty, start, emit)
 
-    def certify(self):
+    def certify(self, support):
         """Compute gaps from the data if rounding errors, divided by l2, may exceed tol.
 
         The link from V to W divides the rounding errors of V by l2.
         """
         eps = torch.finfo(self.weight.dtype).eps
-        size = torch.linalg.vector_norm(self.Z, torch.inf, (1, 2)).to(self.l2)
+        low, high = torch.aminmax(self.Z.flatten(1), dim=1)
+        size = torch.maximum(high, -low).to(self.l2)
         errors = eps * size * size * self.weight.sum(-1) / self.l2
-        doubtful = (errors > 1e-2 * self.tol) & (self.W != 0).flatten(1).any(1)
+        doubtful = (errors > 1e-2 * self.tol) & support.any(1)
         for t in doubtful.nonzero().flatten().tolist():
             gap = duality_gap(
                 self.Z[0 if len(self.Z) == 1 else t],

@@ -9,13 +9,16 @@ for sample i, and ``D_i = diag(d_i)``. The projection onto the directions of sam
 import torch
 
 
-def project(face_blocks, matrix):
-    """Return ``Pi A Pi``, given the (m, m) blocks of Pi and a symmetric matrix A."""
-    n_tasks, n, m, _ = face_blocks.shape
-    for _ in range(2):
-        matrix = face_blocks @ matrix.mT.reshape(n_tasks, n, m, n * m)
-        matrix = matrix.reshape(n_tasks, n * m, n * m)
-    return matrix
+def project_gram(gram, blocks):
+    """Return ``Pi (A (x) I) Pi``, given the (m, m) blocks of Pi and A, (n, n).
+
+    The block of the samples i and k is ``A_ik Pi_i Pi_k``.
+    """
+    n_tasks, n, m, _ = blocks.shape
+    tall = blocks.flatten(1, 2)
+    pairs = torch.bmm(tall, tall.mT)
+    pairs.view(n_tasks, n, m, n, m).mul_(gram[:, :, None, :, None])
+    return pairs
 
 
 def face_projector(face, basis):
@@ -47,8 +50,9 @@ def face_system(simplices, face, hessian):
     ----------
     simplices : Simplices
     face : tensor of shape (n_tasks, n_samples, n_classes) of bool
-    hessian : tensor of shape (n_tasks, n_samples * m, n_samples * m)
-        ``H``, positive semi-definite.
+    hessian : callable
+        ``hessian(blocks)`` returns ``Pi H Pi``, given the blocks of Pi. It is positive
+        semi-definite, of shape (n_tasks, n_samples * m, n_samples * m).
 
     Returns
     -------
@@ -62,13 +66,12 @@ def face_system(simplices, face, hessian):
     """
     blocks = face_projector(face, simplices.basis)
     n_tasks, n, m, _ = blocks.shape
-    matrix = project(blocks, hessian)
+    matrix = hessian(blocks)
     height = matrix.diagonal(dim1=-2, dim2=-1).amax(-1)
     # A matrix of zeros is replaced by the identity, so that the step is finite.
-    empty = (height <= 0).to(hessian)
-    matrix = matrix + torch.diag_embed(empty[:, None].expand(-1, n * m))
+    matrix.diagonal(dim1=-2, dim2=-1).add_((height <= 0).unsqueeze(-1))
     height = torch.where(height > 0, height, 1.0)
-    rest = torch.eye(m, dtype=hessian.dtype, device=hessian.device) - blocks
+    rest = torch.eye(m, dtype=matrix.dtype, device=matrix.device) - blocks
     rest = (height[:, None, None, None] * rest).permute(0, 2, 3, 1)
     matrix.view(n_tasks, n, m, n, m).diagonal(dim1=1, dim2=3).add_(rest)
     border = None

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 import torch
 
 from sparsedis.solvers._linalg import product
+from sparsedis.solvers.svm.faces import project_gram
 
 # Maximal number of elements in an intermediate array of `weighted_gram`.
 _CHUNK = 1 << 23
@@ -32,7 +33,12 @@ def norm(a):
 
 def unit(a, length):
     """``a_j / ||a_j||``, given the norms; columns of zeros stay zero."""
-    return a / torch.where(length > 0, length, 1.0).unsqueeze(1)
+    return a / length.clamp_min(torch.finfo(length.dtype).tiny).unsqueeze(1)
+
+
+def gather_columns(a, index):
+    """Return the columns `index`, (n_tasks, k), of an (n_tasks, m, q) tensor."""
+    return a.gather(2, index.unsqueeze(1).expand(-1, a.shape[1], -1))
 
 
 def pull(Z, weight, X, tasks=None):
@@ -70,14 +76,13 @@ def link(V, alpha, l2):
 
     It is ``W_j = (1 - alpha / ||V_j||)_+ V_j / l2`` for every feature j.
     """
-    v = norm(V)
-    kept = torch.where(v > alpha, 1 - alpha / torch.where(v > alpha, v, 1.0), 0.0)
+    kept = (1 - alpha / norm(V).clamp_min(torch.finfo(V.dtype).tiny)).clamp_min(0)
     return V * (kept / l2).unsqueeze(1)
 
 
 def conjugate(reach, alpha, l2):
     """Conjugate of P, ``(||V_j|| - alpha)_+^2 / (2 l2)``, for ``reach = ||V_j||``."""
-    return (reach - alpha).clamp_min(0) ** 2 / (2 * l2)
+    return (reach - alpha).clamp_min(0).square() / (2 * l2)
 
 
 def fenchel_gap(V, W, alpha, l2):
@@ -110,10 +115,11 @@ def apply_curvature(a, d, direction, V):
     return a.unsqueeze(1) * V + (d * dot(direction, V)).unsqueeze(1) * direction
 
 
-def weighted_gram(Z, weight, a, d, direction):
+def weighted_gram(Z, weight, a, d, direction, blocks=None):
     """Return ``s Z M Z's``, which is ``sum_j (s Z_j)(s Z_j)' (x) M_j``.
 
     ``(x)`` is the Kronecker product. The blocks are ``M_j = a_j I + d_j w_j w_j'``.
+    Given the blocks of a projection Pi, see :mod:`.faces`, return ``Pi s Z M Z's Pi``.
 
     Parameters
     ----------
@@ -123,6 +129,7 @@ def weighted_gram(Z, weight, a, d, direction):
         Non-negative.
     direction : tensor of shape (n_tasks, m, q)
         ``w_j``.
+    blocks : tensor of shape (n_tasks, n_samples, m, m), default=None
 
     Returns
     -------
@@ -130,19 +137,24 @@ def weighted_gram(Z, weight, a, d, direction):
     """
     n_tasks, n, q = Z.shape
     m = direction.shape[1]
-    plain = Z.new_zeros(n_tasks, n, n)
-    full = Z.new_zeros(n_tasks, n * m, n * m)
+    plain = Z.new_empty(n_tasks, n, n)
+    full = Z.new_empty(n_tasks, n * m, n * m)
     radial = direction * d.sqrt().unsqueeze(1)
     size = max(1, _CHUNK // max(1, n_tasks * n * m))
-    for start in range(0, q, size):
-        part = slice(start, start + size)
+    for start in range(0, max(q, 1), size):
+        part, kept = slice(start, start + size), min(start, 1)
         rows = Z[:, :, part] * weight.unsqueeze(-1)
-        plain.baddbmm_(rows * a[:, None, part], rows.mT)
-        rows = (rows.unsqueeze(2) * radial[:, None, :, part]).flatten(1, 2)
-        full.baddbmm_(rows, rows.mT)
-    full = full.reshape(n_tasks, n, m, n, m)
-    full.diagonal(dim1=2, dim2=4).add_(plain.unsqueeze(-1))
-    return full.reshape(n_tasks, n * m, n * m)
+        plain.baddbmm_(rows * a[:, None, part], rows.mT, beta=kept)
+        turned = radial[:, None, :, part]
+        if blocks is not None:
+            turned = blocks.flatten(1, 2) @ radial[..., part]
+            turned = turned.view(n_tasks, n, m, -1)
+        rows = (rows.unsqueeze(2) * turned).flatten(1, 2)
+        full.baddbmm_(rows, rows.mT, beta=kept)
+    if blocks is not None:
+        return full.add_(project_gram(plain, blocks))
+    full.view(n_tasks, n, m, n, m).diagonal(dim1=2, dim2=4).add_(plain.unsqueeze(-1))
+    return full
 
 
 @dataclass
@@ -183,9 +195,10 @@ class GroupIterate:
         return push(self.Z, self.weight, self.W)
 
     def linearise(self, X):
-        """Return ``s Z W``, ``s Z M R`` and ``s Z M Z's``, the matrix of a step in X.
+        """Return ``s Z W`` and ``s Z M R``.
 
-        This sets M (`curvature`) and R (`residual`) for :meth:`advance`.
+        This sets M (`curvature`) and R (`residual`) for :meth:`hessian` and
+        :meth:`advance`.
         """
         V = pull(self.Z, self.weight, X)
         w = norm(self.W)
@@ -198,11 +211,16 @@ class GroupIterate:
         residual = V - pushed_back - self.l2.unsqueeze(1) * self.W
         self.residual = residual * (norm(self.W) > 0).unsqueeze(1)
         fixed = apply_curvature(*self.curvature, self.residual)
-        return (
-            self.scores(),
-            push(self.Z, self.weight, fixed),
-            weighted_gram(self.Z, self.weight, *self.curvature),
-        )
+        return self.scores(), push(self.Z, self.weight, fixed)
+
+    def hessian(self, blocks):
+        """Return ``Pi s Z M Z's Pi``, the matrix of a step in X on a face."""
+        a, d, direction = self.curvature
+        # Only rows that are not zero contribute.
+        at = d.topk(int((d > 0).sum(-1).amax()), -1).indices
+        a, d = a.gather(1, at), d.gather(1, at)
+        Z, direction = gather_columns(self.Z, at), gather_columns(direction, at)
+        return weighted_gram(Z, self.weight, a, d, direction, blocks)
 
     def advance(self, dX):
         """Add ``M (Z'(s dX) + R)`` to W.

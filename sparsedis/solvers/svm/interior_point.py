@@ -22,7 +22,7 @@ from sparsedis.solvers.svm.saddle import SaddlePoint
 # Relative gap below which the method guesses the active set and solves on it.
 _POLISH = 1e-6
 # Number of iterations without progress after which a task stops.
-_PATIENCE = 15
+_PATIENCE = 25
 
 
 def interior_point(penalty, simplices, X, *, tol, max_iter, emit):

@@ -37,46 +37,36 @@ def predictor_corrector(newton, simplices, penalty, beta, z, intercept):
         Values after the step.
 
     total : tensor of shape (n_tasks,)
-        Sum of the complementarity products after the step.
+        Sum of the complementarity products after the step, to first order.
 
     count : tensor of shape (n_tasks,)
         Number of products.
     """
-    total, count = _complementarity(simplices, penalty, beta, z)
+    total, count = penalty.complementarity()
+    total = total + simplices.where_free(beta * z).sum((1, 2))
+    count = (count + simplices.free.sum((1, 2))).clamp_min(1)
     d_beta, dz, _, own = newton.step(-z)
-    length = _max_step(beta, z, d_beta, dz, penalty.max_step(own)).clamp_max(1.0)
-    along = length[:, None, None]
-    ahead = beta + along * d_beta, z + along * dz
-    left = _complementarity(simplices, penalty, *ahead, own, length)[0] / total
+    length = _max_step(simplices, penalty, beta, z, d_beta, dz, own, 1.0)
+    # Without second-order terms, the products are `1 - length` times the present ones.
+    curved = (d_beta * dz).sum((1, 2)) + penalty.curved(own)
+    left = 1 - length + length * length * curved / total
 
     target = left.clamp(0, 1) ** 3 * total / count
     change = (target[:, None, None] - d_beta * dz) / beta - z
     d_beta, dz, d_intercept, own = newton.step(change, target, own)
-    length = 0.99 * _max_step(beta, z, d_beta, dz, penalty.max_step(own))
-    length = length.clamp_max(1.0)
+    length = _max_step(simplices, penalty, beta, z, d_beta, dz, own, 0.99)
     along = length[:, None, None]
     beta, z = beta + along * d_beta, z + along * dz
     if intercept is not None:
         intercept = intercept + length[:, None] * d_intercept
-    total, count = _complementarity(simplices, penalty, beta, z, own, length)
     penalty.advance(own, length)
-    return beta, z, intercept, total, count
+    return beta, z, intercept, total + length * (target * count - total), count
 
 
-def _complementarity(simplices, penalty, beta, z, step=None, length=None):
-    """Return the sum and number of all products, including those of the penalty.
-
-    ``beta`` and ``z`` are the values after the step. The penalty computes its products
-    from its variables before the step, and from the step.
-    """
-    total = simplices.where_free(beta * z).sum((1, 2))
-    more, cones = penalty.complementarity(step, length)
-    return total + more, (simplices.free.sum((1, 2)) + cones).clamp_min(1)
-
-
-def _max_step(beta, z, d_beta, dz, longest):
-    """Return the length at which beta or z reaches zero, or ``longest`` if smaller."""
+def _max_step(simplices, penalty, beta, z, d_beta, dz, own, share):
+    """Return a share of the length at which a variable leaves its cone, at most 1."""
+    rate = penalty.max_rate(own)
     for x, dx in ((beta, d_beta), (z, dz)):
-        to_zero = torch.where(dx < 0, -x / dx, torch.inf).flatten(1).amin(-1)
-        longest = torch.minimum(longest, to_zero)
-    return longest
+        fastest = simplices.where_free(dx / x).flatten(1).amin(-1).neg()
+        rate = torch.maximum(rate, fastest)
+    return share / rate.clamp_min(share)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import torch
 
+from sparsedis.solvers.svm.faces import project_gram
+
 
 class RidgePenalty:
     """Quadratic penalty in the interior-point method, in units in which l2 is 1.
@@ -83,13 +85,17 @@ class RidgePenalty:
         """Return ``dW = L'dX + V - W``."""
         return self.factor.mT @ dX + self.V - self.W
 
-    def max_step(self, step):
-        """Return inf, because W is not bounded."""
-        return torch.full_like(step[:, 0, 0], torch.inf)
+    def max_rate(self, step):
+        """Return 0, because W is not bounded."""
+        return torch.zeros_like(step[:, 0, 0])
 
-    def complementarity(self, step=None, length=None):
+    def complementarity(self):
         """Return 0 and 0, because there are no cones."""
         return 0.0, 0
+
+    def curved(self, step):
+        """Return 0, because there are no cones."""
+        return 0.0
 
     def advance(self, step, length):
         """Add ``length * dW`` to W."""
@@ -133,10 +139,13 @@ class RidgeIterate:
         return self.factor @ self.W
 
     def linearise(self, X):
-        """Return ``L W``, ``L R`` and ``L L' (x) I_m``, the matrix of a step in X."""
+        """Return ``L W`` and ``L R``."""
         self.residual = self.factor.mT @ X - self.W
-        hessian = kron_identity(self.gram, X.shape[-1])
-        return self.scores(), self.factor @ self.residual, hessian
+        return self.scores(), self.factor @ self.residual
+
+    def hessian(self, blocks):
+        """Return ``Pi (L L' (x) I) Pi``, the matrix of a step in X on a face."""
+        return project_gram(self.gram, blocks)
 
     def advance(self, dX):
         """Add ``L'dX + R`` to W."""

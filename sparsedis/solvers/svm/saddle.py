@@ -17,6 +17,7 @@ class SaddlePoint:
     Parameters
     ----------
     A : tensor of shape (n_tasks, N, N)
+        Overwritten.
     E : tensor of shape (n_tasks, N, m), default=None
     singular : float, default=None
         First shift of systems that are singular to working precision. Solutions
@@ -25,22 +26,23 @@ class SaddlePoint:
 
     def __init__(self, A, E=None, *, singular=None):
         diagonal = A.diagonal(dim1=-2, dim2=-1)
-        scale = torch.where(diagonal > 0, diagonal, 1.0).rsqrt()
-        alive, sign = diagonal > 0, None
+        self.size, sign = diagonal.shape[-1], None
+        alive, scale = diagonal > 0, diagonal
         if E is not None:
-            size = (E * scale.unsqueeze(-1)).square().sum(1)
-            scale = torch.cat([scale, torch.where(size > 0, size, 1.0).rsqrt()], 1)
-            alive = torch.cat([alive | (E != 0).any(-1), size > 0], 1)
+            columns = (
+                E.square() / torch.where(alive, diagonal, 1.0).unsqueeze(-1)
+            ).sum(1)
+            alive = torch.cat([alive | (E != 0).any(-1), columns > 0], 1)
+            scale = torch.cat([diagonal, columns], 1)
             corner = E.new_zeros(len(E), E.shape[-1], E.shape[-1])
             A = torch.cat([torch.cat([A, E], 2), torch.cat([E.mT, corner], 2)], 1)
             sign = torch.ones_like(scale[:1])
-            sign[:, -E.shape[-1] :] = -1
-        self.matrix, self.scale = A, scale * alive
-        self.size = diagonal.shape[-1]
-        scaled = A * (self.scale.unsqueeze(-1) * self.scale.unsqueeze(-2))
-        if not bool(alive.all()):
-            scaled = scaled + torch.diag_embed((~alive).to(A.dtype))
-        self.factor, self.shift = _factorise(scaled, sign, singular)
+            sign[:, self.size :] = -1
+        scale = torch.where(scale > 0, scale, 1.0).rsqrt() * alive
+        self.matrix, self.scale = A, scale.unsqueeze(-1)
+        self.matrix.mul_(self.scale).mul_(self.scale.mT)
+        self.matrix.diagonal(dim1=-2, dim2=-1).add_(~alive)
+        self.factor, self.shift = _factorise(self.matrix, sign, singular)
 
     def singular(self):
         """Return a mask of systems that needed a shift, of shape (n_tasks,)."""
@@ -50,19 +52,21 @@ class SaddlePoint:
         """Return ``x``, of the shape of ``r`` (n_tasks, ...), and ``a`` or None."""
         right = r.flatten(1)
         right = (right if q is None else torch.cat([right, q], 1)).unsqueeze(-1)
+        right = right * self.scale
         x = self._apply(right)
         if refine:
             x = x + self._apply(torch.baddbmm(right, self.matrix, x, alpha=-1))
-        x = x.squeeze(-1)
+        x = (x * self.scale).squeeze(-1)
         a = None if q is None else x[:, self.size :]
         return x[:, : self.size].reshape(r.shape), a
 
     def _apply(self, r):
-        """Solve with the factors, in the original units."""
-        scale = self.scale.unsqueeze(-1)
+        """Solve with the factors, in the units of the scaled system."""
         if isinstance(self.factor, torch.Tensor):
-            return scale * torch.cholesky_solve(scale * r, self.factor)
-        return scale * torch.linalg.lu_solve(*self.factor, scale * r)
+            # Faster than cholesky_solve, which copies the factor.
+            r = torch.linalg.solve_triangular(self.factor, r, upper=False)
+            return torch.linalg.solve_triangular(self.factor.mT, r, upper=True)
+        return torch.linalg.lu_solve(*self.factor, r)
 
 
 def _factorise(A, sign, singular):

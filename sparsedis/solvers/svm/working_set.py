@@ -6,10 +6,18 @@ Symbols are those of :mod:`sparsedis.solvers.svm`.
 import torch
 
 from sparsedis.solvers.svm.cones import Cones
-from sparsedis.solvers.svm.group_penalty import GroupIterate, conjugate, norm, pull
+from sparsedis.solvers.svm.group_penalty import (
+    GroupIterate,
+    conjugate,
+    gather_columns,
+    norm,
+    pull,
+)
 
 # A feature joins the working set if its ||V_j|| exceeds this fraction of alpha.
 _JOIN = 0.9
+# A feature takes part in Newton's method on the active set from this fraction on.
+_NEAR = 0.8
 # Smallest multiple of the given direction to start from.
 _LEAST = 0.01
 
@@ -90,9 +98,9 @@ class WorkingSet(Cones):
                 break
             best = torch.where(rising, length, best)
         likely = (best.unsqueeze(-1) * reach > _JOIN * alpha).sum(-1)
-        # Choose twice as many features as dual variables, or all likely ones if they
-        # are more; all features if this is at least half of them.
-        p, room = reach.shape[-1], max(2 * X[0].numel(), int(likely.max()))
+        # Choose as many features as dual variables, or all likely ones if they are
+        # more; all features if this is at least half of them.
+        p, room = reach.shape[-1], max(X[0].numel(), int(likely.max()))
         self.complete = p <= 2 * room
         room = p if self.complete else room
         index = reach.topk(room, -1).indices
@@ -140,8 +148,6 @@ class WorkingSet(Cones):
 
     def excess(self, at, pair, simplices):
         """Return the part of the gap of features outside, the sum of conjugates."""
-        if self.complete:
-            return torch.zeros_like(self.alpha[at, 0])
         X = simplices.coordinates(pair.beta)
         V = pull(self.Z, self.weight[at], X, self.tasks[at])
         reach, index = V.mul_(V).sum(1).sqrt_(), pair.iterate.index
@@ -149,12 +155,18 @@ class WorkingSet(Cones):
             1, index.clamp_min(0), torch.where(index < 0, torch.inf, 0.0).to(V), "amin"
         )
         alpha = self.alpha[at]
-        if bool((reach.amax(-1, keepdim=True) > alpha).any()):
-            return conjugate(reach.to(alpha), alpha, self.l2[at]).sum(-1)
-        return torch.zeros_like(alpha[:, 0])
+        return conjugate(reach.to(alpha), alpha, self.l2[at]).sum(-1)
 
     def restrict(self, at):
-        """Return the iterate of some tasks, for Newton's method on the active set."""
-        W = self.W[at] * self.active()[at].unsqueeze(1)
-        parts = self.rows, self.weight, W, self.alpha, self.l2, self.index
-        return GroupIterate(*(p if p is W else p[at] for p in parts))
+        """Return the iterate of some tasks, for Newton's method on the active set.
+
+        It contains the features that are active, or close to it.
+        """
+        active, alpha = self.active()[at], self.alpha[at]
+        reach = norm(self.V[at]).masked_fill_(active, torch.inf)
+        count = int((reach > _NEAR * alpha).sum(-1).max())
+        near = reach.topk(count, -1).indices
+        rows = gather_columns(self.rows[at], near)
+        W = gather_columns(self.W[at] * active.unsqueeze(1), near)
+        index = self.index[at].gather(1, near)
+        return GroupIterate(rows, self.weight[at], W, alpha, self.l2[at], index)

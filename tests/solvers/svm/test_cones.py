@@ -168,7 +168,7 @@ def test_steps_stay_in_the_cones_up_to_their_length():
     cones.evaluate(draw(2, N, M_, seed=6))
     cones.shift()
     step = cones.step(draw(2, N, M_, seed=7))
-    length = cones.max_step(step)
+    length = 1 / cones.max_rate(step)
     found = np.full(2, np.inf)
     for share in (0.999, 1.001):
         margins = [[], []]
@@ -187,10 +187,10 @@ def test_distances_and_products_follow_a_step(share):
     cones.evaluate(draw(2, N, M_, seed=6))
     cones.shift()
     step = cones.step(draw(2, N, M_, seed=7))
-    length = share * cones.max_step(step).clamp_max(1.0)
+    length = share / cones.max_rate(step).clamp_min(1.0)
     now, count = cones.complementarity()
     assert count.tolist() == [Q, Q - 1]
-    after, _ = cones.complementarity(step, length)
+    after = (1 - length) * now + length**2 * cones.curved(step)
     sums = np.zeros((2, 2))
     for task, j, x, y in pairs(cones):
         dx, dy = vectors(step, task, j)

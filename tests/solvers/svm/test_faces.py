@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from numpy.testing import assert_allclose
 
-from sparsedis.solvers.svm.faces import face_projector, face_system, project
+from sparsedis.solvers.svm.faces import face_projector, face_system, project_gram
 from sparsedis.solvers.svm.simplices import Simplices
 
 FACE = torch.tensor(
@@ -41,16 +41,26 @@ def test_projector_keeps_the_moves_that_stay_on_the_face():
     assert_allclose(moves.sum(2), 0, atol=1e-15)
 
 
-def test_project_applies_the_projector_on_both_sides():
+def project(H):
+    """Return ``Pi H Pi`` as a function of the blocks of Pi."""
+    return lambda blocks: torch.stack(
+        [
+            torch.block_diag(*P) @ A @ torch.block_diag(*P)
+            for P, A in zip(blocks, H, strict=True)
+        ]
+    )
+
+
+def test_project_gram_applies_the_projector_on_both_sides():
     blocks, H = face_projector(FACE, make_simplices().basis), make_hessian()
-    for t in range(2):
-        P = torch.block_diag(*blocks[t])
-        assert_allclose(project(blocks, H)[t], P @ H[t] @ P, atol=1e-13)
+    gram = H[:, :4, :4]
+    expected = project([torch.kron(A, torch.eye(3).double()) for A in gram])(blocks)
+    assert_allclose(project_gram(gram, blocks), expected, atol=1e-13)
 
 
 def test_system_of_a_face_is_solved_on_the_face():
     simplices, H = make_simplices(fit_intercept=True), make_hessian()
-    matrix, border, blocks = face_system(simplices, FACE, H)
+    matrix, border, blocks = face_system(simplices, FACE, project(H))
     for t in range(2):
         P = torch.block_diag(*blocks[t])
         assert_allclose(border[t], P @ simplices.border[t], atol=1e-14)
@@ -63,6 +73,7 @@ def test_system_of_a_face_is_solved_on_the_face():
 
 def test_system_of_a_matrix_of_zeros_leaves_everything_where_it_is():
     simplices = make_simplices()
-    matrix, border, _ = face_system(simplices, FACE, torch.zeros(2, 12, 12).double())
+    zeros = torch.zeros(2, 12, 12).double()
+    matrix, border, _ = face_system(simplices, FACE, project(zeros))
     assert border is None
     assert_allclose(torch.linalg.solve(matrix, torch.zeros(2, 12, 1).double()), 0)

@@ -118,9 +118,8 @@ def test_newton_on_the_active_rows_converges_quadratically():
     iterate = GroupIterate(Z, weight, exact + noise, *penalties(), index)
     errors = []
     for _ in range(6):
-        scores, fixed, hessian = iterate.linearise(X)
+        scores, fixed = iterate.linearise(X)
         assert_allclose(scores, Z @ iterate.W.mT, atol=1e-12)
-        assert hessian.shape == (1, 10, 10)
         before = iterate
         iterate = iterate.advance(torch.zeros_like(X))
         # `fixed` is the change of the scores, up to rows that leave.
@@ -129,6 +128,19 @@ def test_newton_on_the_active_rows_converges_quadratically():
         errors.append(float((iterate.W - exact).abs().max()))
     assert errors[-1] < 1e-14
     assert all(b < 10 * a * a + 1e-14 for a, b in pairwise(errors))
+
+
+def test_the_matrix_of_a_face_is_that_of_the_active_rows():
+    Z, weight, index = draw(1, 5, 8), torch.ones(1, 5).double(), torch.arange(8)[None]
+    X, F = draw(1, 5, 2, seed=1), draw(1, 5, 2, 2, seed=2)
+    iterate = GroupIterate(Z, weight, draw(1, 2, 8, seed=3), *penalties(), index)
+    iterate.W[:, :, ::2] = link(pull(Z, weight, X), *penalties())[:, :, ::2]
+    iterate.linearise(X)
+    blocks = F @ F.mT
+    P = torch.block_diag(*blocks[0])
+    full = weighted_gram(Z, weight, *iterate.curvature)[0]
+    assert not bool((iterate.curvature[1] > 0).all())
+    assert_allclose(iterate.hessian(blocks)[0], P @ full @ P, atol=1e-12)
 
 
 def test_an_iterate_offers_its_own_rows_and_the_link():

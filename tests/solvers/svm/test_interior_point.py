@@ -50,8 +50,12 @@ def run(alpha, l2, *, fit_intercept, max_iter=100):
         for i, t in enumerate(tasks.tolist()):
             part = pair.take(slice(i, i + 1))
             W = part.iterate.W[0]
-            # With alpha, features are columns, in the order in which they joined.
-            W = W.T[part.iterate.index[0].argsort()] if alpha else W / l2[t].sqrt()
+            # With alpha, features are columns, and those that are far from active are
+            # missing.
+            if alpha:
+                W = W.new_zeros(P, C - 1).index_copy_(0, part.iterate.index[0], W.T)
+            else:
+                W = W / l2[t].sqrt()
             found[t].append((n_iter, part, (W @ simplices.basis[t].T).numpy()))
 
     interior_point(penalty, simplices, start, tol=1e-9, max_iter=max_iter, emit=emit)

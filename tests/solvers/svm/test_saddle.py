@@ -16,11 +16,11 @@ def test_saddle_point(constrained):
     r = torch.randn(2, 3, 2, dtype=torch.float64, generator=generator)
     q = torch.randn(2, 2, dtype=torch.float64, generator=generator)
     if not constrained:
-        x, a = SaddlePoint(A).solve(r)
+        x, a = SaddlePoint(A.clone()).solve(r)
         assert a is None
         assert_allclose(A @ x.reshape(2, 6, 1), r.reshape(2, 6, 1), atol=1e-12)
         return
-    x, a = SaddlePoint(A, E).solve(r, q)
+    x, a = SaddlePoint(A.clone(), E).solve(r, q)
     x = x.reshape(2, 6, 1)
     assert_allclose(A @ x + E @ a[..., None], r.reshape(2, 6, 1), atol=1e-12)
     assert_allclose(E.mT @ x, q[..., None], atol=1e-12)
@@ -30,7 +30,7 @@ def test_saddle_point_of_low_rank():
     generator = torch.Generator().manual_seed(0)
     F = torch.randn(1, 6, 3, dtype=torch.float64, generator=generator)
     A, right = F @ F.mT, F @ torch.ones(1, 3, 1, dtype=torch.float64)
-    system = SaddlePoint(A, singular=1e-10)
+    system = SaddlePoint(A.clone(), singular=1e-10)
     assert bool(system.singular().all())
     x, _ = system.solve(right)
     assert_allclose(A @ x, right, atol=1e-10)
