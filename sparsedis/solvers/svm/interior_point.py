@@ -19,8 +19,9 @@ from sparsedis.solvers.svm.active_set import EXACT, polish
 from sparsedis.solvers.svm.mehrotra import predictor_corrector
 from sparsedis.solvers.svm.saddle import SaddlePoint
 
-# Relative gap below which the method guesses the active set and solves on it.
-_POLISH = 1e-6
+# Relative gap below which the method guesses the active set and solves on it, and
+# factor on this gap after a wrong guess.
+_POLISH, _WRONG = 1e-3, 0.1
 # Number of iterations without progress after which a task stops.
 _PATIENCE = 25
 
@@ -57,7 +58,7 @@ def interior_point(penalty, simplices, X, *, tol, max_iter, emit):
         intercept = X.new_zeros(len(X), X.shape[-1])
     mu = simplices.weight.mean(-1)
     best, since = torch.full_like(mu, torch.inf), torch.zeros_like(at)
-    held = {}
+    held, level = {}, _POLISH
 
     for n_iter in range(max_iter + 1):
         X = simplices.coordinates(beta)
@@ -74,7 +75,7 @@ def interior_point(penalty, simplices, X, *, tol, max_iter, emit):
         spent = ~((since < _PATIENCE) & (gap < torch.inf))
         if n_iter == max_iter:
             spent = torch.ones_like(spent)
-        ready = spent | (gap <= max(_POLISH, tol))
+        ready = spent | (gap <= max(level, tol))
         leave = bool(ready.any())
         if leave:
             dual = (beta * simplices.cost).sum((1, 2)) - penalty.conjugate()
@@ -99,6 +100,7 @@ def interior_point(penalty, simplices, X, *, tol, max_iter, emit):
             keep[index[leaves]] = False
             if not bool(keep.any()):
                 return
+            level *= _WRONG
             if bool(leaves.any()):
                 simplices, at = simplices.take(keep), at[keep]
                 best, since = best[keep], since[keep]
