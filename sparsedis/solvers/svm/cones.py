@@ -238,11 +238,16 @@ class Cones:
         if self.W.shape[-1] == 0:
             return torch.zeros_like(self.alpha[:, 0])
         dt, dW, du = step
-        rate = torch.maximum(
-            _boundary_rate(self.t, self.W, self.root_W, dt, dW),
-            _boundary_rate(self.radius, self.u, self.root_u, None, du),
-        )
-        return rate.amax(-1)
+        # Both cones of a pair at once.
+        x1, d1 = torch.stack([self.W, self.u]), torch.stack([dW, du])
+        x0 = torch.stack([self.t, self.radius])
+        d0 = torch.stack([dt, torch.zeros_like(dt)])
+        det = torch.stack([self.root_W, self.root_u]).square()
+        b, a = x0 * d0 - (x1 * d1).sum(2), d0 * d0 - (d1 * d1).sum(2)
+        # A point leaves its cone at the smallest positive root of ``det + 2 b length +
+        # a length^2``. The square root is NaN if there is none. fmax ignores it.
+        rate = ((b * b - a * det).sqrt() - b) / det
+        return torch.fmax(rate, torch.zeros_like(rate)).amax((0, 2))
 
     def complementarity(self):
         """Return ``sum_j t_j alpha - <W_j, u_j>`` and the number of terms."""
@@ -280,21 +285,6 @@ class Cones:
         return self.real & (
             self.norm_W * self.alpha * self.alpha > self.slack_u * scale
         )
-
-
-def _boundary_rate(x0, x1, root, d0, d1):
-    """Return the inverse of the smallest positive root of ``det(x + length d)``.
-
-    ``det(x0, x1) = x0^2 - |x1|^2``, which is ``root^2`` at length 0. The result is zero
-    if there is no such root. A d0 of None stands for zero.
-    """
-    det = root * root
-    b, a = -dot(x1, d1), -dot(d1, d1)
-    if d0 is not None:
-        b, a = b + x0 * d0, a + d0 * d0
-    # The square root is NaN if there is no real root. fmax ignores it.
-    rate = ((b * b - a * det).sqrt() - b) / det
-    return torch.fmax(rate, torch.zeros_like(rate))
 
 
 def _advance(x, length, step):

@@ -246,8 +246,8 @@ class _Batch:
         The link from V to W divides the rounding errors of V by l2.
         """
         eps = torch.finfo(self.weight.dtype).eps
-        low, high = torch.aminmax(self.Z.flatten(1), dim=1)
-        size = torch.maximum(high, -low).to(self.l2)
+        # Several times faster than the infinity norm.
+        size = torch.maximum(self.Z.amax((1, 2)), -self.Z.amin((1, 2))).to(self.l2)
         errors = eps * size * size * self.weight.sum(-1) / self.l2
         doubtful = (errors > 1e-2 * self.tol) & support.any(1)
         for t in doubtful.nonzero().flatten().tolist():
@@ -326,7 +326,7 @@ class _Batch:
         if float(largest) * torch.finfo(Z.dtype).eps < 1e-6:
             D = D.to(Z)
         W = self.W if len(tasks) == len(self.W) else torch.empty_like(self.W[tasks])
-        for block in _blocks(Z):
+        for block in [slice(None)] if D.dtype == Z.dtype else _blocks(Z):
             W[:, block] = Z[..., block].to(D).mT @ D
         if W is not self.W:
             self.W[tasks] = W

@@ -85,7 +85,7 @@ class Simplices:
         # In the entry of the label, 1 - beta is computed as the sum of the other
         # entries. The difference has few correct digits if the classes are almost
         # separated.
-        others = self.where_free(torch.where(self.one_hot > 0, 0.0, beta))
+        others = self.where_free(torch.addcmul(beta, self.one_hot, beta, value=-1))
         lacking = self.one_hot * others.sum(-1, keepdim=True) - others
         return torch.bmm(lacking, self.basis)
 
