@@ -90,7 +90,7 @@ def group_lasso_svm(
         Largest duality gap, relative to the objective at zero, the sum of the weights.
 
     max_iter : int, default=100
-        Largest number of interior-point iterations; about 7 to 15 are usual.
+        Largest number of interior-point iterations; about 3 to 13 are usual.
 
     return_info : bool, default=False
         Return the certificate too.

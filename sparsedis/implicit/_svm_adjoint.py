@@ -200,6 +200,7 @@ def _solve(simplices, face, rows, g):
     """Solve for a, (n_tasks, n_samples, m); singular systems by least squares."""
     matrix, border, blocks = face_system(simplices, face, rows.hessian)
     rhs = (blocks @ rows.drive().unsqueeze(-1)).squeeze(-1)
+    # The system overwrites its matrix, which the errors need.
     system = SaddlePoint(matrix.clone(), border, singular=1e-10)
     a, multiplier = system.solve(rhs, None if border is None else g)
     left, right = a.flatten(1).unsqueeze(-1), rhs.flatten(1).unsqueeze(-1)

@@ -234,7 +234,7 @@ class Cones:
         return dt, dW, du
 
     def max_rate(self, step):
-        """Return the inverse of the longest step in all cones; zero if it is inf."""
+        """Return the inverse of the longest step that leaves no cone, 0 for inf."""
         if self.W.shape[-1] == 0:
             return torch.zeros_like(self.alpha[:, 0])
         dt, dW, du = step

@@ -142,6 +142,7 @@ def weighted_gram(Z, weight, a, d, direction, blocks=None):
     radial = direction * d.sqrt().unsqueeze(1)
     size = max(1, _CHUNK // max(1, n_tasks * n * m))
     for start in range(0, max(q, 1), size):
+        # The first part overwrites what the memory holds.
         part, kept = slice(start, start + size), min(start, 1)
         rows = Z[:, :, part] * weight.unsqueeze(-1)
         plain.baddbmm_(rows * a[:, None, part], rows.mT, beta=kept)
@@ -217,7 +218,8 @@ class GroupIterate:
         """Return ``Pi s Z M Z's Pi``, the matrix of a step in X on a face."""
         a, d, direction = self.curvature
         # Only rows that are not zero contribute.
-        at = d.topk(int((d > 0).sum(-1).amax()), -1).indices
+        size = a + d
+        at = size.topk(int((size > 0).sum(-1).amax()), -1).indices
         a, d = a.gather(1, at), d.gather(1, at)
         Z, direction = gather_columns(self.Z, at), gather_columns(direction, at)
         return weighted_gram(Z, self.weight, a, d, direction, blocks)
