@@ -1,21 +1,38 @@
 """Callbacks that evaluate the weights in training, and restore the best ones."""
 
+import copy
+
 import numpy as np
+import torch
 from skorch.callbacks import Callback, EarlyStopping
 from skorch.utils import noop
 
 from sparsedis.bilevel._net import UNSOUND, NonFiniteError, copy_state, load_state
 
+# Largest number of steps that the mean of the weights spans.
+_SPAN = 20
+
 
 class StopEarly(EarlyStopping):
     """Stop when "valid_loss" does not improve, and restore the best weights.
 
-    The weights include learned penalties, which skorch leaves out.
+    The weights of the module are a moving mean over the steps, which is less noisy than
+    the last weights while the learning rate is large; those of the objective, learned
+    penalties, are the last ones.
 
     Parameters
     ----------
     patience : int
         Number of epochs without improvement before stopping.
+
+    Attributes
+    ----------
+    mean_ : dict of str to tensor
+        Exponential mean of the weights of the module, over about a tenth of the steps
+        so far, at most 20.
+
+    best_ : list of dict of tensor
+        Mean weights with the least "valid_loss".
     """
 
     def __init__(self, patience):
@@ -23,16 +40,48 @@ class StopEarly(EarlyStopping):
 
     def on_train_begin(self, net, **kwargs):
         super().on_train_begin(net, **kwargs)
-        self.best_ = None
+        self.best_, self.mean_ = None, {}
+
+    def on_batch_begin(self, net, batch=None, training=False, **kwargs):
+        if not training:
+            self._last = copy_state(net)
+            net.module_.load_state_dict(self.mean_)
+
+    def on_batch_end(self, net, batch=None, training=False, **kwargs):
+        if training:
+            state = net.module_.state_dict()
+            # A tenth, so that the mean of a short training does not lag behind.
+            span = min(1 + net.n_steps_ // 10, _SPAN)
+            self.mean_ = _moving_mean(self.mean_, state, span)
+        else:
+            self._best = copy_state(net)
+            load_state(net, self._last)
 
     def on_epoch_end(self, net, **kwargs):
         super().on_epoch_end(net, **kwargs)
         if self.misses_ == 0:
-            self.best_ = copy_state(net)
+            self.best_ = self._best
 
     def on_train_end(self, net, **kwargs):
         if self.best_ is not None:
             load_state(net, self.best_)
+
+
+def _moving_mean(mean, state, span):
+    """Move a mean towards a state; copy what has no mean of the same shape."""
+    for name, new in state.items():
+        old = mean.get(name)
+        if (
+            isinstance(new, torch.Tensor)
+            and new.is_floating_point()
+            and old is not None
+            and old.shape == new.shape
+        ):
+            old = old.to(new)
+            state[name] = old + (new - old) / span
+        else:
+            state[name] = copy.deepcopy(new)
+    return state
 
 
 class KeepBest(Callback):
