@@ -8,6 +8,9 @@ from sparsedis.solvers.losses import Poisson
 # Weight of the common share, in held-out labels of a task.
 _PRIOR_LABELS = 40.0
 
+# Standard errors by which to reduce the common share.
+_DEVIATIONS = 2.0
+
 # Minimal number of held-out labels to score a task.
 _SCORED = 5
 
@@ -22,6 +25,8 @@ class HeldOutErrors:
         self.n_labels = np.zeros(n_tasks, dtype=int)
         # For linear models; for their differences to heads; and products of both.
         self.square, self.step, self.product = np.zeros((3, n_tasks))
+        # Squared slopes of the labels in the share: a polynomial.
+        self.scatter = np.zeros((3, n_tasks))
         self.spread, self.variance = np.zeros((2, n_tasks))
         # Errors of each task, of linear models and of heads.
         self.pairs = [np.zeros((2, 0))] * n_tasks
@@ -57,6 +62,10 @@ class HeldOutErrors:
         self.square[tasks] = mean(linear**2)
         self.step[tasks] = mean((shared - linear) ** 2)
         self.product[tasks] = mean(linear * (linear - shared))
+        slope = share[..., 0] * (linear * (shared - linear)).mean(-1)
+        bend = share[..., 0] * ((shared - linear) ** 2).mean(-1)
+        parts = slope**2, 2 * slope * bend, bend**2
+        self.scatter[:, tasks] = [part.sum(0) for part in parts]
         self.spread[tasks] = mean((Y - (share * Y).sum(0)) ** 2)
         self.variance[tasks] = variance
         if Y.shape[2] == 1:
@@ -65,12 +74,19 @@ class HeldOutErrors:
                 self.pairs[t] = np.stack([linear[at, i, 0], shared[at, i, 0]])
 
     def share(self):
-        """Shares of the heads with the least squared error, shrunk to a common one."""
+        """Shares of the heads with the least squared error, shrunk to a common one.
+
+        The common share is reduced by two standard errors: these rows also stopped the
+        training of the heads, so their errors are too small.
+        """
         unit = np.where(self.variance > 0, self.variance, np.inf)
         n = self.n_labels
         step, product = n * self.step / unit, n * self.product / unit
-        total = step.sum()
-        common = np.clip(product.sum() / total, 0.0, 1.0) if total > 0 else 1.0
+        total, common = step.sum(), 1.0
+        if total > 0:
+            common = np.clip(product.sum() / total, 0.0, 1.0)
+            squares = (n / unit) ** 2 * (common ** np.arange(3) @ self.scatter)
+            common = _reduced(common, squares.sum(), total)
         prior = _PRIOR_LABELS * total / max(1, n.sum())
         share = (product + prior * common) / np.maximum(step + prior, 1e-300)
         return np.clip(share, 0.0, 1.0)
@@ -156,12 +172,19 @@ class HeldOutDeviance:
         self.parts.append((tasks, loss, y, linear, shared - linear, weight))
 
     def share(self):
-        """Shares of the heads with the least loss, shrunk to a common one."""
+        """Shares of the heads with the least loss, shrunk to a common one.
+
+        It is reduced as that of :class:`HeldOutErrors`.
+        """
         every = np.ones(len(self.n_labels))
-        common = _root(lambda share: self._sum(_slope, share * every).sum(), every[:1])
+        (common,) = _root(
+            lambda share: self._sum(_slope, share * every).sum(), every[:1]
+        )
         bend = self._sum(_bend, common * every).sum()
         if bend <= 0:
             return every
+        squares = self._sum(_slope, common * every, power=2).sum()
+        common = _reduced(common, squares, bend)
         prior = _PRIOR_LABELS * bend / self.n_labels.sum()
         return _root(
             lambda share: self._sum(_slope, share) + prior * (share - common), every
@@ -174,14 +197,34 @@ class HeldOutDeviance:
         every = np.ones(len(null))
         return [1 - self._sum(_value, s * every) / null for s in (1.0, 0.0, share)]
 
-    def _sum(self, of, share):
-        """Sum over the labels of each task of a function of the joint scores."""
+    def _sum(self, of, share, power=1):
+        """Sum over the labels of each task of a function of the joint scores.
+
+        With a power of the weighted function.
+        """
         found = np.zeros(len(share))
         for tasks, loss, y, linear, step, weight in self.parts:
             scores = linear + torch.from_numpy(share[tasks])[:, None, None] * step
             each = torch.where(weight > 0, weight * of(loss, scores, y, step), 0.0)
-            found[tasks] = each.sum(-1).numpy()
+            found[tasks] = (each**power).sum(-1).numpy()
         return found
+
+
+def _reduced(share, squares, bend):
+    """A share less two standard errors.
+
+    Parameters
+    ----------
+    share : float
+        Root of a sum of slopes over labels.
+
+    squares : float
+        Sum of the squared slopes there.
+
+    bend : float
+        Derivative of the sum there.
+    """
+    return max(0.0, share - _DEVIATIONS * np.sqrt(squares) / bend)
 
 
 def _null(loss, y, weight):

@@ -189,8 +189,9 @@ def linear_part(Z, split, table, problem, *, rule, spike):
     Both are evaluated on the rows held out of training: the heads after a fit on the
     other rows, the linear models by leave-one-out. The scores of a task are its share
     times those of the head, plus the rest times those of the linear model. The share
-    minimises the deviance (for numbers the squared error), shrunk towards the best
-    share for all tasks of numbers, of counts, or of classes together.
+    minimises the deviance (for numbers the squared error), shrunk towards two
+    standard errors less than the best share for all tasks of numbers, of counts, or of
+    classes together.
 
     Parameters
     ----------

@@ -106,22 +106,38 @@ def held_out(loss, n, n_tasks, seed=0):
 
 
 @pytest.mark.parametrize("loss", [Logistic(), Multinomial(3), Poisson()], ids=repr)
-def test_share_has_the_least_deviance(loss):
-    y, linear, heads = held_out(loss, 4000, 1)
+def test_share_has_the_least_deviance_near_two_errors_below_that_of_all(loss):
+    y, linear, heads = held_out(loss, 4000, 2)
     weight = torch.ones_like(y)
     weight[:, ::2] = 2
-    weight[:, ::5] = 0
-    judged = HeldOutDeviance(1)
-    judged.add(np.array([0]), loss, y, linear, heads, weight)
+    weight[:, ::5] = weight[1] = 0
+    judged = HeldOutDeviance(2)
+    judged.add(np.arange(2), loss, y, linear, heads, weight)
+    share = judged.share()
+    assert judged.n_labels.tolist() == [3200, 0]
+    weight = 3200 * weight[0] / weight.sum()
+
+    def losses(share):
+        value = loss.value(share * heads[0] + (1 - share) * linear[0], y[0])
+        return (weight * value).numpy()
 
     def deviance(share):
-        value = loss.value(share * heads + (1 - share) * linear, y)
-        return float((weight * value).sum())
+        return losses(share).sum()
 
     best = minimize_scalar(deviance, bounds=(0, 1)).x
-    (share,) = judged.share()
-    assert share == pytest.approx(best, abs=1e-4)
-    assert judged.n_labels[0] == 3200
+    step = 1e-3
+    slopes = (losses(best + step) - losses(best - step)) / (2 * step)
+    bend = (
+        deviance(best + step) - 2 * deviance(best) + deviance(best - step)
+    ) / step**2
+    common = best - 2 * np.sqrt((slopes**2).sum()) / bend
+    assert 0 < common < best - 0.02
+    assert share[1] == pytest.approx(common, abs=1e-4)
+
+    def shrunk(share):
+        return deviance(share) + 0.5 * 40 * bend / 3200 * (share - common) ** 2
+
+    assert share[0] == pytest.approx(minimize_scalar(shrunk, bounds=(0, 1)).x, abs=1e-4)
 
 
 def test_scores_are_the_explained_deviance():
@@ -170,15 +186,7 @@ def test_shares_of_few_labels_are_near_the_common_one():
     alone = HeldOutDeviance(1)
     alone.add(np.array([0]), Logistic(), y[1:2], linear[1:2], heads[1:2], weight[1:2])
     assert alone.share()[0] == 0
-    assert 0.4 < share[1] < share[2]
-
-    def deviance(share):
-        value = Logistic().value(share * heads + (1 - share) * linear, y)
-        return float((weight * value).sum())
-
-    # Without labels it is that of all.
-    best = minimize_scalar(deviance, bounds=(0, 1)).x
-    assert share[2] == pytest.approx(best, abs=1e-4)
+    assert 0.4 < share[1] < share[2] < share[0]
 
 
 @pytest.mark.parametrize("better", ["heads", "linear"])
