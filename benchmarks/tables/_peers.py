@@ -1,9 +1,19 @@
-"""Other predictors of tables: task by task, or by one network."""
+"""Other predictors of tables: task by task, or by one network.
+
+Those of classes return the probability that a label is 1.
+"""
 
 import numpy as np
 import torch
-from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
-from sklearn.linear_model import LassoCV, RidgeCV
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.linear_model import LassoCV, LogisticRegressionCV, RidgeCV
+from sklearn.model_selection import StratifiedKFold
+from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
 # Epochs of the network, epochs without improvement before it stops, rows of a step.
 _EPOCHS, _PATIENCE, _BATCH = 200, 15, 64
@@ -19,35 +29,52 @@ def predict_lasso(X, Y, X_test, seed):
     return _each(LassoCV(max_iter=5000), X, Y, X_test)
 
 
-def predict_boosting(X, Y, X_test, seed):
+def predict_boosting(X, Y, X_test, seed, classes=False):
     """Gradient boosting of trees, of each task."""
-    trees = HistGradientBoostingRegressor(early_stopping=False, random_state=seed)
+    kind = HistGradientBoostingClassifier if classes else HistGradientBoostingRegressor
+    trees = kind(early_stopping=False, random_state=seed)
     return _each(trees, X, Y, X_test)
 
 
-def predict_forest(X, Y, X_test, seed):
+def predict_forest(X, Y, X_test, seed, classes=False):
     """Random forest of each task."""
-    forest = RandomForestRegressor(
-        100, min_samples_leaf=2, max_features=0.5, random_state=seed
-    )
+    kind = RandomForestClassifier if classes else RandomForestRegressor
+    forest = kind(100, min_samples_leaf=2, max_features=0.5, random_state=seed)
     return _each(forest, X, Y, X_test)
 
 
+def predict_logistic(X, Y, X_test, seed):
+    """Logistic regression of each task, with an l2 penalty chosen by log loss."""
+    model = LogisticRegressionCV(
+        Cs=np.logspace(-4, 2, 10),
+        cv=StratifiedKFold(5, shuffle=True, random_state=seed),
+        l1_ratios=(0.0,),
+        scoring="neg_log_loss",
+        use_legacy_attributes=False,
+    )
+    return _each(model, X, Y, X_test)
+
+
 def _each(model, X, Y, X_test):
-    labelled = ~np.isnan(Y)
-    columns = [
-        model.fit(X[at], y[at]).predict(X_test)
-        for y, at in zip(Y.T, labelled.T, strict=True)
-    ]
+    columns = []
+    for y in Y.T:
+        at = ~np.isnan(y)
+        model.fit(X[at], y[at])
+        if hasattr(model, "predict_proba"):
+            columns.append(model.predict_proba(X_test)[:, 1])
+        else:
+            columns.append(model.predict(X_test))
     return np.stack(columns, 1)
 
 
-def predict_mlp(X, Y, X_test, seed, dropout=0.0):
+def predict_mlp(X, Y, X_test, seed, dropout=0.0, classes=False):
     """Network with one output per task, a masked loss and early stopping."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    mean, unit = np.nanmean(Y, 0), np.nanstd(Y, 0)
-    unit = np.where(unit > 1e-12, unit, 1.0)
+    mean, unit, error = 0.0, 1.0, binary_cross_entropy_with_logits
+    if not classes:
+        mean, unit, error = np.nanmean(Y, 0), np.nanstd(Y, 0), mse_loss
+        unit = np.where(unit > 1e-12, unit, 1.0)
     inputs, inputs_test = (torch.tensor(a, dtype=torch.float32) for a in (X, X_test))
     mask = torch.tensor(~np.isnan(Y))
     targets = torch.tensor(np.nan_to_num((Y - mean) / unit), dtype=torch.float32)
@@ -66,8 +93,8 @@ def predict_mlp(X, Y, X_test, seed, dropout=0.0):
     valid, train = order[:n_valid], order[n_valid:]
 
     def loss(rows):
-        squares = (net(inputs[rows]) - targets[rows]) ** 2 * mask[rows]
-        return squares.sum() / mask[rows].sum().clamp(min=1)
+        errors = error(net(inputs[rows]), targets[rows], reduction="none") * mask[rows]
+        return errors.sum() / mask[rows].sum().clamp(min=1)
 
     best, weights, worse = np.inf, None, 0
     for _ in range(_EPOCHS):
@@ -88,4 +115,7 @@ def predict_mlp(X, Y, X_test, seed, dropout=0.0):
             break
     net.load_state_dict(weights)
     with torch.no_grad():
-        return net(inputs_test).numpy() * unit + mean
+        outputs = net(inputs_test)
+    if classes:
+        return outputs.sigmoid().numpy()
+    return outputs.numpy() * unit + mean
