@@ -1,5 +1,7 @@
 """Display of the coefficients of heads along their penalties."""
 
+from itertools import chain
+
 import numpy as np
 
 from sparsedis.inspection._estimators import final_estimator, final_inputs
@@ -22,8 +24,8 @@ class CoefPathDisplay:
     """Coefficients of heads against the penalty.
 
     Each task has a panel, with a curve for each feature. The features with the largest
-    coefficients at the chosen penalty have a colour and a name; others are grey. A
-    dashed line marks the chosen penalty.
+    coefficients at the chosen penalty have a name, and the same style in all panels;
+    others are grey. A dashed line marks the chosen penalty.
 
     Parameters
     ----------
@@ -170,22 +172,31 @@ class CoefPathDisplay:
         height = 1.0 + 2.6 * n_tasks
         self.axes_ = make_axes(ax, n_tasks, height=height)[:, 0]
         self.figure_ = self.axes_[0].figure
-        self.lines_ = [self._plot_task(t) for t in range(n_tasks)]
+        named = [self._named(t) for t in range(n_tasks)]
+        # Each feature once, in the order in which they appear.
+        distinct = dict.fromkeys(chain.from_iterable(named))
+        styles = {j: line_style(i) for i, j in enumerate(distinct)}
+        self.lines_ = [self._plot_task(t, named[t], styles) for t in range(n_tasks)]
         self.axes_[-1].set_xlabel("alpha")
         self.figure_.align_ylabels(self.axes_)
         return self
 
-    def _plot_task(self, t):
-        ax, alphas, coefs = self.axes_[t], self.alphas[t], self.coefs[t]
+    def _named(self, t):
+        """Features with a name in a panel, the largest first."""
+        alphas = self.alphas[t]
         at = alphas.argmin()
         if self.chosen is not None:
             at = np.abs(np.log(alphas / self.chosen[t])).argmin()
-        size = np.abs(coefs[:, at])
-        named = [j for j in np.argsort(-size, kind="stable")[:N_NAMED] if size[j] > 0]
+        size = np.abs(self.coefs[t, :, at])
+        largest = np.argsort(-size, kind="stable")[:N_NAMED]
+        return [j for j in largest.tolist() if size[j] > 0]
+
+    def _plot_task(self, t, named, styles):
+        ax, alphas, coefs = self.axes_[t], self.alphas[t], self.coefs[t]
         lines = ax.plot(alphas, coefs.T, color=GREY, linewidth=0.8, alpha=0.6)
-        for i, j in enumerate(named):
+        for j in named:
             name = self.feature_names[j]
-            lines[j].set(label=f"feature {name}", **line_style(i))
+            lines[j].set(label=f"feature {name}", **styles[j])
             lines[j].set(linewidth=1.6, alpha=1.0, zorder=3)
         if self.chosen is not None:
             ax.axvline(

@@ -56,6 +56,20 @@ def test_the_first_tasks_with_labels():
     assert single.axes_[0].get_ylabel() == "coefficient"
 
 
+def test_a_feature_has_one_style_in_all_panels():
+    # Each task uses its own eight of ten features.
+    coefs = np.arange(1.0, 11.0)[:, None] * [0.5, 1.0]
+    coefs = np.stack([coefs, coefs[::-1], np.roll(coefs, 3, axis=0)])
+    display = CoefPathDisplay(alphas=[[2.0, 1.0]] * 3, coefs=coefs).plot()
+    styles = {}
+    for panel in display.lines_:
+        for j, line in enumerate(panel):
+            if line.get_label().startswith("feature"):
+                own = line.get_color(), line.get_linestyle()
+                assert styles.setdefault(j, own) == own
+    assert len(styles) == len(set(styles.values())) == 10
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
