@@ -305,7 +305,7 @@ default=None
         if tasks is not None:
             if np.ndim(tasks) != 1:
                 raise ValueError(f"tasks must be a list of names, got {tasks!r}.")
-            every = tasks_of_rows(tasks, len(tasks), self.tasks_)
+            every = tasks_of_rows(tasks, len(tasks), self.tasks_, "tasks")
         column = np.full(len(self.tasks_), -1)
         number = known_tasks(targets, y, len(X), self.tasks_, self._layout)
         column[number[number >= 0]] = np.flatnonzero(number >= 0)

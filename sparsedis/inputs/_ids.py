@@ -8,7 +8,7 @@ from sklearn.utils import column_or_1d
 from sparsedis.inputs._values import is_missing
 
 
-def read_task_ids(task, n_samples):
+def read_task_ids(task, n_samples, argument="task"):
     """Read the ids of tasks, one for each row.
 
     Parameters
@@ -17,6 +17,9 @@ def read_task_ids(task, n_samples):
         Numbers, text, or both.
 
     n_samples : int
+
+    argument : str, default="task"
+        Name of the argument, for errors.
 
     Returns
     -------
@@ -38,23 +41,27 @@ def read_task_ids(task, n_samples):
     array(['a', 1], dtype=object)
     """
     if np.ma.is_masked(task):
-        raise ValueError("task must name the task of every row; some are masked.")
+        raise ValueError(
+            f"{argument} must name the task of every row; some are masked."
+        )
     if isinstance(task, list | tuple) and not any(np.ndim(v) for v in task):
         task = _objects(task)
     if np.ndim(task) == 0 or np.size(task) != len(task):
         raise ValueError(
-            "task must hold one name per row, in one dimension; got shape "
+            f"{argument} must hold one name per row, in one dimension; got shape "
             f"{np.shape(task)}."
         )
     task = column_or_1d(task)
     if len(task) != n_samples:
         raise ValueError(
-            f"task must name the task of each of the {n_samples} rows of X, got "
+            f"{argument} must name the task of each of the {n_samples} rows of X, got "
             f"{len(task)} names."
         )
     if is_missing(task).any():
-        raise ValueError("task must name the task of every row; some are missing.")
-    return _narrowed(task, "task") if task.dtype == object else task
+        raise ValueError(
+            f"{argument} must name the task of every row; some are missing."
+        )
+    return _narrowed(task, argument) if task.dtype == object else task
 
 
 def distinct_ids(ids):

@@ -36,7 +36,7 @@ def task_numbers(names, known):
     return np.array([numbers.get(name, -1) for name in names.tolist()], dtype=int)
 
 
-def tasks_of_rows(task, n_samples, known):
+def tasks_of_rows(task, n_samples, known, argument="task"):
     """Numbers of the tasks that are named for each row.
 
     Parameters
@@ -46,6 +46,9 @@ def tasks_of_rows(task, n_samples, known):
     n_samples : int
 
     known : ndarray of shape (n_tasks,)
+
+    argument : str, default="task"
+        Name of the argument, for errors.
 
     Returns
     -------
@@ -63,13 +66,13 @@ def tasks_of_rows(task, n_samples, known):
     >>> tasks_of_rows(["b", "a"], 2, np.array(["a", "b"]))
     array([1, 0])
     """
-    names = read_task_ids(task, n_samples)
+    names = read_task_ids(task, n_samples, argument)
     tasks = task_numbers(names, known)
     if (tasks < 0).any():
         unknown = distinct_ids(names[tasks < 0])[0][:5].tolist()
         raise ValueError(
-            f"task must hold the ids of tasks seen in fit; {unknown} are not among "
-            f"them. Known ids begin with {known[:5].tolist()}."
+            f"{argument} must hold the ids of tasks seen in fit; {unknown} are not "
+            f"among them. Known ids begin with {known[:5].tolist()}."
         )
     return tasks
 

@@ -60,7 +60,7 @@ def test_some_tasks_by_name():
     long = SparseHeadsCV(5).fit(X[rows], y, task=names)
     _, own = long.coef_path(X[rows], y, task=names, tasks=["c", "a"])
     np.testing.assert_allclose(own, coefs, atol=1e-10)
-    with pytest.raises(ValueError, match=r"'z'.* are not among them"):
+    with pytest.raises(ValueError, match=r"^tasks must hold .*'z'.* are not among"):
         heads.coef_path(X, frame, tasks=["z"])
     with pytest.raises(ValueError, match="tasks must be a list of names, got 'a'"):
         heads.coef_path(X, frame, tasks="a")
