@@ -51,7 +51,7 @@ def read_alphas(alphas):
     ValueError
         When a penalty is not positive and finite, or there is none.
     """
-    if isinstance(alphas, Integral):
+    if isinstance(alphas, Integral) and not isinstance(alphas, bool):
         return alphas
     values = np.sort(_positive(alphas))[::-1].copy()
     if values.ndim != 1 or not len(values):
@@ -62,16 +62,63 @@ def read_alphas(alphas):
     return values
 
 
+def read_sizes(values, n_features, *, stacklevel):
+    """Numbers of features of a head, to choose from.
+
+    Parameters
+    ----------
+    values : int, array-like of shape (n_sizes,) or None
+
+    n_features : int
+        Larger numbers are replaced by this one, with a warning.
+
+    stacklevel : int
+        Stack level of the warning in the caller.
+
+    Returns
+    -------
+    ndarray of int, or None
+        Distinct, in increasing order.
+
+    Raises
+    ------
+    ValueError
+        When a number is not a positive integer, or there is none.
+    """
+    if values is None:
+        return None
+    sizes = np.atleast_1d(np.asarray(values))
+    if (
+        sizes.ndim != 1
+        or not len(sizes)
+        or sizes.dtype.kind not in "iu"
+        or sizes.min() < 1
+    ):
+        raise ValueError(
+            f"k_features must be a positive integer, or a list of them, got {values!r}."
+        )
+    if sizes.max() > n_features:
+        warnings.warn(
+            f"k_features={values!r} is larger than the number of features, which is "
+            f"used instead: {n_features}.",
+            UserWarning,
+            stacklevel=stacklevel + 1,
+        )
+    return np.unique(np.minimum(sizes, n_features))
+
+
 def _positive(values):
     """Values as an array, which is empty unless all are positive and finite."""
     try:
+        if any(isinstance(v, bool | np.bool_) for v in np.array(values, object).flat):
+            return np.empty(0)
         values = np.asarray(values, dtype=float)
     except (TypeError, ValueError):
         return np.empty(0)
     return values if ((values > 0) & np.isfinite(values)).all() else np.empty(0)
 
 
-def warn_of_gaps(names, gap, tol, *, stacklevel):
+def warn_of_gaps(names, gap, tol, *, tiny=None, stacklevel):
     """Warn once about tasks whose duality gap is above the tolerance.
 
     Parameters

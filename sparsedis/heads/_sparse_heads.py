@@ -3,13 +3,12 @@
 from numbers import Integral, Real
 from typing import ClassVar
 
-import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval
 
 from sparsedis._fitted import whole_or_not
 from sparsedis.heads._folds import Folds
-from sparsedis.heads._penalties import read_alpha
+from sparsedis.heads._penalties import read_alpha, read_sizes
 from sparsedis.heads._task_lassos import TaskLassos
 
 # End of the paths to a number of features, relative to their largest penalties.
@@ -180,12 +179,13 @@ default=None
         -----
         ConvergenceWarning
             When the gap of a task is above `tol`.
+        UserWarning
+            When `k_features` is larger than the number of features.
         """
-
         X, targets, weight = self._read(X, y, sample_weight, task)
         n_tasks = targets.n_tasks
         alphas = read_alpha(self.alpha, n_tasks)[:, None]
-        sizes = None if self.k_features is None else np.array([self.k_features])
+        sizes = read_sizes(self.k_features, X.shape[1], stacklevel=4)
         if self.adaptive and sizes is not None:
             raise ValueError(
                 "adaptive=True needs a penalty for the first Lasso, which k_features "

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sparsedis._fitted import whole_or_not
 from sparsedis.heads._folds import Folds
-from sparsedis.heads._penalties import read_alphas
+from sparsedis.heads._penalties import read_alphas, read_sizes
 from sparsedis.heads._task_lassos import TaskLassos, task_table
 from sparsedis.heads._task_paths import coef_paths
 from sparsedis.inputs._known_tasks import known_tasks, tasks_of_rows
@@ -95,8 +95,8 @@ class SparseHeadsCV(TaskLassos):
         Intercepts.
 
     k_features_ : float or ndarray of shape (n_tasks,)
-        Chosen numbers of features; NaN for tasks without labels. Only with
-        `k_features`.
+        Chosen numbers of features, at most `n_features_in_`; NaN for tasks without
+        labels. Only with `k_features`.
 
     alphas_ : ndarray of shape (n_alphas,) or (n_tasks, n_alphas)
         Penalties, in decreasing order; with `k_features`, those of each number, which
@@ -243,10 +243,12 @@ default=None
         -----
         ConvergenceWarning
             When the gap of a task is above `tol`.
+        UserWarning
+            When `k_features` is larger than the number of features.
         """
         X, targets, weight = self._read(X, y, sample_weight, task)
         alphas, shape = read_alphas(self.alphas), (targets.n_tasks, X.shape[1])
-        sizes = _read_sizes(self.k_features)
+        sizes = read_sizes(self.k_features, X.shape[1], stacklevel=4)
         problem = self._problem(alphas, self.eps, sizes, self.selection, shape)
         by_folds = self.selection != "bic"
         folds = Folds.read(self.cv, X, groups) if by_folds else Folds(0)
@@ -326,20 +328,3 @@ default=None
         if self._layout == "single":
             return alphas[0], coefs[0]
         return alphas[every], coefs
-
-
-def _read_sizes(values):
-    """Numbers of features in increasing order, or None."""
-    if values is None:
-        return None
-    sizes = np.atleast_1d(np.asarray(values))
-    if (
-        sizes.ndim != 1
-        or not len(sizes)
-        or sizes.dtype.kind not in "iu"
-        or sizes.min() < 1
-    ):
-        raise ValueError(
-            f"k_features must be a positive integer, or a list of them, got {values!r}."
-        )
-    return np.unique(sizes)

@@ -72,9 +72,22 @@ def test_wide_paths_are_those_of_narrow_ones(monkeypatch):
 
 def test_enough_features_reach_least_squares():
     X, Y = table(missing=0.0)
-    heads = SparseHeads(k_features=50).fit(X, Y)
+    heads = SparseHeads(k_features=12).fit(X, Y)
     model = LinearRegression().fit(X, Y)
     np.testing.assert_allclose(heads.coef_, model.coef_, atol=1e-4)
+
+
+def test_more_features_than_there_are_count_as_all():
+    X, Y = table(40, 6)
+    with pytest.warns(UserWarning, match=r"k_features=100 is larger .* instead: 6"):
+        heads = SparseHeads(k_features=100).fit(X, Y)
+    expected = SparseHeads(k_features=6).fit(X, Y)
+    np.testing.assert_array_equal(heads.coef_, expected.coef_)
+    with pytest.warns(UserWarning, match=r"k_features=\[1, 6, 9\] is larger"):
+        heads = SparseHeadsCV(k_features=[1, 6, 9]).fit(X, Y)
+    expected = SparseHeadsCV(k_features=[1, 6]).fit(X, Y)
+    np.testing.assert_array_equal(heads.mse_path_, expected.mse_path_)
+    assert heads.k_features_.max() == 6
 
 
 def test_features_without_a_penalty_do_not_count():
@@ -195,6 +208,8 @@ def test_tasks_with_few_features_do_not_wait_for_others():
     [
         (SparseHeads(k_features=0), "'k_features' parameter"),
         (SparseHeads(k_features=3, adaptive=True), "adaptive=True needs a penalty"),
+        (SparseHeads(k_features=True), "k_features must be .* got True"),
+        (SparseHeadsCV(k_features=[True]), r"k_features must be .* got \[True\]"),
         (SparseHeadsCV(k_features=0), "'k_features' parameter"),
         (SparseHeadsCV(k_features=[]), "k_features must be a positive integer"),
         (SparseHeadsCV(k_features=[1, 0]), "k_features must be a positive integer"),

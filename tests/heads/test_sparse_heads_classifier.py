@@ -486,6 +486,8 @@ def test_a_gap_above_tol_is_said():
         (SparseHeadsClassifier([1, 1, 1, 0]), "alpha must be a positive number"),
         (SparseHeadsClassifier(list("abcd")), "alpha must be a positive number"),
         (SparseHeadsClassifier(-1.0), "'alpha' parameter"),
+        (SparseHeadsClassifier(True), "alpha must be a positive number, .* got True"),
+        (SparseHeadsClassifierCV(True), "alphas must be a number of .* got True"),
         (SparseHeadsClassifierCV([0.1, np.inf]), "alphas must be a number of"),
         (SparseHeadsClassifierCV([]), "alphas must be a number of penalties"),
         (SparseHeadsClassifierCV(cv=ShuffleSplit(3)), "cv must hold out each row"),
