@@ -15,6 +15,9 @@ from sparsedis.solvers.logistic_path import LogisticPath
 # gradients are smaller, relative to the largest feature, say nothing about the labels.
 _ROUNDING = 1e-13
 
+# Penalties that rounding errors may hide, if the largest feature is 1.
+_TINY = 1e-9
+
 # Penalty of heads that are zero whatever it is, as in scikit-learn.
 _SMALLEST = float(np.finfo(float).resolution)
 
@@ -60,6 +63,9 @@ class LogisticHead:
 
     alpha, gap : float
 
+    tiny : bool
+        Whether rounding errors may hide the penalty.
+
     alphas : ndarray of shape (n_alphas,)
 
     errors : ndarray of shape (n_alphas, n_folds)
@@ -74,6 +80,7 @@ class LogisticHead:
     intercept: np.ndarray
     alpha: float
     gap: float
+    tiny: bool
     alphas: np.ndarray
     errors: np.ndarray
     criterion: np.ndarray
@@ -146,7 +153,8 @@ def fit_logistic_head(X, rows, labels, weight, alphas, folds, problem):
     coef = W[0].T.numpy() / unit
     return LogisticHead(
         *(coef, intercept[0].numpy() - coef @ mean),
-        *(float(alphas[i]), float(gap), alphas, errors, criterion),
+        *(float(alphas[i]), float(gap), alphas[i] < _TINY * unit),
+        *(alphas, errors, criterion),
     )
 
 

@@ -130,16 +130,22 @@ def warn_of_gaps(names, gap, tol, *, tiny=None, stacklevel):
 
     tol : float
 
+    tiny : ndarray of shape (n_tasks,) of bool, default=None
+        Whether the penalty is within rounding errors of 0. None: of none.
+
     stacklevel : int
         Stack level of the warning in the caller.
     """
     # NaN certifies nothing.
-    missed = names[~(gap <= tol)]
+    above = ~(gap <= tol)
+    missed = names[above]
     if len(missed):
+        cause = "Features may be nearly combinations of others."
+        if tiny is not None and tiny[above].all():
+            cause = "The penalties are so small that rounding errors hide them."
         warnings.warn(
             f"{len(missed)} of {len(gap)} tasks (first: {missed[:5].tolist()}) have a "
-            f"relative gap above tol={tol:g}; the largest is {gap.max():.1e}. "
-            "Features may be nearly combinations of others.",
+            f"relative gap above tol={tol:g}; the largest is {gap.max():.1e}. " + cause,
             ConvergenceWarning,
             stacklevel=stacklevel + 1,
         )

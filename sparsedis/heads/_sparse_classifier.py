@@ -154,7 +154,8 @@ class SparseClassifier(MultiOutputMixin, ClassifierMixin, BaseEstimator):
 
         self.dual_gap_ = joined("gap")
         gap = np.atleast_1d(self.dual_gap_)[fitted]
-        warn_of_gaps(self.tasks_[fitted], gap, self.tol, stacklevel=5)
+        tiny = np.array([head.tiny for head in found])
+        warn_of_gaps(self.tasks_[fitted], gap, self.tol, tiny=tiny, stacklevel=5)
         return [joined(n) for n in ("alpha", "alphas", "errors", "criterion")]
 
     def __sklearn_tags__(self):

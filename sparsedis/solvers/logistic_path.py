@@ -26,7 +26,7 @@ _HALVINGS = 2
 _FALL = 10.0
 
 # Violation at which to stop, relative to the tolerance for the gap, and the least one
-# that rounding errors allow.
+# that rounding errors allow. The gap also has the square of its ratio to the penalty.
 _SHARE, _LEAST = 1e-2, 1e-13
 
 # Excess of a gradient over the penalty that rounding errors can explain.
@@ -85,7 +85,7 @@ class LogisticPath:
         self.whole = Logistic(
             Z.unsqueeze(0), labels, weight, zero, zero, n_classes, fit_intercept
         )
-        self.tol, self.enough = tol, max(_SHARE * tol, _LEAST)
+        self.tol = tol
         self.alpha, self.V = self.whole.alpha_max(), self.whole.at_zero()
         self._evaluate(self.whole, self.V)
         every = torch.ones(Z.shape[1], dtype=torch.bool, device=Z.device)
@@ -99,6 +99,8 @@ class LogisticPath:
         alpha : tensor of shape (n_problems,)
         """
         n_halvings = _HALVINGS if self.V.shape[-1] == 1 else 0
+        small = _SHARE * min(self.tol, self.tol**0.5 * float(alpha.min()))
+        self.enough = max(small, _LEAST)
         while bool((alpha < _DOWN * self.alpha).any()):
             self._go(torch.maximum(alpha, _DOWN * self.alpha), n_halvings)
         self._go(alpha, n_halvings)

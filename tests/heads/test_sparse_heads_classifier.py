@@ -479,6 +479,16 @@ def test_a_gap_above_tol_is_said():
         SparseHeadsClassifier(0.03).fit(X, Y)
 
 
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_small_penalties_have_certificates_down_to_rounding_errors(n_classes):
+    X, Y = table(40, 3, 3, n_classes, missing=0.0)
+    for alpha in (1e-8, 1e-9):
+        heads = SparseHeadsClassifier(alpha).fit(X, Y)
+        assert heads.dual_gap_.max() <= 1e-8
+    with pytest.warns(ConvergenceWarning, match="so small that rounding errors hide"):
+        SparseHeadsClassifier(1e-15).fit(X, Y)
+
+
 @pytest.mark.parametrize(
     ("estimator", "message"),
     [
