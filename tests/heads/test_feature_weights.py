@@ -29,14 +29,15 @@ def lasso_of(X, y, weights, alpha, **how):
 @pytest.mark.parametrize("positive", [True, False])
 @pytest.mark.parametrize("each", [True, False])
 def test_weights_rescale_columns(p, fit_intercept, positive, each):
-    X, Y = table(p=p)
-    weights = 10 ** np.random.default_rng(1).uniform(-1, 1, (3, p) if each else p)
+    X, Y = table(50, p, 2)
+    weights = 10 ** np.random.default_rng(1).uniform(-0.5, 0.5, (2, p) if each else p)
+    alpha = 0.3 if p < 256 else 1.0
     how = {"fit_intercept": fit_intercept, "positive": positive}
-    heads = SparseHeads(0.3, feature_weights=weights, **how).fit(X, Y)
-    for t in range(3):
+    heads = SparseHeads(alpha, feature_weights=weights, **how).fit(X, Y)
+    for t in range(2):
         at = ~np.isnan(Y[:, t])
         own = weights[t] if each else weights
-        coef, intercept = lasso_of(X[at], Y[at, t], own, 0.3, **how)
+        coef, intercept = lasso_of(X[at], Y[at, t], own, alpha, **how)
         np.testing.assert_allclose(heads.coef_[t], coef, atol=1e-5)
         np.testing.assert_allclose(heads.intercept_[t], intercept, atol=1e-4)
     # Without an intercept, features far from zero leave more rounding errors.
@@ -45,12 +46,13 @@ def test_weights_rescale_columns(p, fit_intercept, positive, each):
 
 @pytest.mark.parametrize("p", [8, 300])
 def test_cross_validation_with_weights_is_that_of_rescaled_columns(p):
-    X, Y = table(p=p)
+    X, Y = table(50, p, 2)
     weights = np.random.default_rng(1).uniform(0.5, 2, p)
-    heads = SparseHeadsCV(20, eps=0.02, feature_weights=weights).fit(X, Y)
-    for t in range(3):
+    how = {"alphas": 10, "eps": 0.1, "cv": 3}
+    heads = SparseHeadsCV(**how, feature_weights=weights).fit(X, Y)
+    for t in range(2):
         at = ~np.isnan(Y[:, t])
-        model = LassoCV(alphas=20, eps=0.02, tol=1e-9, max_iter=10**6)
+        model = LassoCV(**how, tol=1e-9, max_iter=10**6)
         model.fit(X[at] / weights, Y[at, t])
         np.testing.assert_allclose(heads.mse_path_[t], model.mse_path_, rtol=1e-3)
         assert heads.alpha_[t] == pytest.approx(model.alpha_, rel=1e-9)
@@ -84,10 +86,10 @@ def test_without_a_penalty_is_the_limit_of_small_weights(p, fit_intercept):
 
 @pytest.mark.parametrize("p", [8, 300])
 def test_cross_validation_fits_features_without_a_penalty_in_each_fold(p):
-    X, Y = table(60, p, missing=0.0)
+    X, Y = table(60, p, 1, missing=0.0)
     weights = np.ones(p)
     weights[:2] = 0
-    heads = SparseHeadsCV(10, eps=0.05, cv=3, feature_weights=weights).fit(X, Y)
+    heads = SparseHeadsCV(8, eps=0.1, cv=3, feature_weights=weights).fit(X, Y)
     y, x, rest = Y[:, 0], X[:, :2], X[:, 2:]
     for f, (train, test) in enumerate(KFold(3).split(X)):
         first = LinearRegression().fit(x[train], np.c_[rest, y][train])
@@ -124,7 +126,7 @@ def test_targets_that_need_no_penalty_are_explained(p):
     weights = np.ones(p)
     weights[:2] = 0
     y = X[:, 0] - 2 * X[:, 1] + 3
-    heads = SparseHeadsCV(10, feature_weights=weights).fit(X, y)
+    heads = SparseHeadsCV(5, cv=2, feature_weights=weights).fit(X, y)
     expected = np.r_[1.0, -2.0, np.zeros(p - 2)]
     np.testing.assert_allclose(heads.coef_, expected, atol=1e-10)
     assert not heads.coef_[2:].any()
@@ -135,8 +137,9 @@ def test_infinite_weights_leave_features_out(p):
     X, Y = table(n_tasks=1, p=p)
     weights = np.ones(p)
     weights[:3] = np.inf
-    heads = SparseHeadsCV(10, feature_weights=weights).fit(X, Y)
-    without = SparseHeadsCV(10).fit(X[:, 3:], Y)
+    how = {"alphas": 5, "eps": 0.1, "cv": 2}
+    heads = SparseHeadsCV(**how, feature_weights=weights).fit(X, Y)
+    without = SparseHeadsCV(**how).fit(X[:, 3:], Y)
     assert not heads.coef_[:, :3].any()
     np.testing.assert_allclose(heads.coef_[:, 3:], without.coef_, atol=1e-8)
     np.testing.assert_allclose(heads.alpha_, without.alpha_)
@@ -172,22 +175,23 @@ def adapted(model):
 @pytest.mark.parametrize("p", [8, 300])
 def test_adaptive_cross_validation_is_nested(p):
     X, Y = table(60, p, 1)
-    heads = SparseHeadsCV(15, eps=0.02, cv=4, adaptive=True).fit(X, Y)
+    eps = 0.02 if p < 256 else 0.1
+    heads = SparseHeadsCV(8, eps=eps, cv=3, adaptive=True).fit(X, Y)
     at = ~np.isnan(Y[:, 0])
     x, y = X[at], Y[at, 0]
-    how = {"alphas": 15, "eps": 0.02, "tol": 1e-9, "max_iter": 10**6}
-    used, weights = adapted(LassoCV(cv=4, **how).fit(x, y))
-    alphas = LassoCV(cv=4, **how).fit(x[:, used] / weights, y).alphas_
+    how = {"alphas": 8, "eps": eps, "tol": 1e-9, "max_iter": 10**6}
+    used, weights = adapted(LassoCV(cv=3, **how).fit(x, y))
+    alphas = LassoCV(cv=3, **how).fit(x[:, used] / weights, y).alphas_
     np.testing.assert_allclose(heads.alphas_[0], alphas, rtol=1e-4)
     fold = np.empty(len(y), dtype=int)
-    for f, (_, test) in enumerate(KFold(4).split(x)):
+    for f, (_, test) in enumerate(KFold(3).split(x)):
         fold[test] = f
-    for f in range(4):
+    for f in range(3):
         train, test = fold != f, fold == f
         # The first Lasso of a fold is chosen by the others.
         inner = LassoCV(cv=PredefinedSplit(fold[train]), **how)
         part, own = adapted(inner.fit(x[train], y[train]))
-        for i in (3, 8, 13):
+        for i in (2, 4, 6):
             inside = x[train][:, part]
             coef, intercept = lasso_of(inside, y[train], own, alphas[i])
             mse = ((y[test] - x[test][:, part] @ coef - intercept) ** 2).mean()
@@ -215,7 +219,9 @@ def test_adaptive_bic_weights_the_features_of_its_own_choice():
 
 def test_adaptive_heads_keep_fewer_features():
     X, Y = table(200, 8, 20, missing=0.0)
-    plain, adaptive = (SparseHeadsCV(adaptive=a).fit(X, Y) for a in (False, True))
+    plain, adaptive = (
+        SparseHeadsCV(30, adaptive=a, cv=3).fit(X, Y) for a in (False, True)
+    )
     used = [(heads.coef_[:, 4:] != 0).sum() for heads in (plain, adaptive)]
     assert used[1] < 0.8 * used[0]
 
@@ -227,7 +233,7 @@ def test_adaptive_tasks_that_say_little(p):
     Y[1:, 1] = np.nan
     Y[:, 2] = 1 / 3
     Y[3:, 3] = np.nan
-    heads = SparseHeadsCV(10, adaptive=True).fit(X, Y)
+    heads = SparseHeadsCV(5, eps=0.1, cv=3, adaptive=True).fit(X, Y)
     assert np.isnan(heads.coef_[0]).all()
     for t in (1, 2):
         assert not heads.coef_[t].any()
@@ -236,22 +242,22 @@ def test_adaptive_tasks_that_say_little(p):
     # A fold that holds all labels of a task.
     Y[:, 3] = np.nan
     Y[:10, 3] = X[:10, 0]
-    heads = SparseHeadsCV(10, cv=KFold(5), adaptive=True).fit(X, Y)
+    heads = SparseHeadsCV(5, eps=0.1, cv=KFold(4), adaptive=True).fit(X, Y)
     assert np.isnan(heads.mse_path_[3]).all()
     assert np.isfinite(heads.coef_[3]).all()
 
 
 def test_blocks_take_the_weights_of_their_tasks(monkeypatch):
-    X, Y = table()
-    weights = np.random.default_rng(0).uniform(0, 2, (3, 8))
-    weights[2, 3] = 0
-    how = {"feature_weights": weights, "adaptive": True, "cv": 3}
-    whole = SparseHeadsCV(10, **how).fit(X, Y)
+    X, Y = table(50, n_tasks=2)
+    weights = np.random.default_rng(0).uniform(0, 2, (2, 8))
+    weights[1, 3] = 0
+    how = {"feature_weights": weights, "adaptive": True, "cv": 3, "eps": 0.05}
+    whole = SparseHeadsCV(4, **how).fit(X, Y)
     monkeypatch.setattr("sparsedis.heads._task_paths._BLOCK", 1)
-    parts = SparseHeadsCV(10, **how).fit(X, Y)
+    parts = SparseHeadsCV(4, **how).fit(X, Y)
     np.testing.assert_allclose(parts.coef_, whole.coef_, atol=1e-12)
     monkeypatch.setattr("sparsedis.heads._task_paths._NARROW", 1)
-    single = SparseHeadsCV(10, **how).fit(X, Y)
+    single = SparseHeadsCV(4, **how).fit(X, Y)
     np.testing.assert_allclose(single.coef_, whole.coef_, atol=1e-8)
 
 

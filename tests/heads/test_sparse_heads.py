@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from joblib import parallel_config
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import (
     Lasso,
@@ -68,13 +69,16 @@ def test_given_penalties_give_the_lasso_of_each_task(fit_intercept, positive):
     assert heads.dual_gap_.max() < 1e-12
 
 
-@pytest.mark.parametrize(("p", "n"), [(8, 120), (300, 40)])
+@pytest.mark.parametrize(("p", "n", "eps"), [(8, 120, 0.01), (300, 40, 0.1)])
 @pytest.mark.parametrize("fit_intercept", [True, False])
-def test_cross_validation_chooses_as_scikit_learn_task_by_task(p, n, fit_intercept):
-    X, Y = table(n, p, 3, missing=0.3)
-    heads = SparseHeadsCV(20, eps=0.01, fit_intercept=fit_intercept).fit(X, Y)
-    for t in range(3):
-        model = cv_of(X, Y[:, t], alphas=20, eps=0.01, fit_intercept=fit_intercept)
+def test_cross_validation_chooses_as_scikit_learn_task_by_task(
+    p, n, eps, fit_intercept
+):
+    X, Y = table(n, p, 2, missing=0.3)
+    how = {"alphas": 12, "eps": eps, "fit_intercept": fit_intercept}
+    heads = SparseHeadsCV(**how).fit(X, Y)
+    for t in range(2):
+        model = cv_of(X, Y[:, t], **how)
         np.testing.assert_allclose(heads.alphas_[t], model.alphas_, rtol=1e-10)
         np.testing.assert_allclose(heads.mse_path_[t], model.mse_path_, rtol=1e-3)
         assert heads.alpha_[t] == pytest.approx(model.alpha_, rel=1e-10)
@@ -99,7 +103,7 @@ def test_weights_of_samples_are_those_of_scikit_learn(p):
         np.testing.assert_allclose(heads.coef_[t], model.coef_, atol=1e-4)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_folds_count_the_same_whatever_their_weights(seed):
     X, Y = table(60, 5, 1, missing=0.0, seed=seed)
     weight = 10 ** np.random.default_rng(seed).uniform(-2, 2, 60)
@@ -166,8 +170,9 @@ def test_long_labels_are_those_of_a_table(p):
     at = X[rows], Y[rows, tasks]
     weight = np.random.default_rng(0).uniform(1, 2, Y.shape)
     own = weight[rows, tasks]
-    heads = SparseHeadsCV(10).fit(X, Y, sample_weight=weight)
-    long = SparseHeadsCV(10).fit(*at, sample_weight=own, task=names)
+    how = {"alphas": 5, "eps": 0.1, "cv": 2}
+    heads = SparseHeadsCV(**how).fit(X, Y, sample_weight=weight)
+    long = SparseHeadsCV(**how).fit(*at, sample_weight=own, task=names)
     assert long.tasks_.tolist() == list("abcde")
     order = [1, 2, 0, 4, 3]
     np.testing.assert_allclose(long.mse_path_, heads.mse_path_[order], rtol=1e-9)
@@ -202,14 +207,15 @@ def test_scores_are_those_of_scikit_learn():
 
 
 def test_blocks_of_tasks_and_threads_change_nothing(monkeypatch):
-    X, Y = table(n_tasks=7)
-    whole = SparseHeadsCV(10).fit(X, Y)
-    monkeypatch.setattr("sparsedis.heads._task_paths._BLOCK", 6 * 64 * 2)
+    X, Y = table(60, n_tasks=5)
+    how = {"alphas": 5, "eps": 0.05, "cv": 2}
+    whole = SparseHeadsCV(**how).fit(X, Y)
+    monkeypatch.setattr("sparsedis.heads._task_paths._BLOCK", 3 * 64 * 2)
     with parallel_config("threading"):
-        parts = SparseHeadsCV(10, n_jobs=2).fit(X, Y)
+        parts = SparseHeadsCV(**how, n_jobs=2).fit(X, Y)
     np.testing.assert_allclose(parts.coef_, whole.coef_, atol=1e-12)
     monkeypatch.setattr("sparsedis.heads._task_paths._NARROW", 1)
-    single = SparseHeadsCV(10).fit(X, Y)
+    single = SparseHeadsCV(**how).fit(X, Y)
     np.testing.assert_allclose(single.coef_, whole.coef_, atol=1e-9)
     np.testing.assert_allclose(single.mse_path_, whole.mse_path_, rtol=1e-9)
 
@@ -239,7 +245,7 @@ def test_constant_features_are_not_used():
     # Constant where the first task has labels.
     X[~np.isnan(Y[:, 0]), 4] = 1e5
     for p in (1, 40):
-        heads = SparseHeadsCV(10).fit(np.hstack([X] * p), Y)
+        heads = SparseHeadsCV(5, eps=0.1, cv=2).fit(np.hstack([X] * p), Y)
         assert not heads.coef_[:, 3::8].any()
         assert not heads.coef_[0, 4::8].any()
         assert np.isfinite(heads.coef_).all()
@@ -247,10 +253,10 @@ def test_constant_features_are_not_used():
 
 @pytest.mark.parametrize("p", [8, 300])
 def test_a_constant_takes_part_without_an_intercept(p):
-    X, Y = table(p=p, missing=0.0)
+    X, Y = table(60, p, 2, missing=0.0)
     X[:, 3] = 40.0
     heads = SparseHeads(0.5, fit_intercept=False).fit(X, Y)
-    for t in range(5):
+    for t in range(2):
         lasso = Lasso(0.5, fit_intercept=False, tol=1e-12, max_iter=10**6)
         expected = lasso.fit(X, Y[:, t]).coef_
         np.testing.assert_allclose(heads.coef_[t], expected, atol=1e-4)
@@ -271,12 +277,20 @@ def test_rows_far_from_those_of_a_task_change_nothing(where, distance):
     np.testing.assert_allclose(heads.mse_path_, model.mse_path_, rtol=1e-3)
 
 
-@pytest.mark.parametrize("p", [8, 300])
+SHORT = SparseHeadsCV(5, eps=0.1, cv=2)
+
+
+@pytest.fixture(scope="module", params=[8, 300])
+def fitted(request):
+    """Data and short paths of two tasks, on few and on many features."""
+    X, Y = table(50, request.param, 2)
+    return X, Y, clone(SHORT).fit(X, Y)
+
+
 @pytest.mark.parametrize("unit", [1e-130, 1e-60, 1e-8, 1e8, 1e130])
-def test_units_do_not_matter(p, unit):
-    X, Y = table(50, p, 2)
-    heads = SparseHeadsCV(10).fit(X, Y)
-    other = SparseHeadsCV(10).fit(unit * X, unit * Y)
+def test_units_do_not_matter(fitted, unit):
+    X, Y, heads = fitted
+    other = clone(SHORT).fit(unit * X, unit * Y)
     np.testing.assert_allclose(other.coef_, heads.coef_, rtol=1e-5, atol=1e-9)
     np.testing.assert_allclose(other.alpha_, unit**2 * heads.alpha_, rtol=1e-9)
 
@@ -290,12 +304,10 @@ def test_units_whose_squares_are_lost_are_refused(unit):
         SparseHeads(feature_weights=np.full(8, 1e-40)).fit(1e110 * X, Y)
 
 
-@pytest.mark.parametrize("p", [8, 300])
 @pytest.mark.parametrize("size", [1e-308, 1e308])
-def test_the_size_of_weights_does_not_matter(p, size):
-    X, Y = table(50, p, 2)
-    heads = SparseHeadsCV(10).fit(X, Y)
-    other = SparseHeadsCV(10).fit(X, Y, sample_weight=np.full(50, size))
+def test_the_size_of_weights_does_not_matter(fitted, size):
+    X, Y, heads = fitted
+    other = clone(SHORT).fit(X, Y, sample_weight=np.full(50, size))
     np.testing.assert_allclose(other.coef_, heads.coef_, atol=1e-9)
     np.testing.assert_allclose(other.alpha_, heads.alpha_)
 
@@ -356,12 +368,12 @@ def test_bic_needs_more_labels_than_features():
 @pytest.mark.parametrize("fit_intercept", [True, False])
 @pytest.mark.parametrize("p", [8, 300])
 def test_relaxed_heads_are_least_squares_on_their_features(p, fit_intercept):
-    X, Y = table(60, p)
+    X, Y = table(60, p, 2)
     how = {"fit_intercept": fit_intercept}
     weight = np.random.default_rng(0).uniform(1, 3, 60)
     heads = SparseHeads(2.0, refit="relaxed", **how).fit(X, Y, sample_weight=weight)
     lasso = SparseHeads(2.0, **how).fit(X, Y, sample_weight=weight)
-    for t in range(5):
+    for t in range(2):
         at, used = ~np.isnan(Y[:, t]), lasso.coef_[t] != 0
         assert used.any()
         model = LinearRegression(**how)
