@@ -162,11 +162,18 @@ class SVMProblem:
 
 
 def _solve_primal(features, labels, weight, n_classes, alphas, l2, how):
-    """One problem after the other."""
+    """One problem after the other.
+
+    If steps stall before the last iteration, those in the dual variables are tried.
+    """
+    few = len(labels) * (n_classes - 1) <= _MAX_DUAL
     for alpha in alphas:
-        yield solve_svm_primal(
-            features, labels, weight, float(alpha), l2, n_classes, **how
-        )
+        data = features, labels, weight
+        found = solve_svm_primal(*data, float(alpha), l2, n_classes, **how)
+        *_, gap, n_iter = found
+        if few and gap > how["tol"] and n_iter < how["max_iter"]:
+            (found,) = _solve_dual(*data, n_classes, np.array([alpha]), l2, how)
+        yield found
 
 
 def _solve_dual(features, labels, weight, n_classes, alphas, l2, how):

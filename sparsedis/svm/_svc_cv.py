@@ -23,7 +23,7 @@ class GroupLassoSVCCV(GroupLassoSVMClassifier):
     :class:`~sklearn.model_selection.GridSearchCV` of that finds on the same folds. All
     penalties of a fold are solved together, if there are up to 400 samples times one
     less than the number of classes (1,000 if there are more features than samples).
-    Then a search takes several times as long.
+    Then a search takes two to three times as long.
 
     Parameters
     ----------

@@ -8,10 +8,10 @@ import pytest
 import scipy.sparse as sp
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.datasets import load_iris, make_classification
+from sklearn.datasets import load_breast_cancer, load_iris, make_classification
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_selection import SelectFromModel
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
@@ -280,6 +280,21 @@ def test_class_weights_multiply_those_of_samples(class_weight):
     ours = GroupLassoSVC(class_weight=class_weight).fit(X, y, sample_weight)
     by_hand = GroupLassoSVC().fit(X, y, sample_weight * factor[y])
     assert_allclose(ours.coef_, by_hand.coef_, atol=1e-10)
+
+
+def test_steps_that_stall_go_on_in_the_dual_variables():
+    X, y = load_breast_cancer(return_X_y=True)
+    X = StandardScaler().fit_transform(X)
+    # Steps in the coefficients stop with a gap of 5e-4 on these rows.
+    train, _ = list(StratifiedKFold(5).split(X, y))[2]
+    clf = GroupLassoSVC(alpha=0.6158482110660264).fit(X[train], y[train])
+    assert clf.dual_gap_ <= 1e-8
+    W, b = solve_with_cvxpy(X[train], y[train], clf.alpha_, 1.0, np.ones(455), True)
+    values = [
+        objective(X[train], y[train], *solution, clf.alpha_, 1.0)
+        for solution in (full(clf), (W, b))
+    ]
+    assert_allclose(*values, rtol=1e-6)
 
 
 def test_selects_features():
