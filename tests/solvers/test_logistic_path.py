@@ -56,6 +56,25 @@ def test_a_path_needs_the_general_solver_rarely(monkeypatch, k):
     assert len(calls) <= 2
 
 
+def test_features_that_the_strong_rule_discards_are_checked():
+    rng = torch.Generator().manual_seed(0)
+    n, k = 60, 80
+    Z = 0.01 * torch.randn(n, k, generator=rng, dtype=torch.float64)
+    labels = (torch.arange(n) % 2)[None]
+    left = labels[0].double() - 0.5
+    first = left + torch.randn(n, generator=rng, dtype=torch.float64)
+    # Twice the first feature, plus what cancels its correlation with the labels: it is
+    # correlated with what the first one leaves of them.
+    across = left - (first @ left) / (first @ first) * first
+    across *= -2 * (first @ left) / (across @ left)
+    Z[:, 0], Z[:, 1] = first, 2 * first + across
+    weight = torch.full((1, n), 1 / n, dtype=torch.float64)
+    path = LogisticPath(Z, labels, weight, 2, False, 1e-10)
+    path.go(0.6 * path.alpha)
+    assert float(path.gap(path.V, path.alpha)) < 1e-10
+    assert path.coefficients(path.V)[0].flatten().nonzero().flatten().tolist() == [0, 1]
+
+
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_the_general_solver_goes_on_after_too_few_steps(monkeypatch, n_classes):
     monkeypatch.setattr("sparsedis.solvers.logistic_path._STEPS", 1)
