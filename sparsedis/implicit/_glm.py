@@ -7,6 +7,7 @@ import torch
 from sparsedis.implicit._inputs import centre_features, read_tasks
 from sparsedis.implicit._layer import solve_implicitly
 from sparsedis.implicit._squared import check_limits, pack
+from sparsedis.implicit._transforms import transformable
 from sparsedis.solvers._info import warn_if_not_converged
 from sparsedis.solvers._linear import Linear, solve_linear
 from sparsedis.solvers.losses import Loss
@@ -16,6 +17,7 @@ from sparsedis.solvers.penalties import Penalty
 _RANGE = 1e-60, 1e60
 
 
+@transformable(Z=2, y=1, alpha=0, l2=0, mask=1, sample_weight=1)
 def glm(
     Z,
     y,

@@ -6,9 +6,10 @@ import torch
 
 from sparsedis._deprecated import renamed_function, renamed_keywords
 from sparsedis.implicit._inputs import centre_features, read_labels, read_tasks
-from sparsedis.implicit._once import once_differentiable
+from sparsedis.implicit._refusals import ReverseOnly, once_differentiable
 from sparsedis.implicit._squared import check_limits, pack
 from sparsedis.implicit._svm_adjoint import svm_adjoint
+from sparsedis.implicit._transforms import transformable
 from sparsedis.implicit._units import choose_units
 from sparsedis.solvers._info import SolverInfo, warn_if_not_converged
 from sparsedis.solvers.svm.dual import solve_svm_dual
@@ -20,6 +21,7 @@ _LEAST_L2, _LEAST_ALPHA = 1e-60, 1e-25
 
 
 @renamed_keywords(l1="alpha")
+@transformable(Z=2, y=1, alpha=0, l2=0, mask=1, sample_weight=1)
 def group_lasso_svm(
     Z,
     y,
@@ -196,7 +198,7 @@ def group_lasso_svm(
         shift = mean.unsqueeze(-2).to(intercept) @ W.to(intercept)
         intercept = intercept - shift.squeeze(-2)
     info = SolverInfo(*certificate)
-    warn_if_not_converged(info, tol, "group_lasso_svm")
+    warn_if_not_converged(info, tol, "group_lasso_svm", stacklevel=5)
     return pack(
         tasks.unflatten(units.coefficients(W)),
         tasks.unflatten(intercept) if fit_intercept else None,
@@ -269,7 +271,7 @@ group_lasso_svm_l1_max = renamed_function(
 )
 
 
-class _GroupLassoSVM(torch.autograd.Function):
+class _GroupLassoSVM(ReverseOnly):
     """``W`` and intercepts of every task."""
 
     @staticmethod

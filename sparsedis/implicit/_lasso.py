@@ -12,10 +12,13 @@ from sparsedis.implicit._squared import (
     prepare,
     solve_squared,
 )
+from sparsedis.implicit._transforms import transformable
 from sparsedis.implicit._units import choose_units
+from sparsedis.solvers._info import warn_if_not_converged
 from sparsedis.solvers.lasso import solve_lasso
 
 
+@transformable(Z=2, y=1, alpha=0, l2=0, mask=1, sample_weight=1)
 def lasso(
     Z,
     y,
@@ -166,12 +169,12 @@ def lasso(
         lambda tasks: tasks.parameter(alpha, "alpha"),
         lambda tasks: tasks.parameter(l2, "l2"),
         solve,
-        name="lasso",
         fit_intercept=fit_intercept,
         tol=tol,
         mask=mask,
         sample_weight=sample_weight,
     )
+    warn_if_not_converged(info, tol, "lasso")
     return pack(w, intercept, info, fit_intercept, return_info)
 
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from sparsedis.implicit._once import once_differentiable
+from sparsedis.implicit._refusals import ReverseOnly, once_differentiable
 from sparsedis.implicit._squared import warn_of_dependence
 from sparsedis.solvers._groups import Rows, add_blocks
 from sparsedis.solvers._linalg import solve_on_support
@@ -42,7 +42,7 @@ def solve_implicitly(make, solve, *theta):
     return W, info[0]
 
 
-class _Solve(torch.autograd.Function):
+class _Solve(ReverseOnly):
     @staticmethod
     def forward(ctx, make, solve, report, *theta):
         W, info = solve(*theta)

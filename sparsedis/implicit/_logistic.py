@@ -7,6 +7,7 @@ import torch
 from sparsedis.implicit._inputs import centre_features, read_labels, read_tasks
 from sparsedis.implicit._layer import solve_implicitly
 from sparsedis.implicit._squared import check_limits, check_solver, has_celer, pack
+from sparsedis.implicit._transforms import transformable
 from sparsedis.implicit._units import choose_units
 from sparsedis.solvers._info import warn_if_not_converged
 from sparsedis.solvers.logistic import Logistic, class_basis, solve_logistic
@@ -16,6 +17,7 @@ from sparsedis.solvers.logistic import Logistic, class_basis, solve_logistic
 _ABSENT = math.log(torch.finfo(torch.float64).eps)
 
 
+@transformable(Z=2, y=1, alpha=0, l2=0, mask=1, sample_weight=1)
 def logistic(
     Z,
     y,

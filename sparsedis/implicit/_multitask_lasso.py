@@ -12,10 +12,13 @@ from sparsedis.implicit._squared import (
     prepare,
     solve_squared,
 )
+from sparsedis.implicit._transforms import transformable
 from sparsedis.implicit._units import choose_units
+from sparsedis.solvers._info import warn_if_not_converged
 from sparsedis.solvers.multitask_lasso import solve_multitask_lasso
 
 
+@transformable(Z=2, Y=2, alpha=0, l2=0, mask=1, sample_weight=1)
 def multitask_lasso(
     Z,
     Y,
@@ -158,7 +161,6 @@ def multitask_lasso(
         lambda tasks: tasks.parameter(alpha, "alpha"),
         lambda tasks: tasks.parameter(l2, "l2"),
         solve,
-        name="multitask_lasso",
         fit_intercept=fit_intercept,
         tol=tol,
         mask=mask,
@@ -166,6 +168,7 @@ def multitask_lasso(
         target_ndim=1,
         target="Y",
     )
+    warn_if_not_converged(info, tol, "multitask_lasso")
     return pack(W, intercept, info, fit_intercept, return_info)
 
 

@@ -4,10 +4,13 @@ import torch
 
 from sparsedis.implicit._inputs import centre, read_tasks, scale_rows
 from sparsedis.implicit._squared import check_limits, pack, solve_squared
+from sparsedis.implicit._transforms import transformable
 from sparsedis.implicit._units import choose_units
+from sparsedis.solvers._info import warn_if_not_converged
 from sparsedis.solvers.ridge import solve_ridge
 
 
+@transformable(Z=2, y=1, alpha=0, mask=1, sample_weight=1)
 def ridge(
     Z,
     y,
@@ -100,12 +103,12 @@ def ridge(
         lambda tasks: tasks.parameter(0.0, "alpha"),
         lambda tasks: tasks.parameter(alpha, "alpha"),
         solve,
-        name="ridge",
         fit_intercept=fit_intercept,
         tol=tol,
         mask=mask,
         sample_weight=sample_weight,
     )
+    warn_if_not_converged(info, tol, "ridge")
     return pack(w, intercept, info, fit_intercept, return_info)
 
 

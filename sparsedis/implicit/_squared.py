@@ -9,12 +9,12 @@ from typing import NamedTuple
 import torch
 
 from sparsedis.implicit._inputs import centre, read_tasks, scale_rows
-from sparsedis.implicit._once import once_differentiable
+from sparsedis.implicit._refusals import ReverseOnly, once_differentiable
 from sparsedis.implicit._units import choose_units
 from sparsedis.solvers._data_gap import recertify
 from sparsedis.solvers._data_system import DataSystem
 from sparsedis.solvers._groups import Rows, add_blocks, directions, penalty_hessian
-from sparsedis.solvers._info import SolverInfo, warn_if_not_converged
+from sparsedis.solvers._info import SolverInfo
 from sparsedis.solvers._linalg import (
     GOOD_PIVOT,
     SupportSystem,
@@ -77,7 +77,7 @@ class SquaredLoss(NamedTuple):
         return Z, Y.squeeze(-1)
 
 
-class _SquaredLoss(torch.autograd.Function):
+class _SquaredLoss(ReverseOnly):
     """``argmin_W 1/(2n) ||Y - ZW||^2 + alpha sum_j ||W_j|| + l2/2 ||W||^2``, per task.
 
     The gradient is that of the solution on its support S, where
@@ -163,7 +163,7 @@ def warn_of_dependence():
     )
 
 
-def solve_squared(Z, Y, alpha, l2, solve, *, name, fit_intercept, tol, **read):
+def solve_squared(Z, Y, alpha, l2, solve, *, fit_intercept, tol, **read):
     """Run a layer with a squared loss: read, centre, solve, certify, convert back.
 
     Parameters
@@ -177,9 +177,6 @@ def solve_squared(Z, Y, alpha, l2, solve, *, name, fit_intercept, tol, **read):
     solve : callable
         ``(loss, alpha, l2) -> W, info``, with a :class:`SquaredLoss` and ``W`` of
         shape (n_tasks, k, c).
-
-    name : str
-        Name of the layer, for messages.
 
     fit_intercept : bool
 
@@ -205,7 +202,6 @@ def solve_squared(Z, Y, alpha, l2, solve, *, name, fit_intercept, tol, **read):
     Z, Y, n, means = prepare(units.tasks, fit_intercept)
     W, *certificate = _SquaredLoss.apply(Z, Y, units.alpha, units.l2, n, solve, tol)
     info = SolverInfo(*certificate)
-    warn_if_not_converged(info, tol, name)
     flat = tasks.y.ndim == 2
     intercept = None
     if fit_intercept:

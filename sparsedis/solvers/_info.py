@@ -66,8 +66,11 @@ class SolverInfo:
         )
 
 
-def warn_if_not_converged(info, tol, solver):
-    """Warn once per batch if some problems did not reach ``tol``."""
+def warn_if_not_converged(info, tol, solver, *, stacklevel=4):
+    """Warn once per batch if some problems did not reach ``tol``.
+
+    By default, the warning is that of the caller of a layer with one decorator.
+    """
     if not bool(info.converged.all()):
         missed = (~info.converged).flatten().nonzero().flatten()
         some = ", ".join(map(str, missed[:5].tolist()))
@@ -77,5 +80,5 @@ def warn_if_not_converged(info, tol, solver):
             f"the largest {_NAMES[info.certificate]} is {float(info.gap.max()):.1e}. "
             "Increase max_iter, alpha, l2 or tol.",
             ConvergenceWarning,
-            stacklevel=4,
+            stacklevel=stacklevel,
         )

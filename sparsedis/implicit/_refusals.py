@@ -1,4 +1,4 @@
-"""Backward passes that raise an error when they are differentiated again."""
+"""Errors for the derivatives that the layers do not have."""
 
 from functools import wraps
 
@@ -62,4 +62,15 @@ class _Refusal(torch.autograd.Function):
             f"{ctx.layer} has no second derivative: it is once_differentiable, and a "
             "gradient through it (create_graph=True) was differentiated again. Detach "
             "this gradient, or the features that enter the layer."
+        )
+
+
+class ReverseOnly(torch.autograd.Function):
+    """Base class of functions without a derivative in forward mode."""
+
+    @staticmethod
+    def jvp(ctx, *_):
+        raise NotImplementedError(
+            "The layers of sparsedis.implicit have no derivative in forward mode (jvp, "
+            "jacfwd, forward_ad). Use reverse mode: backward, vjp or jacrev."
         )

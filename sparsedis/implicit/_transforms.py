@@ -1,0 +1,188 @@
+"""The layers under ``torch.func`` and ``torch.compile``.
+
+A layer checks values, and chooses what to do by them, which ``vmap`` does not allow.
+Hence a whole layer, checks included, is one operation for ``torch.func``. ``vmap`` adds
+its axis to the leading axes of the tasks.
+"""
+
+import inspect
+from functools import wraps
+
+import torch
+
+from sparsedis.implicit._refusals import ReverseOnly
+from sparsedis.solvers._info import SolverInfo
+
+# Number of tensors of a certificate.
+_N_INFO = 4
+
+
+def transformable(**n_axes):
+    """Let ``torch.func`` and ``torch.compile`` transform a layer.
+
+    Parameters
+    ----------
+    **n_axes : int
+        For each argument that may be a tensor, the number of axes after those of the
+        tasks. With a true ``multi_output``, ``y`` has one more.
+
+    Returns
+    -------
+    callable
+        Decorator of a layer.
+    """
+
+    def decorate(layer):
+        signature = inspect.signature(layer)
+
+        @wraps(layer)
+        def wrapped(*args, **kwargs):
+            if torch.compiler.is_compiling():
+                # One break of the graph, instead of one at every check of a value.
+                return torch.compiler.disable(layer)(*args, **kwargs)
+            if not any(map(_is_transformed, (*args, *kwargs.values()))):
+                return layer(*args, **kwargs)
+            arguments = signature.bind(*args, **kwargs).arguments
+            call = _Call(layer, arguments, n_axes)
+            tensors = (arguments[name] for name in call.names)
+            *results, gap, n_iter, converged, support = _Layer.apply(call, *tensors)
+            if arguments.get("return_info"):
+                certificate = gap, n_iter, converged, support, call.certificate
+                results.append(SolverInfo(*certificate))
+            return tuple(results) if len(results) > 1 else results[0]
+
+        return wrapped
+
+    return decorate
+
+
+def _is_transformed(value):
+    """Whether a value is a tensor inside of a transform of ``torch.func``."""
+    return (
+        isinstance(value, torch.Tensor)
+        and torch.func.debug_unwrap(value, recurse=False) is not value
+    )
+
+
+class _Call:
+    """One call of a layer, as a function of the tensors among its arguments.
+
+    Attributes
+    ----------
+    names : list of str
+        Names of these tensors.
+
+    certificate : str
+        Meaning of the certificate; `solve` sets it.
+    """
+
+    def __init__(self, layer, arguments, n_axes):
+        self.layer, self.arguments = layer, arguments
+        self.names = [k for k, v in arguments.items() if isinstance(v, torch.Tensor)]
+        more = bool(arguments.get("multi_output"))
+        self.n_axes = [n_axes[name] + more * (name == "y") for name in self.names]
+
+    def solve(self, *tensors):
+        """Return results and certificate; keep the graph for `adjoint`."""
+        self.leaves = [
+            t.detach().requires_grad_(t.is_floating_point()) for t in tensors
+        ]
+        own = dict(zip(self.names, self.leaves, strict=True))
+        arguments = {**self.arguments, **own, "return_info": True}
+        with torch.enable_grad():
+            *self.results, info = self.layer(**arguments)
+        self.certificate = info.certificate
+        results = (result.detach() for result in self.results)
+        return *results, info.gap, info.n_iter, info.converged, info.support
+
+    def adjoint(self, *cotangents):
+        """Cotangents of the floating tensors, from those of the results."""
+        return torch.autograd.grad(
+            self.results,
+            [leaf for leaf in self.leaves if leaf.requires_grad],
+            cotangents,
+            retain_graph=True,
+            allow_unused=True,
+            materialize_grads=True,
+        )
+
+    def fold(self, size, in_dims, tensors):
+        """Tensors in which the axis of ``vmap`` is the first of the leading axes."""
+        tensors = _to_front(size, in_dims, tensors)
+        lead = [t.ndim - 1 - n for t, n in zip(tensors, self.n_axes, strict=True)]
+        return [
+            t.reshape(size, *[1] * (max(lead) - n), *t.shape[1:])
+            for t, n in zip(tensors, lead, strict=True)
+        ]
+
+
+def _to_front(size, in_dims, tensors):
+    """Tensors with the axis of ``vmap`` in front, also those that do not have it.
+
+    They do not share values along it, because each has a gradient of its own.
+    """
+    return [
+        t.expand(size, *t.shape) if dim is None else t.movedim(dim, 0)
+        for dim, t in zip(in_dims, tensors, strict=True)
+    ]
+
+
+class _Layer(ReverseOnly):
+    """Results and certificate of a layer."""
+
+    @staticmethod
+    def forward(call, *tensors):
+        return call.solve(*tensors)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.call, *tensors = inputs
+        ctx.save_for_backward(*tensors)
+        ctx.mark_non_differentiable(*output[-_N_INFO:])
+
+    @staticmethod
+    def backward(ctx, *cotangents):
+        tensors = ctx.saved_tensors
+        found = _Adjoint.apply(ctx.call, *tensors, *cotangents[:-_N_INFO])
+        found = iter(found)
+        return None, *(next(found) if t.is_floating_point() else None for t in tensors)
+
+    @staticmethod
+    def vmap(info, in_dims, call, *tensors):
+        results = _Layer.apply(call, *call.fold(info.batch_size, in_dims[1:], tensors))
+        return results, (0,) * len(results)
+
+
+class _Adjoint(ReverseOnly):
+    """Cotangents of the tensors of a call, from those of its results."""
+
+    @staticmethod
+    def forward(call, *parts):
+        return call.adjoint(*parts[len(call.names) :])
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.name = inputs[0].layer.__name__
+
+    @staticmethod
+    def backward(ctx, *_):
+        raise RuntimeError(
+            f"{ctx.name} has no second derivative under torch.func: use only one of "
+            "grad, vjp and jacrev, and only once."
+        )
+
+    @staticmethod
+    def vmap(info, in_dims, call, *parts):
+        n, size = len(call.names), info.batch_size
+        tensors, dims = parts[:n], in_dims[1 : n + 1]
+        cotangents = _to_front(size, in_dims[n + 1 :], parts[n:])
+        if all(dim is None for dim in dims):
+            # Many cotangents of the same solutions, as in jacrev.
+            each = zip(*cotangents, strict=True)
+            rows = [_Adjoint.apply(call, *tensors, *one) for one in each]
+            found = [torch.stack(part) for part in zip(*rows, strict=True)]
+        else:
+            folded = _Adjoint.apply(call, *call.fold(size, dims, tensors), *cotangents)
+            like = [t for t in _to_front(size, dims, tensors) if t.is_floating_point()]
+            found = [a.reshape(b.shape) for a, b in zip(folded, like, strict=True)]
+        return tuple(found), (0,) * len(found)

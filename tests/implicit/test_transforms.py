@@ -1,0 +1,287 @@
+"""Layers inside of torch.func and torch.compile."""
+
+from functools import partial
+
+import pytest
+import torch
+from torch.func import functional_call, grad, jacfwd, jacrev, jvp, vjp, vmap
+
+from sparsedis.implicit import (
+    glm,
+    group_lasso_svm,
+    lasso,
+    logistic,
+    multitask_lasso,
+    ridge,
+)
+from sparsedis.solvers.losses import Huber, Squared
+from sparsedis.solvers.penalties import MCP, GroupL1
+
+N_TASKS, N_SAMPLES, K = 3, 20, 4
+
+
+def both_targets(y):
+    return torch.stack([y, -2 * y + y * y], -1)
+
+
+# Layers as functions of Z, y, alpha and l2.
+LAYERS = {
+    "lasso": lambda Z, y, alpha, l2: lasso(Z, y, alpha, l2=l2),
+    "lasso with intercept": lambda Z, y, alpha, l2: torch.cat(
+        [
+            part.reshape(*y.shape[:-1], -1)
+            for part in lasso(Z, y, alpha, l2=l2, fit_intercept=True)
+        ],
+        -1,
+    ),
+    "multitask_lasso": lambda Z, y, alpha, l2: multitask_lasso(
+        Z, both_targets(y), alpha, l2=l2
+    ),
+    "ridge": lambda Z, y, alpha, l2: ridge(Z, y, alpha + l2),
+    "logistic": lambda Z, y, alpha, l2: logistic(Z, y > 0, alpha, l2=l2),
+    "multinomial": lambda Z, y, alpha, l2: logistic(
+        Z, (y > 0).int() + (y > 1), alpha, l2=l2, n_classes=3
+    ),
+    "glm": lambda Z, y, alpha, l2: glm(Z, y, alpha, loss=Huber(), penalty=MCP(), l2=l2),
+    "glm of vectors": lambda Z, y, alpha, l2: glm(
+        *(Z, both_targets(y), alpha),
+        loss=Squared(),
+        penalty=GroupL1(),
+        l2=l2,
+        multi_output=True,
+    ),
+    "svm": lambda Z, y, alpha, l2: group_lasso_svm(Z, y > 0, 10 * alpha, l2),
+}
+
+
+@pytest.fixture(params=LAYERS)
+def layer(request):
+    return LAYERS[request.param]
+
+
+@pytest.fixture
+def inputs():
+    """Z, y, alpha and l2 of a batch of tasks."""
+    generator = torch.Generator().manual_seed(0)
+    draw = partial(torch.randn, generator=generator, dtype=torch.float64)
+    Z = draw(N_TASKS, N_SAMPLES, K)
+    y = Z[..., 0] - Z[..., 1] + 0.3 * draw(N_TASKS, N_SAMPLES)
+    alpha = torch.linspace(0.05, 0.1, N_TASKS, dtype=torch.float64)
+    return Z, y, alpha, torch.linspace(0.1, 0.2, N_TASKS, dtype=torch.float64)
+
+
+def task(inputs, t):
+    return [value[t] for value in inputs]
+
+
+def close(found, expected):
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-11)
+
+
+def score(layer, *inputs):
+    """A number that is not linear in the solutions, and in Z."""
+    return (layer(*inputs) ** 3).sum() + (inputs[0] ** 2).sum()
+
+
+def reference(layer, inputs, at=(0, 2, 3)):
+    """Gradients of the score by backward."""
+    inputs = [value.clone().requires_grad_(i in at) for i, value in enumerate(inputs)]
+    return torch.autograd.grad(score(layer, *inputs), [inputs[i] for i in at])
+
+
+def each(function, inputs):
+    """Results for one task after the other, stacked."""
+    found = [function(*task(inputs, t)) for t in range(N_TASKS)]
+    if isinstance(found[0], torch.Tensor):
+        return torch.stack(found)
+    return tuple(map(torch.stack, zip(*found, strict=True)))
+
+
+def test_vmap_is_a_loop(layer, inputs):
+    close(vmap(layer)(*inputs), each(layer, inputs))
+
+
+def test_vmap_of_any_axis(inputs):
+    Z, y, alpha, l2 = inputs
+    found = vmap(LAYERS["lasso"], (1, None, None, 0), -1)(
+        Z.transpose(0, 1), y[0], alpha[0], l2
+    )
+    close(found, lasso(Z, y[0], alpha[0], l2=l2).T)
+
+
+@pytest.mark.parametrize("name", ["y", "alpha", "mask", "sample_weight"])
+def test_vmap_of_one_argument(name, inputs):
+    Z, y, *_ = inputs
+    given = {
+        "y": y,
+        "alpha": torch.tensor([0.05, 0.5]),
+        "mask": torch.arange(N_SAMPLES) < torch.tensor([[9], [15]]),
+        "sample_weight": y.square(),
+    }[name]
+    own = {"y": y, "alpha": 0.1}
+
+    def solve(value):
+        # A batch of tasks, also within vmap.
+        return lasso(Z, **{**own, name: value})
+
+    close(vmap(solve)(given), torch.stack([solve(value) for value in given]))
+
+
+def test_vmap_keeps_the_certificate(inputs):
+    Z, y, alpha, _ = inputs
+
+    def certify(Z, y, alpha):
+        w, info = lasso(Z, y, alpha, return_info=True)
+        assert info.certificate == "gap"
+        return w, info.gap, info.support, info.converged
+
+    w, gap, support, converged = vmap(certify)(Z, y, alpha)
+    assert torch.equal(support, w != 0)
+    assert gap.shape == converged.shape == (N_TASKS,)
+    assert bool(converged.all())
+
+
+def test_grad_is_backward(layer, inputs):
+    found = grad(partial(score, layer), (0, 2, 3))(*inputs)
+    close(found, reference(layer, inputs))
+
+
+def test_vmap_of_grad_is_a_loop(layer, inputs):
+    found = vmap(grad(partial(score, layer), (0, 2, 3)))(*inputs)
+    close(found, each(lambda *own: reference(layer, own), inputs))
+
+
+def test_vmap_of_grad_with_a_shared_argument(inputs):
+    Z, *rest = inputs
+    layer = LAYERS["lasso"]
+    # Every task has a gradient of its own in the shared features.
+    found = vmap(grad(partial(score, layer)), (None, 0, 0, 0))(Z[0], *rest)
+    shared = [Z[:1].expand_as(Z), *rest]
+    close(found, each(lambda *own: reference(layer, own, (0,)), shared)[0])
+
+
+def test_grad_of_vmap_is_the_sum(layer, inputs):
+    Z, *rest = inputs
+
+    def total(Z, *rest):
+        return vmap(partial(score, layer), (None, 0, 0, 0))(Z, *rest).sum()
+
+    expected = each(lambda *own: reference(layer, own), [Z[:1].expand_as(Z), *rest])
+    found = grad(total, (0, 2, 3))(Z[0], *rest)
+    close(found[0], expected[0].sum(0))
+    close(found[1:], expected[1:])
+
+
+def test_jacrev_is_the_jacobian(layer, inputs):
+    Z, *rest = task(inputs, 0)
+    expected = torch.autograd.functional.jacobian(lambda Z: layer(Z, *rest), Z)
+    close(jacrev(layer)(Z, *rest), expected)
+
+
+def test_vmap_of_jacrev_is_a_loop(inputs):
+    layer = LAYERS["lasso"]
+    close(vmap(jacrev(layer))(*inputs), each(jacrev(layer), inputs))
+
+
+def test_nested_vmap_is_a_loop(inputs):
+    Z, y, alpha, l2 = inputs
+    one = grad(partial(score, LAYERS["ridge"]))
+    found = vmap(vmap(one, (0, 0, None, None)), (None, None, 0, 0))(Z, y, alpha, l2)
+    expected = [[one(Z[t], y[t], alpha[s], l2[s]) for t in range(3)] for s in range(3)]
+    close(found, torch.stack([torch.stack(row) for row in expected]))
+
+
+def test_vjp_keeps_its_solutions(inputs):
+    Z, y, alpha, _ = inputs
+    w, pull = vjp(lambda Z: lasso(Z, y, alpha), Z)
+    for cotangent in (torch.ones_like(w), w):
+        leaf = Z.clone().requires_grad_()
+        (expected,) = torch.autograd.grad(lasso(leaf, y, alpha), leaf, cotangent)
+        close(pull(cotangent)[0], expected)
+
+
+def test_errors_within_vmap_are_those_of_the_layer(inputs):
+    Z, y, *_ = inputs
+    Z[1, 2] = torch.nan
+    with pytest.raises(ValueError, match="Z must be finite"):
+        vmap(lasso, (0, 0, None))(Z, y, 0.1)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script`:DeprecationWarning")
+def test_forward_mode_is_refused(layer, inputs):
+    Z, *rest = task(inputs, 0)
+    for transform in (
+        lambda: jvp(lambda Z: layer(Z, *rest), (Z,), (Z,)),
+        lambda: jacfwd(layer)(Z, *rest),
+        lambda: vmap(jacfwd(layer))(*inputs),
+    ):
+        with pytest.raises(NotImplementedError, match="no derivative in forward mode"):
+            transform()
+    with (
+        torch.autograd.forward_ad.dual_level(),
+        pytest.raises(NotImplementedError, match="no derivative in forward mode"),
+    ):
+        layer(torch.autograd.forward_ad.make_dual(Z, Z), *rest)
+
+
+def test_second_derivatives_by_func_are_refused(layer, inputs):
+    gradient = grad(partial(score, layer))
+    with pytest.raises(RuntimeError, match="no second derivative"):
+        jacrev(gradient)(*task(inputs, 0))
+    with pytest.raises(RuntimeError, match="no second derivative"):
+        vmap(grad(lambda *own: gradient(*own).sum()))(*inputs)
+
+
+class Net(torch.nn.Module):
+    """An encoder, and heads on its features."""
+
+    def __init__(self, head):
+        super().__init__()
+        self.encode = torch.nn.Linear(K, K, dtype=torch.float64)
+        self.head = head
+
+    def forward(self, X, y):
+        Z = torch.tanh(self.encode(X))
+        return (Z @ self.head(Z, y).unsqueeze(-1)).squeeze(-1).sin()
+
+
+@pytest.fixture
+def net():
+    torch.manual_seed(0)
+    return Net(lambda Z, y: lasso(Z, y, 0.01))
+
+
+def parameter_gradients(module, net, inputs):
+    X, y, *_ = inputs
+    return torch.autograd.grad((module(X, y) - y).square().sum(), net.parameters())
+
+
+def test_ensembles_of_modules(net, inputs):
+    X, y, *_ = inputs
+    stacked = {k: torch.stack([v, 2 * v]).detach() for k, v in net.named_parameters()}
+
+    def loss(parameters):
+        return (functional_call(net, parameters, (X, y)) - y).square().sum()
+
+    found = vmap(grad(loss))(stacked)
+    for i in range(2):
+        own = {k: v[i].clone().requires_grad_() for k, v in stacked.items()}
+        expected = torch.autograd.grad(loss(own), list(own.values()))
+        close([part[i] for part in found.values()], list(expected))
+
+
+# torch itself reads this attribute while it compiles.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
+def test_compiled_modules(net, inputs):
+    graphs = []
+
+    def backend(graph, _):
+        graphs.append(graph)
+        return graph.forward
+
+    compiled = torch.compile(net, backend=backend)
+    assert torch.equal(compiled(*inputs[:2]), net(*inputs[:2]))
+    # One before the layer and one after it.
+    assert len(graphs) == 2
+    found = parameter_gradients(compiled, net, inputs)
+    close(found, parameter_gradients(net, net, inputs))
