@@ -259,7 +259,7 @@ def read_labels(tasks, n_classes):
 
 
 def _range(value):
-    return (float(bound) for bound in value.detach().aminmax())
+    return torch.stack(value.detach().aminmax()).tolist()
 
 
 def _as_tensor(value, name, wanted="a tensor"):

@@ -66,17 +66,16 @@ def find_signs(gram, corr, alpha):
         state = Position(gram[at], corr[at], positive=False)
         while len(at):
             last = alpha[at]
-            for _ in state.steps(last):
-                going = state.alpha > last
-                n_going = int(going.sum())
-                if n_going == 0 or (2 * n_going < len(at) and state.is_large):
+            for _, n_going in state.steps(last):
+                if 2 * n_going < len(at) and state.is_large:
+                    going = state.alpha > last
                     break
             else:
                 going = torch.zeros_like(at, dtype=torch.bool)
-            done = at[~going]
             found = torch.where(state.dependent().unsqueeze(-1), torch.nan, state.sign)
-            signs[done], n_iter[done] = found[~going], state.n_iter[~going]
-            at, state = at[going], state.take(going.nonzero().flatten())
+            left, done = (part.nonzero().flatten() for part in (going, ~going))
+            signs[at[done]], n_iter[at[done]] = found[done], state.n_iter[done]
+            at, state = at[left], state.take(left)
     return signs, n_iter
 
 
@@ -111,14 +110,16 @@ class Position:
         """Go from breakpoint to breakpoint until alpha is `last`, of each problem.
 
         Yields the feature that enters or leaves at the current alpha, if that is above
-        `last`, before it does.
+        `last`, before it does, and the number of problems in which one does. This is
+        the only number that is read from the device at each step.
         """
         for _ in range(8 * self.level.shape[1] + 100):
             alpha, j = self._next()
             self.alpha = alpha.maximum(last)
-            yield j
             going = self.alpha > last
-            if not bool(going.any()):
+            n_going = int(going.sum())
+            yield j, n_going
+            if n_going == 0:
                 break
             self.n_iter += going
             self._pivot(j, going)

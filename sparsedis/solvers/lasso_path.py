@@ -186,7 +186,7 @@ def _breakpoints(state, last, most=torch.inf):
     """
     points, breaks = [torch.zeros_like(state.level)], [state.alpha]
     used = [state.active.sum(1)]
-    for j in state.steps(last):
+    for j, _ in state.steps(last):
         point = state.coef_at(state.alpha)
         # Rounding errors must not keep a feature that leaves.
         at = state.rows, j
