@@ -7,6 +7,7 @@ import torch
 from sparsedis.implicit._inputs import centre_features, read_tasks
 from sparsedis.implicit._layer import solve_implicitly
 from sparsedis.implicit._squared import check_limits, pack
+from sparsedis.implicit._start import read_start
 from sparsedis.implicit._transforms import transformable
 from sparsedis.solvers._info import warn_if_not_converged
 from sparsedis.solvers._linear import Linear, solve_linear
@@ -32,6 +33,7 @@ def glm(
     multi_output=False,
     tol=1e-12,
     max_iter=1000,
+    start=None,
     return_info=False,
 ):
     r"""Generalized linear model of any loss and penalty, as a differentiable layer.
@@ -88,6 +90,12 @@ def glm(
 
     max_iter : int, default=1000
         Largest number of iterations of the solver.
+
+    start : tensor of shape (..., k) or (..., k, n_scores), default=None
+        Solution of an earlier call, for data or penalties that have changed little;
+        with an intercept, the pair ``(W, intercept)``. The solver takes fewer steps
+        from there. Neither the solution nor its gradient depends on it. The penalty
+        must be convex.
 
     return_info : bool, default=False
         Return the certificate too.
@@ -152,15 +160,17 @@ def glm(
     alpha, l2 = tasks.parameter(alpha, "alpha"), tasks.parameter(l2, "l2")
     features, mean = centre_features(tasks, fit_intercept)
     weight = tasks.share()
+    y = tasks.y.to(features.dtype)
+    if start is not None:
+        start = _read_start(start, tasks, loss, penalty, multi_output, mean)
 
     def make(Z, y, alpha, l2):
         return Linear(loss, penalty, Z, y, weight, alpha, l2, fit_intercept)
 
     def solve(Z, y, alpha, l2):
         problem = make(Z, y, alpha, l2)
-        return solve_linear(problem, alpha, tol=tol, max_iter=max_iter)
+        return solve_linear(problem, alpha, start=start, tol=tol, max_iter=max_iter)
 
-    y = tasks.y.to(features.dtype)
     W, info = solve_implicitly(make, solve, features, y, alpha, l2)
     k = features.shape[-1]
     info = replace(info, support=info.support[:, :k])
@@ -267,3 +277,22 @@ def _read(Z, y, loss, penalty, mask, sample_weight, multi_output):
             f"{float(size):.2g}: rescale the features."
         )
     return tasks
+
+
+def _read_start(start, tasks, loss, penalty, multi_output, mean):
+    """Coefficients of the scores, (n_tasks, k, c), for centred features.
+
+    With an intercept, it is one more row.
+    """
+    if not penalty.convex:
+        raise ValueError(
+            f"With penalty={penalty!r}, which is not convex, the solution would depend "
+            "on start; it must be None."
+        )
+    # Scores as the layer returns them.
+    scores = loss.expand(torch.eye(loss.n_scores(tasks.y)).to(tasks.total))
+    n_outputs = scores.shape[1:] if multi_output or scores.shape[1] > 1 else ()
+    W, b = read_start(tasks, start, *n_outputs, fit_intercept=mean is not None)
+    if mean is not None:
+        W = torch.cat([W, b + mean.detach().unsqueeze(-2) @ W], 1)
+    return W @ torch.linalg.pinv(scores)

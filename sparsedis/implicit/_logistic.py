@@ -7,6 +7,7 @@ import torch
 from sparsedis.implicit._inputs import centre_features, read_labels, read_tasks
 from sparsedis.implicit._layer import solve_implicitly
 from sparsedis.implicit._squared import check_limits, check_solver, has_celer, pack
+from sparsedis.implicit._start import read_start
 from sparsedis.implicit._transforms import transformable
 from sparsedis.implicit._units import choose_units
 from sparsedis.solvers._info import warn_if_not_converged
@@ -31,6 +32,7 @@ def logistic(
     tol=1e-12,
     max_iter=1000,
     solver="auto",
+    start=None,
     return_info=False,
 ):
     r"""Sparse logistic regression of a batch of tasks, as a differentiable layer.
@@ -89,6 +91,12 @@ def logistic(
         supports only two classes, without l2 term, intercept or sample weights. "auto"
         uses it for such problems on the CPU with more than 32 features or up to 30
         tasks.
+
+    start : tensor of shape (..., k) or (..., k, n_classes), default=None
+        Solution of an earlier call, for data or penalties that have changed little;
+        with an intercept, the pair ``(W, intercept)``. The solver takes fewer steps
+        from there. Neither the solution nor its gradient depends on it. With a start,
+        "auto" uses "batched".
 
     return_info : bool, default=False
         Return the certificate too.
@@ -164,6 +172,7 @@ def logistic(
             "an intercept": fit_intercept,
             "sample weights": sample_weight is not None,
             "an l2 term": bool((l2 > 0).any()),
+            "a start": start is not None,
         },
         tasks,
     )
@@ -172,20 +181,23 @@ def logistic(
     share, k = tasks.share(), tasks.Z.shape[-1]
     features, mean = centre_features(units.tasks, fit_intercept)
 
+    if start is not None:
+        start = _read_start(start, tasks, units, n_classes, mean)
+
     def make(Z, alpha, l2):
         return Logistic(Z, labels, share, alpha, l2, n_classes, fit_intercept)
 
     def solve(Z, alpha, l2):
-        start = None
+        first = start
         if by_celer:
             from sparsedis.solvers._celer import start_logistic_celer
 
-            start = start_logistic_celer(Z, labels, share, alpha)
+            first = start_logistic_celer(Z, labels, share, alpha)
         W, b, info = solve_logistic(
             *(Z, labels, share, alpha, l2),
             n_classes=n_classes,
             fit_intercept=fit_intercept,
-            start=start,
+            start=first,
             tol=tol,
             max_iter=max_iter,
         )
@@ -267,6 +279,19 @@ def _read(Z, y, n_classes, mask, sample_weight):
     tasks = read_tasks(Z, y, mask=mask, sample_weight=sample_weight)
     labels, n_classes = read_labels(tasks, n_classes)
     return tasks, labels, n_classes
+
+
+def _read_start(start, tasks, units, n_classes, mean):
+    """Coefficients in the basis of the classes, (n_tasks, k, d), for centred features.
+
+    With an intercept, it is one more row.
+    """
+    n_outputs = () if n_classes == 2 else (n_classes,)
+    W, b = read_start(tasks, start, *n_outputs, fit_intercept=mean is not None)
+    W = units.own_coefficients(W)
+    if mean is not None:
+        W = torch.cat([W, b + mean.detach().unsqueeze(-2) @ W], 1)
+    return W if n_classes == 2 else W @ class_basis(n_classes, W)
 
 
 def _choose_celer(solver, lacks, tasks):

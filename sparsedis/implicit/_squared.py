@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from functools import partial
 from importlib.util import find_spec
 from numbers import Integral, Real
 from typing import NamedTuple
@@ -10,6 +11,7 @@ import torch
 
 from sparsedis.implicit._inputs import centre, read_tasks, scale_rows
 from sparsedis.implicit._refusals import ReverseOnly, once_differentiable
+from sparsedis.implicit._start import read_start
 from sparsedis.implicit._units import choose_units
 from sparsedis.solvers._data_gap import recertify
 from sparsedis.solvers._data_system import DataSystem
@@ -163,7 +165,7 @@ def warn_of_dependence():
     )
 
 
-def solve_squared(Z, Y, alpha, l2, solve, *, fit_intercept, tol, **read):
+def solve_squared(Z, Y, alpha, l2, solve, *, start=None, fit_intercept, tol, **read):
     """Run a layer with a squared loss: read, centre, solve, certify, convert back.
 
     Parameters
@@ -176,7 +178,10 @@ def solve_squared(Z, Y, alpha, l2, solve, *, fit_intercept, tol, **read):
 
     solve : callable
         ``(loss, alpha, l2) -> W, info``, with a :class:`SquaredLoss` and ``W`` of
-        shape (n_tasks, k, c).
+        shape (n_tasks, k, c); with ``start=``, of this shape, if there is a start.
+
+    start : tensor or pair of tensors, default=None
+        Results of an earlier call.
 
     fit_intercept : bool
 
@@ -199,6 +204,11 @@ def solve_squared(Z, Y, alpha, l2, solve, *, fit_intercept, tol, **read):
             f"{tasks.target} must be of a floating dtype, got {tasks.y.dtype}."
         )
     units = choose_units(tasks, alpha(tasks), l2(tasks))
+    if start is not None:
+        # The means determine the intercepts.
+        n_outputs = tasks.y.shape[2:]
+        start, _ = read_start(tasks, start, *n_outputs, fit_intercept=fit_intercept)
+        solve = partial(solve, start=units.own_coefficients(start))
     Z, Y, n, means = prepare(units.tasks, fit_intercept)
     W, *certificate = _SquaredLoss.apply(Z, Y, units.alpha, units.l2, n, solve, tol)
     info = SolverInfo(*certificate)
@@ -251,10 +261,12 @@ def check_limits(tol, max_iter=0):
         raise ValueError(f"max_iter must be an int of at least 0, got {max_iter!r}.")
 
 
-def check_solver(solver):
-    """Refuse unknown solvers, and celer where it is not installed."""
+def check_solver(solver, start=None):
+    """Refuse unknown solvers, and celer with a start or where it is not installed."""
     if solver not in SOLVERS:
         raise ValueError(f"solver must be one of {SOLVERS}, got {solver!r}.")
+    if solver == "celer" and start is not None:
+        raise ValueError("solver='celer' does not use start; use solver='batched'.")
     if solver == "celer" and not has_celer():
         raise ImportError(
             "solver='celer' needs celer: pip install celer. "

@@ -43,6 +43,8 @@ def transformable(**n_axes):
             if not any(map(_is_transformed, (*args, *kwargs.values()))):
                 return layer(*args, **kwargs)
             arguments = signature.bind(*args, **kwargs).arguments
+            # No result depends on it.
+            arguments.pop("start", None)
             call = _Call(layer, arguments, n_axes)
             tensors = (arguments[name] for name in call.names)
             *results, gap, n_iter, converged, support = _Layer.apply(call, *tensors)

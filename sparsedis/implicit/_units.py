@@ -50,6 +50,10 @@ class Units:
             W = W * torch.pow(2.0, part.to(W)).reshape(-1, *[1] * (W.ndim - 1))
         return W
 
+    def own_coefficients(self, W):
+        """Convert coefficients for the original data to these units."""
+        return W / self.coefficients(torch.ones_like(W))
+
     def intercepts(self, b):
         """Intercepts for the original targets."""
         return b if self.y is None else b * self.y.reshape(-1, *[1] * (b.ndim - 1))

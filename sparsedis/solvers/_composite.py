@@ -135,6 +135,23 @@ def solve(problem, start, *, tol, max_iter, warm=False, n_newton=_MAX_NEWTON):
     return V, SolverInfo(gap, best.n_iter, gap <= tol, (V != 0).any(-1))
 
 
+def choose_start(problem, start, least):
+    """The points of `start` whose gap is below 1, as at zero; otherwise `least`.
+
+    Parameters
+    ----------
+    problem : Problem
+
+    start, least : tensor of shape (n_tasks, k, c)
+
+    Returns
+    -------
+    tensor of shape (n_tasks, k, c)
+    """
+    start = problem.penalty.prox(start, 0.0)
+    return torch.where((problem.gap(start) < 1)[:, None, None], start, least)
+
+
 class _Best:
     """The best point of each task so far, and its certificate.
 

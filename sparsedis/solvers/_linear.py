@@ -247,7 +247,7 @@ class Linear(_composite.Problem):
 
 
 @torch.no_grad()
-def solve_linear(problem, alpha, *, tol=1e-12, max_iter=1000):
+def solve_linear(problem, alpha, *, start=None, tol=1e-12, max_iter=1000):
     """Solve a batch of problems.
 
     Parameters
@@ -256,6 +256,9 @@ def solve_linear(problem, alpha, *, tol=1e-12, max_iter=1000):
 
     alpha : tensor of shape (n_tasks,)
         Strength of the penalty of the problem.
+
+    start : tensor of shape (n_tasks, k, c), default=None
+        Starting point; by default, all penalised coefficients are zero.
 
     tol : float, default=1e-12
         Tolerance on the relative duality gap, or on the squared relative violation.
@@ -271,16 +274,20 @@ def solve_linear(problem, alpha, *, tol=1e-12, max_iter=1000):
 
     info : SolverInfo
     """
-    start = problem.least(tol, max_iter)
+    least = first = problem.least(tol, max_iter)
+    warm, how = start is not None, {"tol": tol, "max_iter": max_iter}
+    if warm:
+        start = start / problem.scale.unsqueeze(-1)
+        first = _composite.choose_start(problem, start, least)
     if problem.is_smooth:
-        V, info = solve_smooth(problem, start, tol=tol, max_iter=max_iter)
+        V, info = solve_smooth(problem, first, **how)
         gap = info.gap
     else:
-        V, info = _composite.solve(problem, start, tol=tol, max_iter=max_iter)
+        V, info = _composite.solve(problem, first, warm=warm, **how)
         # alpha_max is compared in the original units: rounding errors of the
         # solver's units must not decide which solutions are zero.
-        zero = alpha >= problem.alpha_max(start)
-        V = torch.where(zero[:, None, None], start, V)
+        zero = alpha >= problem.alpha_max(least)
+        V = torch.where(zero[:, None, None], least, V)
         gap = torch.where(zero, 0.0, info.gap)
     info = replace(info, gap=gap, certificate=problem.certificate())
     info = replace(info, converged=gap <= tol, support=(V != 0).any(-1))

@@ -74,6 +74,9 @@ def solve_lasso(
     problem = _Normalised(gram, corr, alpha, l2)
     reach = problem.corr
     if start is not None:
+        # A start that is worse than zero is of no use.
+        better = lasso_gap(start, gram, corr, y_sq, alpha, l2) < 1
+        start = torch.where(better.unsqueeze(-1), start, 0.0)
         start = start.unsqueeze(-1) / problem.scale
         reach = start + problem.descent(start)
     v, n_iter = _solve(problem, reach, gram, corr, alpha, l2)

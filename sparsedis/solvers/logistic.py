@@ -74,7 +74,7 @@ def solve_logistic(
         Add an unpenalised intercept.
 
     start : tensor of shape (n_tasks, k, d), default=None
-        Starting point; zero by default.
+        Starting point; zero by default. With an intercept, one more row.
 
     tol : float, default=1e-12
         Tolerance on the duality gap, relative to the objective at zero.
@@ -96,13 +96,18 @@ def solve_logistic(
     problem = Logistic(Z, labels, weight, alpha, l2, n_classes, fit_intercept)
     at_zero = problem.at_zero()
     how = {"tol": tol, "max_iter": max_iter}
-    if start is not None:
-        V = torch.cat([start / problem.scale[:, :k, None], at_zero[:, k:]], 1)
-        V, info = _composite.solve(problem, V, warm=True, **how)
-    elif problem.is_smooth:
-        V, info = solve_smooth(problem, at_zero, **how)
+    first, warm = at_zero, start is not None
+    if warm:
+        start = start / problem.scale.unsqueeze(-1)
+        if problem.gauge is not None:
+            # Contrasts without an effect are zero.
+            b = start[:, k:]
+            start = torch.cat([start[:, :k], b - b @ problem.gauge], 1)
+        first = _composite.choose_start(problem, start, at_zero)
+    if problem.is_smooth:
+        V, info = solve_smooth(problem, first, **how)
     else:
-        V, info = _composite.solve(problem, at_zero, **how)
+        V, info = _composite.solve(problem, first, warm=warm, **how)
     gap = info.gap
     if not problem.is_smooth:
         # alpha_max is compared in the original units: rounding errors of the

@@ -56,8 +56,8 @@ def solve_multitask_lasso(
     """
     problem = Quadratic(gram, corr, y_sq, alpha, l2)
     scale = problem.scale.unsqueeze(-1)
-    warm = start is not None
-    start = start / scale if warm else torch.zeros_like(corr)
+    warm, zero = start is not None, torch.zeros_like(corr)
+    start = _composite.choose_start(problem, start / scale, zero) if warm else zero
     V, info = _composite.solve(problem, start, tol=tol, max_iter=max_iter, warm=warm)
     W, gap = V * scale, info.gap
     # alpha_max is compared in the original units: rounding errors of the solver's units

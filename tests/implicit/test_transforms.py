@@ -141,6 +141,13 @@ def test_vmap_keeps_the_certificate(inputs):
     assert bool(converged.all())
 
 
+def test_vmap_leaves_the_start_out(inputs):
+    Z, y, alpha, _ = inputs
+    start = lasso(Z[0], y[0], alpha[0])
+    found = vmap(partial(lasso, start=start))(Z, y, alpha)
+    close(found, lasso(Z, y, alpha))
+
+
 def test_grad_is_backward(layer, inputs):
     found = grad(partial(score, layer), (0, 2, 3))(*inputs)
     close(found, reference(layer, inputs))
