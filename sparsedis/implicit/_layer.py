@@ -2,8 +2,8 @@
 
 import torch
 
-from sparsedis.implicit._refusals import ReverseOnly, once_differentiable
-from sparsedis.implicit._squared import warn_of_dependence
+from sparsedis.implicit._refusals import ReverseOnly, warn_of_dependence
+from sparsedis.implicit._second import implicit_gradients
 from sparsedis.solvers._groups import Rows, add_blocks
 from sparsedis.solvers._linalg import solve_on_support
 from sparsedis.solvers._smooth_newton import solve_hessian
@@ -52,10 +52,12 @@ class _Solve(ReverseOnly):
         return W
 
     @staticmethod
-    @once_differentiable("A layer (glm, logistic)")
     def backward(ctx, grad):
         *theta, W = ctx.saved_tensors
         needed = ctx.needs_input_grad[3:]
+        if torch.is_grad_enabled():
+            gradients = _gradients_with_graph(ctx.make, theta, W, grad, needed)
+            return None, None, None, *gradients
         own = [t.detach() for t in theta]
         with torch.enable_grad():
             for t, wanted in zip(own, needed, strict=True):
@@ -70,6 +72,16 @@ class _Solve(ReverseOnly):
             found = iter(torch.autograd.grad(slope, wanted, -u, allow_unused=True))
         gradients = [next(found) if t.requires_grad else None for t in own]
         return None, None, None, *gradients
+
+
+def _gradients_with_graph(make, theta, W, grad, needed):
+    """The same cotangents, which can be differentiated again."""
+    problem, fixed = make(*(t.detach() for t in theta)), W.detach()
+    return implicit_gradients(
+        lambda cotangent: _solve_adjoint(problem, fixed, cotangent),
+        lambda W, *theta: make(*theta).stationarity(W, *theta),
+        *(grad, W, theta, needed),
+    )
 
 
 def _solve_adjoint(problem, W, grad):

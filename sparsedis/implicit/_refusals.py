@@ -1,11 +1,12 @@
-"""Errors for the derivatives that the layers do not have."""
+"""Errors for derivatives that do not exist, a warning for those that are not unique."""
 
+import warnings
 from functools import wraps
 
 import torch
 
 
-def once_differentiable(layer):
+def once_differentiable(layer, order="second"):
     """Mark the backward pass of a layer as not differentiable.
 
     torch's decorator of this name raises an error only if the whole graph is run. For
@@ -18,6 +19,9 @@ def once_differentiable(layer):
     ----------
     layer : str
         Name of the layer, for the error message.
+
+    order : str, default="second"
+        Order of the derivative that is missing.
 
     Returns
     -------
@@ -40,7 +44,7 @@ def once_differentiable(layer):
             if not sources:
                 return gradients
             held = [g for g in gradients if g is not None]
-            held = iter(_Refusal.apply(layer, len(held), *held, *sources))
+            held = iter(_Refusal.apply(layer, order, len(held), *held, *sources))
             return tuple(None if g is None else next(held) for g in gradients)
 
         return once
@@ -52,17 +56,28 @@ class _Refusal(torch.autograd.Function):
     """Identity of the first tensors, with a backward pass that raises an error."""
 
     @staticmethod
-    def forward(ctx, layer, n_gradients, *tensors):
-        ctx.layer = layer
+    def forward(ctx, layer, order, n_gradients, *tensors):
+        ctx.layer, ctx.order = layer, order
         return tuple(g.view_as(g) for g in tensors[:n_gradients])
 
     @staticmethod
     def backward(ctx, *_):
         raise RuntimeError(
-            f"{ctx.layer} has no second derivative: it is once_differentiable, and a "
-            "gradient through it (create_graph=True) was differentiated again. Detach "
-            "this gradient, or the features that enter the layer."
+            f"{ctx.layer} has no {ctx.order} derivative, but a gradient with a graph "
+            "(create_graph=True) was differentiated again. Detach it, or the "
+            "features that enter the layer."
         )
+
+
+def warn_of_dependence():
+    """Warn that the gradient is not unique."""
+    warnings.warn(
+        "The features in the support of a task are linearly dependent, so its "
+        "solution is not unique; the minimum-norm gradient is used. A "
+        "positive l2 makes the solution unique.",
+        RuntimeWarning,
+        stacklevel=3,
+    )
 
 
 class ReverseOnly(torch.autograd.Function):

@@ -1,7 +1,6 @@
 """Implicit gradients of the problems with a squared loss."""
 
 import math
-import warnings
 from functools import partial
 from importlib.util import find_spec
 from numbers import Integral, Real
@@ -10,7 +9,8 @@ from typing import NamedTuple
 import torch
 
 from sparsedis.implicit._inputs import centre, read_tasks, scale_rows
-from sparsedis.implicit._refusals import ReverseOnly, once_differentiable
+from sparsedis.implicit._refusals import ReverseOnly, warn_of_dependence
+from sparsedis.implicit._second import implicit_gradients
 from sparsedis.implicit._start import read_start
 from sparsedis.implicit._units import choose_units
 from sparsedis.solvers._data_gap import recertify
@@ -98,9 +98,10 @@ class _SquaredLoss(ReverseOnly):
         return W, info.gap, info.n_iter, info.converged, info.support
 
     @staticmethod
-    @once_differentiable("A layer with a squared loss (lasso, multitask_lasso, ridge)")
     def backward(ctx, grad, *_):
         Z, Y, gram, alpha, l2, W, support = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return *_gradients_with_graph(ctx, grad), None, None, None
         # Factor of alpha in the optimality condition: signs if c = 1.
         towards = torch.sign(W) if W.shape[-1] == 1 else directions(W)
         U, singular = _solve_adjoint(gram, grad, alpha, l2, W, support, Z, ctx.n)
@@ -123,6 +124,30 @@ class _SquaredLoss(ReverseOnly):
         if ctx.needs_input_grad[3]:
             grad_l2 = -(U * W).sum((1, 2))
         return grad_Z, grad_Y, grad_alpha, grad_l2, None, None, None
+
+
+def _gradients_with_graph(ctx, grad):
+    """The same cotangents, which can be differentiated again."""
+    Z, Y, gram, alpha, l2, W, support = ctx.saved_tensors
+    n, single = ctx.n, W.shape[-1] == 1
+    used = support.unsqueeze(-1)
+
+    def stationarity(W, Z, Y, alpha, l2):
+        slope = product(Z.mT, product(Z, W) - Y) / n + l2[:, None, None] * W
+        # Other rows are not used, but must be finite.
+        safe = torch.where((W != 0).any(-1, keepdim=True), W, 1.0)
+        towards = torch.sign(W) if single else directions(safe)
+        return torch.where(used, slope + alpha[:, None, None] * towards, 0.0)
+
+    parts = [part.detach() for part in (gram, alpha, l2, W, support, Z)]
+
+    def solve(cotangent):
+        gram, *others = parts
+        return _solve_adjoint(gram, cotangent, *others, n)
+
+    theta = Z, Y, alpha, l2
+    needed = ctx.needs_input_grad[:4]
+    return implicit_gradients(solve, stationarity, grad, W, theta, needed)
 
 
 def _solve_adjoint(gram, grad, alpha, l2, W, support, Z, n):
@@ -152,17 +177,6 @@ def _solve_adjoint(gram, grad, alpha, l2, W, support, Z, n):
         hessian, rows.gather(grad).flatten(1), rows.valid.repeat_interleave(c, 1)
     )
     return rows.scatter(u.reshape(*rows.index.shape, c)), singular
-
-
-def warn_of_dependence():
-    """Warn that the gradient is not unique."""
-    warnings.warn(
-        "The features in the support of a task are linearly dependent, so its "
-        "solution is not unique; the minimum-norm gradient is used. A "
-        "positive l2 makes the solution unique.",
-        RuntimeWarning,
-        stacklevel=3,
-    )
 
 
 def solve_squared(Z, Y, alpha, l2, solve, *, start=None, fit_intercept, tol, **read):

@@ -169,8 +169,8 @@ class _Adjoint(ReverseOnly):
     @staticmethod
     def backward(ctx, *_):
         raise RuntimeError(
-            f"{ctx.name} has no second derivative under torch.func: use only one of "
-            "grad, vjp and jacrev, and only once."
+            f"{ctx.name} has no second derivative under torch.func: use grad, vjp or "
+            "jacrev only once, or torch.autograd.grad with create_graph=True."
         )
 
     @staticmethod

@@ -301,7 +301,10 @@ class Logistic(_composite.Problem):
     def stationarity(self, W, Z, alpha, l2):
         scale, k = self.scale.unsqueeze(-1), self.n_features
         slope = self.gradient(W / scale) / scale
-        penalty = alpha[:, None, None] * directions(W[:, :k])
+        rows = W[:, :k]
+        used = (rows != 0).any(-1, keepdim=True)
+        # The second derivative of a norm at zero is NaN.
+        penalty = alpha[:, None, None] * used * directions(torch.where(used, rows, 1.0))
         return slope + torch.nn.functional.pad(penalty, (0, 0, 0, len(W[0]) - k))
 
     def linear_term(self, V):
