@@ -1,7 +1,8 @@
 """Convex inner problems as differentiable torch layers.
 
 Each layer solves a batch of small problems exactly and differentiates the solutions
-implicitly: the backward pass is one linear system per task on the support.
+implicitly: the backward pass is one linear system per task on the support. The user
+guide lists the transforms of ``torch.func`` that work, and the second derivatives.
 """
 
 from sparsedis.implicit._glm import glm, glm_alpha_max
