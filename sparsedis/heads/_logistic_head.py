@@ -6,6 +6,7 @@ from numbers import Integral
 import numpy as np
 import torch
 
+from sparsedis._threads import threads_for
 from sparsedis.heads._folds import choose
 from sparsedis.heads._strata import stratify
 from sparsedis.solvers.logistic import class_basis, solve_logistic
@@ -86,6 +87,8 @@ class LogisticHead:
     criterion: np.ndarray
 
 
+# Many small operations: with `n_jobs`, other tasks use the other cores.
+@threads_for(1)
 def fit_logistic_head(X, rows, labels, weight, alphas, folds, problem):
     """Follow the path of a task, and choose a head from it.
 

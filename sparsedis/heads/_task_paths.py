@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from sparsedis._threads import threads_for
 from sparsedis.heads._folds import choose
 from sparsedis.heads._least_squares import bic, relax
 from sparsedis.heads._task_rows import ROUNDING, fold_error, task_parts
@@ -119,6 +120,8 @@ def block_size(n, p, n_folds, problem):
     return max(1, _BLOCK // max(n, (n_folds + 1) * p * max(p, n_alphas)))
 
 
+# Many small operations: with `n_jobs`, blocks of tasks use the other cores.
+@threads_for(1)
 def fit_heads(X, Y, share, folds, problem):
     """Follow the paths of a block of tasks, and choose a head from each.
 

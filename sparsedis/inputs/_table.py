@@ -138,6 +138,12 @@ class TaskTable:
         """Whether the tasks of a batch share their rows."""
         return isinstance(self.labels, DenseLabels)
 
+    def rows_per_step(self, n_samples, n_tasks):
+        """Largest number of rows of a batch of tasks, with samples of each."""
+        if not self.rows_first:
+            n_samples *= min(n_tasks, self.labels.n_tasks)
+        return min(n_samples, self.n_rows)
+
     def blocks(self):
         """Iterate over the rows in blocks."""
         return blocks_of(self.X, self.at)

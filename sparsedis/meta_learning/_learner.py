@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import KW_ONLY
+from math import prod
 from numbers import Integral, Real
 from os import PathLike
 from typing import ClassVar
@@ -16,6 +17,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sparsedis._deprecated import check_renamed, renamed_parameters
+from sparsedis._threads import threads_for
 from sparsedis.bilevel._declaration import declared
 from sparsedis.bilevel._module import whole_unless_trained
 from sparsedis.heads import Head
@@ -353,9 +355,16 @@ channels)
         check_magnitude(X)
         random_state = check_random_state(self.random_state)
         base, held_out = self._split_classes(y, random_state)
-        self._learn(X, y, base, held_out, random_state)
+        with threads_for(self._step_size()):
+            self._learn(X, y, base, held_out, random_state)
         self._warn_if_dead()
         return self
+
+    def _step_size(self):
+        """Numbers in the inputs of a step, at most."""
+        shots = self.n_shots if self.train_shots is None else self.train_shots
+        n_episodes, n_rows = self.episodes_per_batch, shots + self.n_queries
+        return n_episodes * self.n_ways * n_rows * prod(self.input_shape_)
 
     def adapt(self, X, y):
         """Fit the head of a new task to its support set.

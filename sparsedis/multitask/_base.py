@@ -1,5 +1,6 @@
 """Base class of the estimators of a shared representation."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from sparsedis._persistence import Saved
+from sparsedis._threads import threads_for
 from sparsedis.bilevel._module import whole_unless_trained
 from sparsedis.inputs._arrays import check_images
 from sparsedis.inputs._plain import check_plain
@@ -120,26 +122,27 @@ default=None
         self._check_parameters(len(targets.names))
         random_state = check_random_state(self.random_state)
         table, scale = self._table(X, targets, weight, task_weight)
-        scaled = table.divided(scale)
-        width = self._width(self.input_shape_, n_outputs(table))
-        data = {"X": X, "y": y}
-        if self.rotation is None and self.n_components == "auto":
-            width = self._count(scaled, width, random_state, data)
-        split = self._train_table(scaled, width, random_state, data)
-        if self.rotation is not None:
-            factors = self._factors(table, self.n_components, random_state)
-            if self._narrows(factors):
-                wide = self.module_
-                self._train_narrow(factors, scaled, split, random_state, data)
-                again = self._factors(table, "auto", random_state)
-                if again.count.n_factors < factors.count.n_factors:
-                    # A factor was lost.
-                    self.module_, self._n_trained = wide, wide.n_components
-                else:
-                    factors = replace(again, count=factors.count)
-            self._rotate(factors, width)
-        self._fit_heads(table, scale, targets)
-        self._fit_linear(table, scale, split)
+        with threads_for(self._step_size(table)):
+            scaled = table.divided(scale)
+            width = self._width(self.input_shape_, n_outputs(table))
+            data = {"X": X, "y": y}
+            if self.rotation is None and self.n_components == "auto":
+                width = self._count(scaled, width, random_state, data)
+            split = self._train_table(scaled, width, random_state, data)
+            if self.rotation is not None:
+                factors = self._factors(table, self.n_components, random_state)
+                if self._narrows(factors):
+                    wide = self.module_
+                    self._train_narrow(factors, scaled, split, random_state, data)
+                    again = self._factors(table, "auto", random_state)
+                    if again.count.n_factors < factors.count.n_factors:
+                        # A factor was lost.
+                        self.module_, self._n_trained = wide, wide.n_components
+                    else:
+                        factors = replace(again, count=factors.count)
+                self._rotate(factors, width)
+            self._fit_heads(table, scale, targets)
+            self._fit_linear(table, scale, split)
         self._warn_if_unused()
         if self.rotation is not None:
             warn_of(self._doubts(X, split))
@@ -181,30 +184,35 @@ default=None
                 "n_components must be a number in fit_stream when rotation=None, got "
                 "'auto': features are counted with their rotation."
             )
-        steps = self._train_on(
-            "stream",
-            stream,
-            self._width(self.input_shape_),
-            random_state,
-            rows=lambda: (batch.rows for batch in stream.remembered),
-            data={"X": first, "y": None},
-            contents=vars(stream.first).values(),
-        )
-        if not steps:
-            raise ValueError("encoder has nothing to train: fit_stream needs weights.")
-        if self.rotation is not None:
-            self._rotate(
-                factors_of_batches(
-                    self.module_,
-                    stream.remembered,
-                    self._likelihood == "categorical",
-                    n_components=self.n_components,
-                    rng=np.random.default_rng(random_state.randint(2**31)),
-                    device=self._device(),
-                ),
-                self._n_trained,
+        with threads_for(first.size):
+            steps = self._train_on(
+                "stream",
+                stream,
+                self._width(self.input_shape_),
+                random_state,
+                rows=lambda: (batch.rows for batch in stream.remembered),
+                data={"X": first, "y": None},
+                contents=vars(stream.first).values(),
             )
-            warn_of(doubts_about_features(self.stability_, len(self.rotation_.heads)))
+            if not steps:
+                raise ValueError(
+                    "encoder has nothing to train: fit_stream needs weights."
+                )
+            if self.rotation is not None:
+                self._rotate(
+                    factors_of_batches(
+                        self.module_,
+                        stream.remembered,
+                        self._likelihood == "categorical",
+                        n_components=self.n_components,
+                        rng=np.random.default_rng(random_state.randint(2**31)),
+                        device=self._device(),
+                    ),
+                    self._n_trained,
+                )
+                warn_of(
+                    doubts_about_features(self.stability_, len(self.rotation_.heads))
+                )
         last = steps[-_REMEMBERED_STEPS:]
         if self.rotation is None:
             self.feature_usage_ = np.mean([step["usage"] for step in last], axis=0)
@@ -247,8 +255,14 @@ default=None
         targets = adapted._read(y, len(X), task, weight)
         adapted._check_parameters(len(targets.names))
         table, scale = adapted._table(X, targets, weight)
-        adapted._fit_heads(table, scale, targets)
+        with threads_for(adapted._step_size(table)):
+            adapted._fit_heads(table, scale, targets)
         return adapted
+
+    def _step_size(self, table):
+        """Numbers in the inputs of a step."""
+        n_rows = table.rows_per_step(self.batch_size, self.task_batch_size)
+        return n_rows * math.prod(self.input_shape_)
 
     def _validate_X(self, X, *, reset):
         if not is_lazy(X):

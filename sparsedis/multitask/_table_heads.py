@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from sparsedis._threads import threads_for
 from sparsedis.heads._relaxed import relaxed_heads
 from sparsedis.implicit._squared import has_celer
 from sparsedis.inputs._table import gather
@@ -44,6 +45,8 @@ class Heads:
     support: np.ndarray
 
 
+# Many small operations, whatever the size of the inputs.
+@threads_for(1)
 @torch.no_grad()
 def fit_heads(Z, table, alpha, problem, *, refit, support=None):
     """Fit the head of every task on all of its labels.
