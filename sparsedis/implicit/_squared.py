@@ -19,8 +19,8 @@ from sparsedis.solvers._groups import Rows, add_blocks, directions, penalty_hess
 from sparsedis.solvers._info import SolverInfo
 from sparsedis.solvers._linalg import (
     GOOD_PIVOT,
-    SupportSystem,
     product,
+    ridge_system,
     solve_on_support,
 )
 
@@ -114,9 +114,12 @@ class _SquaredLoss(ReverseOnly):
         both = product(Z, torch.cat([-W, U_n], -1))
         both[..., :c] += Y
         if ctx.needs_input_grad[0]:
-            grad_Z = torch.bmm(both, torch.cat([U_n, -W], -1).mT)
+            other = torch.cat([U_n, -W], -1)
             if len(Z) == 1:
-                grad_Z = grad_Z.sum(0, keepdim=True)
+                # One product sums over all tasks.
+                grad_Z = torch.einsum("tnc,tkc->nk", both, other).unsqueeze(0)
+            else:
+                grad_Z = torch.bmm(both, other.mT)
         if ctx.needs_input_grad[1]:
             grad_Y = both[..., c:]
         if ctx.needs_input_grad[2]:
@@ -154,9 +157,9 @@ def _solve_adjoint(gram, grad, alpha, l2, W, support, Z, n):
     """Solve the linear system of the adjoint, with the cotangent `grad` of W."""
     c = W.shape[-1]
     if c == 1:
-        hessian = gram + torch.diag_embed(l2.unsqueeze(-1).expand_as(support))
-        system = SupportSystem(hessian, support)
-        grad, singular = grad.squeeze(-1), system.singular
+        _, system = ridge_system(gram, l2, support)
+        grad = grad.squeeze(-1)
+        singular = system.singular.expand(len(grad)).clone()
         u = system.solve(grad)
         poor = system.pivot < GOOD_PIVOT
         for at in (poor & (l2 > 0), poor & (l2 == 0)):

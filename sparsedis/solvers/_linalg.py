@@ -14,7 +14,10 @@ GOOD_PIVOT = 1e-8
 def product(A, B):
     """``A @ B`` of two batches; either may be a single matrix for all tasks."""
     # Without broadcasting, bmm needs half as many calls.
-    return torch.bmm(A, B) if len(A) == len(B) else A @ B
+    if len(A) == len(B):
+        return torch.bmm(A, B)
+    # With a single matrix, one product takes all tasks.
+    return (B.mT @ A[0].mT).mT if len(A) == 1 else A @ B[0]
 
 
 def solve_active(hessian, rhs, keep):
@@ -69,6 +72,28 @@ def solve_on_support(hessian, rhs, support):
     return system.solve(rhs), system.singular
 
 
+def ridge_system(gram, l2, support):
+    """Factorise ``G + l2`` on supports, once if all tasks share the whole matrix.
+
+    Parameters
+    ----------
+    gram : tensor of shape (n_tasks, k, k) or (1, k, k)
+    l2 : tensor of shape (n_tasks,)
+    support : tensor of shape (n_tasks, k) of bool
+
+    Returns
+    -------
+    hessian : tensor of shape (n_tasks, k, k) or (1, k, k)
+
+    system : SupportSystem
+        One system, or one for each task.
+    """
+    if len(gram) == 1 and bool((l2 == l2[0]).all() & support.all()):
+        l2, support = l2[:1], support[:1]
+    hessian = gram + torch.diag_embed(l2.unsqueeze(-1).expand_as(support))
+    return hessian, SupportSystem(hessian, support)
+
+
 class SupportSystem:
     """Factorised systems ``H_SS u_S = rhs_S``, with ``u = 0`` outside of the support S.
 
@@ -81,6 +106,7 @@ class SupportSystem:
         Symmetric positive semi-definite; ``n_tasks`` may be 1 and is then shared.
 
     support : tensor of shape (n_tasks, k) of bool
+        A single one that is shared too must hold all features.
 
     Attributes
     ----------
@@ -130,10 +156,15 @@ class SupportSystem:
             rhs = self.rows.gather(rhs)
         if rhs.shape[-1]:
             rhs = self.scale * rhs
-            solution = torch.cholesky_solve(rhs.unsqueeze(-1), self.factor).squeeze(-1)
+            if len(self.factor) == 1:
+                solution = torch.cholesky_solve(rhs.mT, self.factor[0]).mT
+            else:
+                solution = torch.cholesky_solve(rhs.unsqueeze(-1), self.factor)
+                solution = solution.squeeze(-1)
             solution = self.scale * solution
             if self.at is not None:
-                solution[self.at] = self.least_norm.solve(rhs[self.at])
+                at = self.at if len(self.factor) > 1 else slice(None)
+                solution[at] = self.least_norm.solve(rhs[at])
             rhs = solution
         return rhs if self.rows is None else self.rows.scatter(rhs)
 

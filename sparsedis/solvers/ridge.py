@@ -4,7 +4,7 @@ import torch
 
 from sparsedis.solvers._data_system import DataSystem
 from sparsedis.solvers._info import SolverInfo
-from sparsedis.solvers._linalg import GOOD_PIVOT, SupportSystem
+from sparsedis.solvers._linalg import GOOD_PIVOT, product, ridge_system
 
 
 def solve_ridge(gram, corr, y_sq, l2, *, tol=1e-12, data=None):
@@ -42,14 +42,13 @@ def solve_ridge(gram, corr, y_sq, l2, *, tol=1e-12, data=None):
 
     info : SolverInfo
     """
-    hessian = gram + torch.diag_embed(l2.unsqueeze(-1).expand_as(corr))
     every = torch.ones_like(corr, dtype=torch.bool)
-    system = SupportSystem(hessian, every)
+    hessian, system = ridge_system(gram, l2, every)
     w = system.solve(corr)
     # One step of refinement. The gap of a quadratic has a closed form: 1/2 q' H^+ q for
     # the gradient q.
-    w = w + system.solve(corr - (hessian @ w.unsqueeze(-1)).squeeze(-1))
-    gradient = corr - (hessian @ w.unsqueeze(-1)).squeeze(-1)
+    w = w + system.solve(corr - product(hessian, w.unsqueeze(-1)).squeeze(-1))
+    gradient = corr - product(hessian, w.unsqueeze(-1)).squeeze(-1)
     gap = (gradient * system.solve(gradient)).sum(-1).abs()
     gap = gap / torch.where(y_sq > 0, y_sq, 1.0)
     poor = (system.pivot < GOOD_PIVOT).expand(len(w))

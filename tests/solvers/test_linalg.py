@@ -5,7 +5,12 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from sparsedis.solvers._linalg import solve_active, solve_on_support
+from sparsedis.solvers._linalg import (
+    product,
+    ridge_system,
+    solve_active,
+    solve_on_support,
+)
 
 
 @pytest.fixture
@@ -64,3 +69,29 @@ def test_units_do_not_decide_about_the_rank(rng, unit):
     assert singular
     # The least norm shares a coefficient between the two copies.
     assert_allclose(u[0], w, rtol=1e-9)
+
+
+@pytest.mark.parametrize("rank", [5, 3])
+def test_tasks_that_share_everything_share_one_system(rng, rank):
+    factors = rng.integers(-9, 10, (rank, 5)).astype(float)
+    gram, l2 = factors.T @ factors, np.full(4, 0.0 if rank < 5 else 0.5)
+    rhs = rng.standard_normal((4, rank)) @ factors
+    every = torch.ones(4, 5, dtype=torch.bool)
+    given = torch.tensor(gram)[None], torch.tensor(l2)
+    hessian, system = ridge_system(*given, every)
+    assert len(hessian) == 1
+    expected = rhs @ np.linalg.pinv(gram + l2[0] * np.eye(5))
+    assert_allclose(system.solve(torch.tensor(rhs)), expected, atol=1e-10)
+    assert system.singular.tolist() == [rank < 5]
+    # Another support, or another penalty, has a system of its own.
+    every[2, 1] = False
+    hessian, system = ridge_system(*given, every)
+    assert len(hessian) == 4
+    assert not system.solve(torch.tensor(rhs))[2, 1]
+
+
+@pytest.mark.parametrize("shapes", [(1, 3), (3, 1), (3, 3)])
+def test_product_with_one_matrix_for_all_tasks(rng, shapes):
+    A = rng.standard_normal((shapes[0], 4, 5))
+    B = rng.standard_normal((shapes[1], 5, 2))
+    assert_allclose(product(torch.tensor(A), torch.tensor(B)), A @ B, atol=1e-14)
