@@ -1,6 +1,7 @@
-"""Number of torch's threads, which follows the size of the work."""
+"""Number of threads of torch and of numpy, which follows the size of the work."""
 
-from contextlib import contextmanager
+import threading
+from contextlib import ExitStack, contextmanager
 from functools import cache
 
 import torch
@@ -12,14 +13,16 @@ _SHARE = 2**15
 
 @contextmanager
 def threads_for(size):
-    """Let torch use fewer threads for small work, in the calling thread alone.
+    """Use fewer threads for small work.
 
     Threads wait for each other in every operation. Beside other processes, this may
     take far longer than a small operation.
 
     ``torch.set_num_threads`` would also change the number for threads that start in
     the meantime, for good. The number of OpenMP belongs to the calling thread. MKL
-    follows it, unless the user has called ``torch.set_num_threads``.
+    follows it, unless the user has called ``torch.set_num_threads``. The number of
+    OpenBLAS, which numpy uses, belongs to the process: it is one while any thread does
+    small work.
 
     Parameters
     ----------
@@ -41,13 +44,38 @@ def threads_for(size):
     # Ask first: torch sets the number of a new thread when it is first used there.
     allowed = torch.get_num_threads()
     wanted = max(1, size // _SHARE)
-    if wanted >= allowed:
-        yield
-        return
-    with _openmp().limit(limits=wanted):
+    with ExitStack() as stack:
+        if wanted == 1:
+            stack.enter_context(_one_for_openblas())
+        if wanted < allowed:
+            stack.enter_context(_libraries(user_api="openmp").limit(limits=wanted))
         yield
 
 
 @cache
-def _openmp():
-    return ThreadpoolController().select(user_api="openmp")
+def _libraries(**which):
+    return ThreadpoolController().select(**which)
+
+
+class _Running:
+    """Limit of OpenBLAS, and the number of those who need it."""
+
+    lock = threading.Lock()
+    number = 0
+    limit = None
+
+
+@contextmanager
+def _one_for_openblas():
+    with _Running.lock:
+        if not _Running.number:
+            libraries = _libraries(internal_api="openblas")
+            _Running.limit = libraries.limit(limits=1)
+        _Running.number += 1
+    try:
+        yield
+    finally:
+        with _Running.lock:
+            _Running.number -= 1
+            if not _Running.number:
+                _Running.limit.restore_original_limits()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from skorch.callbacks import Callback
+from threadpoolctl import threadpool_info, threadpool_limits
 from torch import nn
 
 from sparsedis import SparseMultiTaskRepresentation
@@ -102,6 +103,33 @@ def test_threads_do_not_share_their_numbers():
     for thread in threads:
         thread.join()
     assert found == {"small": (1, 4), "large": (2, 4)}
+
+
+def openblas():
+    """Numbers of threads of the copies of OpenBLAS in this process."""
+    return [
+        library["num_threads"]
+        for library in threadpool_info()
+        if library["internal_api"] == "openblas"
+    ]
+
+
+def test_numpy_uses_one_thread_until_the_last_small_work_ends():
+    with threadpool_limits(2, user_api="blas"):
+        before = openblas()
+        assert set(before) == {2}
+        with threads_for(2**30):
+            assert openblas() == before
+        with pytest.raises(KeyboardInterrupt), threads_for(1):
+            raise KeyboardInterrupt
+        assert openblas() == before
+        first, second = threads_for(1), threads_for(1)
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert set(openblas()) == {1}
+        second.__exit__(None, None, None)
+        assert openblas() == before
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
