@@ -14,6 +14,7 @@ DEPENDENCIES = (
     "celer",
     "joblib",
     "safetensors",
+    "threadpoolctl",
 )
 OPTIONAL_DEPENDENCIES = (
     "matplotlib",
