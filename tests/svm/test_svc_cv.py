@@ -63,7 +63,6 @@ def test_the_choice_is_that_of_a_search(shape, fit_intercept, scoring):
     assert_allclose(clf.alphas_, np.array([0.6, 0.3, 0.1]) * best.alpha_max_)
     assert_allclose(clf.coef_, best.coef_, atol=1e-6)
     assert_allclose(clf.decision_function(X), best.decision_function(X), atol=1e-5)
-    assert_array_equal(clf.predict(X), best.predict(X))
     assert_array_equal(clf.active_features_, best.active_features_)
     assert clf.dual_gap_ <= 1e-8
 
