@@ -12,7 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sparsedis._deprecated import parameter, renamed_attribute
 from sparsedis._persistence import Saved
 from sparsedis.bilevel._estimator import BilevelEstimator
-from sparsedis.bilevel._module import new_representation
+from sparsedis.bilevel._module import check_inputs_fit, new_representation
 from sparsedis.bilevel._schedules import OPTIMIZERS
 from sparsedis.bilevel._stopping import KeepBest
 from sparsedis.encoders import input_shape_of
@@ -159,7 +159,7 @@ class BaseMetaLearner(BilevelEstimator):
             return blocks_of(X, np.sort(rows[:n]))
 
         self._train(
-            lambda: self._new_representation(input_shape_of(X)),
+            self._make_module,
             objective,
             iter(partial(sampler.sample, self.episodes_per_batch), None),
             seed=seed,
@@ -172,6 +172,12 @@ class BaseMetaLearner(BilevelEstimator):
             # The scale of the logits and the penalties must not decay.
             optimizer__param_groups=[("head.*", {"weight_decay": 0.0})],
         )
+
+    def _make_module(self):
+        input_shape = input_shape_of(np.empty((0, *self.input_shape_)))
+        module = self._new_representation(input_shape)
+        check_inputs_fit(module.encoder, self.input_shape_)
+        return module
 
     def _new_representation(self, input_shape):
         n_components = self.n_components
