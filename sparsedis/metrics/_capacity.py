@@ -1,6 +1,7 @@
 """Explicitness of DCI-ES: how much capacity a regressor needs to read the factors."""
 
 import numbers
+from itertools import pairwise
 
 import numpy as np
 from sklearn.utils import Bunch, check_random_state
@@ -97,7 +98,8 @@ def dci_explicitness(
     ValueError
         If inputs differ in their number of samples or columns or hold infinity, codes
         hold NaN, no factor varies in both the training and the test samples, only one
-        of the test arrays is given, or `probes` do not increase.
+        of the test arrays is given, the capacities in `probes` do not increase, or a
+        regressor predicts NaN or infinity.
 
     See Also
     --------
@@ -118,7 +120,8 @@ def dci_explicitness(
 
     where the denominator is the area under the straight line from the loss of the
     mean to 0. Codes that cannot predict the factors at all score 1, since capacity does
-    not help: read it beside informativeness, or compare it with :func:`chance_level`.
+    not help, so the chance level is near 1: read it beside the informativeness of
+    :func:`dci`.
 
     References
     ----------
@@ -192,10 +195,11 @@ def _check_probes(probes):
             f"probes must hold pairs of a capacity and a regressor; got {probes!r}."
         ) from None
     numeric = all(isinstance(c, numbers.Real) for c in capacities)
-    if not numeric or len(probes) < 2 or not (np.diff(capacities) > 0).all():
+    increasing = numeric and all(a < b for a, b in pairwise(capacities))
+    if not increasing or len(capacities) < 2 or not np.isfinite(capacities).all():
         raise ValueError(
-            "probes must hold at least two capacities, numbers that increase; got "
-            f"{list(capacities)}."
+            "probes must hold at least two capacities, finite numbers that increase; "
+            f"got {list(capacities)}."
         )
     for regressor in regressors:
         if not (hasattr(regressor, "fit") and hasattr(regressor, "predict")):

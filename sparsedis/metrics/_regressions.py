@@ -84,7 +84,7 @@ def fit_factors(regressor, factors, codes, test_codes, rng):
     Parameters
     ----------
     regressor : regressor
-        Its `random_state`, if any, is drawn from `rng`.
+        Its `random_state`, and those of its parts, are drawn from `rng`.
 
     factors : ndarray of shape (n_samples, n_factors)
         Finite values.
@@ -108,14 +108,27 @@ def fit_factors(regressor, factors, codes, test_codes, rng):
 
     prediction : ndarray of shape (n_test_samples,)
         Of the factor on the test samples.
+
+    Raises
+    ------
+    ValueError
+        If a prediction is NaN or infinite.
     """
     live = is_varying(codes)
     for i in np.flatnonzero(is_varying(factors)) if live.any() else ():
         model = clone(regressor)
-        if "random_state" in model.get_params():
-            model.set_params(random_state=rng.randint(2**31 - 1))
+        # Also those of the steps of a pipeline.
+        seeds = {
+            name: rng.randint(2**31 - 1)
+            for name in sorted(model.get_params())
+            if name.split("__")[-1] == "random_state"
+        }
+        model.set_params(**seeds)
         model.fit(codes[:, live], factors[:, i])
-        yield i, model, model.predict(test_codes[:, live])
+        prediction = model.predict(test_codes[:, live])
+        if not np.isfinite(prediction).all():
+            raise ValueError(f"The regressor {model!r} predicts NaN or infinity.")
+        yield i, model, prediction
 
 
 def warn_of_constant_parts(factor_mask, scored, score, *, stacklevel):

@@ -8,6 +8,7 @@ from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
 from sklearn.neighbors import KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
@@ -117,11 +118,33 @@ def test_codes_without_information_need_no_capacity(rng):
     options = {"probes": TREES, "random_state": 0}
     score = dci_explicitness(factors, codes, **options)
     assert score > 0.9
-    # Hence the comparison with chance.
+    # So is chance, above codes that predict.
     chance = chance_level(
         factors, factors, "dci_explicitness", n_resamples=5, **options
     )
     assert chance.low > chance.score
+
+
+def test_random_state_decides_the_parts_of_pipelines(rng):
+    factors = rng.standard_normal((60, 2))
+    codes = factors @ rng.standard_normal((2, 3))
+    trees = [DecisionTreeRegressor(max_depth=d, max_features=1) for d in (1, 4)]
+    probes = [
+        (c, make_pipeline(StandardScaler(), tree)) for c, tree in enumerate(trees)
+    ]
+    one, same, other = (
+        dci_explicitness(factors, codes, probes=probes, random_state=seed)
+        for seed in (0, 0, 1)
+    )
+    assert one == same != other
+
+
+@pytest.mark.parametrize("part", [np.nan, np.inf])
+def test_predictions_that_are_not_finite_raise(rng, part):
+    factors = rng.standard_normal((50, 2))
+    probes = [(1, Part(0.5)), (2, Part(part))]
+    with pytest.raises(ValueError, match=r"Part\(part=.* predicts NaN or infinity"):
+        dci_explicitness(factors, factors, probes=probes)
 
 
 def test_default_probes_are_the_published_forests():
@@ -189,7 +212,13 @@ def test_scorer_and_report_know_it(rng):
 @pytest.mark.parametrize(
     ("probes", "message"),
     [
-        (TREES[:1], r"at least two capacities, numbers that increase; got \[1\]"),
+        (
+            TREES[:1],
+            r"at least two capacities, finite numbers that increase; got \[1\]",
+        ),
+        ([(1, TREES[0][1]), (np.inf, TREES[1][1])], r"finite .*; got \[1, inf\]"),
+        ([(1, TREES[0][1]), (np.nan, TREES[1][1])], r"finite .*; got \[1, nan\]"),
+        (((c, t) for c, t in TREES[1::-1]), r"increase; got \[2, 1\]"),
         (TREES[::-1], r"numbers that increase; got \[7, 4, 2, 1\]"),
         ([("a", TREES[0][1]), ("b", TREES[1][1])], r"numbers that .*got \['a', 'b'\]"),
         ([TREES[0][1], TREES[1][1]], "pairs of a capacity and a regressor; got"),
