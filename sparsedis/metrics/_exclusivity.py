@@ -101,8 +101,9 @@ def measurement_exclusivity(
     not find that a code measures a factor if their relation has no linear trend.
     Factors for which there is no code do not lower the score.
 
-    Random codes measure nothing, and agree on all pairs but those of the model: with as
-    many codes as factors, a share of 1 - 1/k. Compare with :func:`chance_level`.
+    Random codes measure next to nothing, and the model says that most codes should not
+    measure most factors. So with k codes and k factors, random codes agree on a share
+    of a little more than 1 - 1/k. Compare with :func:`chance_level`.
 
     References
     ----------
@@ -126,17 +127,17 @@ def measurement_exclusivity(
     )
     factors, codes, factor_mask, code_mask = check_factors_codes(factors, codes)
     check_all_known(factors, "a test given all other factors")
-    shape = len(code_mask), len(factor_mask)
-    partial = np.zeros(shape)
-    partial[:, factor_mask] = _partial_correlations(
-        factors[:, factor_mask], codes, np.flatnonzero(factor_mask)
-    )
     freedom = len(codes) - factor_mask.sum() - 1
     if freedom < 1:
         raise ValueError(
             "The tests need more samples than factors plus one; got "
             f"{len(codes)} samples and {factor_mask.sum()} factors."
         )
+    shape = len(code_mask), len(factor_mask)
+    partial = np.zeros(shape)
+    partial[:, factor_mask] = _partial_correlations(
+        factors[:, factor_mask], codes, np.flatnonzero(factor_mask)
+    )
     with np.errstate(divide="ignore"):
         statistic = np.abs(partial) * np.sqrt(freedom / (1 - partial**2))
     p_values = 2 * student.sf(statistic, freedom)

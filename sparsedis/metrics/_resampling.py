@@ -235,7 +235,14 @@ class _Draw:
             # The given data have been warned about; resamples say nothing new.
             warnings.simplefilter("ignore", UndefinedMetricWarning)
             given = self._scores(slice(None), slice(None), rng)
-            drawn = [self._scores(*rows(), rng) for _ in range(self.n_resamples)]
+            try:
+                drawn = [self._scores(*rows(), rng) for _ in range(self.n_resamples)]
+            except ValueError as error:
+                raise ValueError(
+                    "A metric is defined on the data, but not on rows drawn from them: "
+                    f"{error} Leave out factors with values that are too rare for "
+                    "resamples, or this metric."
+                ) from error
         results = {}
         for name, score in given.items():
             scores = np.array([one[name] for one in drawn])

@@ -111,6 +111,14 @@ def test_constant_columns_and_determined_factors(rng):
     assert_array_equal(details.p_values, 1)
 
 
+@pytest.mark.parametrize("k", [2, 5])
+def test_random_codes_agree_a_little_more_than_the_model_leaves_out(rng, k):
+    scores = [
+        measurement_exclusivity(*rng.standard_normal((2, 500, k))) for _ in range(100)
+    ]
+    assert 1 - 1 / k < np.mean(scores) < 1 - 1 / k + 0.06
+
+
 def test_scorer_and_report_know_it(rng):
     factors = correlated(rng)
     scorer = DisentanglementScorer("exclusivity").fit(factors, factors)
@@ -137,6 +145,9 @@ def test_bad_arguments_raise(rng):
         measurement_exclusivity(factors, factors, level=1)
     with pytest.raises(ValueError, match="one; got 4 samples and 3 factors"):
         measurement_exclusivity(factors[:4], factors[:4])
+    # Without a warning that factors depend on each other.
+    with pytest.raises(ValueError, match="one; got 2 samples and 3 factors"):
+        measurement_exclusivity(factors[:2], factors[:2])
     factors[0, 0] = np.nan
     with pytest.raises(ValueError, match="a test given all other factors needs all"):
         measurement_exclusivity(factors, np.nan_to_num(factors))

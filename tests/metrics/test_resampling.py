@@ -190,6 +190,14 @@ def test_constant_columns_warn_once(function):
     assert [w.filename for w in caught] == [__file__]
 
 
+def test_resamples_without_a_rare_value_are_named():
+    factors = np.zeros((50, 1))
+    factors[0] = 1
+    codes = np.random.default_rng(0).standard_normal((50, 2))
+    with pytest.raises(ValueError, match="defined on the data, but not on rows drawn"):
+        bootstrap_interval(factors, codes, "mcc", random_state=0)
+
+
 @both
 def test_bad_input_raises(function):
     factors, codes = gaussian(np.random.default_rng(0))
