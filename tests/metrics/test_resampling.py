@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import norm
+from sklearn.tree import DecisionTreeRegressor
 
 from sparsedis.metrics import (
     bootstrap_interval,
@@ -139,6 +140,7 @@ def test_all_metrics_of_the_registry(function):
     factors = rng.integers(0, 3, (150, 2))
     codes = factors @ [[1.0, 0.3], [0.2, 1.0]] + 0.3 * rng.standard_normal((150, 2))
     few = {"n_train": 100, "n_test": 100, "batch_size": 16}
+    few["probes"] = [(m, DecisionTreeRegressor(max_depth=m)) for m in (1, 4)]
     options = {"n_resamples": 2, "random_state": 0, **few}
     names = list(METRICS)
     found = function(factors, codes, names, **options)
