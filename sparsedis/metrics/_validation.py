@@ -24,13 +24,15 @@ def check_matrix(array, name, *, min_samples=2, missing=False):
         Least number of rows.
 
     missing : bool, default=False
-        Accept NaN.
+        Accept NaN, and masked entries, which become NaN.
 
     Returns
     -------
     ndarray of shape (n_samples, n_columns) of float64
         The validated array.
     """
+    if missing and np.ma.is_masked(array):
+        array = np.ma.filled(array.astype(np.float64), np.nan)
     check_plain(array, name)
     with np.errstate(over="ignore", invalid="ignore"):
         # scikit-learn looks for NaN in the sum, which large numbers overflow.

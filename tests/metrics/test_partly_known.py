@@ -140,6 +140,15 @@ def test_few_known_rows(data):
     assert score == linear_r_score(factors[:, 1:], codes)
 
 
+def test_masked_entries_are_not_known(data):
+    factors, codes = data
+    masked = np.ma.masked_invalid(factors)
+    assert linear_r_score(masked, codes) == linear_r_score(factors, codes)
+    codes = np.ma.masked_greater(codes, 3.0)
+    with pytest.raises(ValueError, match=r"codes holds .* masked entries"):
+        linear_r_score(factors, codes)
+
+
 def test_groups_of_columns():
     nan = np.nan
     factors = np.array([[1.0, nan, 1.0, nan], [2.0, 2.0, 2.0, 2.0], [nan, 3, nan, nan]])
