@@ -134,7 +134,7 @@ def _fit(estimator, X, Y):
     return {
         "share": share,
         "n_components": estimator.n_components_,
-        "seconds": seconds,
+        "fit_seconds": seconds,
     }
 
 
