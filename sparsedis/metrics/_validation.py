@@ -34,15 +34,22 @@ def check_matrix(array, name, *, min_samples=2, missing=False):
     if missing and np.ma.is_masked(array):
         array = np.ma.filled(array.astype(np.float64), np.nan)
     check_plain(array, name)
-    with np.errstate(over="ignore", invalid="ignore"):
-        # scikit-learn looks for NaN in the sum, which large numbers overflow.
-        return check_array(
-            array,
-            dtype=np.float64,
-            input_name=name,
-            ensure_min_samples=min_samples,
-            ensure_all_finite="allow-nan" if missing else True,
-        )
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            # scikit-learn looks for NaN in the sum, which large numbers overflow.
+            return check_array(
+                array,
+                dtype=np.float64,
+                input_name=name,
+                ensure_min_samples=min_samples,
+                ensure_all_finite="allow-nan" if missing else True,
+            )
+    except ValueError as error:
+        if name in str(error):
+            raise
+        raise ValueError(
+            f"{name} must hold numbers, in rows of samples: {error}"
+        ) from error
 
 
 def is_varying(X):

@@ -103,9 +103,10 @@ def make_data(seed=0, n_samples=200, n_factors=3, n_codes=4, n_values=4):
             "codes contains infinity",
         ),
         (lambda z, c: (np.where(z == 1, -np.inf, z), c), "factors contains infinity"),
-        (lambda z, c: (z[:, 0], c), "Expected 2D array, got 1D array"),
-        (lambda z, c: (z, c[:, :0]), r"0 feature\(s\)"),
-        (lambda z, c: (z[:1], c[:1]), "minimum of 2 is required"),
+        (lambda z, c: (z[:, 0], c), "factors must .* numbers.* got 1D array"),
+        (lambda z, c: (z.astype(str).astype(object) + "x", c), "factors must .* '.x'"),
+        (lambda z, c: (z, c[:, :0]), r"codes must .* 0 feature\(s\)"),
+        (lambda z, c: (z[:1], c[:1]), "factors must .* minimum of 2 is required"),
         (lambda z, c: (0 * z, c), "factors must have at least"),
     ],
 )
