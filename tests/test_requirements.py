@@ -64,6 +64,8 @@ def test_the_conda_recipe_asks_for_the_same():
         requirement.marker = None
     assert found == set(wanted)
     assert recipe["context"]["version"] == __version__
+    # Fails where an optional package that pip requires is missing, and is the default.
+    assert not recipe["tests"][0]["python"]["pip_check"]
 
 
 def test_pre_commit_runs_the_pinned_versions():
