@@ -155,7 +155,7 @@ class RepresentationParameters(BilevelEstimator):
         Whether `fit` holds out rows, fits heads on the others after every epoch of 20
         steps and evaluates them on the held-out rows ("valid_loss"), keeps the best
         weights, and stops if they do not improve. The weights are then a moving mean
-        over about 20 steps, which varies less than the last ones. "auto": True with a
+        over up to 20 steps, which varies less than the last ones. "auto": True with a
         rotation, if at least 5 rows can be held out. The final heads use all rows.
 
     validation_fraction : float in (0, 1) or "auto", default="auto"
