@@ -71,7 +71,8 @@ def is_discrete(factors):
 
 
 def _is_discrete(values, n_samples):
-    whole = (values == np.rint(values)).all()
+    # All larger floats are integers.
+    whole = ((values == np.rint(values)) & (np.abs(values) <= 2**53)).all()
     return bool(whole or len(values) * MIN_SAMPLES_PER_VALUE <= n_samples)
 
 

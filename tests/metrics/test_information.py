@@ -144,6 +144,14 @@ def test_values_that_recur_are_discrete_whatever_their_type(rng):
     assert_array_equal(found, np.argsort(np.argsort(levels))[labels])
     with pytest.raises(ValueError, match="continuous"):
         factor_labels(levels[labels][:-1, None])  # fewer than five of each
+    # All floats above 2**53 are integers: in huge units, this says nothing.
+    huge = np.linspace(1e17, 2e17, 40)[:, None]
+    with pytest.raises(ValueError, match="column 0 is continuous: 40 distinct"):
+        factor_labels(huge)
+    (found,) = factor_labels(huge, n_bins=20)
+    assert_array_equal(found, np.repeat(np.arange(20), 2))
+    (found,) = factor_labels(1e17 * (1 + labels[:, None]))
+    assert_array_equal(found, labels)
     (found,) = factor_labels(np.array([[7.0], [3.0], [100.0]]))
     assert_array_equal(found, [1, 0, 2])
     # Discrete factors are not binned, which would merge 0 and 1 here.
