@@ -6,6 +6,7 @@ import torch
 
 from sparsedis.implicit._inputs import centre_features, read_tasks
 from sparsedis.implicit._layer import solve_implicitly
+from sparsedis.implicit._modes import in_plain_mode
 from sparsedis.implicit._squared import check_limits, pack
 from sparsedis.implicit._start import read_start
 from sparsedis.implicit._transforms import transformable
@@ -190,6 +191,7 @@ def glm(
     )
 
 
+@in_plain_mode
 @torch.no_grad()
 def glm_alpha_max(
     Z,

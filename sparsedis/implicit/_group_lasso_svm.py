@@ -6,6 +6,7 @@ import torch
 
 from sparsedis._deprecated import renamed_function, renamed_keywords
 from sparsedis.implicit._inputs import centre_features, read_labels, read_tasks
+from sparsedis.implicit._modes import in_plain_mode
 from sparsedis.implicit._refusals import ReverseOnly, once_differentiable
 from sparsedis.implicit._squared import check_limits, pack
 from sparsedis.implicit._svm_adjoint import svm_adjoint
@@ -198,7 +199,7 @@ def group_lasso_svm(
         shift = mean.unsqueeze(-2).to(intercept) @ W.to(intercept)
         intercept = intercept - shift.squeeze(-2)
     info = SolverInfo(*certificate)
-    warn_if_not_converged(info, tol, "group_lasso_svm", stacklevel=5)
+    warn_if_not_converged(info, tol, "group_lasso_svm", stacklevel=7)
     return pack(
         tasks.unflatten(units.coefficients(W)),
         tasks.unflatten(intercept) if fit_intercept else None,
@@ -208,6 +209,7 @@ def group_lasso_svm(
     )
 
 
+@in_plain_mode
 @torch.no_grad()
 def group_lasso_svm_alpha_max(
     Z, y, *, n_classes=None, mask=None, sample_weight=None, fit_intercept=False
@@ -292,6 +294,7 @@ class _GroupLassoSVM(ReverseOnly):
         )
 
     @staticmethod
+    @in_plain_mode
     @once_differentiable("group_lasso_svm")
     def backward(ctx, grad_W, grad_intercept, *_):
         Z, alpha, l2, W = ctx.saved_tensors

@@ -58,7 +58,7 @@ class Tasks:
         if isinstance(value, float):
             # By default torch converts a number to float32.
             value = torch.tensor(value, dtype=self.total.dtype)
-        value = _as_tensor(value, name, "a number or a tensor").to(self.Z.device)
+        value = as_tensor(value, name, "a number or a tensor").to(self.Z.device)
         if value.is_complex() or value.dtype == torch.bool:
             raise ValueError(f"{name} must be real, got {value.dtype}.")
         try:
@@ -262,8 +262,21 @@ def _range(value):
     return torch.stack(value.detach().aminmax()).tolist()
 
 
-def _as_tensor(value, name, wanted="a tensor"):
-    """Convert a number, an array or a list to a tensor."""
+def as_tensor(value, name, wanted="a tensor"):
+    """Convert a number, an array or a list to a tensor.
+
+    Parameters
+    ----------
+    value : object
+    name : str
+        Name of the argument, for the error message.
+    wanted : str, default="a tensor"
+        What it must be, for the error message.
+
+    Returns
+    -------
+    tensor
+    """
     if not isinstance(value, torch.Tensor):
         try:
             # torch supports neither negative strides nor all of numpy's dtypes.
@@ -286,7 +299,7 @@ def _as_real(value, name):
     """Tensor of real numbers; None is returned as it is."""
     if value is None:
         return None
-    value = _as_tensor(value, name)
+    value = as_tensor(value, name)
     if value.is_complex():
         raise ValueError(f"{name} must be real, got {value.dtype}.")
     return value

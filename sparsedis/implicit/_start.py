@@ -2,6 +2,8 @@
 
 import torch
 
+from sparsedis.implicit._inputs import as_tensor
+
 
 def read_start(tasks, start, *n_outputs, fit_intercept):
     """Check and flatten the results of an earlier call.
@@ -40,6 +42,8 @@ def read_start(tasks, start, *n_outputs, fit_intercept):
 def _read(tasks, value, *shape):
     if not isinstance(value, torch.Tensor):
         raise ValueError(f"start must hold tensors, got {type(value).__name__}.")
+    if as_tensor(value, "start").is_complex():
+        raise ValueError(f"start must be real, got {value.dtype}.")
     wanted = tasks.batch_shape + shape
     try:
         full = value.detach().to(tasks.total).expand(wanted)
@@ -48,6 +52,6 @@ def _read(tasks, value, *shape):
             "start must have the shape of the results of the layer, here "
             f"{tuple(wanted)}, got {tuple(value.shape)}."
         ) from None
-    if not bool(torch.isfinite(full.sum())):
+    if not bool(torch.isfinite(full).all()):
         raise ValueError("start must be finite; it holds NaN or inf.")
     return full.reshape(len(tasks.y), -1, shape[-1] if len(shape) > 1 else 1)

@@ -7,9 +7,13 @@ its axis to the leading axes of the tasks.
 
 import inspect
 from functools import wraps
+from itertools import chain
+from numbers import Number
 
 import torch
 
+from sparsedis.implicit._inputs import as_tensor
+from sparsedis.implicit._modes import in_plain_mode
 from sparsedis.implicit._refusals import ReverseOnly
 from sparsedis.solvers._info import SolverInfo
 
@@ -35,12 +39,11 @@ def transformable(**n_axes):
     def decorate(layer):
         signature = inspect.signature(layer)
 
-        @wraps(layer)
-        def wrapped(*args, **kwargs):
-            if torch.compiler.is_compiling():
-                # One break of the graph, instead of one at every check of a value.
-                return torch.compiler.disable(layer)(*args, **kwargs)
-            if not any(map(_is_transformed, (*args, *kwargs.values()))):
+        @in_plain_mode
+        def run(*args, **kwargs):
+            values = (*args, *kwargs.values())
+            pairs = (v for v in values if isinstance(v, tuple | list))
+            if not any(map(_is_transformed, chain(values, *pairs))):
                 return layer(*args, **kwargs)
             arguments = signature.bind(*args, **kwargs).arguments
             # No result depends on it.
@@ -52,6 +55,13 @@ def transformable(**n_axes):
                 certificate = gap, n_iter, converged, support, call.certificate
                 results.append(SolverInfo(*certificate))
             return tuple(results) if len(results) > 1 else results[0]
+
+        @wraps(layer)
+        def wrapped(*args, **kwargs):
+            if torch.compiler.is_compiling():
+                # One break of the graph, instead of one at every check of a value.
+                return torch.compiler.disable(run)(*args, **kwargs)
+            return run(*args, **kwargs)
 
         return wrapped
 
@@ -80,6 +90,10 @@ class _Call:
 
     def __init__(self, layer, arguments, n_axes):
         self.layer, self.arguments = layer, arguments
+        for name in ("alpha", "l2", "mask", "sample_weight"):
+            # The leading axes of an array count, too.
+            if not isinstance(arguments.get(name), Number | None):
+                arguments[name] = as_tensor(arguments[name], name)
         self.names = [k for k, v in arguments.items() if isinstance(v, torch.Tensor)]
         more = bool(arguments.get("multi_output"))
         self.n_axes = [n_axes[name] + more * (name == "y") for name in self.names]
@@ -112,6 +126,12 @@ class _Call:
         """Tensors in which the axis of ``vmap`` is the first of the leading axes."""
         tensors = _to_front(size, in_dims, tensors)
         lead = [t.ndim - 1 - n for t, n in zip(tensors, self.n_axes, strict=True)]
+        for name, t, n in zip(self.names, tensors, lead, strict=True):
+            if n < 0:
+                raise ValueError(
+                    f"{name} must have at least {t.ndim - 1 - n} axes, got shape "
+                    f"{tuple(t.shape[1:])}."
+                )
         return [
             t.reshape(size, *[1] * (max(lead) - n), *t.shape[1:])
             for t, n in zip(tensors, lead, strict=True)

@@ -66,10 +66,10 @@ class SolverInfo:
         )
 
 
-def warn_if_not_converged(info, tol, solver, *, stacklevel=4):
+def warn_if_not_converged(info, tol, solver, *, stacklevel=6):
     """Warn once per batch if some problems did not reach ``tol``.
 
-    By default, the warning is that of the caller of a layer with one decorator.
+    By default, the warning is that of the caller of a layer.
     """
     if not bool(info.converged.all()):
         missed = (~info.converged).flatten().nonzero().flatten()

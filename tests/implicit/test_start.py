@@ -149,6 +149,8 @@ def test_one_start_for_all_tasks(data):
         (torch.zeros(5), r"start must have the shape .* here \(8, 6\), got \(5,\)"),
         (torch.full((8, 6), torch.nan), "start must be finite"),
         ([0.0] * 6, "start must hold tensors, got list"),
+        (torch.zeros(8, 6) + 1j, "start must be real, got torch.complex64"),
+        (torch.zeros(8, 6).to_sparse(), "start must be a dense tensor"),
     ],
 )
 def test_bad_starts(data, start, message):

@@ -127,6 +127,29 @@ def test_vmap_of_one_argument(name, inputs):
     close(vmap(solve)(given), torch.stack([solve(value) for value in given]))
 
 
+@pytest.mark.parametrize("name", ["mask", "sample_weight"])
+def test_axes_of_arrays_are_those_of_tasks(name, inputs):
+    Z, y, *_ = inputs
+    # As many tasks as the axis of vmap has entries.
+    array = (y.square() > 0.1).numpy() if name == "mask" else y.square().numpy()
+
+    def solve(Z, y):
+        return lasso(Z, y, 0.1, **{name: array})
+
+    close(
+        vmap(solve)(Z, y), torch.stack([solve(*own) for own in zip(Z, y, strict=True)])
+    )
+
+
+def test_lists_of_penalties_need_tasks(inputs):
+    Z, y, *_ = inputs
+    solve = partial(lasso, alpha=[0.1] * N_TASKS)
+    with pytest.raises(ValueError, match="alpha must be a number or one per task"):
+        solve(Z[0], y[0])
+    with pytest.raises(ValueError, match="alpha must be a number or one per task"):
+        vmap(solve)(Z, y)
+
+
 def test_vmap_keeps_the_certificate(inputs):
     Z, y, alpha, _ = inputs
 
@@ -146,6 +169,24 @@ def test_vmap_leaves_the_start_out(inputs):
     start = lasso(Z[0], y[0], alpha[0])
     found = vmap(partial(lasso, start=start))(Z, y, alpha)
     close(found, lasso(Z, y, alpha))
+
+
+def test_vmap_of_starts(inputs):
+    Z, y, *_ = inputs
+    expected = lasso(Z, y, 0.1, fit_intercept=True)
+
+    def solve(w, b):
+        return lasso(Z, y, 0.1, fit_intercept=True, start=(w, b))
+
+    starts = (torch.stack([part, 2 * part]) for part in expected)
+    for found, part in zip(vmap(solve)(*starts), expected, strict=True):
+        close(found, torch.stack([part, part]))
+
+
+def test_arguments_of_too_few_axes():
+    for name, shapes in (("Z", [(5, 1), (5, 1)]), ("y", [(5, 1, 2), (5,)])):
+        with pytest.raises(ValueError, match=f"{name} must have at least"):
+            vmap(lasso, (0, 0, None))(*map(torch.ones, shapes), 0.1)
 
 
 def test_grad_is_backward(layer, inputs):
@@ -292,3 +333,16 @@ def test_compiled_modules(net, inputs):
     assert len(graphs) == 2
     found = parameter_gradients(compiled, net, inputs)
     close(found, parameter_gradients(net, net, inputs))
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
+def test_vmap_and_compile(inputs):
+    Z, y, *_ = inputs
+
+    def compiled(function):
+        return torch.compile(function, backend="eager")
+
+    solve = partial(lasso, alpha=0.1)
+    expected = solve(Z, y)
+    close(vmap(compiled(lambda Z, y: solve(Z, y)))(Z, y), expected)
+    close(compiled(lambda Z, y: vmap(solve)(Z, y))(Z, y), expected)

@@ -1,0 +1,49 @@
+"""Modes of torch that a layer does not use: inference mode and autocast."""
+
+from contextlib import ExitStack
+from functools import wraps
+
+import torch
+
+
+def in_plain_mode(function):
+    """Run a function outside of ``torch.inference_mode`` and ``torch.autocast``.
+
+    Layers differentiate losses, which inference mode forbids, and autocast would round
+    products of float32 features to 16 bits.
+
+    Parameters
+    ----------
+    function : callable
+
+    Returns
+    -------
+    callable
+        The same function.
+    """
+
+    @wraps(function)
+    def plain(*args, **kwargs):
+        with ExitStack() as modes:
+            for kind in {v.device.type for v in (*args, *kwargs.values()) if _is(v)}:
+                known = torch.amp.is_autocast_available(kind)
+                if known and torch.is_autocast_enabled(kind):
+                    modes.enter_context(torch.autocast(kind, enabled=False))
+            if torch.is_inference_mode_enabled():
+                graph = torch.is_grad_enabled()
+                modes.enter_context(torch.inference_mode(False))
+                modes.enter_context(torch.set_grad_enabled(graph))
+                args = map(_ordinary, args)
+                kwargs = {name: _ordinary(value) for name, value in kwargs.items()}
+            return function(*args, **kwargs)
+
+    return plain
+
+
+def _is(value):
+    return isinstance(value, torch.Tensor)
+
+
+def _ordinary(value):
+    """A tensor that autograd accepts."""
+    return value.clone() if _is(value) else value
