@@ -23,7 +23,7 @@ from sparsedis.solvers.svm.saddle import SaddlePoint
 # factor on this gap after a wrong guess.
 _POLISH, _WRONG = 1e-3, 0.1
 # Number of iterations without progress after which a task stops.
-_PATIENCE = 25
+_PATIENCE = 15
 
 
 def interior_point(penalty, simplices, X, *, tol, max_iter, emit):

@@ -5,14 +5,18 @@ Symbols are those of :mod:`sparsedis.solvers.svm`.
 
 import torch
 
+# Length of the predictor step up to which its second-order term is left out. Otherwise
+# problems with a small alpha may stall.
+_SHORT = 0.1
+
 
 def predictor_corrector(newton, simplices, penalty, beta, z, intercept):
     """Take one step towards ``beta * z = mu`` and the cones' ``t alpha - <W, u> = mu``.
 
     The predictor aims at ``mu = 0``. Its longest feasible step leaves a fraction ``r``
     of the complementarity. The corrector then aims at ``mu = r^3`` times the mean
-    complementarity, with the second-order term of the predictor, and goes 99 % of the
-    way to the boundary.
+    complementarity, with the second-order term of the predictor, that of beta and z if
+    its step is longer than 0.1, and goes 99 % of the way to the boundary.
 
     Parameters
     ----------
@@ -52,7 +56,9 @@ def predictor_corrector(newton, simplices, penalty, beta, z, intercept):
     left = 1 - length + length * length * curved / total
 
     target = left.clamp(0, 1) ** 3 * total / count
-    change = (target[:, None, None] - d_beta * dz) / beta - z
+    # The term is that of the whole predictor, and too large if little is feasible.
+    kept = (length > _SHORT).to(total)[:, None, None]
+    change = (target[:, None, None] - kept * d_beta * dz) / beta - z
     d_beta, dz, d_intercept, own = newton.step(change, target, own)
     length = _max_step(simplices, penalty, beta, z, d_beta, dz, own, 0.99)
     along = length[:, None, None]

@@ -87,3 +87,14 @@ def test_tasks_take_steps_of_their_own():
     )
     for found, expected in zip(together[:2], alone[:2], strict=True):
         assert_allclose(found[1], expected[1], rtol=1e-12)
+
+
+def test_short_predictors_have_no_second_order_term():
+    # Steps of beta and z are 9.5 and -10.5, of which 1 / 10.5 is feasible. It leaves
+    # nothing of the product, so that the corrector aims at zero.
+    q = torch.full((2, 1, 1), 20.0, dtype=torch.float64)
+    one = torch.ones_like(q)
+    parts = Everything(q.shape), NoPenalty()
+    beta, z, *_ = predictor_corrector(Newton(q, one, one), *parts, one, one, None)
+    assert_allclose(beta, 1 + 0.99 * 9.5 / 10.5)
+    assert_allclose(z, 0.01)
