@@ -100,8 +100,9 @@ class GroupLassoSVMClassifier(ClassifierMixin, BaseEstimator):
         if not np.isfinite(self.alpha_max_):
             largest = float(abs(X).max())
             raise ValueError(
-                f"X has values up to {largest:.1e} in magnitude, whose squares are too "
-                "large for float64. Scale the features."
+                f"X has values up to {largest:.1e} in magnitude, and sample_weight up "
+                f"to {float(weight.max()):.1e}: the squares of their products are too "
+                "large for float64. Scale them."
             )
         return problem
 

@@ -112,7 +112,11 @@ class GroupLassoSVCCV(GroupLassoSVMClassifier):
 
     Notes
     -----
-    Of penalties with the same mean score, the largest is chosen.
+    Of penalties with the same mean score, the largest is chosen. Folds with a NaN among
+    their scores do not count.
+
+    Where optimal intercepts are not unique, those of a search and of
+    :class:`GroupLassoSVC` may differ, and with them scores and the chosen penalty.
 
     Examples
     --------
@@ -211,13 +215,16 @@ class GroupLassoSVCCV(GroupLassoSVMClassifier):
             delayed(self._judge)(X, y, weight, weighted, *split, grid, scorer)
             for split in splits
         )
+        if not found:
+            raise ValueError(f"cv={self.cv!r} must yield at least one fold.")
         scores, worst = zip(*found, strict=True)
         self.score_path_ = np.transpose(scores)
         known = ~np.isnan(self.score_path_).any(0)
         if not known.any():
             raise ValueError(
                 f"cv={self.cv!r} must leave samples of at least two classes with a "
-                "positive weight to train on, and some to judge, in one fold at least."
+                "positive weight to train on, and some to judge, in one fold at least, "
+                f"where scoring={self.scoring!r} must not be NaN for any penalty."
             )
         best = self.score_path_[:, known].mean(1).argmax()
         self.alphas_ = self._absolute(grid, self.alpha_max_)

@@ -372,3 +372,9 @@ def test_bad_parameters(params, message):
 def test_bad_data(X, y, weight, message):
     with pytest.raises(ValueError, match=message):
         GroupLassoSVC().fit(np.array(X), y, sample_weight=weight)
+
+
+def test_sample_weights_that_overflow():
+    X, y = np.eye(4), [0, 0, 1, 1]
+    with pytest.raises(ValueError, match=r"sample_weight up to 1\.0e\+200"):
+        GroupLassoSVC().fit(X, y, np.full(4, 1e200))

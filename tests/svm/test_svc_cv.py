@@ -144,6 +144,14 @@ def test_sparse_is_dense(kind):
     assert_allclose(sparse.coef_, dense.coef_, atol=1e-7)
 
 
+def test_folds_and_scores_that_are_missing():
+    X, y = make_data(n_classes=2)
+    with pytest.raises(ValueError, match=r"cv=\[\] must yield at least one fold"):
+        GroupLassoSVCCV(cv=[]).fit(X, y)
+    with pytest.raises(ValueError, match=r"scoring=.* must not be NaN"):
+        GroupLassoSVCCV([0.5], scoring=lambda *_: np.nan).fit(X, y)
+
+
 def test_folds_that_say_nothing_do_not_count():
     X, y = make_data(n_classes=2)
     order = np.argsort(y, kind="stable")
