@@ -1,7 +1,7 @@
 """Checks and conversions of the arguments of the layers."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from numbers import Integral
 
 import numpy as np
@@ -356,26 +356,9 @@ def centre(tasks):
 
     y_mean : tensor of shape (n_tasks, ...)
     """
-    Z, y = tasks.Z, tasks.y
-    if tasks.weight is None:
-        Z_mean, y_mean = Z.mean(1), y.mean(1)
-        present = None
-    else:
-        share = (tasks.weight / tasks.total.unsqueeze(-1)).to(Z)
-        Z_mean = (share.unsqueeze(-2) @ Z).squeeze(-2)
-        y_mean = (share.unsqueeze(-2) @ y.reshape(*y.shape[:2], -1)).squeeze(-2)
-        y_mean = y_mean.reshape(len(y), *y.shape[2:])
-        present = (tasks.weight > 0).to(Z.dtype)
-    Z_centred, y_centred = Z - Z_mean.unsqueeze(1), y - y_mean.unsqueeze(1)
-    if present is not None:
-        Z_centred = Z_centred * present.unsqueeze(-1)
-        y_centred = y_centred * present.reshape(*present.shape, *[1] * (y.ndim - 2))
-    return (
-        _zero_out_noise(Z_centred, Z),
-        _zero_out_noise(y_centred, y),
-        Z_mean,
-        y_mean,
-    )
+    Z, Z_mean = _centred(tasks, tasks.Z)
+    y, y_mean = _centred(tasks, tasks.y)
+    return Z, y, Z_mean, y_mean
 
 
 def centre_features(tasks, fit_intercept):
@@ -399,14 +382,28 @@ def centre_features(tasks, fit_intercept):
     """
     if not fit_intercept:
         return tasks.Z, None
-    no_target = torch.zeros_like(tasks.y, dtype=tasks.Z.dtype)
-    Z, _, mean, _ = centre(replace(tasks, y=no_target))
-    return Z, mean
+    return _centred(tasks, tasks.Z)
 
 
-def _zero_out_noise(centred, raw):
-    noise = 10 * torch.finfo(raw.dtype).eps * raw.detach().abs().amax(1, keepdim=True)
-    return centred * (centred.detach().abs().amax(1, keepdim=True) > noise)
+def _centred(tasks, values):
+    """Features or targets without their means, and the means."""
+    if tasks.weight is None:
+        mean = values.mean(1)
+        centred = values - mean.unsqueeze(1)
+    else:
+        share = (tasks.weight / tasks.total.unsqueeze(-1)).to(values)
+        mean = (share.unsqueeze(-2) @ values.reshape(*values.shape[:2], -1)).squeeze(-2)
+        mean = mean.reshape(len(share), *values.shape[2:])
+        present = (tasks.weight > 0).to(values.dtype)
+        present = present.reshape(*present.shape, *[1] * (values.ndim - 2))
+        centred = (values - mean.unsqueeze(1)) * present
+    noise = 10 * torch.finfo(values.dtype).eps * _largest(values)
+    return centred * (_largest(centred) > noise), mean
+
+
+def _largest(values):
+    """Largest absolute value of each column, without a gradient."""
+    return values.detach().abs().amax(1, keepdim=True)
 
 
 def scale_rows(tasks, *arrays):

@@ -2,7 +2,7 @@
 
 import torch
 
-from sparsedis.implicit._inputs import centre, read_tasks, scale_rows
+from sparsedis.implicit._inputs import centre_features, read_tasks, scale_rows
 from sparsedis.implicit._squared import check_limits, pack, solve_squared
 from sparsedis.implicit._transforms import transformable
 from sparsedis.implicit._units import choose_units
@@ -146,8 +146,9 @@ def ridge_alpha_max(Z, y, *, mask=None, sample_weight=None, fit_intercept=False)
     tensor(1.)
     """
     tasks = read_tasks(Z, y, mask=mask, sample_weight=sample_weight)
-    units = choose_units(tasks, *2 * [torch.zeros_like(tasks.total)], check=False)
-    Z = centre(units.tasks)[0] if fit_intercept else units.tasks.Z
+    none = torch.zeros_like(tasks.total)
+    units = choose_units(tasks, none, none, check=False, scale_y=False)
+    Z, _ = centre_features(units.tasks, fit_intercept)
     (Z,) = scale_rows(tasks, Z)
     total = (Z * Z).sum((1, 2)).expand(len(tasks.y))
     return tasks.unflatten(units.squares(total), "This penalty")
