@@ -99,21 +99,14 @@ def choose_units(tasks, alpha, l2, *, check=True, scale_y=True):
     size_y = torch.ones_like(tasks.total)
     if scale_y:
         size_y = y.abs().flatten(1).amax(-1)
-    root = l2.detach().sqrt()
     if check:
         _check_columns(tasks, columns, size, size_y, alpha, l2)
-    ordinary = torch.stack(
-        [
-            _within(size, low, high).all(),
-            _within(size_y, low, high).all(),
-            (root <= high).all(),
-            (alpha <= high * high).all(),
-        ]
-    )
-    if bool(ordinary.all()):
+    sizes, penalties = torch.cat([size, size_y]), torch.cat([alpha, l2]).detach()
+    ordinary = _within(sizes, low, high).all() & (penalties <= high * high).all()
+    if bool(ordinary):
         return Units(tasks, alpha, l2, size)
     # The root of l2 is the unit if it is larger than the features.
-    unit = _power_of_two(torch.maximum(size, root))
+    unit = _power_of_two(torch.maximum(size, l2.detach().sqrt()))
     unit_y = _power_of_two(size_y)
     new = unit if len(Z) > 1 or bool((unit != unit[0]).any()) else unit[:1]
     changed = {"Z": tasks.Z / new[:, None, None].to(Z)}
