@@ -94,8 +94,8 @@ def ridge(
 
     def solve(loss, _, l2):
         gram_form = loss.gram, loss.corr[..., 0], loss.y_sq, l2
-        w, info = solve_ridge(*gram_form, tol=tol, data=loss.single)
-        return w.unsqueeze(-1), info
+        w, *rest = solve_ridge(*gram_form, tol=tol, data=loss.single)
+        return w.unsqueeze(-1), *rest
 
     w, intercept, info = solve_squared(
         Z,

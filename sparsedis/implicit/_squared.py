@@ -90,9 +90,9 @@ class _SquaredLoss(ReverseOnly):
     @staticmethod
     def forward(ctx, Z, Y, alpha, l2, n, solve, tol):
         loss = SquaredLoss.of(Z, Y, n)
-        W, info = solve(loss, alpha, l2)
+        W, info, *system = solve(loss, alpha, l2)
         info = recertify(info, W, loss.scaled, loss.gram, loss.y_sq, alpha, l2, tol=tol)
-        ctx.n = n
+        ctx.n, ctx.system = n, system
         ctx.save_for_backward(Z, Y, loss.gram, alpha, l2, W, info.support)
         ctx.mark_non_differentiable(info.gap, info.n_iter, info.converged, info.support)
         return W, info.gap, info.n_iter, info.converged, info.support
@@ -104,7 +104,8 @@ class _SquaredLoss(ReverseOnly):
             return *_gradients_with_graph(ctx, grad), None, None, None
         # Factor of alpha in the optimality condition: signs if c = 1.
         towards = torch.sign(W) if W.shape[-1] == 1 else directions(W)
-        U, singular = _solve_adjoint(gram, grad, alpha, l2, W, support, Z, ctx.n)
+        parts = gram, alpha, l2, W, support, Z, ctx.n
+        U, singular = _solve_adjoint(grad, *parts, *ctx.system)
         if bool(singular.any()):
             warn_of_dependence()
         grad_Z = grad_Y = grad_alpha = grad_l2 = None
@@ -145,19 +146,22 @@ def _gradients_with_graph(ctx, grad):
     parts = [part.detach() for part in (gram, alpha, l2, W, support, Z)]
 
     def solve(cotangent):
-        gram, *others = parts
-        return _solve_adjoint(gram, cotangent, *others, n)
+        return _solve_adjoint(cotangent, *parts, n, *ctx.system)
 
     theta = Z, Y, alpha, l2
     needed = ctx.needs_input_grad[:4]
     return implicit_gradients(solve, stationarity, grad, W, theta, needed)
 
 
-def _solve_adjoint(gram, grad, alpha, l2, W, support, Z, n):
-    """Solve the linear system of the adjoint, with the cotangent `grad` of W."""
+def _solve_adjoint(grad, gram, alpha, l2, W, support, Z, n, system=None):
+    """Solve the linear system of the adjoint, with the cotangent `grad` of W.
+
+    For a single output, `system` may contain its factors.
+    """
     c = W.shape[-1]
     if c == 1:
-        _, system = ridge_system(gram, l2, support)
+        if system is None:
+            _, system = ridge_system(gram, l2, support)
         grad = grad.squeeze(-1)
         singular = system.singular.expand(len(grad)).clone()
         u = system.solve(grad)
@@ -195,7 +199,8 @@ def solve_squared(Z, Y, alpha, l2, solve, *, start=None, fit_intercept, tol, **r
 
     solve : callable
         ``(loss, alpha, l2) -> W, info``, with a :class:`SquaredLoss` and ``W`` of
-        shape (n_tasks, k, c); with ``start=``, of this shape, if there is a start.
+        shape (n_tasks, k, c); with ``start=``, of this shape, if there is a start. It
+        may also return the factors of the system of the gradient.
 
     start : tensor or pair of tensors, default=None
         Results of an earlier call.

@@ -95,7 +95,7 @@ def solve_lasso(
             Z, y = data()
             return _take(Z, at), y[at]
 
-        w[at], ridge = solve_ridge(
+        w[at], ridge, _ = solve_ridge(
             *(_take(gram, at), corr[at], y_sq[at], l2[at]),
             tol=tol,
             data=None if data is None else some,

@@ -90,7 +90,7 @@ def _solve_ridges(gram, corr, y_sq, l2, tol, data):
     c = corr.shape[-1]
     if len(gram) > 1:
         gram = gram.repeat_interleave(c, 0)
-    w, info = solve_ridge(
+    w, info, _ = solve_ridge(
         gram,
         corr.mT.flatten(0, 1),
         y_sq.repeat_interleave(c),

@@ -41,6 +41,9 @@ def solve_ridge(gram, corr, y_sq, l2, *, tol=1e-12, data=None):
     w : tensor of shape (n_tasks, k)
 
     info : SolverInfo
+
+    system : SupportSystem
+        Factors of ``G + l2``, which the gradient of ``w`` needs too.
     """
     every = torch.ones_like(corr, dtype=torch.bool)
     hessian, system = ridge_system(gram, l2, every)
@@ -61,7 +64,7 @@ def solve_ridge(gram, corr, y_sq, l2, *, tol=1e-12, data=None):
                 half = 0.5 * y[at].square().sum(-1)
                 gap[at] = exact / torch.where(half > 0, half, 1.0)
     n_iter = torch.ones(len(w), dtype=torch.long, device=w.device)
-    return w, SolverInfo(gap, n_iter, gap <= tol, every)
+    return w, SolverInfo(gap, n_iter, gap <= tol, every), system
 
 
 def _take(part, at):

@@ -126,7 +126,7 @@ def test_celer_ends_where_newton_does(problem):
 
 def test_ridge_gap_is_that_of_the_normal_equations(problem):
     *_, (gram, corr, y_sq, alpha, _) = problem
-    w, info = solve_ridge(gram, corr, y_sq, alpha)
+    w, info, _ = solve_ridge(gram, corr, y_sq, alpha)
     hessian = gram + alpha[:, None, None] * torch.eye(8).double()
     assert_allclose((hessian @ w.unsqueeze(-1)).squeeze(-1), corr, atol=1e-12)
     assert info.converged.all()
