@@ -77,8 +77,7 @@ def _moving_mean(mean, state, span):
             and old is not None
             and old.shape == new.shape
         ):
-            old = old.to(new)
-            state[name] = old + (new - old) / span
+            state[name] = torch.lerp(old.to(new), new, 1 / span)
         else:
             state[name] = copy.deepcopy(new)
     return state
