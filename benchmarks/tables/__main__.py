@@ -52,11 +52,11 @@ def summarise(rows, classes):
     sign = -1 if classes else 1
     best = (sign * rows[[linear, "mlp", "dropout"]]).max(axis=1)
     rows = rows.assign(below=sign * rows["sparsedis"] < best - _MARGIN)
-    pages = {"mean R2": _NUMBERS}
+    pages = {"mean R2": (*_NUMBERS, "below")}
     if classes:
         n = len(_LOSSES)
         pages = {
-            "mean log loss": (*_LOSSES, *_CLASSES[2 * n :]),
+            "mean log loss": (*_LOSSES, *_CLASSES[2 * n :], "below"),
             "mean accuracy": _CLASSES[n : 2 * n],
         }
     for score, columns in pages.items():
@@ -64,7 +64,7 @@ def summarise(rows, classes):
             part = rows[rows["name"].isin(list(tables))]
             if part.empty:
                 continue
-            table = part.groupby("name")[[*columns, "below"]].mean()
+            table = part.groupby("name")[list(columns)].mean()
             table.loc["MEAN"] = table.mean()
             table.columns = table.columns.str.removesuffix(" accuracy")
             splits = part["seed"].nunique()
