@@ -172,7 +172,8 @@ def lasso(
             if start is not None:
                 start = start[..., 0]
             w, info = solve_lasso(*gram_form, start=start, data=loss.single, **how)
-        return w.unsqueeze(-1), info
+        W = w.unsqueeze(-1)
+        return W, loss.certify(info, W, alpha, l2, tol)
 
     w, intercept, info = solve_squared(
         Z,
@@ -182,7 +183,6 @@ def lasso(
         solve,
         start=start,
         fit_intercept=fit_intercept,
-        tol=tol,
         mask=mask,
         sample_weight=sample_weight,
     )

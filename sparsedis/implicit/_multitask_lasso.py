@@ -159,8 +159,11 @@ def multitask_lasso(
         if start is None and choose_celer(solver, loss):
             from sparsedis.solvers._celer import solve_multitask_lasso_celer
 
-            return solve_multitask_lasso_celer(*loss.scaled(), *gram_form, **how)
-        return solve_multitask_lasso(*gram_form, start=start, data=loss.scaled, **how)
+            W, info = solve_multitask_lasso_celer(*loss.scaled(), *gram_form, **how)
+        else:
+            how |= {"start": start, "data": loss.scaled}
+            W, info = solve_multitask_lasso(*gram_form, **how)
+        return W, loss.certify(info, W, alpha, l2, tol)
 
     W, intercept, info = solve_squared(
         Z,
@@ -170,7 +173,6 @@ def multitask_lasso(
         solve,
         start=start,
         fit_intercept=fit_intercept,
-        tol=tol,
         mask=mask,
         sample_weight=sample_weight,
         target_ndim=1,

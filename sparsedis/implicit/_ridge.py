@@ -104,7 +104,6 @@ def ridge(
         lambda tasks: tasks.parameter(alpha, "alpha"),
         solve,
         fit_intercept=fit_intercept,
-        tol=tol,
         mask=mask,
         sample_weight=sample_weight,
     )

@@ -78,6 +78,10 @@ class SquaredLoss(NamedTuple):
         Z, Y = self.scaled()
         return Z, Y.squeeze(-1)
 
+    def certify(self, info, W, alpha, l2, tol):
+        """Certify solutions with a norm penalty; see :func:`recertify`."""
+        return recertify(info, W, self.scaled, self.gram, self.y_sq, alpha, l2, tol=tol)
+
 
 class _SquaredLoss(ReverseOnly):
     """``argmin_W 1/(2n) ||Y - ZW||^2 + alpha sum_j ||W_j|| + l2/2 ||W||^2``, per task.
@@ -88,10 +92,9 @@ class _SquaredLoss(ReverseOnly):
     """
 
     @staticmethod
-    def forward(ctx, Z, Y, alpha, l2, n, solve, tol):
+    def forward(ctx, Z, Y, alpha, l2, n, solve):
         loss = SquaredLoss.of(Z, Y, n)
         W, info, *system = solve(loss, alpha, l2)
-        info = recertify(info, W, loss.scaled, loss.gram, loss.y_sq, alpha, l2, tol=tol)
         ctx.n, ctx.system = n, system
         ctx.save_for_backward(Z, Y, loss.gram, alpha, l2, W, info.support)
         ctx.mark_non_differentiable(info.gap, info.n_iter, info.converged, info.support)
@@ -101,7 +104,7 @@ class _SquaredLoss(ReverseOnly):
     def backward(ctx, grad, *_):
         Z, Y, gram, alpha, l2, W, support = ctx.saved_tensors
         if torch.is_grad_enabled():
-            return *_gradients_with_graph(ctx, grad), None, None, None
+            return *_gradients_with_graph(ctx, grad), None, None
         # Factor of alpha in the optimality condition: signs if c = 1.
         towards = torch.sign(W) if W.shape[-1] == 1 else directions(W)
         parts = gram, alpha, l2, W, support, Z, ctx.n
@@ -127,7 +130,7 @@ class _SquaredLoss(ReverseOnly):
             grad_alpha = -(U * towards).sum((1, 2))
         if ctx.needs_input_grad[3]:
             grad_l2 = -(U * W).sum((1, 2))
-        return grad_Z, grad_Y, grad_alpha, grad_l2, None, None, None
+        return grad_Z, grad_Y, grad_alpha, grad_l2, None, None
 
 
 def _gradients_with_graph(ctx, grad):
@@ -186,8 +189,8 @@ def _solve_adjoint(grad, gram, alpha, l2, W, support, Z, n, system=None):
     return rows.scatter(u.reshape(*rows.index.shape, c)), singular
 
 
-def solve_squared(Z, Y, alpha, l2, solve, *, start=None, fit_intercept, tol, **read):
-    """Run a layer with a squared loss: read, centre, solve, certify, convert back.
+def solve_squared(Z, Y, alpha, l2, solve, *, start=None, fit_intercept, **read):
+    """Run a layer with a squared loss: read, centre, solve, convert back.
 
     Parameters
     ----------
@@ -206,8 +209,6 @@ def solve_squared(Z, Y, alpha, l2, solve, *, start=None, fit_intercept, tol, **r
         Results of an earlier call.
 
     fit_intercept : bool
-
-    tol : float
 
     **read : dict
         Passed to ``read_tasks``.
@@ -232,7 +233,7 @@ def solve_squared(Z, Y, alpha, l2, solve, *, start=None, fit_intercept, tol, **r
         start, _ = read_start(tasks, start, *n_outputs, fit_intercept=fit_intercept)
         solve = partial(solve, start=units.own_coefficients(start))
     Z, Y, n, means = prepare(units.tasks, fit_intercept)
-    W, *certificate = _SquaredLoss.apply(Z, Y, units.alpha, units.l2, n, solve, tol)
+    W, *certificate = _SquaredLoss.apply(Z, Y, units.alpha, units.l2, n, solve)
     info = SolverInfo(*certificate)
     flat = tasks.y.ndim == 2
     intercept = None

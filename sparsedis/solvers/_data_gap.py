@@ -33,7 +33,7 @@ def recertify(info, W, data, gram, y_sq, alpha, l2, *, tol):
     eps = torch.finfo(W.dtype).eps
     size = gram.diagonal(dim1=-2, dim2=-1).clamp_min(0).sqrt()
     size = (torch.linalg.vector_norm(W, dim=-1) * size).sum(-1)
-    # Ridge problems have a separate certificate.
+    # Without a norm penalty, the certificate is that of Ridge.
     doubtful = (
         (eps * size * size > 0.1 * tol * y_sq) & (alpha > 0) & info.support.any(-1)
     )
