@@ -236,7 +236,7 @@ def _newton_step(problem, V):
         return torch.zeros_like(V)
     slope, blocks = problem.penalty.linearise(V, reach, rows)
     rhs = rows.gather(problem.linear_term(V)) - slope + _PROXIMAL * rows.gather(V)
-    step = _solve_blocks(
+    step = solve_blocks(
         *(problem.hessian(V, rows), blocks, rhs, rows),
         definite=not problem.penalty.convex,
     )
@@ -328,7 +328,7 @@ def _smoothing_step(problem, V, u, width):
     slope = problem.gradient(V) + threshold.unsqueeze(-1) * towards
     every = Rows(torch.ones_like(norm, dtype=torch.bool))
     blocks = problem.penalty.smoothed(u, towards, norm)
-    step = _solve_blocks(problem.hessian(V, every), blocks, -slope, every)
+    step = solve_blocks(problem.hessian(V, every), blocks, -slope, every)
     step = torch.where(torch.isfinite(step).all(2).all(1)[:, None, None], step, 0.0)
     # The directions after a full step, projected onto the unit ball.
     along = (towards * step).sum(-1, keepdim=True)
@@ -359,7 +359,7 @@ def _line_search(problem, V, step, width):
     return lengths.gather(-1, objective.argmin(-1, keepdim=True))
 
 
-def _solve_blocks(hessian, blocks, rhs, rows, *, definite=False):
+def solve_blocks(hessian, blocks, rhs, rows, *, definite=False):
     """Solve ``(hessian + blocks) x = rhs`` for the valid rows.
 
     Padding gets rows of the identity. Near a minimum the matrix is positive definite.

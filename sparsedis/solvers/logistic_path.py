@@ -3,6 +3,7 @@
 import torch
 
 from sparsedis.solvers import _composite
+from sparsedis.solvers._descent import descend
 from sparsedis.solvers._groups import add_blocks, curvature, directions
 from sparsedis.solvers._smooth_newton import own_hessian
 from sparsedis.solvers._terms import Norms
@@ -15,12 +16,10 @@ _NARROW = 64
 _DOWN = 0.5
 
 # Newton steps for a penalty, and those after which a larger violation is a failure.
-_STEPS, _HOPEFUL = 20, 4
+_STEPS, _HOPEFUL = 20, 2
 
-# After failures with two classes, halve the way to a penalty up to so many times. The
-# general solver then goes on, and at once with more classes, whose steps hardly succeed
-# from nearer.
-_HALVINGS = 2
+# Steps with a line search after those have failed; then the general solver goes on.
+_DESCENT = 100
 
 # While a step divides the violation by at least this, the Hessian is kept.
 _FALL = 10.0
@@ -41,9 +40,10 @@ class LogisticPath:
 
     The problems are those of :func:`~sparsedis.solvers.logistic.solve_logistic`
     without l2. Each penalty starts from the solution of the last one, and semismooth
-    Newton steps on the features in use solve it. The first step reuses the Hessian of
-    the last penalty. With many features, those that the strong rule [1]_ keeps are
-    candidates, and all others are checked afterwards.
+    Newton steps on the features in use solve it, or steps with a line search where
+    these cycle. The first step reuses the Hessian of the last penalty. With many
+    features, those that the strong rule [1]_ keeps are candidates, and all others are
+    checked afterwards.
 
     Parameters
     ----------
@@ -98,12 +98,11 @@ class LogisticPath:
         ----------
         alpha : tensor of shape (n_problems,)
         """
-        n_halvings = _HALVINGS if self.V.shape[-1] == 1 else 0
         small = _SHARE * min(self.tol, self.tol**0.5 * float(alpha.min()))
         self.enough = max(small, _LEAST)
         while bool((alpha < _DOWN * self.alpha).any()):
-            self._go(torch.maximum(alpha, _DOWN * self.alpha), n_halvings)
-        self._go(alpha, n_halvings)
+            self._go(torch.maximum(alpha, _DOWN * self.alpha))
+        self._go(alpha)
 
     def coefficients(self, V):
         """Coefficients and intercepts of solutions.
@@ -139,19 +138,12 @@ class LogisticPath:
         first.penalty = _norms(first, alpha)
         return first.gap(V)[0]
 
-    def _go(self, alpha, n_halvings):
-        before, V = self.alpha, self.V.clone()
+    def _go(self, alpha):
         likely = self._sizes() > (2 * alpha - self.alpha).unsqueeze(-1)
         self._let_in(likely.any(0))
         self.alpha = alpha
         while True:
-            if not self._solve(general=n_halvings == 0):
-                # Start nearer to the solution.
-                self.alpha, self.V, self.hessian = before, V, None
-                self._evaluate(self.whole, V)
-                self._go((before * alpha).sqrt(), n_halvings - 1)
-                self._go(alpha, n_halvings - 1)
-                break
+            self._solve()
             if bool(self.chosen.all()):
                 break
             self._evaluate(self.whole, self.V)
@@ -183,13 +175,10 @@ class LogisticPath:
         slopes, self.bends = problem.derivatives(self.scores)
         self.gradient = problem.pull_scores(slopes)
 
-    def _solve(self, *, general):
-        """Solve the problems on the candidates; `gradient` is that of all features.
-
-        If Newton's method fails, the general solver goes on, or the result is False.
-        """
+    def _solve(self):
+        """Solve the problems on the candidates; `gradient` is that of all features."""
         if not len(self.at):
-            return True
+            return
         problem, start = self.problem, self.V[:, self.at]
         self.gradient = self.gradient[:, self.at]
         problem.penalty = _norms(problem, self.alpha)
@@ -212,16 +201,21 @@ class LogisticPath:
             V, before = self._step(V, reach, active), largest
             self._evaluate(problem, V)
         missed = (~(left <= self.enough)).nonzero().flatten()
-        if len(missed) and not general:
-            return False
+        if len(missed):
+            V[missed] = self._descend(problem.take(missed), start[missed])
+            self.hessian = None
+            self._evaluate(problem, V)
+        self.V[:, self.at] = V
+
+    def _descend(self, problem, start):
+        """Solve problems by descent, or by the general solver if that fails."""
+        V, left = descend(problem, start, enough=self.enough, max_iter=_DESCENT)
+        missed = (~(left <= self.enough)).nonzero().flatten()
         if len(missed):
             V[missed], _ = _composite.solve(
                 problem.take(missed), start[missed], tol=self.tol, max_iter=1000
             )
-            self.hessian = None
-            self._evaluate(problem, V)
-        self.V[:, self.at] = V
-        return True
+        return V
 
     def _update_hessian(self, used):
         """Second derivative of the losses in the rows that a problem uses."""

@@ -44,16 +44,22 @@ def test_each_point_is_the_solution(k, n_classes, fit_intercept):
 
 
 @pytest.mark.parametrize("k", [12, 80])
-def test_a_path_needs_the_general_solver_rarely(monkeypatch, k):
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_a_path_does_not_need_the_general_solver(monkeypatch, k, n_classes, shuffled):
     calls, solve = [], _composite.solve
     monkeypatch.setattr(
         _composite, "solve", lambda *args, **how: calls.append(1) or solve(*args, **how)
     )
-    Z, labels, weight = problems(k=k)
-    path = LogisticPath(Z, labels, weight, 3, True, 1e-10)
-    for alpha in path.alpha * torch.logspace(0, -2, 40).unsqueeze(-1):
+    Z, labels, weight = problems(k=k, n_classes=n_classes)
+    if shuffled:
+        labels = labels[
+            :, torch.randperm(60, generator=torch.Generator().manual_seed(0))
+        ]
+    path = LogisticPath(Z, labels, weight, n_classes, True, 1e-10)
+    for alpha in path.alpha * torch.logspace(0, -2, 20).unsqueeze(-1):
         path.go(alpha.double())
-    assert len(calls) <= 2
+    assert not calls
 
 
 def test_features_that_the_strong_rule_discards_are_checked():
@@ -76,8 +82,10 @@ def test_features_that_the_strong_rule_discards_are_checked():
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_the_general_solver_goes_on_after_too_few_steps(monkeypatch, n_classes):
+@pytest.mark.parametrize("n_descent", [0, 1, 200])
+def test_other_solvers_go_on_after_too_few_steps(monkeypatch, n_classes, n_descent):
     monkeypatch.setattr("sparsedis.solvers.logistic_path._STEPS", 1)
+    monkeypatch.setattr("sparsedis.solvers.logistic_path._DESCENT", n_descent)
     Z, labels, weight = problems(n_classes=n_classes)
     path = LogisticPath(Z, labels, weight, n_classes, True, 1e-10)
     path.go(0.1 * path.alpha)
