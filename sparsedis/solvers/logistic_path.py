@@ -87,6 +87,7 @@ class LogisticPath:
         )
         self.tol = tol
         self.alpha, self.V = self.whole.alpha_max(), self.whole.at_zero()
+        self.largest, self.at_zero = self.alpha, self.V.clone()
         self._evaluate(self.whole, self.V)
         every = torch.ones(Z.shape[1], dtype=torch.bool, device=Z.device)
         self._choose(every & (len(every) <= _NARROW))
@@ -103,6 +104,9 @@ class LogisticPath:
         while bool((alpha < _DOWN * self.alpha).any()):
             self._go(torch.maximum(alpha, _DOWN * self.alpha))
         self._go(alpha)
+        # Rounding errors must not decide which solutions are zero.
+        zero = alpha >= (1 - _ROUNDING) * self.largest
+        self.V[zero] = self.at_zero[zero]
 
     def coefficients(self, V):
         """Coefficients and intercepts of solutions.

@@ -43,6 +43,17 @@ def test_each_point_is_the_solution(k, n_classes, fit_intercept):
         assert float(path.gap(path.V[:1], path.alpha[:1])) < 1e-10
 
 
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_rounding_errors_of_the_largest_penalty_select_nothing(n_classes):
+    Z, labels, weight = problems(n_classes=n_classes)
+    path = LogisticPath(Z, labels, weight, n_classes, True, 1e-8)
+    shares = torch.tensor([1 - 1e-15, 0.5, 0.1], dtype=Z.dtype)
+    path.go(shares * path.alpha)
+    W, _ = path.coefficients(path.V)
+    assert not bool(W[0].any())
+    assert bool(W[1].any() & W[2].any())
+
+
 @pytest.mark.parametrize("k", [12, 80])
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize("shuffled", [False, True])
