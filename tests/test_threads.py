@@ -117,7 +117,8 @@ def openblas():
 def test_numpy_uses_one_thread_until_the_last_small_work_ends():
     with threadpool_limits(2, user_api="blas"):
         before = openblas()
-        assert set(before) == {2}
+        # A copy may have been built for one thread.
+        assert 2 in before
         with threads_for(2**30):
             assert openblas() == before
         with pytest.raises(KeyboardInterrupt), threads_for(1):
