@@ -1,11 +1,12 @@
 """Number of threads of torch and of numpy, which follows the size of the work."""
 
-import threading
 from contextlib import ExitStack, contextmanager
 from functools import cache
 
 import torch
 from threadpoolctl import ThreadpoolController
+
+from sparsedis._openblas import one_for_openblas
 
 # Numbers for each thread, as many as torch gives it in simple operations.
 _SHARE = 2**15
@@ -46,36 +47,12 @@ def threads_for(size):
     wanted = max(1, size // _SHARE)
     with ExitStack() as stack:
         if wanted == 1:
-            stack.enter_context(_one_for_openblas())
+            stack.enter_context(one_for_openblas())
         if wanted < allowed:
-            stack.enter_context(_libraries(user_api="openmp").limit(limits=wanted))
+            stack.enter_context(_openmp().limit(limits=wanted))
         yield
 
 
 @cache
-def _libraries(**which):
-    return ThreadpoolController().select(**which)
-
-
-class _Running:
-    """Limit of OpenBLAS, and the number of those who need it."""
-
-    lock = threading.Lock()
-    number = 0
-    limit = None
-
-
-@contextmanager
-def _one_for_openblas():
-    with _Running.lock:
-        if not _Running.number:
-            libraries = _libraries(internal_api="openblas")
-            _Running.limit = libraries.limit(limits=1)
-        _Running.number += 1
-    try:
-        yield
-    finally:
-        with _Running.lock:
-            _Running.number -= 1
-            if not _Running.number:
-                _Running.limit.restore_original_limits()
+def _openmp():
+    return ThreadpoolController().select(user_api="openmp")

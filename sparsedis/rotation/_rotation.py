@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from sklearn.utils import check_random_state, check_scalar
 
+from sparsedis._openblas import one_for_openblas
 from sparsedis.rotation._directions import WIDTHS, Heads, lean, sharpen
 from sparsedis.rotation._refine import Density, refine
 from sparsedis.rotation._search import Pool, explore, polish
@@ -174,6 +175,7 @@ def sparsest_rotation(
     return replace(found, heads=heads @ found.rotation)
 
 
+@one_for_openblas()
 def rotate(
     heads,
     variance,
