@@ -131,12 +131,12 @@ for values, marker, label in [
 left.set(xlabel="AUC on new images", yticks=at, yticklabels=list(tasks))
 left.invert_yaxis()
 left.legend(loc="center")
-for offset, values, label in [
-    (-0.27, n_used, "sparse"),
-    (0.0, shared, "also with other labels"),
-    (0.27, n_chance, "shuffled labels"),
+for offset, values, color, label in [
+    (-0.27, n_used, "C1", "sparse"),
+    (0.0, shared, "C4", "also with other labels"),
+    (0.27, n_chance, "C2", "shuffled labels"),
 ]:
-    right.barh(at + offset, values, 0.25, label=label)
+    right.barh(at + offset, values, 0.25, color=color, label=label)
 right.set(xlabel="features in use, of 256")
 right.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
 plt.show()
@@ -144,7 +144,6 @@ plt.show()
 # %%
 # Heads of 10 to 22 of the 256 features lose at most 0.01 of the area under the curve.
 # About half of these features are selected again from labels that share none with the
-# first ones, and one or two would be by chance. From shuffled labels, at most one is
-# selected. (A head of one such feature may have an area far from 0.5: new images of the
-# tasks are not shuffled, and no feature is unrelated to all digits.) With two other
-# seeds, the largest loss is 0.03, and a task of shuffled labels has up to 8 features.
+# first ones, and one or two would be by chance. From shuffled labels none is selected.
+# With two other seeds, the largest loss is 0.03, and a task of shuffled labels has up
+# to 8 features.
