@@ -17,6 +17,9 @@ from sparsedis.inputs._plain import check_plain
 from sparsedis.inputs._values import complete_labels
 from sparsedis.svm._problem import SVMProblem
 
+# Products of smaller weights could vanish.
+_SMALL = 1e-100
+
 
 class GroupLassoSVMClassifier(ClassifierMixin, BaseEstimator):
     """Base class of linear multiclass SVMs with a group penalty."""
@@ -93,6 +96,11 @@ class GroupLassoSVMClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(
                 f"{type(self).__name__} needs samples of at least 2 classes with "
                 f"positive weights; got 1 class: {self.classes_[0]!r}."
+            )
+        if weight.max() < _SMALL:
+            raise ValueError(
+                f"sample_weight has values up to {float(weight.max()):.1e}, whose "
+                "squares vanish in float64. Scale them."
             )
         how = self.class_weight, self.fit_intercept
         problem = SVMProblem(X, y, weight, *how)

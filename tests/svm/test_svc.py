@@ -378,3 +378,10 @@ def test_sample_weights_that_overflow():
     X, y = np.eye(4), [0, 0, 1, 1]
     with pytest.raises(ValueError, match=r"sample_weight up to 1\.0e\+200"):
         GroupLassoSVC().fit(X, y, np.full(4, 1e200))
+
+
+def test_sample_weights_that_vanish():
+    X, y = make_data()
+    message = r"sample_weight has values up to 1\.0e-200"
+    with pytest.raises(ValueError, match=message):
+        GroupLassoSVC().fit(X, y, sample_weight=np.full(len(y), 1e-200))
