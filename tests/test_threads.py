@@ -13,6 +13,7 @@ from sparsedis import SparseMultiTaskRepresentation
 from sparsedis._threads import threads_for
 from sparsedis.heads import SparseHeads, SparseHeadsClassifier, SparseHeadsCV
 from sparsedis.meta_learning import GroupLassoSVMMetaLearner
+from sparsedis.rotation import _rotation
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((60, 5))
@@ -131,6 +132,22 @@ def test_numpy_uses_one_thread_until_the_last_small_work_ends():
         assert set(openblas()) == {1}
         second.__exit__(None, None, None)
         assert openblas() == before
+
+
+def test_a_rotation_uses_one_thread_of_numpy(monkeypatch):
+    numbers, original = [], _rotation.refine
+
+    def noted(*args, **kwargs):
+        numbers.extend(openblas())
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(_rotation, "refine", noted)
+    heads = RNG.standard_normal((20, 3)) * (RNG.random((20, 3)) < 0.5)
+    with threadpool_limits(2, user_api="blas"):
+        before = openblas()
+        _rotation.sparsest_rotation(heads, n_rounds=1, random_state=0)
+        assert openblas() == before
+    assert set(numbers) == {1}
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])

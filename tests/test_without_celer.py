@@ -41,6 +41,7 @@ def test_celer_is_asked_for_by_name(layer):
         layer(*problem(layer), 0.05, solver="celer")
 
 
+# So few steps learn nothing that a linear model does not know.
 @pytest.mark.filterwarnings("ignore:A separate Ridge:UserWarning")
 def test_final_heads_are_those_of_scikit_learn():
     X, Y = make_sparse_tasks(90, 6, n_factors=8, random_state=0)

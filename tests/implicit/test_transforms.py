@@ -255,6 +255,7 @@ def test_errors_within_vmap_are_those_of_the_layer(inputs):
         vmap(lasso, (0, 0, None))(Z, y, 0.1)
 
 
+# torch itself compiles a part of its forward mode by this function.
 @pytest.mark.filterwarnings("ignore:`torch.jit.script`:DeprecationWarning")
 def test_forward_mode_is_refused(layer, inputs):
     Z, *rest = task(inputs, 0)
@@ -335,6 +336,7 @@ def test_compiled_modules(net, inputs):
     close(found, parameter_gradients(net, net, inputs))
 
 
+# As above.
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
 def test_vmap_and_compile(inputs):
     Z, y, *_ = inputs
