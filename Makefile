@@ -25,7 +25,7 @@ help:
 	@echo "make faults    kill, damage and break things, and count what is taken wrongly"
 	@echo "make oldest    run it on the oldest versions that setup.cfg admits"
 	@echo "make newest    run it on the newest versions there are"
-	@echo "make lint      ruff, the format and the spelling, as pre-commit does"
+	@echo "make lint      ruff, the format, the spelling and the types"
 	@echo "make format    let ruff format the code and mend what it can"
 	@echo "make doc       build the documentation (make doc GALLERY=1 runs the examples)"
 	@echo "make clean     remove what these commands made, except .venv"
@@ -60,6 +60,7 @@ lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
+	$(BIN)/mypy
 
 format: $(VENV)/.installed-test
 	$(BIN)/ruff check --fix .
@@ -72,7 +73,7 @@ doc: $(VENV)/.installed-doc
 
 clean:
 	rm -rf build dist *.egg-info demo doc/_build doc/generated doc/auto_examples
-	rm -rf .pytest_cache .ruff_cache .hypothesis .coverage
+	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage
 	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
 # One file a set of extras marks what is installed; it ages with the requirements.

@@ -1,10 +1,18 @@
 """Old names, which work with a warning until version `REMOVED_IN`."""
 
+from __future__ import annotations
+
 import functools
 import inspect
 import warnings
+from typing import TYPE_CHECKING
 
 from sklearn.utils._param_validation import Hidden, StrOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sparsedis._typing import Method
 
 REMOVED_IN = "0.2"
 
@@ -31,7 +39,7 @@ def warn_renamed(old, new, *, stacklevel=3):
     )
 
 
-def renamed_keywords(**names):
+def renamed_keywords(**names) -> Callable[[Method], Method]:
     """Let a function also accept keywords by their old names.
 
     Parameters
@@ -91,7 +99,7 @@ def renamed_function(old, function):
     return wrapper
 
 
-def renamed_attribute(old, new):
+def renamed_attribute(old, new) -> property:
     """Return a property that gives a fitted attribute under its old name.
 
     Parameters

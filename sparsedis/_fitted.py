@@ -1,6 +1,12 @@
 """Restoration of an estimator after a failed fit."""
 
+from __future__ import annotations
+
 from functools import wraps
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sparsedis._typing import Method
 
 
 def drop_learned(estimator, *private):
@@ -19,7 +25,7 @@ def drop_learned(estimator, *private):
             del vars(estimator)[name]
 
 
-def whole_or_not(fit, *, begin=drop_learned, stands=None):
+def whole_or_not(fit: Method, *, begin=drop_learned, stands=None) -> Method:
     """Remove fitted attributes before `fit`, and restore them if it raises.
 
     Attributes of an earlier fit never remain together with those of a new one.
@@ -71,4 +77,4 @@ def whole_or_not(fit, *, begin=drop_learned, stands=None):
                 vars(self).update(before)
             raise
 
-    return fit_or_restore
+    return fit_or_restore  # type: ignore[return-value]

@@ -1,5 +1,7 @@
 """Versions and hardware, for bug reports."""
 
+from __future__ import annotations
+
 import os
 import platform
 import sys
@@ -73,7 +75,7 @@ def _print_section(title, entries):
         print(f"{key:>{width}}: {value}")
 
 
-def show_versions():
+def show_versions() -> None:
     """Print the versions and hardware to include in a bug report.
 
     Prints Python and the system, the versions of sparsedis and its dependencies (None

@@ -1,13 +1,21 @@
 """Few-shot episodes: small classification tasks drawn from many classes."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from numbers import Integral
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from sparsedis.inputs._values import complete_labels
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from sparsedis._typing import RandomState
 
 __all__ = ["EpisodeBatch", "EpisodeSampler"]
 
@@ -52,17 +60,17 @@ class EpisodeBatch:
     classes: np.ndarray
 
     @property
-    def n_episodes(self):
+    def n_episodes(self) -> int:
         """Number of episodes."""
         return len(self.classes)
 
     @property
-    def support_labels(self):
+    def support_labels(self) -> np.ndarray:
         """Labels of the support of any episode, of shape (n_ways * n_shots,)."""
         return self._labels(self.support)
 
     @property
-    def query_labels(self):
+    def query_labels(self) -> np.ndarray:
         """Labels of the queries of any episode, of shape (n_ways * n_queries,)."""
         return self._labels(self.query)
 
@@ -132,14 +140,14 @@ class EpisodeSampler:
 
     def __init__(
         self,
-        y,
+        y: ArrayLike,
         *,
-        n_ways=5,
-        n_shots=5,
-        n_queries=15,
-        classes=None,
-        random_state=None,
-    ):
+        n_ways: int = 5,
+        n_shots: int = 5,
+        n_queries: int = 15,
+        classes: ArrayLike | None = None,
+        random_state: RandomState = None,
+    ) -> None:
         for name, value, least in (
             ("n_ways", n_ways, 2),
             ("n_shots", n_shots, 1),
@@ -160,7 +168,7 @@ class EpisodeSampler:
             self._keep(np.unique(classes))
         self._check_counts()
 
-    def sample(self, n_episodes):
+    def sample(self, n_episodes: int) -> EpisodeBatch:
         """Draw the next episodes.
 
         Parameters

@@ -1,8 +1,10 @@
 """Selection of parameters without ground-truth factors."""
 
+from __future__ import annotations
+
 import time
 from numbers import Integral
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -16,7 +18,15 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sparsedis._fitted import whole_or_not
+from sparsedis._typing import keeps_types
 from sparsedis.metrics import unsupervised_disentanglement_ranking
+
+if TYPE_CHECKING:
+    from typing import Any, Literal, Self
+
+    from numpy.typing import ArrayLike
+
+    from sparsedis._typing import RandomState
 
 __all__ = ["UDRSearch"]
 
@@ -121,16 +131,16 @@ class UDRSearch(MetaEstimatorMixin, BaseEstimator):
 
     def __init__(
         self,
-        estimator,
-        param_grid,
+        estimator: Any,
+        param_grid: dict | list[dict],
         *,
-        n_seeds=5,
-        similarity="mcc",
-        tau=0.0,
-        n_jobs=None,
-        verbose=0,
-        random_state=None,
-    ):
+        n_seeds: int = 5,
+        similarity: Literal["lasso", "spearman", "mcc"] = "mcc",
+        tau: float = 0.0,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        random_state: RandomState = None,
+    ) -> None:
         self.estimator = estimator
         self.param_grid = param_grid
         self.n_seeds = n_seeds
@@ -141,8 +151,8 @@ class UDRSearch(MetaEstimatorMixin, BaseEstimator):
         self.random_state = random_state
 
     @whole_or_not
-    @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None, **fit_params):
+    @keeps_types(_fit_context(prefer_skip_nested_validation=False))
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None, **fit_params: Any) -> Self:
         """Train every setting with every seed, and rank the settings.
 
         Parameters
@@ -223,8 +233,8 @@ class UDRSearch(MetaEstimatorMixin, BaseEstimator):
         table["rank_test_score"] = rankdata(-scores.mean(1), method="min").astype(int)
         return table
 
-    @available_if(_best_has("transform"))
-    def transform(self, X):
+    @keeps_types(available_if(_best_has("transform")))
+    def transform(self, X: ArrayLike) -> np.ndarray:
         """Features of X by the best model.
 
         Parameters
@@ -240,8 +250,8 @@ class UDRSearch(MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self, "best_estimator_")
         return self.best_estimator_.transform(X)
 
-    @available_if(_best_has("predict"))
-    def predict(self, X, **params):
+    @keeps_types(available_if(_best_has("predict")))
+    def predict(self, X: ArrayLike, **params: Any) -> np.ndarray:
         """Predictions for X by the best model.
 
         Parameters
@@ -260,8 +270,8 @@ class UDRSearch(MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self, "best_estimator_")
         return self.best_estimator_.predict(X, **params)
 
-    @available_if(_best_has("score"))
-    def score(self, X, y=None, **params):
+    @keeps_types(available_if(_best_has("score")))
+    def score(self, X: ArrayLike, y: ArrayLike | None = None, **params: Any) -> float:
         """Score of the best model, by its own `score`.
 
         Parameters
@@ -284,8 +294,10 @@ class UDRSearch(MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self, "best_estimator_")
         return self.best_estimator_.score(X, y, **params)
 
-    @available_if(_best_has("get_feature_names_out"))
-    def get_feature_names_out(self, input_features=None):
+    @keeps_types(available_if(_best_has("get_feature_names_out")))
+    def get_feature_names_out(
+        self, input_features: ArrayLike | None = None
+    ) -> np.ndarray:
         """Names of the features that `transform` returns.
 
         Parameters
@@ -301,8 +313,10 @@ class UDRSearch(MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self, "best_estimator_")
         return self.best_estimator_.get_feature_names_out(input_features)
 
-    @available_if(_best_has("set_output"))
-    def set_output(self, *, transform=None):
+    @keeps_types(available_if(_best_has("set_output")))
+    def set_output(
+        self, *, transform: Literal["default", "pandas", "polars"] | None = None
+    ) -> Self:
         """Set what `transform` returns.
 
         Parameters

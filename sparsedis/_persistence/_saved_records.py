@@ -1,6 +1,6 @@
 """Fitted attributes that are dataclasses of arrays and plain values, in files."""
 
-from dataclasses import fields
+from typing import get_type_hints
 
 import numpy as np
 
@@ -31,12 +31,12 @@ def split_records(fitted, records):
         if name not in fitted:
             continue
         plain[name] = {}
-        for field in fields(kind):
-            value = getattr(fitted[name], field.name)
-            if field.type is np.ndarray:
-                arrays[f"{name}.{field.name}"] = value
+        for field, wanted in get_type_hints(kind).items():
+            value = getattr(fitted[name], field)
+            if wanted is np.ndarray:
+                arrays[f"{name}.{field}"] = value
             else:
-                plain[name][field.name] = value
+                plain[name][field] = value
     return arrays, plain
 
 
@@ -72,16 +72,17 @@ def join_records(arrays, state, records):
         if not isinstance(values, dict):
             raise Malformed(f"{name} is a {type(values).__name__}, not a dict")
         parts = {key.removeprefix(f"{name}."): arrays.pop(key) for key in own}
-        of_arrays = [field.name for field in fields(kind) if field.type is np.ndarray]
-        others = [field.name for field in fields(kind) if field.type is not np.ndarray]
+        types = get_type_hints(kind)
+        of_arrays = [field for field, wanted in types.items() if wanted is np.ndarray]
+        others = [field for field in types if field not in of_arrays]
         check_keys(parts, of_arrays, of_arrays)
         check_keys(values, others, others)
-        for field in fields(kind):
-            value = values.get(field.name)
-            right = field.type in (int, float, str, dict) and (
-                type(value) is field.type or (field.type, type(value)) == (float, int)
+        for field in others:
+            value, wanted = values[field], types[field]
+            right = wanted in (int, float, str, dict) and (
+                type(value) is wanted or (wanted, type(value)) == (float, int)
             )
-            if field.name in others and not right:
-                raise Malformed(f"{field.name} of {name} is {value!r:.100}")
+            if not right:
+                raise Malformed(f"{field} of {name} is {value!r:.100}")
         made[name] = kind(**parts, **values)
     return made

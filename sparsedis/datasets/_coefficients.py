@@ -1,8 +1,19 @@
 """Supports, coefficients and targets of sparse linear tasks."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ._checks import as_generator, check_count, check_number, check_option
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from numpy.typing import ArrayLike
+
+    from sparsedis._typing import Seed
 
 SUPPORTS = ("bernoulli", "fixed", "blocks", "all")
 DISTRIBUTIONS = ("gaussian", "laplace")
@@ -30,15 +41,15 @@ def draw_fixed(n_rows, n_columns, size, rng):
 
 
 def make_supports(
-    n_tasks,
-    n_features,
+    n_tasks: int,
+    n_features: int,
     *,
-    kind="bernoulli",
-    p=0.5,
-    size=None,
-    block_size=None,
-    random_state=None,
-):
+    kind: Literal["bernoulli", "fixed", "blocks", "all"] = "bernoulli",
+    p: float = 0.5,
+    size: int | None = None,
+    block_size: int | None = None,
+    random_state: Seed = None,
+) -> np.ndarray:
     """Draw the features that each task uses; no task uses none.
 
     Parameters
@@ -129,16 +140,16 @@ def _check_size(value, name, maximum, kind):
 
 
 def make_task_coefficients(
-    n_tasks,
-    n_features,
+    n_tasks: int,
+    n_features: int,
     *,
-    support="bernoulli",
-    distribution="gaussian",
-    p=0.5,
-    size=None,
-    block_size=None,
-    random_state=None,
-):
+    support: Literal["bernoulli", "fixed", "blocks", "all"] | ArrayLike = "bernoulli",
+    distribution: Literal["gaussian", "laplace"] = "gaussian",
+    p: float = 0.5,
+    size: int | None = None,
+    block_size: int | None = None,
+    random_state: Seed = None,
+) -> np.ndarray:
     """Draw sparse coefficients of linear tasks.
 
     Parameters
@@ -218,7 +229,13 @@ def make_task_coefficients(
     return draw(size=(n_tasks, n_features)) * support
 
 
-def make_task_targets(latents, coef, *, noise_ratio=0.1, random_state=None):
+def make_task_targets(
+    latents: ArrayLike,
+    coef: ArrayLike,
+    *,
+    noise_ratio: float = 0.1,
+    random_state: Seed = None,
+) -> np.ndarray:
     """Targets of linear tasks, y = z.w + noise.
 
     The noise is Gaussian, scaled for each task to ``||noise|| = noise_ratio ||z.w||``

@@ -1,10 +1,20 @@
 """Distributions of the factors over a grid of images."""
 
+from __future__ import annotations
+
 from numbers import Integral
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ._checks import as_generator, check_count, check_index, check_number
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import ArrayLike
+
+    from sparsedis._typing import Seed
 
 # Rows of the grid handled at once, which bounds the temporary memory.
 _CHUNK = 2**16
@@ -89,7 +99,13 @@ class FactorDistribution:
            [0.85, 0.85, 1.  ]])
     """
 
-    def __init__(self, grid, rho=0.0, noise=0.0, random_state=None):
+    def __init__(
+        self,
+        grid: Any,
+        rho: float | None = 0.0,
+        noise: float = 0.0,
+        random_state: Seed = None,
+    ) -> None:
         self.factor_values = _standardised(grid)
         self.n_factors = len(self.factor_values)
         sizes = tuple(len(values) for values in self.factor_values)
@@ -140,7 +156,7 @@ class FactorDistribution:
         self._probabilities = p
         self._cumulative = np.cumsum(p)
 
-    def probability(self, index):
+    def probability(self, index: ArrayLike) -> np.ndarray:
         """Probability of images.
 
         Parameters
@@ -155,7 +171,7 @@ class FactorDistribution:
         """
         return self._probabilities[check_index(index, self.n_images)]
 
-    def latents(self, index):
+    def latents(self, index: ArrayLike) -> np.ndarray:
         """Latents of images: standardised factors, moved by the noise.
 
         Parameters
@@ -177,7 +193,9 @@ class FactorDistribution:
             z += (self.noise * self.gaps) * (self._moves[index].astype(float) - 0.5)
         return z
 
-    def sample(self, n_samples, random_state=None):
+    def sample(
+        self, n_samples: int, random_state: Seed = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Draw images and their latents.
 
         Parameters
@@ -206,7 +224,7 @@ default=None
         return index, self.latents(index)
 
     @property
-    def effective_size(self):
+    def effective_size(self) -> float:
         """Effective number of images, the inverse participation ratio 1 / sum(p**2).
 
         It is the number of images of a uniform distribution in which two draws coincide
@@ -215,7 +233,7 @@ default=None
         return float(1 / np.square(self._probabilities).sum())
 
     @property
-    def correlation(self):
+    def correlation(self) -> np.ndarray:
         """Correlation matrix of the latents, ndarray of shape (n_factors, n_factors).
 
         These are the exact moments under the distribution, not an estimate from draws.

@@ -1,19 +1,29 @@
 """Download of the original 3D Shapes file."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sklearn.datasets import get_data_home
 
 from ._checks import import_optional
 from ._shapes3d_file import FILE_NAME, Shapes3DFile
 
+if TYPE_CHECKING:
+    from sparsedis._typing import PathLike
+
 URL = "https://storage.googleapis.com/3d-shapes/3dshapes.h5"
 SHA256 = "0a0f6ed98baff276a50f3a081a7434d788da63cb135a98189b2a5b5769be1785"
 
 
 def fetch_shapes3d(
-    data_home=None, *, download_if_missing=False, url=URL, checksum=f"sha256:{SHA256}"
-):
+    data_home: PathLike | None = None,
+    *,
+    download_if_missing: bool = False,
+    url: str = URL,
+    checksum: str = f"sha256:{SHA256}",
+) -> Shapes3DFile:
     """Open the original 3D Shapes file, and download it when asked to.
 
     Parameters

@@ -1,8 +1,15 @@
 """Base class of images on a full grid of factor values."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ._checks import check_index
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 FACTOR_NAMES = (
     "floor_hue",
@@ -21,19 +28,19 @@ class FactorGrid:
     """
 
     @property
-    def factor_sizes(self):
+    def factor_sizes(self) -> tuple[int, ...]:
         """Number of values of each factor, a tuple of int."""
         return tuple(len(values) for values in self.factor_values)
 
     @property
-    def n_images(self):
+    def n_images(self) -> int:
         """Number of images, one per combination of factor values."""
         return int(np.prod(self.factor_sizes))
 
     def __len__(self):
         return self.n_images
 
-    def index_to_factors(self, index):
+    def index_to_factors(self, index: ArrayLike) -> np.ndarray:
         """Position of each factor's value, of images given by their index.
 
         Parameters
@@ -49,7 +56,7 @@ class FactorGrid:
         index = check_index(index, self.n_images)
         return np.stack(np.unravel_index(index, self.factor_sizes), axis=1)
 
-    def factors_to_index(self, positions):
+    def factors_to_index(self, positions: ArrayLike) -> np.ndarray:
         """Index of images given by the positions of their factors' values.
 
         Parameters
@@ -88,7 +95,7 @@ class FactorGrid:
             )
         return np.ravel_multi_index(tuple(positions.T), self.factor_sizes)
 
-    def factors(self, index):
+    def factors(self, index: ArrayLike) -> np.ndarray:
         """Values of the factors, in their own units.
 
         Parameters

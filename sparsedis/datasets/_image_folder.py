@@ -1,6 +1,9 @@
 """Images in class folders, of any data set."""
 
+from __future__ import annotations
+
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils import Bunch
@@ -8,12 +11,22 @@ from sklearn.utils import Bunch
 from ._decode import decode_images
 from ._image_files import open_images
 
+if TYPE_CHECKING:
+    from typing import Any, Literal
+
+    from sparsedis._typing import PathLike
+
 _DESCR = "{n} images of {n_classes} classes, from {path}."
 
 
 def load_image_folder(
-    path, *, image_size=None, color=True, on_error="raise", return_X_y=False
-):
+    path: PathLike,
+    *,
+    image_size: int | tuple[int, int] | None = None,
+    color: bool = True,
+    on_error: Literal["raise", "skip"] = "raise",
+    return_X_y: bool = False,
+) -> Any:
     """Load the images of a folder whose subfolders are classes.
 
     A class is a folder that holds images, at any depth, and is named by its path: both

@@ -1,12 +1,20 @@
 """miniImageNet: 100 classes of natural images, in three published subsets."""
 
+from __future__ import annotations
+
 import csv
+from typing import TYPE_CHECKING
 
 from ._checks import check_option
 from ._decode import decode_images
 from ._image_files import data_path, read_image_file
 from ._image_folder import make_bunch
 from ._mini_pickles import PICKLES, read_pickles
+
+if TYPE_CHECKING:
+    from typing import Any, Literal
+
+    from sparsedis._typing import PathLike
 
 SUBSETS = ("train", "val", "test")
 _URL = "https://github.com/twitter-research/meta-learning-lstm"
@@ -24,14 +32,14 @@ S. Ravi, H. Larochelle, "Optimization as a Model for Few-Shot Learning", ICLR 20
 
 
 def load_mini_imagenet(
-    path=None,
+    path: PathLike | None = None,
     *,
-    subset="all",
-    image_size=84,
-    trust=False,
-    on_error="raise",
-    return_X_y=False,
-):
+    subset: Literal["all", "train", "val", "test"] = "all",
+    image_size: int | tuple[int, int] | None = 84,
+    trust: bool = False,
+    on_error: Literal["raise", "skip"] = "raise",
+    return_X_y: bool = False,
+) -> Any:
     """Load miniImageNet, natural images of 100 classes, from files that are there.
 
     Two layouts are known; there is no download, since the images are ImageNet's.

@@ -1,6 +1,9 @@
 """Omniglot: handwritten characters of many alphabets."""
 
+from __future__ import annotations
+
 import re
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -8,6 +11,11 @@ from ._checks import check_count, check_option
 from ._decode import decode_images
 from ._image_files import data_path, open_images
 from ._image_folder import make_bunch
+
+if TYPE_CHECKING:
+    from typing import Any, Literal
+
+    from sparsedis._typing import PathLike
 
 _URL = "https://github.com/brendenlake/omniglot"
 SUBSETS = (
@@ -32,14 +40,14 @@ probabilistic program induction", Science 350, 2015.
 
 
 def load_omniglot(
-    path=None,
+    path: PathLike | None = None,
     *,
-    subset="images_background_small1",
-    image_size=28,
-    rotations=False,
-    on_error="raise",
-    return_X_y=False,
-):
+    subset: str = "images_background_small1",
+    image_size: int = 28,
+    rotations: bool = False,
+    on_error: Literal["raise", "skip"] = "raise",
+    return_X_y: bool = False,
+) -> Any:
     """Load Omniglot, handwritten characters of many alphabets, from its official files.
 
     Files have the names ``ALPHABET/characterNN/*.png``, in a folder or in a zip file,

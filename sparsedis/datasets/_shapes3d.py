@@ -1,10 +1,17 @@
 """3D Shapes, rendered on demand."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ._checks import check_count, check_index
 from ._grid import FACTOR_NAMES, FactorGrid
 from ._render import LIGHT, LIGHT_RGB, N_MATERIALS, SHAPE_NAMES, RoomCamera, hue_to_rgb
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 # Geometries that are kept, at most: all 480 of them up to 128 x 128 pixels.
 _CACHE_BYTES = 128 * 2**20
@@ -97,7 +104,7 @@ class Shapes3D(FactorGrid):
         _values.setflags(write=False)  # they are shared by all instances
     del _values
 
-    def __init__(self, image_size=64):
+    def __init__(self, image_size: int = 64) -> None:
         self.image_size = check_count(image_size, "image_size")
         self._reset()
 
@@ -118,11 +125,11 @@ class Shapes3D(FactorGrid):
         self._reset()
 
     @property
-    def image_shape(self):
+    def image_shape(self) -> tuple[int, int, int]:
         """Shape of an image, ``(image_size, image_size, 3)``."""
         return (self.image_size, self.image_size, 3)
 
-    def images(self, index):
+    def images(self, index: ArrayLike) -> np.ndarray:
         """Render images of the grid.
 
         Parameters
@@ -152,7 +159,7 @@ class Shapes3D(FactorGrid):
             _paint(self._grid_maps(int(geometry[i])), palette[i], out[i])
         return out
 
-    def render(self, factors):
+    def render(self, factors: ArrayLike) -> np.ndarray:
         """Render images of arbitrary factor values.
 
         On the points of the grid these are the images of :meth:`images`. Each distinct

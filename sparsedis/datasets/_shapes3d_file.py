@@ -1,14 +1,24 @@
 """The original 3D Shapes images, read from their HDF5 file."""
 
+from __future__ import annotations
+
 import os
 import warnings
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ._checks import check_index, import_optional
 from ._grid import FACTOR_NAMES, FactorGrid
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from numpy.typing import ArrayLike
+
+    from sparsedis._typing import PathLike
 
 FILE_NAME = "3dshapes.h5"
 _EXPECTED = (
@@ -110,7 +120,7 @@ class Shapes3DFile(FactorGrid):
 
     factor_names = FACTOR_NAMES
 
-    def __init__(self, path):
+    def __init__(self, path: PathLike) -> None:
         self.path = Path(path)
         self._handle = None
         labels = self._check_layout()
@@ -132,16 +142,16 @@ class Shapes3DFile(FactorGrid):
         self.close()
 
     @property
-    def image_size(self):
+    def image_size(self) -> int:
         """Height and width of the images in pixels."""
         return _IMAGE_SHAPE[0]
 
     @property
-    def image_shape(self):
+    def image_shape(self) -> tuple[int, int, int]:
         """Shape of an image, ``(64, 64, 3)``."""
         return _IMAGE_SHAPE
 
-    def close(self):
+    def close(self) -> None:
         """Close the file; it is opened again when next needed."""
         if self._handle is not None:
             pid, file = self._handle
@@ -149,7 +159,7 @@ class Shapes3DFile(FactorGrid):
             if pid == os.getpid():  # the parent's handle is the parent's to close
                 file.close()
 
-    def images(self, index):
+    def images(self, index: ArrayLike) -> np.ndarray:
         """Read images.
 
         Parameters
@@ -185,7 +195,7 @@ class Shapes3DFile(FactorGrid):
             return out  # the index was sorted, without repetitions
         return out[inverse]
 
-    def save_by_image(self, path):
+    def save_by_image(self, path: PathLike) -> Self:
         """Write a copy of the file from which single images are quick to read.
 
         Parameters

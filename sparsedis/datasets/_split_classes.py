@@ -1,11 +1,21 @@
 """Splits of samples by class, for training and for evaluation on unseen classes."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils import check_consistent_length, column_or_1d
 
 from ._checks import as_generator
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike
+
+    from sparsedis._typing import Seed
 
 _ACCEPTED = (
     "parts must hold fractions in (0, 1], numbers of classes, or lists of classes (of "
@@ -13,7 +23,13 @@ _ACCEPTED = (
 )
 
 
-def split_classes(y, parts, *, groups=None, random_state=None):
+def split_classes(
+    y: ArrayLike,
+    parts: Sequence,
+    *,
+    groups: ArrayLike | None = None,
+    random_state: Seed = None,
+) -> list[np.ndarray]:
     """Split samples so that no class, or no group of classes, is in two parts.
 
     Few-shot learning is evaluated on such splits: classes of one part are unseen in the

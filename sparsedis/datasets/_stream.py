@@ -1,11 +1,20 @@
 """Endless streams of fresh sparse tasks."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ..inputs._batch import TaskBatch
 from ._checks import as_generator, check_count, check_number, check_option
 from ._coefficients import make_task_coefficients, make_task_targets
 from ._factors import FactorDistribution
+
+if TYPE_CHECKING:
+    from typing import Any, Literal
+
+    from sparsedis._typing import Seed
 
 LAYOUTS = ("shared", "separate")
 
@@ -91,20 +100,20 @@ class SparseTaskStream:
 
     def __init__(
         self,
-        data,
-        factor_distribution=None,
+        data: Any,
+        factor_distribution: FactorDistribution | None = None,
         *,
-        n_tasks=100,
-        n_samples=100,
-        layout="shared",
-        support="bernoulli",
-        distribution="gaussian",
-        p=0.5,
-        size=None,
-        block_size=None,
-        noise_ratio=0.1,
-        random_state=None,
-    ):
+        n_tasks: int = 100,
+        n_samples: int = 100,
+        layout: Literal["shared", "separate"] = "shared",
+        support: Literal["bernoulli", "fixed", "blocks", "all"] = "bernoulli",
+        distribution: Literal["gaussian", "laplace"] = "gaussian",
+        p: float = 0.5,
+        size: int | None = None,
+        block_size: int | None = None,
+        noise_ratio: float = 0.1,
+        random_state: Seed = None,
+    ) -> None:
         if isinstance(data, FactorDistribution):
             raise ValueError(
                 "data must be the images or a model; a FactorDistribution is passed "
@@ -161,7 +170,7 @@ class SparseTaskStream:
         while True:
             yield self.draw(rng)
 
-    def draw(self, random_state=None, *, return_truth=False):
+    def draw(self, random_state: Seed = None, *, return_truth: bool = False) -> Any:
         """Draw the tasks of one step.
 
         Parameters

@@ -1,10 +1,21 @@
 """Synthetic tasks: Gaussian factors, an injective mixing, sparse linear targets."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from sklearn.utils import Bunch
 
 from ._checks import as_generator, check_count, check_number, check_option
 from ._coefficients import draw_fixed, make_task_coefficients, make_task_targets
+
+if TYPE_CHECKING:
+    from typing import Any, Literal
+
+    from numpy.typing import ArrayLike
+
+    from sparsedis._typing import Seed
 
 MIXINGS = ("linear", "mlp")
 # Largest over smallest singular value of the linear map to the features.
@@ -63,14 +74,14 @@ class SparseTaskModel:
 
     def __init__(
         self,
-        n_factors=10,
-        n_features=None,
+        n_factors: int = 10,
+        n_features: int | None = None,
         *,
-        mixing="linear",
-        n_layers=2,
-        rho=0.0,
-        random_state=None,
-    ):
+        mixing: Literal["linear", "mlp"] = "linear",
+        n_layers: int = 2,
+        rho: float = 0.0,
+        random_state: Seed = None,
+    ) -> None:
         self.n_factors = check_count(n_factors, "n_factors")
         self.n_features = (
             self.n_factors
@@ -107,7 +118,9 @@ class SparseTaskModel:
             f"random_state={self.random_state})"
         )
 
-    def sample(self, n_samples, random_state=None):
+    def sample(
+        self, n_samples: int, random_state: Seed = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Draw inputs and their factors.
 
         Parameters
@@ -132,7 +145,7 @@ default=None
         Z = noise @ self._root.T
         return self.mix(Z), Z
 
-    def mix(self, Z):
+    def mix(self, Z: ArrayLike) -> np.ndarray:
         """Inputs of given factors.
 
         Parameters
@@ -151,7 +164,7 @@ default=None
             Z = np.where(Z > 0, Z, _SLOPE * Z)
         return Z @ self._map
 
-    def unmix(self, X):
+    def unmix(self, X: ArrayLike) -> np.ndarray:
         """Factors of given inputs, the inverse of :meth:`mix`.
 
         Parameters
@@ -172,24 +185,24 @@ default=None
 
 
 def make_sparse_tasks(
-    n_samples=100,
-    n_tasks=20,
-    n_factors=10,
+    n_samples: int = 100,
+    n_tasks: int = 20,
+    n_factors: int = 10,
     *,
-    n_features=None,
-    mixing="linear",
-    n_layers=2,
-    rho=0.0,
-    support="bernoulli",
-    distribution="gaussian",
-    p=0.5,
-    size=None,
-    block_size=None,
-    noise_ratio=0.1,
-    labelled=1.0,
-    return_bunch=False,
-    random_state=None,
-):
+    n_features: int | None = None,
+    mixing: Literal["linear", "mlp"] = "linear",
+    n_layers: int = 2,
+    rho: float = 0.0,
+    support: Literal["bernoulli", "fixed", "blocks", "all"] | ArrayLike = "bernoulli",
+    distribution: Literal["gaussian", "laplace"] = "gaussian",
+    p: float = 0.5,
+    size: int | None = None,
+    block_size: int | None = None,
+    noise_ratio: float = 0.1,
+    labelled: float = 1.0,
+    return_bunch: bool = False,
+    random_state: Seed = None,
+) -> Any:
     """Make regression tasks that share inputs and depend on few factors each.
 
     Factors z are correlated Gaussians, inputs an injective mixing of them, and the

@@ -3,6 +3,8 @@
 Flattened maps come in the order channel, row, column, whatever the memory format.
 """
 
+from __future__ import annotations
+
 from numbers import Integral
 
 import torch
@@ -53,7 +55,12 @@ class Conv4(nn.Sequential):
     torch.Size([2, 64])
     """
 
-    def __init__(self, input_shape, n_components=None, n_filters=64):
+    def __init__(
+        self,
+        input_shape: tuple[int, ...],
+        n_components: int | None = None,
+        n_filters: int = 64,
+    ) -> None:
         n_in, *size = check_image_shape(input_shape, "Conv4", 2**_HALVINGS)
         layers = []
         for _ in range(_HALVINGS):
@@ -120,12 +127,12 @@ class ResNet12(nn.Sequential):
 
     def __init__(
         self,
-        input_shape,
-        n_components=None,
-        drop_rate=0.1,
-        drop_block_size=5,
-        drop_warmup=40_000,
-    ):
+        input_shape: tuple[int, ...],
+        n_components: int | None = None,
+        drop_rate: float = 0.1,
+        drop_block_size: int = 5,
+        drop_warmup: int = 40_000,
+    ) -> None:
         n_in, *size = check_image_shape(input_shape, "ResNet12", 2**_HALVINGS)
         if not 0 <= drop_rate < 1:
             raise ValueError(f"drop_rate must lie in [0, 1), got {drop_rate!r}.")

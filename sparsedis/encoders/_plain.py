@@ -1,5 +1,7 @@
 """Encoders of tables and of small images."""
 
+from __future__ import annotations
+
 import itertools
 import math
 
@@ -36,11 +38,11 @@ class MLP(nn.Sequential):
 
     def __init__(
         self,
-        input_shape,
-        n_components=None,
-        hidden_layer_sizes=(256, 256),
-        dropout=0.0,
-    ):
+        input_shape: tuple[int, ...],
+        n_components: int | None = None,
+        hidden_layer_sizes: tuple[int, ...] = (256, 256),
+        dropout: float = 0.0,
+    ) -> None:
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must lie in [0, 1), got {dropout!r}.")
         widths = [math.prod(input_shape), *hidden_layer_sizes]
@@ -92,7 +94,9 @@ class ConvEncoder(nn.Sequential):
     torch.Size([2, 6])
     """
 
-    def __init__(self, input_shape, n_components=None):
+    def __init__(
+        self, input_shape: tuple[int, ...], n_components: int | None = None
+    ) -> None:
         n_in, height, width = check_image_shape(input_shape, "ConvEncoder")
         layers = []
         for n_out, kernel in ((32, 4), (32, 4), (64, 2), (64, 2)):

@@ -35,7 +35,7 @@ class Head(Value, ABC):
     Means()
     """
 
-    penalties = ()
+    penalties: tuple[str, ...] = ()
     logit_scale = 10.0
 
     def __init_subclass__(cls, **options):

@@ -1,11 +1,17 @@
 """Heads of tasks, their supports, and the outcome of a check."""
 
+from __future__ import annotations
+
 import numbers
 import warnings
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils import Bunch, check_scalar
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 
 @dataclass(frozen=True)
@@ -97,7 +103,7 @@ def check_heads(coef, tol):
     return np.where(supports[:, None, :], heads, 0.0), supports
 
 
-def support_matrix(coef, *, tol=1e-6):
+def support_matrix(coef: ArrayLike, *, tol: float = 1e-6) -> np.ndarray:
     """Tell which features each head uses.
 
     Parameters

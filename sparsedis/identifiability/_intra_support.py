@@ -1,8 +1,11 @@
 """Variability of the heads within each support: Assumption 3.5."""
 
+from __future__ import annotations
+
 import itertools
 import math
 import numbers
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils import Bunch, check_random_state, check_scalar
@@ -11,16 +14,21 @@ from sklearn.utils.random import sample_without_replacement
 from sparsedis.identifiability._heads import AssumptionCheck, check_heads
 from sparsedis.identifiability._variability import unit_norm
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from sparsedis._typing import RandomState
+
 
 def check_intra_support_variability(
-    coef,
+    coef: ArrayLike,
     *,
-    exhaustive=False,
-    tol=1e-6,
-    rank_tol=1e-10,
-    max_subsets=2_000,
-    random_state=None,
-):
+    exhaustive: bool = False,
+    tol: float = 1e-6,
+    rank_tol: float = 1e-10,
+    max_subsets: int = 2_000,
+    random_state: RandomState = None,
+) -> AssumptionCheck:
     r"""Check Assumption 3.5: within a support, heads do not share a subspace.
 
     The assumption is about the distribution of the tasks: among those with one support,

@@ -1,6 +1,9 @@
 """Mixtures of the features that make no head denser, as in Section B.4."""
 
+from __future__ import annotations
+
 import numbers
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils import check_scalar
@@ -8,8 +11,13 @@ from sklearn.utils import check_scalar
 from sparsedis.identifiability._heads import check_heads
 from sparsedis.identifiability._variability import unit_norm
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
-def find_mixing(coef, *, tol=1e-6, rank_tol=1e-10):
+
+def find_mixing(
+    coef: ArrayLike, *, tol: float = 1e-6, rank_tol: float = 1e-10
+) -> np.ndarray | None:
     r"""Find a mixture of the features that makes no head any denser.
 
     Heads identify their features only if every invertible mixture other than a

@@ -1,8 +1,11 @@
 """All checks on one set of tasks, as a report."""
 
+from __future__ import annotations
+
 import math
 import numbers
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils import Bunch, check_random_state, check_scalar
@@ -15,6 +18,12 @@ from sparsedis.identifiability._variability import (
     check_representation_variability,
     task_variability,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike
+
+    from sparsedis._typing import RandomState
 
 # Mean correlation with the features of halves of the tasks from which a feature counts
 # as settled: it was .99 and more where features were factors, .77 to .87 where not.
@@ -61,7 +70,7 @@ class IdentifiabilityReport:
     stability: np.ndarray | None = None
 
     @property
-    def trusted(self):
+    def trusted(self) -> np.ndarray:
         """Whether each feature is a factor, of shape (n_features,), as far as is known.
 
         It is not where halves of the tasks disagree on it (stability below .95), where
@@ -75,7 +84,7 @@ class IdentifiabilityReport:
         return trusted
 
     @property
-    def verdict(self):
+    def verdict(self) -> str:
         """Verdict of all checks together: "holds", "fails" or "undecidable".
 
         "fails" if an assumption fails, or a mixture is found that makes no head denser;
@@ -87,21 +96,23 @@ class IdentifiabilityReport:
         return "undecidable" if "undecidable" in verdicts else "holds"
 
     @property
-    def unseparated_pairs(self):
+    def unseparated_pairs(self) -> np.ndarray:
         """Ordered pairs of features that no task separates, of shape (n_pairs, 2)."""
         return self.checks["3.6"].details.unseparated_pairs
 
     @property
-    def groups(self):
+    def groups(self) -> list[np.ndarray]:
         """Groups of features that can stay mixed, as a list of arrays."""
         return self.checks["3.6"].details.groups
 
     @property
-    def density(self):
+    def density(self) -> float:
         """Mean share of the features that a head uses."""
         return float(self.supports.mean())
 
-    def n_further_tasks(self, failure_probability=0.05, p=None):
+    def n_further_tasks(
+        self, failure_probability: float = 0.05, p: float | None = None
+    ) -> float:
         """Find how many further random tasks would separate all pairs of features.
 
         Parameters
@@ -130,7 +141,7 @@ class IdentifiabilityReport:
             self.supports.shape[1], p, failure_probability, n_pairs=n_pairs
         )
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Axes:
         """Plot how many tasks separate each pair of features.
 
         Parameters
@@ -219,16 +230,16 @@ class IdentifiabilityReport:
 
 
 def check_identifiability(
-    coef,
-    features=None,
+    coef: ArrayLike,
+    features: ArrayLike | None = None,
     *,
-    stability=None,
-    exhaustive=False,
-    tol=1e-6,
-    rank_tol=1e-10,
-    max_subsets=2_000,
-    random_state=None,
-):
+    stability: ArrayLike | None = None,
+    exhaustive: bool = False,
+    tol: float = 1e-6,
+    rank_tol: float = 1e-10,
+    max_subsets: int = 2_000,
+    random_state: RandomState = None,
+) -> IdentifiabilityReport:
     """Check the assumptions under which tasks identify disentangled features.
 
     Assumptions 3.3 to 3.6 guarantee that sparse multi-task learning recovers the

@@ -1,7 +1,10 @@
 """Variability of the supports of the tasks: Assumption 3.6 and Proposition B.7."""
 
+from __future__ import annotations
+
 import math
 import numbers
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.sparse.csgraph import connected_components
@@ -9,11 +12,14 @@ from sklearn.utils import Bunch, check_scalar
 
 from sparsedis.identifiability._heads import AssumptionCheck, check_heads
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
 # Pairs spelled out in a reason.
 N_SHOWN = 3
 
 
-def check_support_variability(coef, *, tol=1e-6):
+def check_support_variability(coef: ArrayLike, *, tol: float = 1e-6) -> AssumptionCheck:
     r"""Check Assumption 3.6: the supports of the tasks separate all features.
 
     For every feature, the tasks that do not use it must use all others between them.
@@ -124,7 +130,7 @@ def support_variability(supports):
     )
 
 
-def support_failure_bound(n_supports, n_features, p=0.5):
+def support_failure_bound(n_supports: int, n_features: int, p: float = 0.5) -> float:
     r"""Bound how likely it is that random supports violate Assumption 3.6.
 
     Parameters
@@ -172,7 +178,13 @@ def support_failure_bound(n_supports, n_features, p=0.5):
     return float(min(1.0, bound))
 
 
-def n_supports_needed(n_features, p=0.5, failure_probability=0.05, *, n_pairs=None):
+def n_supports_needed(
+    n_features: int,
+    p: float = 0.5,
+    failure_probability: float = 0.05,
+    *,
+    n_pairs: int | None = None,
+) -> int:
     r"""Find how many random supports satisfy Assumption 3.6 with high probability.
 
     Parameters

@@ -1,14 +1,22 @@
 """Variability of features and of all heads: Assumptions 3.3 and 3.4."""
 
+from __future__ import annotations
+
 import numbers
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils import Bunch, check_array, check_scalar
 
 from sparsedis.identifiability._heads import AssumptionCheck, check_heads
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
-def check_representation_variability(features, *, rank_tol=1e-10):
+
+def check_representation_variability(
+    features: ArrayLike, *, rank_tol: float = 1e-10
+) -> AssumptionCheck:
     """Check Assumption 3.3: the features of some inputs are a basis.
 
     Parameters
@@ -56,7 +64,9 @@ def check_representation_variability(features, *, rank_tol=1e-10):
     )
 
 
-def check_task_variability(coef, *, tol=1e-6, rank_tol=1e-10):
+def check_task_variability(
+    coef: ArrayLike, *, tol: float = 1e-6, rank_tol: float = 1e-10
+) -> AssumptionCheck:
     """Check Assumption 3.4: the heads of the tasks span all features.
 
     Parameters

@@ -1,8 +1,15 @@
 """Batch of tasks for one training step."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from typing import Self
+
 
 # What stands for a number of classes beside tasks that have one.
 NUMBER, COUNT = 0, -1
@@ -138,11 +145,11 @@ class TaskBatch:
         set_(self, "y", y)
 
     @property
-    def n_tasks(self):
+    def n_tasks(self) -> int:
         """Number of tasks."""
         return self.y.shape[0]
 
-    def take(self, tasks):
+    def take(self, tasks: np.ndarray) -> Self:
         """Keep some of the tasks.
 
         Parameters
@@ -161,7 +168,9 @@ class TaskBatch:
         kept = {name: part[tasks] for name, part in own.items() if part is not None}
         return replace(self, **kept)
 
-    def split(self, fraction, random_state):
+    def split(
+        self, fraction: float, random_state: np.random.RandomState
+    ) -> tuple[TaskBatch, TaskBatch] | tuple[None, None]:
         """Split the samples of every task at random; both parts share the rows.
 
         Parameters

@@ -1,6 +1,9 @@
 """Scores along a parameter of a search."""
 
+from __future__ import annotations
+
 import numbers
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils import check_scalar
@@ -17,6 +20,12 @@ from sparsedis.inspection._style import (
     make_axes,
     require_matplotlib,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any, Self
+
+    from numpy.typing import ArrayLike
 
 LABELS = {
     "mcc": "MCC",
@@ -104,12 +113,12 @@ class AlphaPathDisplay:
     def __init__(
         self,
         *,
-        param_values,
-        scores,
-        param_name="alpha",
-        groups=None,
-        best_index=None,
-    ):
+        param_values: ArrayLike,
+        scores: Mapping[str, ArrayLike],
+        param_name: str = "alpha",
+        groups: Sequence[str] | None = None,
+        best_index: int | None = None,
+    ) -> None:
         self.param_values = [v if is_number(v) else str(v) for v in param_values]
         self.param_name = param_name
         n_settings = len(self.param_values)
@@ -142,7 +151,14 @@ class AlphaPathDisplay:
         self.best_index = best_index
 
     @classmethod
-    def from_estimator(cls, search, *, param_name="alpha", metrics=None, **kwargs):
+    def from_estimator(
+        cls,
+        search: Any,
+        *,
+        param_name: str = "alpha",
+        metrics: list[str] | dict[str, str] | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Plot a fitted search.
 
         Parameters
@@ -173,7 +189,14 @@ class AlphaPathDisplay:
         return cls(param_name=param_name, **found).plot(**kwargs)
 
     @classmethod
-    def from_cv_results(cls, cv_results, *, param_name="alpha", metrics=None, **kwargs):
+    def from_cv_results(
+        cls,
+        cv_results: dict,
+        *,
+        param_name: str = "alpha",
+        metrics: list[str] | dict[str, str] | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Plot the results of a search.
 
         Parameters
@@ -207,7 +230,7 @@ class AlphaPathDisplay:
         display.best_index = int(finalists[best])
         return display.plot(**kwargs)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Self:
         """Plot the scores.
 
         Parameters

@@ -1,6 +1,9 @@
 """Display of the coefficients of heads along their penalties."""
 
+from __future__ import annotations
+
 from itertools import chain
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +16,12 @@ from sparsedis.inspection._style import (
     make_axes,
     require_matplotlib,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Self
+
+    from numpy.typing import ArrayLike
 
 # Features with a line of their own in the legend of a panel.
 N_NAMED = 6
@@ -78,8 +87,14 @@ class CoefPathDisplay:
     """
 
     def __init__(
-        self, *, alphas, coefs, chosen=None, task_names=None, feature_names=None
-    ):
+        self,
+        *,
+        alphas: ArrayLike,
+        coefs: ArrayLike,
+        chosen: ArrayLike | None = None,
+        task_names: Sequence[str] | None = None,
+        feature_names: Sequence[str] | None = None,
+    ) -> None:
         self.alphas, self.coefs = (np.asarray(a, dtype=float) for a in (alphas, coefs))
         shape = self.coefs.shape
         if len(shape) != 3 or self.alphas.shape != (shape[0], shape[-1]) or 0 in shape:
@@ -103,8 +118,16 @@ class CoefPathDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator, X, y, sample_weight=None, *, task=None, tasks=None, **kwargs
-    ):
+        cls,
+        estimator: Any,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        task: ArrayLike | None = None,
+        tasks: ArrayLike | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Plot the paths of fitted heads.
 
         Parameters
@@ -154,7 +177,7 @@ class CoefPathDisplay:
             feature_names=getattr(heads, "feature_names_in_", None),
         ).plot(**kwargs)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Self:
         """Plot the paths.
 
         Parameters

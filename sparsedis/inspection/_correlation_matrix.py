@@ -1,5 +1,9 @@
 """Display of the correlations between factors and codes."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from sklearn.utils import check_array
 
@@ -13,6 +17,14 @@ from sparsedis.inspection._style import (
 )
 from sparsedis.metrics import mean_correlation_coefficient
 from sparsedis.metrics._mcc import match
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Literal, Self
+
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+    from numpy.typing import ArrayLike
 
 # Matrices with more columns than this are plotted without the numbers.
 MAX_ANNOTATED = 15
@@ -91,12 +103,12 @@ class CorrelationMatrixDisplay:
     def __init__(
         self,
         *,
-        correlation,
-        matching=None,
-        score=None,
-        factor_names=None,
-        code_names=None,
-    ):
+        correlation: ArrayLike,
+        matching: ArrayLike | None = None,
+        score: float | None = None,
+        factor_names: Sequence[str] | None = None,
+        code_names: Sequence[str] | None = None,
+    ) -> None:
         self.correlation = check_array(
             correlation, dtype=np.float64, input_name="correlation"
         )
@@ -119,8 +131,15 @@ class CorrelationMatrixDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator, X, factors, *, method="pearson", factor_names=None, **kwargs
-    ):
+        cls,
+        estimator: Any,
+        X: ArrayLike,
+        factors: ArrayLike,
+        *,
+        method: Literal["pearson", "spearman"] = "pearson",
+        factor_names: Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Plot the correlations of an estimator's features with factors.
 
         Parameters
@@ -158,8 +177,14 @@ class CorrelationMatrixDisplay:
 
     @classmethod
     def from_codes(
-        cls, factors, codes, *, method="pearson", factor_names=None, **kwargs
-    ):
+        cls,
+        factors: ArrayLike,
+        codes: ArrayLike,
+        *,
+        method: Literal["pearson", "spearman"] = "pearson",
+        factor_names: Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Plot the correlations of codes with factors.
 
         Parameters
@@ -199,7 +224,14 @@ class CorrelationMatrixDisplay:
         )
         return display.plot(**kwargs)
 
-    def plot(self, ax=None, *, include_values=None, cmap="Blues", colorbar=True):
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        include_values: bool | None = None,
+        cmap: str | Colormap = "Blues",
+        colorbar: bool = True,
+    ) -> Self:
         """Plot the matrix.
 
         Parameters

@@ -1,5 +1,9 @@
 """Display of metrics of codes, with chance levels and intervals."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from sparsedis.inspection._style import (
@@ -11,6 +15,15 @@ from sparsedis.inspection._style import (
     require_matplotlib,
 )
 from sparsedis.metrics import disentanglement_report
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Self
+
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike
+
+    from sparsedis.metrics import DisentanglementReport
 
 
 class DisentanglementDisplay:
@@ -70,7 +83,16 @@ class DisentanglementDisplay:
     array([0.7, 0.9])
     """
 
-    def __init__(self, *, metric, score, low, high, chance_low, chance_high):
+    def __init__(
+        self,
+        *,
+        metric: Sequence[str],
+        score: ArrayLike,
+        low: ArrayLike,
+        high: ArrayLike,
+        chance_low: ArrayLike,
+        chance_high: ArrayLike,
+    ) -> None:
         self.metric = check_names(metric, len(np.ravel(score)), "metric")
         columns = {
             "score": score,
@@ -89,7 +111,7 @@ class DisentanglementDisplay:
             setattr(self, name, column)
 
     @classmethod
-    def from_report(cls, report, **kwargs):
+    def from_report(cls, report: DisentanglementReport, **kwargs: Any) -> Self:
         """Plot a report.
 
         Parameters
@@ -109,7 +131,15 @@ class DisentanglementDisplay:
         return cls(**columns).plot(**kwargs)
 
     @classmethod
-    def from_codes(cls, factors, codes, metric=None, *, ax=None, **kwargs):
+    def from_codes(
+        cls,
+        factors: ArrayLike,
+        codes: ArrayLike,
+        metric: list | dict | None = None,
+        *,
+        ax: Axes | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Compute metrics of codes, and plot them.
 
         Parameters
@@ -137,7 +167,7 @@ class DisentanglementDisplay:
         report = disentanglement_report(factors, codes, metric, **kwargs)
         return cls.from_report(report, ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Plot the scores.
 
         Parameters

@@ -1,5 +1,9 @@
 """Display of the features that are trusted as factors."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from sparsedis.identifiability import check_support_variability
@@ -13,6 +17,13 @@ from sparsedis.inspection._style import (
     make_axes,
     require_matplotlib,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Self
+
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike
 
 # Up to this many features are named.
 MAX_NAMED = 20
@@ -85,7 +96,13 @@ class FactorTrustDisplay:
     array([ True, False, False])
     """
 
-    def __init__(self, *, stability, unseparated=None, feature_names=None):
+    def __init__(
+        self,
+        *,
+        stability: ArrayLike,
+        unseparated: ArrayLike | None = None,
+        feature_names: Sequence[str] | None = None,
+    ) -> None:
         self.stability = _check_stability(stability)
         n_features = len(self.stability)
         if unseparated is None:
@@ -103,7 +120,13 @@ class FactorTrustDisplay:
         self.trusted = (self.stability >= STABLE) & ~self.unseparated
 
     @classmethod
-    def from_estimator(cls, estimator, *, feature_names=None, **kwargs):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        feature_names: Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Plot how reliable the features of an estimator are.
 
         Parameters
@@ -141,7 +164,7 @@ class FactorTrustDisplay:
         )
         return display.plot(**kwargs)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Plot the bars.
 
         Parameters

@@ -1,5 +1,9 @@
 """Share of the heads that use each feature."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from sparsedis.inspection._estimators import final_estimator, head_supports
@@ -11,6 +15,12 @@ from sparsedis.inspection._style import (
     make_axes,
     require_matplotlib,
 )
+
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike
 
 # Curves of up to this many features have a marker at each.
 MAX_MARKED = 40
@@ -70,12 +80,16 @@ class FeatureUsageDisplay:
     array([0.7, 0.1, 0. ])
     """
 
-    def __init__(self, *, usage, param_name=None):
+    def __init__(
+        self, *, usage: ArrayLike | dict[str, ArrayLike], param_name: str | None = None
+    ) -> None:
         self.usage = {name: _check_shares(u) for name, u in as_dict(usage).items()}
         self.param_name = param_name
 
     @classmethod
-    def from_estimator(cls, estimator, *, param_name=None, **kwargs):
+    def from_estimator(
+        cls, estimator: Any, *, param_name: str | None = None, **kwargs: Any
+    ) -> Self:
         """Plot how often the heads of estimators use each feature.
 
         Parameters
@@ -99,7 +113,7 @@ class FeatureUsageDisplay:
         usage = {name: _usage(est) for name, est in as_dict(estimator).items()}
         return cls(usage=usage, param_name=param_name).plot(**kwargs)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Plot the curves.
 
         Parameters

@@ -1,5 +1,9 @@
 """Display of the effects of input columns on features and tasks."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from sklearn.utils import check_array
 
@@ -11,6 +15,15 @@ from sparsedis.inspection._style import (
     make_axes,
     require_matplotlib,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Self
+
+    from matplotlib.colors import Colormap
+    from numpy.typing import ArrayLike
+
+    from sparsedis._typing import RandomState, SparseMatrix
 
 # Up to these many input columns, and tasks or features, are named.
 MAX_NAMED_INPUTS = 40
@@ -90,13 +103,13 @@ class InputEffectDisplay:
     def __init__(
         self,
         *,
-        features,
-        tasks=None,
-        input_names=None,
-        feature_names=None,
-        task_names=None,
-        score_name="score",
-    ):
+        features: ArrayLike,
+        tasks: ArrayLike | None = None,
+        input_names: Sequence[str] | None = None,
+        feature_names: Sequence[str] | None = None,
+        task_names: Sequence[str] | None = None,
+        score_name: str = "score",
+    ) -> None:
         self.features = check_array(features, dtype=np.float64, input_name="features")
         low, high = self.features.min(), self.features.max()
         if low < 0 or high > 1:
@@ -128,18 +141,18 @@ class InputEffectDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
-        y=None,
+        estimator: Any,
+        X: ArrayLike,
+        y: ArrayLike | SparseMatrix | None = None,
         *,
-        task=None,
-        n_repeats=5,
-        random_state=None,
-        input_names=None,
-        feature_names=None,
-        task_names=None,
-        **kwargs,
-    ):
+        task: ArrayLike | None = None,
+        n_repeats: int = 5,
+        random_state: RandomState = None,
+        input_names: Sequence[str] | None = None,
+        feature_names: Sequence[str] | None = None,
+        task_names: Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Plot the permutation importance of the input columns.
 
         Parameters
@@ -205,7 +218,14 @@ class InputEffectDisplay:
         )
         return display.plot(**kwargs)
 
-    def plot(self, ax=None, *, include_values=None, cmap="Blues", colorbar=True):
+    def plot(
+        self,
+        ax: Any = None,
+        *,
+        include_values: bool | None = None,
+        cmap: str | Colormap = "Blues",
+        colorbar: bool = True,
+    ) -> Self:
         """Plot the matrices.
 
         Parameters

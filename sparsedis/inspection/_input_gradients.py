@@ -1,6 +1,9 @@
 """Gradients of features with respect to the input columns."""
 
+from __future__ import annotations
+
 import copy
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils import Bunch
@@ -11,11 +14,16 @@ from sparsedis.inspection._estimators import (
     final_inputs,
 )
 
+if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import ArrayLike
+
 # Rows of a block: the backward pass needs memory for the activations of one block.
 _ROWS = 1024
 
 
-def input_gradients(estimator, X):
+def input_gradients(estimator: Any, X: ArrayLike) -> Any:
     """Mean gradients of each feature with respect to each input column.
 
     Gradients are in units of standard deviations: multiplied by that of the column and

@@ -1,6 +1,9 @@
 """Effect of the input columns on features and tasks, by permutation."""
 
+from __future__ import annotations
+
 import numbers
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils import Bunch, check_random_state, check_scalar
@@ -13,17 +16,24 @@ from sparsedis.inspection._estimators import (
     score_tasks,
 )
 
+if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import ArrayLike
+
+    from sparsedis._typing import RandomState, SparseMatrix
+
 
 def input_importance(
-    estimator,
-    X,
-    y=None,
+    estimator: Any,
+    X: ArrayLike,
+    y: ArrayLike | SparseMatrix | None = None,
     *,
-    task=None,
-    sample_weight=None,
-    n_repeats=5,
-    random_state=None,
-):
+    task: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    n_repeats: int = 5,
+    random_state: RandomState = None,
+) -> Any:
     """Permutation importance of each input column for each task and each feature.
 
     The values of a column are shuffled over the rows. Its importance for a task is the

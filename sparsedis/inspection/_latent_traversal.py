@@ -1,6 +1,9 @@
 """Display of images and codes while one factor changes."""
 
+from __future__ import annotations
+
 import numbers
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils import check_scalar
@@ -15,6 +18,12 @@ from sparsedis.inspection._style import (
     require_matplotlib,
 )
 from sparsedis.metrics._mcc import match
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Self
+
+    from numpy.typing import ArrayLike
 
 # Curves of up to this many steps have a marker at each.
 MAX_MARKED = 20
@@ -94,8 +103,14 @@ class LatentTraversalDisplay:
     """
 
     def __init__(
-        self, *, images, codes, matching=None, row_names=None, code_names=None
-    ):
+        self,
+        *,
+        images: Sequence[ArrayLike],
+        codes: Sequence[ArrayLike],
+        matching: ArrayLike | None = None,
+        row_names: Sequence[str] | None = None,
+        code_names: Sequence[str] | None = None,
+    ) -> None:
         self.images = [_check_images(i, one) for i, one in enumerate(images)]
         n_rows = len(self.images)
         if n_rows == 0 or len(codes) != n_rows:
@@ -123,7 +138,14 @@ class LatentTraversalDisplay:
         self.matching = check_matching(matching, n_rows, n_codes)
 
     @classmethod
-    def from_estimator(cls, estimator, images, *, row_names=None, **kwargs):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        images: Sequence[ArrayLike],
+        *,
+        row_names: Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Plot the response of an estimator's features to images.
 
         Parameters
@@ -150,7 +172,15 @@ class LatentTraversalDisplay:
         return cls(images=images, codes=codes, row_names=row_names).plot(**kwargs)
 
     @classmethod
-    def from_samples(cls, estimator, X, *, n_steps=6, base=None, **kwargs):
+    def from_samples(
+        cls,
+        estimator: Any,
+        X: ArrayLike,
+        *,
+        n_steps: int = 6,
+        base: int | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Plot images along which one code changes, chosen from a sample.
 
         No factor needs to be known. For each code, a traversal goes from low to high
@@ -195,7 +225,7 @@ class LatentTraversalDisplay:
         )
         return display.plot(**kwargs)
 
-    def plot(self, ax=None, *, n_images=6):
+    def plot(self, ax: Any = None, *, n_images: int = 6) -> Self:
         """Plot the images and the codes.
 
         Parameters

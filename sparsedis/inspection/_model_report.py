@@ -1,6 +1,10 @@
 """Report on a fitted model: tables of tasks and features, and notes."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sparsedis._report_text import as_html, as_text
 from sparsedis.inspection._estimators import (
@@ -17,6 +21,14 @@ from sparsedis.inspection._report_columns import (
     supports_of,
 )
 from sparsedis.inspection._report_notes import notes_of, summary_of
+
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+    from numpy.typing import ArrayLike
+    from pandas import DataFrame
+
+    from sparsedis._typing import SparseMatrix
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -103,10 +115,17 @@ class ModelReport:
     features: dict
     score_name: str = "R2"
     overlap: object = None
-    notes: list = ()
+    notes: Sequence[str] = ()
 
     @classmethod
-    def from_estimator(cls, estimator, X=None, y=None, *, task=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: ArrayLike | None = None,
+        y: ArrayLike | SparseMatrix | None = None,
+        *,
+        task: ArrayLike | None = None,
+    ) -> Self:
         """Report on an estimator.
 
         Parameters
@@ -167,7 +186,7 @@ class ModelReport:
             notes_of(columns, features, checks.groups, score_name(final)),
         )
 
-    def to_frame(self):
+    def to_frame(self) -> DataFrame:
         """Table of the tasks.
 
         Returns

@@ -1,5 +1,9 @@
 """Display of the features that each task uses."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy.cluster.hierarchy import leaves_list, linkage
 
@@ -11,6 +15,13 @@ from sparsedis.inspection._style import (
     make_axes,
     require_matplotlib,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Self
+
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike
 
 # Up to this many supports are clustered; more are only sorted.
 MAX_CLUSTERED = 1_000
@@ -89,7 +100,13 @@ class TaskSupportDisplay:
     array([0, 2, 3, 1])
     """
 
-    def __init__(self, *, supports, task_names=None, feature_names=None):
+    def __init__(
+        self,
+        *,
+        supports: ArrayLike,
+        task_names: Sequence[str] | None = None,
+        feature_names: Sequence[str] | None = None,
+    ) -> None:
         n_given = len(supports)
         task_names = check_names(task_names, n_given, "task_names")
         supports = np.asarray(supports, dtype=np.float64)
@@ -105,8 +122,13 @@ class TaskSupportDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator, *, task_names=None, feature_names=None, **kwargs
-    ):
+        cls,
+        estimator: Any,
+        *,
+        task_names: Sequence[str] | None = None,
+        feature_names: Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Plot the supports of an estimator's heads.
 
         Parameters
@@ -142,7 +164,7 @@ class TaskSupportDisplay:
         )
         return display.plot(**kwargs)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Plot the supports.
 
         Parameters

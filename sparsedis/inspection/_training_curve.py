@@ -1,6 +1,9 @@
 """Display of the history of training."""
 
+from __future__ import annotations
+
 import numbers
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils import check_scalar
@@ -14,6 +17,9 @@ from sparsedis.inspection._style import (
     make_axes,
     require_matplotlib,
 )
+
+if TYPE_CHECKING:
+    from typing import Any, Self
 
 # Quantities that are set, not measured, and need no smoothing.
 EXACT = ("alpha", "lr")
@@ -71,7 +77,7 @@ class TrainingCurveDisplay:
     ['loss', 'alpha']
     """
 
-    def __init__(self, *, history, param_name=None):
+    def __init__(self, *, history: dict, param_name: str | None = None) -> None:
         several = isinstance(history, dict) and all(
             isinstance(one, dict) for one in history.values()
         )
@@ -87,7 +93,9 @@ class TrainingCurveDisplay:
             raise ValueError("history must hold at least one quantity, got none.")
 
     @classmethod
-    def from_estimator(cls, estimator, *, param_name=None, **kwargs):
+    def from_estimator(
+        cls, estimator: Any, *, param_name: str | None = None, **kwargs: Any
+    ) -> Self:
         """Plot the training of estimators.
 
         Parameters
@@ -112,7 +120,7 @@ class TrainingCurveDisplay:
         histories = {n: _curves(final_estimator(e)) for n, e in estimators.items()}
         return cls(history=histories, param_name=param_name).plot(**kwargs)
 
-    def plot(self, ax=None, *, smoothing=None):
+    def plot(self, ax: Any = None, *, smoothing: int | None = None) -> Self:
         """Plot the curves.
 
         Parameters

@@ -1,7 +1,9 @@
 """A few-shot classifier on a learned representation."""
 
+from __future__ import annotations
+
 import warnings
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -12,10 +14,18 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from sparsedis._fitted import whole_or_not
+from sparsedis._typing import keeps_types
 from sparsedis.heads import GroupLassoSVMHead
 from sparsedis.inputs._plain import check_plain
 from sparsedis.inputs._values import complete_labels
 from sparsedis.svm import GroupLassoSVC
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from numpy.typing import ArrayLike
+
+    from sparsedis.meta_learning._learner import GroupLassoSVMMetaLearner
 
 
 class FewShotClassifier(ClassifierMixin, BaseEstimator):
@@ -69,12 +79,12 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         "learner": [HasMethods(["fit", "transform", "adapt"])],
     }
 
-    def __init__(self, learner):
+    def __init__(self, learner: GroupLassoSVMMetaLearner) -> None:
         self.learner = learner
 
     @whole_or_not
-    @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y):
+    @keeps_types(_fit_context(prefer_skip_nested_validation=False))
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Fit the head to a support set.
 
         Parameters
@@ -129,7 +139,7 @@ channels)
             )
         return self
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Probabilities of the classes.
 
         Parameters
@@ -146,7 +156,7 @@ channels)
         logits = self._scores(X) * float(self._learner.head_.log_scale.exp())
         return torch.from_numpy(logits).softmax(-1).numpy()
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """Most likely class of each sample.
 
         Parameters
@@ -162,7 +172,9 @@ channels)
         """
         return self.classes_[self._scores(X).argmax(1)]
 
-    def score(self, X, y, sample_weight=None):
+    def score(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> float:
         """Mean accuracy.
 
         Parameters

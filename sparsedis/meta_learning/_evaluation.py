@@ -1,5 +1,7 @@
 """Accuracy over episodes."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -46,18 +48,18 @@ class FewShotEvaluation:
     setting: str
 
     @property
-    def accuracy(self):
+    def accuracy(self) -> float:
         """Mean accuracy over the episodes."""
         return float(self.accuracies.mean())
 
     @property
-    def confidence_interval(self):
+    def confidence_interval(self) -> float:
         """Half-width of the 95 % interval of the mean accuracy."""
         n = len(self.accuracies)
         return float(1.96 * self.accuracies.std(ddof=1) / np.sqrt(n))
 
     @property
-    def active_share(self):
+    def active_share(self) -> float:
         """Mean share of the features that a head uses."""
         return float(self.feature_usage.mean())
 

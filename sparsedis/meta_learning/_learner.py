@@ -1,11 +1,13 @@
 """Meta-learning with group Lasso SVM heads as a scikit-learn estimator."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import KW_ONLY
 from math import prod
 from numbers import Integral, Real
 from os import PathLike
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -18,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sparsedis._deprecated import check_renamed, renamed_parameters
 from sparsedis._threads import threads_for
+from sparsedis._typing import keeps_types
 from sparsedis.bilevel._declaration import declared
 from sparsedis.bilevel._module import whole_unless_trained
 from sparsedis.heads import Head
@@ -25,6 +28,13 @@ from sparsedis.heads._few_shot import HEADS
 from sparsedis.inputs._rows import check_magnitude
 from sparsedis.meta_learning._base import BaseMetaLearner
 from sparsedis.meta_learning._classifier import FewShotClassifier
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from numpy.typing import ArrayLike
+
+    from sparsedis.meta_learning._evaluation import FewShotEvaluation
 
 
 @renamed_parameters(
@@ -321,9 +331,9 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
     learn_l1: bool | str = "deprecated"
 
     @whole_unless_trained
-    @with_callbacks
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y):
+    @keeps_types(with_callbacks)
+    @keeps_types(_fit_context(prefer_skip_nested_validation=True))
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Learn the representation from episodes of the given classes.
 
         Parameters
@@ -366,7 +376,7 @@ channels)
         n_episodes, n_rows = self.episodes_per_batch, shots + self.n_queries
         return n_episodes * self.n_ways * n_rows * prod(self.input_shape_)
 
-    def adapt(self, X, y):
+    def adapt(self, X: ArrayLike, y: ArrayLike) -> FewShotClassifier:
         """Fit the head of a new task to its support set.
 
         Parameters
@@ -401,8 +411,15 @@ channels)
         return FewShotClassifier(FrozenEstimator(now)).fit(X, y)
 
     def evaluate(
-        self, X, y, *, n_episodes=1000, n_ways=None, n_shots=None, n_queries=None
-    ):
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        n_episodes: int = 1000,
+        n_ways: int | None = None,
+        n_shots: int | None = None,
+        n_queries: int | None = None,
+    ) -> FewShotEvaluation:
         """Accuracy and use of features over episodes of the given classes.
 
         Parameters
@@ -444,7 +461,7 @@ channels)
         )
         return self._evaluate(self.module_, self.head_, X, sampler.sample(n_episodes))
 
-    def score(self, X, y):
+    def score(self, X: ArrayLike, y: ArrayLike) -> float:
         """Mean accuracy over 1,000 episodes of the given classes.
 
         Parameters

@@ -1,11 +1,15 @@
 """Explicitness of DCI-ES: how much capacity a regressor needs to read the factors."""
 
+from __future__ import annotations
+
 import numbers
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils import Bunch, check_random_state
 
+from sparsedis.metrics._details import scores_or_details
 from sparsedis.metrics._linear import r2_columns
 from sparsedis.metrics._regressions import (
     fit_factors,
@@ -19,21 +23,31 @@ from sparsedis.metrics._validation import (
     known_groups,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from numpy.typing import ArrayLike
+
+    from sparsedis._typing import RandomState
+    from sparsedis.metrics._details import Details
+
 # Depths of the forests, those of the published evaluation.
 DEPTHS = (1, 2, 3, 4, 8, 10, 12, 14, 16, 18, 20, 32)
 
 
+@scores_or_details
 def dci_explicitness(
-    factors,
-    codes,
+    factors: ArrayLike,
+    codes: ArrayLike,
     *,
-    probes=None,
-    test_factors=None,
-    test_codes=None,
-    test_size=0.25,
-    random_state=None,
-    return_details=False,
-):
+    probes: Sequence[tuple[float, Any]] | None = None,
+    test_factors: ArrayLike | None = None,
+    test_codes: ArrayLike | None = None,
+    test_size: float = 0.25,
+    random_state: RandomState = None,
+    return_details: bool = False,
+) -> float | Details:
     r"""Explicitness (E) of DCI-ES: how little capacity it takes to read the factors.
 
     Each factor is predicted from the codes by regressors of increasing capacity, the
@@ -150,15 +164,15 @@ def dci_explicitness(
     losses = np.ones((len(regressors), len(factor_mask)))
     scored = np.zeros_like(factor_mask)
     for columns, rows, test_rows in known_groups(factors, test_factors):
-        parts = standardize_both(
+        z, c, test_z, test_c = standardize_both(
             factors[rows][:, columns],
             codes[rows],
             test_factors[test_rows][:, columns],
             test_codes[test_rows],
         )
-        scored[columns] = is_varying(parts[0]) & is_varying(parts[2])
+        scored[columns] = is_varying(z) & is_varying(test_z)
         for p, regressor in enumerate(regressors):
-            losses[p, columns] = _loss(regressor, *parts, rng)
+            losses[p, columns] = _loss(regressor, z, c, test_z, test_c, rng)
     warn_of_constant_parts(factor_mask, scored, "explicitness", stacklevel=2)
     if not scored.any():
         raise ValueError(

@@ -1,12 +1,15 @@
 """Disentanglement, completeness and informativeness (DCI)."""
 
+from __future__ import annotations
+
 import warnings
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import Bunch, check_random_state
 
+from sparsedis.metrics._details import scores_or_details
 from sparsedis.metrics._linear import linear_r2, r2_columns
 from sparsedis.metrics._regressions import (
     fit_factors,
@@ -22,6 +25,14 @@ from sparsedis.metrics._validation import (
     is_varying,
     known_groups,
 )
+
+if TYPE_CHECKING:
+    from typing import Any, Literal
+
+    from numpy.typing import ArrayLike
+
+    from sparsedis._typing import RandomState
+    from sparsedis.metrics._details import Details
 
 # Added to the shares before their entropy, as in the published implementations.
 EPSILON = 1e-11
@@ -47,19 +58,20 @@ class DCIScores(NamedTuple):
     informativeness: float
 
 
+@scores_or_details
 def dci(
-    factors,
-    codes,
+    factors: ArrayLike,
+    codes: ArrayLike,
     *,
-    importance="linear",
-    weighting="importance",
-    standardize=True,
-    test_factors=None,
-    test_codes=None,
-    test_size=0.25,
-    random_state=None,
-    return_details=False,
-):
+    importance: Any = "linear",
+    weighting: Literal["importance", "uniform"] = "importance",
+    standardize: bool = True,
+    test_factors: ArrayLike | None = None,
+    test_codes: ArrayLike | None = None,
+    test_size: float = 0.25,
+    random_state: RandomState = None,
+    return_details: bool = False,
+) -> DCIScores | Details:
     r"""Disentanglement, completeness and informativeness.
 
     Every factor is predicted from all the codes. How important each code is for each

@@ -1,6 +1,9 @@
 """An estimator that aligns codes with factors and scores them."""
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -18,6 +21,12 @@ from sparsedis.metrics._validation import (
     is_varying,
     known_groups,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Literal, Self
+
+    from numpy.typing import ArrayLike
 
 # Fitted attributes other than scores, without the underscore at their end.
 _LEARNED = (
@@ -145,13 +154,13 @@ class DisentanglementScorer(TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        metric="mcc",
+        metric: str | Callable = "mcc",
         *,
-        method="pearson",
-        unmatched="zero",
-        blocks=None,
-        metric_params=None,
-    ):
+        method: Literal["pearson", "spearman"] = "pearson",
+        unmatched: Literal["zero", "drop"] = "zero",
+        blocks: Sequence[ArrayLike] | None = None,
+        metric_params: dict | None = None,
+    ) -> None:
         self.metric = metric
         self.method = method
         self.unmatched = unmatched
@@ -159,7 +168,7 @@ class DisentanglementScorer(TransformerMixin, BaseEstimator):
         self.metric_params = metric_params
 
     @whole_or_not
-    def fit(self, X, y):
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Learn which code belongs to which factor, and how they relate.
 
         Parameters
@@ -210,7 +219,7 @@ class DisentanglementScorer(TransformerMixin, BaseEstimator):
         self._report(X, y, metric, details.score)
         return self
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> np.ndarray:
         """Align codes with the factors.
 
         Parameters
@@ -230,7 +239,7 @@ class DisentanglementScorer(TransformerMixin, BaseEstimator):
         X = validate_data(self, X, reset=False, dtype=np.float64)
         return X @ self.coef_.T + self.intercept_
 
-    def score(self, X, y):
+    def score(self, X: ArrayLike, y: ArrayLike) -> float:
         """Score codes against factors, with the metric of the fit.
 
         Parameters
@@ -281,7 +290,9 @@ class DisentanglementScorer(TransformerMixin, BaseEstimator):
             counted = counted & self._has_code()
         return float(np.mean(pairs, where=counted)) if counted.any() else 0.0
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(
+        self, input_features: ArrayLike | None = None
+    ) -> np.ndarray:
         """Names of the aligned codes: those of the factors.
 
         Parameters

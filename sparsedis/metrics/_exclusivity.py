@@ -1,13 +1,17 @@
 """Exclusivity of the codes as measurements of the factors (T-MEX)."""
 
+from __future__ import annotations
+
 import numbers
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.stats import t as student
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import Bunch, check_scalar
 
+from sparsedis.metrics._details import scores_or_details
 from sparsedis.metrics._mcc import match
 from sparsedis.metrics._validation import (
     check_all_known,
@@ -15,13 +19,24 @@ from sparsedis.metrics._validation import (
     normalize_columns,
 )
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from sparsedis.metrics._details import Details
+
 # What is left of a column of unit norm up to this is rounding.
 ROUNDING = 1e-9
 
 
+@scores_or_details
 def measurement_exclusivity(
-    factors, codes, *, model=None, level=0.05, return_details=False
-):
+    factors: ArrayLike,
+    codes: ArrayLike,
+    *,
+    model: ArrayLike | None = None,
+    level: float = 0.05,
+    return_details: bool = False,
+) -> float | Details:
     r"""Measurement exclusivity of the codes, from the test-based score T-MEX.
 
     A code measures a factor if it depends on it, given all other factors. This is

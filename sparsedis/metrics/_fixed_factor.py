@@ -1,10 +1,23 @@
 """Scores of classifiers that guess which factor was held fixed: FactorVAE, BetaVAE."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from sklearn.utils import Bunch
 
+from sparsedis.metrics._details import scores_or_details
 from sparsedis.metrics._samplers import check_sampler
 from sparsedis.metrics._validation import ColumnNormalizer, is_varying
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import ArrayLike
+
+    from sparsedis._typing import RandomState
+    from sparsedis.metrics._details import Details
 
 # Rows encoded or gathered at once.
 CHUNK_ROWS = 2**16
@@ -13,17 +26,18 @@ CHUNK_ROWS = 2**16
 DEAD_RATIO = 0.05
 
 
+@scores_or_details
 def factor_vae_score(
-    factors,
-    codes,
+    factors: ArrayLike | Callable,
+    codes: ArrayLike | Callable,
     *,
-    factor_bins=None,
-    batch_size=64,
-    n_train=10_000,
-    n_test=5_000,
-    random_state=None,
-    return_details=False,
-):
+    factor_bins: int | None = None,
+    batch_size: int = 64,
+    n_train: int = 10_000,
+    n_test: int = 5_000,
+    random_state: RandomState = None,
+    return_details: bool = False,
+) -> float | Details:
     """FactorVAE score: whether the code that varies least identifies the fixed factor.
 
     Parameters
@@ -142,18 +156,19 @@ def factor_vae_score(
     )
 
 
+@scores_or_details
 def beta_vae_score(
-    factors,
-    codes,
+    factors: ArrayLike | Callable,
+    codes: ArrayLike | Callable,
     *,
-    factor_bins=None,
-    standardize=True,
-    batch_size=64,
-    n_train=10_000,
-    n_test=5_000,
-    random_state=None,
-    return_details=False,
-):
+    factor_bins: int | None = None,
+    standardize: bool = True,
+    batch_size: int = 64,
+    n_train: int = 10_000,
+    n_test: int = 5_000,
+    random_state: RandomState = None,
+    return_details: bool = False,
+) -> float | Details:
     """BetaVAE score: whether differences of codes identify the factor that pairs share.
 
     Parameters

@@ -1,16 +1,25 @@
 """InfoMEC: modularity, compactness and explicitness from information."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from sklearn.utils import Bunch, check_random_state
 
+from sparsedis.metrics._details import scores_or_details
 from sparsedis.metrics._discrete import entropy_of_counts, factor_labels
 from sparsedis.metrics._validation import (
     check_factors_codes,
     known_groups,
     normalize_columns,
 )
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from sparsedis._typing import RandomState
+    from sparsedis.metrics._details import Details
 
 # Codes whose range is below this part of the largest range are left out.
 ACTIVE_RATIO = 1 / 20
@@ -38,16 +47,17 @@ class InfoMECScores(NamedTuple):
     explicitness: float
 
 
+@scores_or_details
 def infomec(
-    factors,
-    codes,
+    factors: ArrayLike,
+    codes: ArrayLike,
     *,
-    factor_bins=None,
-    discrete_codes=False,
-    explicitness=True,
-    random_state=None,
-    return_details=False,
-):
+    factor_bins: int | None = None,
+    discrete_codes: bool = False,
+    explicitness: bool = True,
+    random_state: RandomState = None,
+    return_details: bool = False,
+) -> InfoMECScores | Details:
     r"""InfoM, InfoC and InfoE: modularity, compactness and explicitness.
 
     Parameters

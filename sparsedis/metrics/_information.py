@@ -1,15 +1,33 @@
 """Metrics from mutual information: the mutual information gap and modularity."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from sklearn.utils import Bunch
 
+from sparsedis.metrics._details import scores_or_details
 from sparsedis.metrics._discrete import mutual_information
 from sparsedis.metrics._validation import check_factors_codes, check_option
 
+if TYPE_CHECKING:
+    from typing import Literal
 
+    from numpy.typing import ArrayLike
+
+    from sparsedis.metrics._details import Details
+
+
+@scores_or_details
 def mutual_information_gap(
-    factors, codes, *, n_bins=20, factor_bins=None, return_details=False
-):
+    factors: ArrayLike,
+    codes: ArrayLike,
+    *,
+    n_bins: int = 20,
+    factor_bins: int | None = None,
+    return_details: bool = False,
+) -> float | Details:
     r"""Mutual information gap (MIG) between the two best codes of each factor.
 
     A factor that a single code describes has a gap of 1; one that two codes describe
@@ -112,15 +130,16 @@ def mutual_information_gap(
     )
 
 
+@scores_or_details
 def modularity(
-    factors,
-    codes,
+    factors: ArrayLike,
+    codes: ArrayLike,
     *,
-    n_bins=20,
-    factor_bins=None,
-    dead="zero",
-    return_details=False,
-):
+    n_bins: int = 20,
+    factor_bins: int | None = None,
+    dead: Literal["zero", "drop"] = "zero",
+    return_details: bool = False,
+) -> float | Details:
     r"""Modularity: whether each code depends on a single factor.
 
     Parameters

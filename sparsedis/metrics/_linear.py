@@ -1,11 +1,15 @@
 """Linear predictability of the factors: the score R, and regressions used by DCI."""
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import Bunch
 
+from sparsedis.metrics._details import scores_or_details
 from sparsedis.metrics._validation import (
     ColumnNormalizer,
     check_factors_codes,
@@ -14,10 +18,21 @@ from sparsedis.metrics._validation import (
     known_groups,
 )
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
+    from sparsedis.metrics._details import Details
+
+
+@scores_or_details
 def linear_r_score(
-    factors, codes, *, test_factors=None, test_codes=None, return_details=False
-):
+    factors: ArrayLike,
+    codes: ArrayLike,
+    *,
+    test_factors: ArrayLike | None = None,
+    test_codes: ArrayLike | None = None,
+    return_details: bool = False,
+) -> float | Details:
     r"""Multiple correlation of the factors with the codes, on average.
 
     Each factor is predicted from all the codes by ordinary least squares. The score

@@ -1,10 +1,15 @@
 """Mean correlation coefficient (MCC), by single codes or by blocks of them."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from sklearn.utils import Bunch
 
 from sparsedis.metrics._blocks import check_blocks, match_blocks
+from sparsedis.metrics._details import scores_or_details
 from sparsedis.metrics._validation import (
     average_ranks,
     check_all_known,
@@ -13,6 +18,14 @@ from sparsedis.metrics._validation import (
     known_groups,
     normalize_columns,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Literal
+
+    from numpy.typing import ArrayLike
+
+    from sparsedis.metrics._details import Details
 
 
 def correlation_matrix(factors, codes, method="pearson"):
@@ -44,15 +57,16 @@ def correlation_matrix(factors, codes, method="pearson"):
     return np.clip(correlation, -1.0, 1.0)
 
 
+@scores_or_details
 def mean_correlation_coefficient(
-    factors,
-    codes,
+    factors: ArrayLike,
+    codes: ArrayLike,
     *,
-    method="pearson",
-    unmatched="zero",
-    blocks=None,
-    return_details=False,
-):
+    method: Literal["pearson", "spearman"] = "pearson",
+    unmatched: Literal["zero", "drop"] = "zero",
+    blocks: Sequence[ArrayLike] | None = None,
+    return_details: bool = False,
+) -> float | Details:
     r"""Mean correlation coefficient (MCC) between factors and matched codes.
 
     Each factor is matched with at most one code, and each code with at most one

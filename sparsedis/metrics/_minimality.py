@@ -1,12 +1,20 @@
 """Minimality and sufficiency, which also fit dependent factors."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from sklearn.utils import Bunch
 
+from sparsedis.metrics._details import scores_or_details
 from sparsedis.metrics._discrete import mutual_information
 from sparsedis.metrics._validation import check_factors_codes
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from sparsedis.metrics._details import Details
 
 
 class MinimalitySufficiencyScores(NamedTuple):
@@ -25,9 +33,15 @@ class MinimalitySufficiencyScores(NamedTuple):
     sufficiency: float
 
 
+@scores_or_details
 def minimality_sufficiency(
-    factors, codes, *, n_bins=15, factor_bins=None, return_details=False
-):
+    factors: ArrayLike,
+    codes: ArrayLike,
+    *,
+    n_bins: int = 15,
+    factor_bins: int | None = None,
+    return_details: bool = False,
+) -> MinimalitySufficiencyScores | Details:
     r"""Minimality and sufficiency of the codes, for factors that may be dependent.
 
     Codes equal to the factors score 1 in both, however the factors depend on each

@@ -1,11 +1,15 @@
 """Metrics from predictions of the factors: explicitness and SAP."""
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import Bunch, check_random_state
 
+from sparsedis.metrics._details import scores_or_details
 from sparsedis.metrics._discrete import factor_labels
 from sparsedis.metrics._mcc import correlation_matrix
 from sparsedis.metrics._validation import (
@@ -14,17 +18,26 @@ from sparsedis.metrics._validation import (
     check_option,
 )
 
+if TYPE_CHECKING:
+    from typing import Literal
 
+    from numpy.typing import ArrayLike
+
+    from sparsedis._typing import RandomState
+    from sparsedis.metrics._details import Details
+
+
+@scores_or_details
 def explicitness(
-    factors,
-    codes,
+    factors: ArrayLike,
+    codes: ArrayLike,
     *,
-    factor_bins=None,
-    scale=False,
-    test_size=0.25,
-    random_state=None,
-    return_details=False,
-):
+    factor_bins: int | None = None,
+    scale: bool = False,
+    test_size: float = 0.25,
+    random_state: RandomState = None,
+    return_details: bool = False,
+) -> float | Details:
     """Explicitness: how well a linear classifier reads the factors from the codes.
 
     Parameters
@@ -144,17 +157,18 @@ def _one_versus_rest_area(codes, test_codes, y, test_y):
     )
 
 
+@scores_or_details
 def sap(
-    factors,
-    codes,
+    factors: ArrayLike,
+    codes: ArrayLike,
     *,
-    variant="continuous",
-    factor_bins=None,
-    standardize=False,
-    test_size=0.25,
-    random_state=None,
-    return_details=False,
-):
+    variant: Literal["continuous", "discrete"] = "continuous",
+    factor_bins: int | None = None,
+    standardize: bool = False,
+    test_size: float = 0.25,
+    random_state: RandomState = None,
+    return_details: bool = False,
+) -> float | Details:
     """Separated attribute predictability (SAP): gap between the two best codes.
 
     Parameters

@@ -1,7 +1,10 @@
 """All metrics of codes in one table."""
 
+from __future__ import annotations
+
 import warnings
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
@@ -16,6 +19,15 @@ from sparsedis.metrics._predictability import sap
 from sparsedis.metrics._registry import METRICS, resolve_metrics
 from sparsedis.metrics._resampling import bootstrap_interval, chance_level
 from sparsedis.metrics._validation import check_factors_codes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from numpy.typing import ArrayLike
+    from pandas import DataFrame
+
+    from sparsedis._typing import RandomState
 
 # Votes of a score: with the defaults of the metrics, the report would take minutes.
 VOTES = {"n_train": 1000, "n_test": 500}
@@ -79,9 +91,9 @@ class DisentanglementReport:
     table: dict
     shape: tuple
     confidence_level: float
-    doubts: list = ()
+    doubts: Sequence[str] = ()
 
-    def to_frame(self):
+    def to_frame(self) -> DataFrame:
         """Table of the metrics.
 
         Returns
@@ -119,15 +131,15 @@ class DisentanglementReport:
 
 
 def disentanglement_report(
-    factors,
-    codes,
-    metric=None,
+    factors: ArrayLike,
+    codes: ArrayLike,
+    metric: list | dict | None = None,
     *,
-    n_resamples=100,
-    confidence_level=0.95,
-    random_state=None,
-    **kwargs,
-):
+    n_resamples: int = 100,
+    confidence_level: float = 0.95,
+    random_state: RandomState = None,
+    **kwargs: Any,
+) -> DisentanglementReport:
     """Report all metrics of codes, with chance levels, intervals and doubts.
 
     Parameters
@@ -222,7 +234,7 @@ def disentanglement_report(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UndefinedMetricWarning)
         factors, codes, factor_mask, code_mask = check_factors_codes(factors, codes)
-        few = _named(metrics, _need_more(*codes.shape, factor_mask.sum()))
+        few = _named(metrics, _need_more(len(codes), codes.shape[1], factor_mask.sum()))
         partly = _named(metrics, JOINT) if np.isnan(factors).any() else []
         undefined = {*few, *partly}
         defined = {name: m for name, m in metrics.items() if name not in undefined}
@@ -265,9 +277,9 @@ def disentanglement_report(
     score = table["score"]
     outside = (score < table["low"] - _ROUNDING) | (score > table["high"] + _ROUNDING)
     if outside.any():
-        names = ", ".join(table["metric"][outside])
+        these = ", ".join(table["metric"][outside])
         doubts.append(
-            f"Too few samples for the intervals of {names}: they correct a bias that "
+            f"Too few samples for the intervals of {these}: they correct a bias that "
             "is larger than what they allow for chance."
         )
     random = table["metric"][score <= table["chance_high"]]

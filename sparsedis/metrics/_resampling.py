@@ -1,7 +1,10 @@
 """Chance levels of the metrics, and confidence intervals."""
 
+from __future__ import annotations
+
 import numbers
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
@@ -10,17 +13,25 @@ from sklearn.utils import Bunch, check_random_state, check_scalar
 from sparsedis.metrics._registry import resolve_metrics
 from sparsedis.metrics._validation import check_factors_codes
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from numpy.typing import ArrayLike
+
+    from sparsedis._typing import RandomState
+
 
 def chance_level(
-    factors,
-    codes,
-    metric="mcc",
+    factors: ArrayLike,
+    codes: ArrayLike,
+    metric: str | Callable | list | dict = "mcc",
     *,
-    n_resamples=100,
-    confidence_level=0.95,
-    random_state=None,
-    **kwargs,
-):
+    n_resamples: int = 100,
+    confidence_level: float = 0.95,
+    random_state: RandomState = None,
+    **kwargs: Any,
+) -> Any:
     """Scores of codes that have nothing to do with the factors.
 
     The rows of the codes are permuted. Random codes thus have the number, the
@@ -97,15 +108,15 @@ def chance_level(
 
 
 def bootstrap_interval(
-    factors,
-    codes,
-    metric="mcc",
+    factors: ArrayLike,
+    codes: ArrayLike,
+    metric: str | Callable | list | dict = "mcc",
     *,
-    n_resamples=100,
-    confidence_level=0.95,
-    random_state=None,
-    **kwargs,
-):
+    n_resamples: int = 100,
+    confidence_level: float = 0.95,
+    random_state: RandomState = None,
+    **kwargs: Any,
+) -> Any:
     r"""Bootstrap confidence interval of a metric.
 
     Parameters

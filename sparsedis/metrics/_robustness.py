@@ -1,10 +1,14 @@
 """Interventional robustness score (IRS)."""
 
+from __future__ import annotations
+
 import numbers
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils import Bunch, check_scalar
 
+from sparsedis.metrics._details import scores_or_details
 from sparsedis.metrics._discrete import factor_labels
 from sparsedis.metrics._validation import (
     ColumnNormalizer,
@@ -13,16 +17,22 @@ from sparsedis.metrics._validation import (
     known_groups,
 )
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
+    from sparsedis.metrics._details import Details
+
+
+@scores_or_details
 def interventional_robustness(
-    factors,
-    codes,
+    factors: ArrayLike,
+    codes: ArrayLike,
     *,
-    factor_bins=20,
-    quantile=0.99,
-    standardize=False,
-    return_details=False,
-):
+    factor_bins: int = 20,
+    quantile: float = 0.99,
+    standardize: bool = False,
+    return_details: bool = False,
+) -> float | Details:
     r"""Interventional robustness score (IRS) of the codes.
 
     A code is robust if it is determined by one factor: with this factor fixed, changes

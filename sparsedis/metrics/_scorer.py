@@ -1,14 +1,22 @@
 """A scorer of representations for scikit-learn's model selection."""
 
-from typing import ClassVar
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
 
 from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import UNUSED
 
 from sparsedis.metrics._registry import resolve_metrics
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
-def make_disentanglement_scorer(metric="mcc", *, use_y=False, **kwargs):
+
+def make_disentanglement_scorer(
+    metric: str | Callable | list | dict = "mcc", *, use_y: bool = False, **kwargs: Any
+) -> Callable[..., float]:
     """Make a scorer that compares the representation of an estimator with factors.
 
     The scorer calls ``estimator.transform(X)``, and the metrics on the factors and

@@ -1,7 +1,9 @@
 """Scorer of many tasks with missing labels, for model selection."""
 
+from __future__ import annotations
+
 from dataclasses import replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -15,6 +17,10 @@ from sparsedis.metrics._task_metrics import TASK_METRICS
 from sparsedis.metrics._task_predictions import score_tasks
 from sparsedis.metrics._validation import check_option
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Literal
+
 # scikit-learn's names: higher is better.
 _SCORERS = {
     f"neg_{name}" if metric.is_loss else name: metric
@@ -22,7 +28,9 @@ _SCORERS = {
 }
 
 
-def make_task_scorer(metric="r2", *, average="mean"):
+def make_task_scorer(
+    metric: str | list[str] = "r2", *, average: Literal["mean", "labels"] = "mean"
+) -> Callable[..., float]:
     """Make a scorer of many tasks that leaves out missing labels.
 
     The scorers of scikit-learn refuse NaN in `y`. This one scores each task on its

@@ -1,14 +1,42 @@
 """Scores of each of many tasks with missing labels."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from sparsedis.metrics._task_labels import read_task_labels
 from sparsedis.metrics._task_metrics import TASK_METRICS
 from sparsedis.metrics._task_predictions import score_tasks
 from sparsedis.metrics._validation import check_option
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Literal
+
+    import numpy as np
+    from numpy.typing import ArrayLike
+
+    from sparsedis._typing import SparseMatrix
+
 
 def task_scores(
-    y_true, y_pred, *, metric="r2", task=None, sample_weight=None, classes=None
-):
+    y_true: ArrayLike | SparseMatrix,
+    y_pred: ArrayLike | Sequence[ArrayLike],
+    *,
+    metric: Literal[
+        "r2",
+        "rmse",
+        "mse",
+        "mae",
+        "accuracy",
+        "balanced_accuracy",
+        "roc_auc",
+        "log_loss",
+    ] = "r2",
+    task: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    classes: ArrayLike | Sequence[ArrayLike] | None = None,
+) -> np.ndarray:
     """Score predictions task by task, without missing labels.
 
     Parameters

@@ -1,12 +1,16 @@
 """Unsupervised disentanglement ranking (UDR)."""
 
+from __future__ import annotations
+
 import numbers
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import Bunch, check_scalar
 
+from sparsedis.metrics._details import scores_or_details
 from sparsedis.metrics._mcc import match
 from sparsedis.metrics._validation import (
     average_ranks,
@@ -16,17 +20,26 @@ from sparsedis.metrics._validation import (
     normalize_columns,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Literal
 
+    from numpy.typing import ArrayLike
+
+    from sparsedis.metrics._details import Details
+
+
+@scores_or_details
 def unsupervised_disentanglement_ranking(
-    codes,
+    codes: Sequence[ArrayLike],
     *,
-    similarity="lasso",
-    alpha=0.1,
-    informative=None,
-    coefs=None,
-    tau=0.0,
-    return_details=False,
-):
+    similarity: Literal["lasso", "spearman", "mcc"] = "lasso",
+    alpha: float = 0.1,
+    informative: Sequence[ArrayLike] | None = None,
+    coefs: Sequence[ArrayLike] | None = None,
+    tau: float = 0.0,
+    return_details: bool = False,
+) -> np.ndarray | Details:
     r"""Unsupervised disentanglement ranking (UDR) of models by their agreement.
 
     Disentangled models are alike, up to the order, signs and scales of their codes;

@@ -1,8 +1,10 @@
 """Rotation of given features to factors, as a scikit-learn transformer."""
 
+from __future__ import annotations
+
 import warnings
 from numbers import Integral
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from sklearn.base import (
@@ -19,11 +21,19 @@ from sklearn.utils.validation import check_is_fitted
 from sparsedis._fitted import whole_or_not
 from sparsedis._judged import mean_score
 from sparsedis._scores import head_scores
+from sparsedis._typing import keeps_types
 from sparsedis.inputs._numbers import validate_numbers
 from sparsedis.inputs._plain import check_plain
 from sparsedis.inputs._weights import check_weights
 from sparsedis.rotation._fitting import factors_of, final_heads
 from sparsedis.rotation._tasks import labels_of, read_tasks
+
+if TYPE_CHECKING:
+    from typing import Literal, Self
+
+    from numpy.typing import ArrayLike
+
+    from sparsedis._typing import RandomState, SparseMatrix
 
 
 class SparseRotation(
@@ -155,20 +165,25 @@ class SparseRotation(
 
     def __init__(
         self,
-        n_components="auto",
+        n_components: int | Literal["auto"] = "auto",
         *,
-        selection="bic",
-        task_type="regression",
-        random_state=None,
-    ):
+        selection: Literal["bic", "cv", "1se"] = "bic",
+        task_type: Literal["regression", "classification"] = "regression",
+        random_state: RandomState = None,
+    ) -> None:
         self.n_components = n_components
         self.selection = selection
         self.task_type = task_type
         self.random_state = random_state
 
     @whole_or_not
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    @keeps_types(_fit_context(prefer_skip_nested_validation=True))
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike | SparseMatrix,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Count the factors, rotate to them, and fit the sparse head of every task.
 
         Parameters
@@ -238,7 +253,7 @@ class SparseRotation(
             warnings.warn(message, UserWarning, stacklevel=2)
         return self
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> np.ndarray:
         """Compute the factors.
 
         Parameters
@@ -253,7 +268,7 @@ class SparseRotation(
         """
         return self._factors(X)
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """Predict the target, or the class, of every task.
 
         Parameters
@@ -273,7 +288,12 @@ n_tasks, n_outputs)
         y = labels_of(scores, self._classes) if classes else scores
         return y[:, 0] if self._single else y
 
-    def score(self, X, y, sample_weight=None):
+    def score(
+        self,
+        X: ArrayLike,
+        y: ArrayLike | SparseMatrix,
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
         """Mean over the tasks of the coefficient of determination, or of the accuracy.
 
         Parameters

@@ -1,7 +1,10 @@
 """Rotation of heads to the sparsest ones: Eq. 2, solved on the heads."""
 
+from __future__ import annotations
+
 import numbers
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils import check_random_state, check_scalar
@@ -17,6 +20,11 @@ from sparsedis.rotation._starts import (
     random_starts,
     unit_rows,
 )
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from sparsedis._typing import RandomState
 
 # Rounds of the search by subsets, and rounds without progress after which it ends.
 _ROUNDS, _PATIENCE = 80, 10
@@ -92,8 +100,13 @@ class RotationResult:
 
 
 def sparsest_rotation(
-    heads, variance=None, *, n_rounds=_ROUNDS, patience=_PATIENCE, random_state=None
-):
+    heads: ArrayLike,
+    variance: ArrayLike | None = None,
+    *,
+    n_rounds: int = _ROUNDS,
+    patience: int = _PATIENCE,
+    random_state: RandomState = None,
+) -> RotationResult:
     """Find the coordinates in which the heads of tasks are sparsest.
 
     If features are an invertible linear map of the true factors, their heads are the

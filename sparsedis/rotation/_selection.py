@@ -1,6 +1,9 @@
 """Selection of the features of each task along a path of nested supports."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils import (
@@ -19,6 +22,13 @@ from sparsedis.rotation._paths import (
     noise_variance,
     task_blocks,
 )
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from numpy.typing import ArrayLike
+
+    from sparsedis._typing import RandomState
 
 _RULES = ("bic", "cv", "1se")
 
@@ -80,15 +90,15 @@ class SelectedHeads:
 
 
 def select_heads(
-    Z,
-    Y,
+    Z: ArrayLike,
+    Y: ArrayLike,
     *,
-    rule="bic",
-    sample_weight=None,
-    spike=None,
-    n_folds=5,
-    random_state=None,
-):
+    rule: Literal["bic", "cv", "1se"] = "bic",
+    sample_weight: ArrayLike | None = None,
+    spike: ArrayLike | None = None,
+    n_folds: int = 5,
+    random_state: RandomState = None,
+) -> SelectedHeads:
     r"""Least-squares heads on the features that each task needs.
 
     Each task has a path of nested supports: by backward elimination from the head of

@@ -1,6 +1,9 @@
 """Stability of the factors over halves of the tasks."""
 
+from __future__ import annotations
+
 import numbers
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -8,13 +11,23 @@ from sklearn.utils import check_random_state, check_scalar
 
 from sparsedis.rotation._rotation import RotationResult, rotate
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from sparsedis._typing import RandomState
+
 # Number of splits of the tasks in halves, and maximal number of tasks to split.
 _SPLITS, _MAX_TASKS = 2, 600
 
 
 def rotation_stability(
-    rotation, heads, variance=None, *, n_splits=_SPLITS, random_state=None
-):
+    rotation: RotationResult,
+    heads: ArrayLike,
+    variance: ArrayLike | None = None,
+    *,
+    n_splits: int = _SPLITS,
+    random_state: RandomState = None,
+) -> np.ndarray:
     """Measure how well halves of the tasks agree on each factor.
 
     The tasks are split into random halves several times. Each half is rotated again,

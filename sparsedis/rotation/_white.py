@@ -1,6 +1,9 @@
 """Heads of many tasks on white features, with their errors."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils import check_array
@@ -10,6 +13,13 @@ from sparsedis.rotation._count import estimate_count
 from sparsedis.rotation._moments import Moments
 from sparsedis.rotation._stages import Whitening
 from sparsedis.rotation._tasks import read_tasks
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from numpy.typing import ArrayLike
+
+    from sparsedis.rotation._count import FactorCount
 
 # Added to the curvature of each head, relative to its mean.
 _RIDGE = 1e-8
@@ -66,7 +76,7 @@ class WhiteHeads:
         n_tasks, m = len(self.coef), self.coef.shape[-1]
         return f"WhiteHeads(n_tasks={n_tasks}, n_coordinates={m})"
 
-    def project(self, directions):
+    def project(self, directions: ArrayLike) -> Self:
         """Heads restricted to some directions, such as the counted ones.
 
         Parameters
@@ -100,7 +110,13 @@ class WhiteHeads:
         )
 
 
-def white_heads(Z, Y, *, sample_weight=None, classification=False):
+def white_heads(
+    Z: ArrayLike,
+    Y: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    classification: bool = False,
+) -> WhiteHeads:
     """Fit the head of every task in white coordinates, with its error.
 
     The features are whitened on all rows. The head of each task is the least-squares
@@ -169,7 +185,7 @@ def white_heads(Z, Y, *, sample_weight=None, classification=False):
     return _solved(moments, whitening.mean, whitening.matrix.T, scalar)
 
 
-def count_factors(heads):
+def count_factors(heads: WhiteHeads) -> FactorCount:
     r"""Count the directions that the heads of the tasks use.
 
     Heads of k factors are in the span of k directions, up to their errors. The evidence

@@ -76,7 +76,7 @@ class Problem:
         The problem of the tasks with indices ``at``.
     """
 
-    names = ("penalty",)
+    names: tuple[str, ...] = ("penalty",)
 
     def take(self, at):
         part = object.__new__(type(self))

@@ -57,7 +57,7 @@ class Loss(Value, ABC):
     tensor([[4.]])
     """
 
-    curvature = None
+    curvature: float | None = None
     has_unit = True
     robust = False
 

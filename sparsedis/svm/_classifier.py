@@ -1,8 +1,10 @@
 """Base class of group Lasso SVMs: their data, scores and predictions."""
 
+from __future__ import annotations
+
 import warnings
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -16,6 +18,11 @@ from sparsedis.inputs._numbers import validate_numbers
 from sparsedis.inputs._plain import check_plain
 from sparsedis.inputs._values import complete_labels
 from sparsedis.svm._problem import SVMProblem
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from sparsedis._typing import SparseMatrix
 
 # Products of smaller weights could vanish.
 _SMALL = 1e-100
@@ -33,7 +40,7 @@ class GroupLassoSVMClassifier(ClassifierMixin, BaseEstimator):
         "max_iter": [Interval(Integral, 1, None, closed="left")],
     }
 
-    def decision_function(self, X):
+    def decision_function(self, X: ArrayLike | SparseMatrix) -> np.ndarray:
         """Compute the scores of the classes.
 
         Parameters
@@ -55,7 +62,7 @@ class GroupLassoSVMClassifier(ClassifierMixin, BaseEstimator):
         scores = safe_sparse_dot(X, self.coef_.T, dense_output=True) + self.intercept_
         return scores.ravel() if scores.shape[1] == 1 else scores
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike | SparseMatrix) -> np.ndarray:
         """Predict the class with the highest score.
 
         Parameters

@@ -1,7 +1,9 @@
 """Group Lasso multiclass SVM with a given penalty."""
 
+from __future__ import annotations
+
 from numbers import Real
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from sklearn.base import _fit_context
@@ -14,7 +16,15 @@ from sparsedis._deprecated import (
     renamed_parameters,
 )
 from sparsedis._fitted import whole_or_not
+from sparsedis._typing import keeps_types
 from sparsedis.svm._classifier import GroupLassoSVMClassifier
+
+if TYPE_CHECKING:
+    from typing import Any, Literal, Self
+
+    from numpy.typing import ArrayLike
+
+    from sparsedis._typing import SparseMatrix
 
 
 @renamed_parameters(l1="alpha", l1_mode="alpha_mode")
@@ -150,17 +160,17 @@ class GroupLassoSVC(GroupLassoSVMClassifier):
 
     def __init__(
         self,
-        alpha=0.1,
+        alpha: float = 0.1,
         *,
-        l2=1.0,
-        alpha_mode="relative",
-        fit_intercept=True,
-        class_weight=None,
-        tol=1e-8,
-        max_iter=200,
-        l1="deprecated",
-        l1_mode="deprecated",
-    ):
+        l2: float = 1.0,
+        alpha_mode: Literal["relative", "absolute"] = "relative",
+        fit_intercept: bool = True,
+        class_weight: dict | Literal["balanced"] | None = None,
+        tol: float = 1e-8,
+        max_iter: int = 200,
+        l1: Any = "deprecated",
+        l1_mode: Any = "deprecated",
+    ) -> None:
         self.alpha = alpha
         self.l2 = l2
         self.alpha_mode = alpha_mode
@@ -175,8 +185,13 @@ class GroupLassoSVC(GroupLassoSVMClassifier):
     l1_max_ = renamed_attribute("l1_max_", "alpha_max_")
 
     @whole_or_not
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    @keeps_types(_fit_context(prefer_skip_nested_validation=True))
+    def fit(
+        self,
+        X: ArrayLike | SparseMatrix,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Fit the classifier.
 
         Parameters

@@ -1,7 +1,9 @@
 """Group Lasso multiclass SVM with a penalty that is chosen by cross-validation."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -11,9 +13,18 @@ from sklearn.model_selection import check_cv
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from sparsedis._fitted import whole_or_not
+from sparsedis._typing import keeps_types
 from sparsedis.svm._classifier import GroupLassoSVMClassifier
 from sparsedis.svm._problem import SVMProblem
 from sparsedis.svm._svc import GroupLassoSVC
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Literal, Self
+
+    from numpy.typing import ArrayLike
+
+    from sparsedis._typing import SparseMatrix
 
 
 class GroupLassoSVCCV(GroupLassoSVMClassifier):
@@ -141,19 +152,19 @@ class GroupLassoSVCCV(GroupLassoSVMClassifier):
 
     def __init__(
         self,
-        alphas=20,
+        alphas: ArrayLike = 20,
         *,
-        eps=1e-2,
-        l2=1.0,
-        alpha_mode="relative",
-        cv=5,
-        scoring=None,
-        fit_intercept=True,
-        class_weight=None,
-        tol=1e-8,
-        max_iter=200,
-        n_jobs=None,
-    ):
+        eps: float = 1e-2,
+        l2: float = 1.0,
+        alpha_mode: Literal["relative", "absolute"] = "relative",
+        cv: Any = 5,
+        scoring: str | Callable | None = None,
+        fit_intercept: bool = True,
+        class_weight: dict | Literal["balanced"] | None = None,
+        tol: float = 1e-8,
+        max_iter: int = 200,
+        n_jobs: int | None = None,
+    ) -> None:
         self.alphas = alphas
         self.eps = eps
         self.l2 = l2
@@ -167,8 +178,15 @@ class GroupLassoSVCCV(GroupLassoSVMClassifier):
         self.n_jobs = n_jobs
 
     @whole_or_not
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, *, groups=None):
+    @keeps_types(_fit_context(prefer_skip_nested_validation=True))
+    def fit(
+        self,
+        X: ArrayLike | SparseMatrix,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        groups: ArrayLike | None = None,
+    ) -> Self:
         """Choose the penalty, and fit the classifier.
 
         Parameters
