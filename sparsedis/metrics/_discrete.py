@@ -1,8 +1,10 @@
 """Discrete values: factors as labels, codes in bins, and their mutual information."""
 
 import numbers
+import warnings
 
 import numpy as np
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_scalar
 
 from sparsedis.metrics._validation import known_groups
@@ -125,6 +127,27 @@ def factor_labels(factors, n_bins=None, *, name="factors", option="factor_bins")
         columns.append(np.full(len(factor), -1))
         columns[-1][known] = labels
     return columns
+
+
+def warn_of_rare_values(labels):
+    """Warn about factors with fewer than two samples per value.
+
+    The warning points at the caller of the metric that calls this function.
+
+    Parameters
+    ----------
+    labels : list of ndarray of shape (n_samples,) of int
+        What `factor_labels` returns.
+    """
+    rare = [i for i, y in enumerate(labels) if 2 * (y.max() + 1) > (y >= 0).sum()]
+    if rare:
+        warnings.warn(
+            f"Column(s) {rare} of factors have fewer than two samples per value, so "
+            "that random codes score high. Pass numbers such as ages in bins: "
+            "numpy.digitize makes them.",
+            UndefinedMetricWarning,
+            stacklevel=3,
+        )
 
 
 def mutual_information(factors, codes, *, n_bins, factor_bins):

@@ -8,7 +8,11 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from sparsedis.metrics._details import scores_or_details
-from sparsedis.metrics._discrete import mutual_information
+from sparsedis.metrics._discrete import (
+    factor_labels,
+    mutual_information,
+    warn_of_rare_values,
+)
 from sparsedis.metrics._validation import check_factors_codes
 
 if TYPE_CHECKING:
@@ -38,7 +42,7 @@ def minimality_sufficiency(
     factors: ArrayLike,
     codes: ArrayLike,
     *,
-    n_bins: int = 15,
+    n_bins: int = 20,
     factor_bins: int | None = None,
     return_details: bool = False,
 ) -> MinimalitySufficiencyScores | Details:
@@ -57,8 +61,8 @@ def minimality_sufficiency(
     codes : array-like of shape (n_samples, n_codes)
         Learned codes. Dead (constant) ones are left out of minimality, with a warning.
 
-    n_bins : int, default=15
-        Number of equal-width bins for each code.
+    n_bins : int, default=20
+        Number of equal-width bins for each code; 15 in [1]_.
 
     factor_bins : int, default=None
         Number of equal-width bins for each factor that is not discrete. None: such a
@@ -110,7 +114,7 @@ def minimality_sufficiency(
         \mathrm{sufficiency} = \frac1d \sum_i \max_j \frac{I(z_i; c_j)}{H(z_i)},
 
     with the informations and entropies of binned codes. All that a code has beside its
-    factor lowers minimality, noise included: at 15 bins, a code that is a binary factor
+    factor lowers minimality, noise included: at 20 bins, a code that is a binary factor
     and a little noise is not minimal. Codes of more bins than a factor has values, and
     small samples, move both scores. Compare them with :func:`chance_level`.
 
@@ -136,6 +140,7 @@ def minimality_sufficiency(
     information, entropy, code_entropy = mutual_information(
         factors, codes, n_bins=n_bins, factor_bins=factor_bins
     )
+    warn_of_rare_values(factor_labels(factors, factor_bins))
     per_factor = np.zeros(len(factor_mask))
     share = np.divide(
         information,

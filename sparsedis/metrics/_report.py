@@ -64,7 +64,8 @@ class DisentanglementReport:
             Quantiles of the scores of random codes.
 
     shape : tuple of three int
-        Numbers of samples, factors and codes.
+        Numbers of samples, factors and codes. The text has the size S of DCI-ES, too:
+        factors per code.
 
     confidence_level : float
         Level of the intervals, and share of random codes between the quantiles.
@@ -123,7 +124,8 @@ class DisentanglementReport:
     def _parts(self):
         n_samples, n_factors, n_codes = self.shape
         summary = [
-            f"{n_samples} samples, {n_factors} factors, {n_codes} codes",
+            f"{n_samples} samples, {n_factors} factors, {n_codes} codes, size "
+            f"{n_factors / n_codes:.2f}",
             f"low, high: {self.confidence_level:g} confidence interval; chance: mean "
             "score of random codes, and quantiles",
         ]
@@ -209,7 +211,7 @@ def disentanglement_report(
     >>> codes = factors @ [[1.0, 1.0], [1.0, -1.0]]
     >>> disentanglement_report(factors, codes, ["mcc", "r", "mig"], random_state=0)
     DisentanglementReport
-    100 samples, 2 factors, 2 codes
+    100 samples, 2 factors, 2 codes, size 1.00
     ...
     metric  score    low  high  chance  chance low  chance high
     mcc      0.71   0.70  0.71 ...

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils import Bunch, check_scalar
 
 from sparsedis.metrics._details import scores_or_details
-from sparsedis.metrics._discrete import factor_labels
+from sparsedis.metrics._discrete import factor_labels, warn_of_rare_values
 from sparsedis.metrics._validation import (
     ColumnNormalizer,
     check_factors_codes,
@@ -121,6 +121,7 @@ def interventional_robustness(
     check_scalar(quantile, "quantile", numbers.Real, min_val=0, max_val=1)
     factors, codes, factor_mask, code_mask = check_factors_codes(factors, codes)
     labels = factor_labels(factors, factor_bins)
+    warn_of_rare_values(labels)
     # Robustness does not depend on the unit of a code, and normalised codes do not
     # overflow; the weights do depend on it.
     normalizer = ColumnNormalizer(codes)

@@ -8,6 +8,7 @@ from sklearn.metrics import mutual_info_score
 
 from sparsedis.metrics import (
     disentanglement_report,
+    interventional_robustness,
     minimality_sufficiency,
     modularity,
     mutual_information_gap,
@@ -19,7 +20,7 @@ def rng():
     return np.random.default_rng(0)
 
 
-def binned(code, n_bins=15):
+def binned(code, n_bins=20):
     return np.digitize(code, np.histogram_bin_edges(code, bins=n_bins)[1:-1])
 
 
@@ -76,6 +77,17 @@ def test_dead_codes_are_left_out_of_minimality(rng):
     assert details.per_code[2] == 0
     with pytest.warns(UserWarning, match="Dead"):
         assert minimality_sufficiency(factors, codes[:, 2:]) == (0, 0)
+
+
+@pytest.mark.parametrize("metric", [minimality_sufficiency, interventional_robustness])
+def test_as_many_values_as_samples_warn(metric, rng):
+    days, codes = rng.permutation(400)[:, None], rng.standard_normal((400, 1))
+    with pytest.warns(UserWarning, match=r"\[0\] of factors have fewer") as log:
+        misled = metric(days, codes)
+    assert log[0].filename == __file__
+    assert np.max(misled) > 0.99
+    bins = np.digitize(days, [100, 200, 300])
+    assert np.max(metric(bins, codes)) < 0.6
 
 
 def test_report_knows_both(rng):
