@@ -45,10 +45,10 @@ def validate_inputs(estimator, X, y="no_validation", *, reset):
     array([[1., 2.],
            [3., 4.]])
     """
+    X = as_inputs(X)
     check_plain(X, "X")
     if not isinstance(y, str):
         check_plain(y, "y")
-    X = as_inputs(X)
     dtypes = [np.float64, np.float32]
     return validate_numbers(
         estimator,

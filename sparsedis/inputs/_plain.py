@@ -19,7 +19,10 @@ def check_plain(array, name):
     ValueError
         When entries are masked or NaT, values are dates or times in a matrix, or
         several columns of a frame have one name.
+    TypeError
+        When numpy cannot read a tensor.
     """
+    check_tensor(array, name)
     if np.ma.is_masked(array):
         n_masked = np.ma.count_masked(array)
         raise ValueError(
@@ -48,3 +51,31 @@ def check_plain(array, name):
                 f"{name} must hold real numbers, got {dtype}: dates and times have no "
                 "obvious unit. Pass numbers, such as days."
             )
+
+
+def check_tensor(array, name):
+    """Refuse tensors of torch that numpy cannot read.
+
+    Parameters
+    ----------
+    array : object
+        A tensor, or anything else.
+
+    name : str
+        Name of the argument in error messages.
+
+    Raises
+    ------
+    TypeError
+        When a tensor needs a gradient, is on a GPU, or has a dtype that numpy lacks.
+    """
+    # Without an import of torch, which takes seconds.
+    if not hasattr(array, "requires_grad"):
+        return
+    try:
+        array.flatten()[:0].numpy()
+    except (RuntimeError, TypeError) as error:
+        raise TypeError(
+            f"{name} is a tensor that numpy cannot read; pass "
+            f"{name}.detach().cpu().float(). {error}"
+        ) from error

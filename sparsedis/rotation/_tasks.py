@@ -7,6 +7,7 @@ import scipy.sparse as sp
 
 from sparsedis.inputs._classes import decode_classes, encode_classes
 from sparsedis.inputs._forms import read_targets
+from sparsedis.inputs._plain import check_tensor
 from sparsedis.rotation._classes import ClassLabels, Part, class_moments
 from sparsedis.rotation._moments import regression_moments
 
@@ -110,6 +111,7 @@ def read_tasks(Y, n, weight, classification, who):
     -------
     Tasks
     """
+    check_tensor(Y, "y")
     if not classification and _holds_text(Y):
         raise ValueError(
             f"y must hold real numbers, got {np.asarray(Y).ravel()[0]!r}. If labels "

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from sparsedis.inputs._plain import check_plain
 
@@ -33,7 +34,30 @@ def test_what_is_not_plain(array, message):
 
 @pytest.mark.parametrize(
     "array",
-    [X, X.tolist(), np.ma.masked_array(X), pd.DataFrame(X), DATES, LABELS, None],
+    [
+        X,
+        X.tolist(),
+        torch.tensor(X),
+        torch.tensor(0.0),
+        np.ma.masked_array(X),
+        pd.DataFrame(X),
+        DATES,
+        LABELS,
+        None,
+    ],
 )
 def test_what_is_plain(array):
     assert check_plain(array, "it") is None
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        torch.ones(2, 3, requires_grad=True),
+        torch.ones(2, 3, dtype=torch.bfloat16),
+        torch.ones(2, 3, device="meta"),
+    ],
+)
+def test_tensors_that_numpy_cannot_read(tensor):
+    with pytest.raises(TypeError, match=r"^it is a tensor .* pass it\.detach\(\)"):
+        check_plain(tensor, "it")
