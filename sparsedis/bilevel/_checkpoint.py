@@ -15,6 +15,7 @@ from skorch.history import History
 from torch.nn.parameter import is_lazy
 
 from sparsedis._persistence._file_io import read_file, write_file
+from sparsedis.distributed import processes
 
 _MAGIC = b"sparsedis training 1\n"
 
@@ -49,7 +50,8 @@ class TrainingFile:
     def save(self, net, *, ended=False):
         """Write the state of a net, and replace an earlier state.
 
-        If the weights are not finite, the file does not change.
+        If the weights are not finite, the file does not change. Of processes that
+        share the training, the first one writes it.
 
         Raises
         ------
@@ -57,7 +59,7 @@ class TrainingFile:
             When the state of the encoder or the optimiser contains anything but
             tensors, numbers, text and containers of these.
         """
-        if not net.is_sound():
+        if not net.is_sound() or processes().rank > 0:
             return
         buffer = io.BytesIO()
         torch.save(_state_of(net) | {"key": self.key, "ended": ended}, buffer)

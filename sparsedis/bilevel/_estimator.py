@@ -17,7 +17,7 @@ from skorch.callbacks import LRScheduler
 from torch.optim.lr_scheduler import LambdaLR
 
 from sparsedis._randomness import TorchRandomness
-from sparsedis.bilevel._checkpoint import checkpoint_of
+from sparsedis.bilevel._checkpoint import checkpoint_of, identify
 from sparsedis.bilevel._module import (
     ModuleMixin,
     device_blocks,
@@ -27,8 +27,15 @@ from sparsedis.bilevel._module import (
 from sparsedis.bilevel._net import BilevelNet, NonFiniteError, learns
 from sparsedis.bilevel._progress import STEPS_PER_EPOCH, Progress
 from sparsedis.bilevel._schedules import SCHEDULES
+from sparsedis.distributed import processes
 from sparsedis.inputs._arrays import validate_inputs
 from sparsedis.inputs._rows import blocks_of
+
+_DIFFERENT = (
+    "The processes that share the training must fit the same: parameters, data or "
+    "initial weights of the encoder differ. random_state must be the same int in all, "
+    "and torch must have the same seed if it creates a module for encoder."
+)
 
 
 class BilevelEstimator(
@@ -195,6 +202,10 @@ channels)
         with randomness.lent():
             module = make_module()
         if learns(module) or any(p.requires_grad for p in objective.penalties()):
+            if processes().size > 1:
+                processes().check_same(
+                    int(identify(self, module, *contents)[:15], 16), device, _DIFFERENT
+                )
             checkpoint, callbacks = checkpoint_of(self, module, *contents)
             own = [("progress", Progress(self, context))]
             if stopping is not None:
@@ -231,6 +242,8 @@ channels)
             self._keep(net.module_, net.criterion_, rows)
             net.check_sound()
         except BaseException as error:
+            if not isinstance(error, NonFiniteError):
+                processes().close()
             # NaN weights, Ctrl-C, a full disk, a broken stream: keep the weights so
             # far.
             if net.n_steps_:

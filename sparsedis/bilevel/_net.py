@@ -5,7 +5,14 @@ import copy
 import torch
 
 from sparsedis.bilevel._module import device_blocks, to_device
+from sparsedis.bilevel._sharing import (
+    check_same_batch,
+    joined,
+    shared_encoding,
+    sum_gradients,
+)
 from sparsedis.bilevel._steps import SteppedNet
+from sparsedis.distributed import processes
 
 UNSOUND = "The encoder returned NaN, infinite or huge features"
 
@@ -57,6 +64,7 @@ class BilevelNet(SteppedNet):
     def train_step_single(self, batch, **fit_params):
         """Encode a batch, solve its heads, and differentiate the outer loss."""
         self._set_training(True)
+        check_same_batch(batch, self.n_steps_, self.device)
         objective = self.criterion_
         rows = to_device(objective.inputs(batch), self.device)
         with self.randomness.lent():
@@ -68,12 +76,14 @@ class BilevelNet(SteppedNet):
                 "encoder returned features without a gradient, though it has weights: "
                 "it must not detach them, nor run under torch.no_grad."
             )
-        loss, size, record = objective(Z, batch, self._warmth(), self.n_steps_)
+        own = objective(Z, batch, self._warmth(), self.n_steps_)
+        loss, size, record = joined(own, self.device)
         if not bool(torch.isfinite(loss)):
             self.fail("The loss is NaN or infinite")
         self.note_good()
-        loss.backward()
-        return {"loss": loss.detach(), "y_pred": None, "size": size, "record": record}
+        own.loss.backward()
+        sum_gradients([*self.module_.parameters(), *objective.parameters()])
+        return {"loss": loss, "y_pred": None, "size": size, "record": record}
 
     @torch.no_grad()
     def validation_step(self, batch, **fit_params):
@@ -81,6 +91,8 @@ class BilevelNet(SteppedNet):
         self._set_training(False)
         inner, outer = batch
         loss = self.criterion_.judge(*self._encoded(inner), *self._encoded(outer))
+        # Training must end at the same step in all processes.
+        loss = processes().first(loss, self.device)
         return {"loss": loss, "y_pred": None, "size": inner.n_tasks, "record": {}}
 
     def _encoded(self, batch):
@@ -151,12 +163,13 @@ class BilevelNet(SteppedNet):
         )
 
     def _features(self, rows):
-        if self.precision == "float32":
-            return self.module_(rows)
-        device_type = torch.device(self.device).type
-        with torch.autocast(device_type, dtype=torch.bfloat16):
-            raw = self.module_.encode(rows)
-        return self.module_.normalization(raw.float())
+        with shared_encoding(self.module_, rows, self.n_steps_) as own:
+            if self.precision == "float32":
+                return self.module_(own)
+            device_type = torch.device(self.device).type
+            with torch.autocast(device_type, dtype=torch.bfloat16):
+                raw = self.module_.encode(own)
+            return self.module_.normalization(raw.float())
 
     def _warmth(self):
         ramp = self.warmup * self.max_iter

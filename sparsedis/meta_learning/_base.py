@@ -15,6 +15,7 @@ from sparsedis.bilevel._estimator import BilevelEstimator
 from sparsedis.bilevel._module import check_inputs_fit, new_representation
 from sparsedis.bilevel._schedules import OPTIMIZERS
 from sparsedis.bilevel._stopping import KeepBest
+from sparsedis.distributed import processes
 from sparsedis.encoders import input_shape_of
 from sparsedis.episodes import EpisodeSampler
 from sparsedis.heads._few_shot import HEADS
@@ -219,7 +220,9 @@ class BaseMetaLearner(BilevelEstimator):
 
         def accuracy(net):
             module, head = net.module_.eval(), net.criterion_.head
-            return self._evaluate(module, head, X, episodes).accuracy
+            found = self._evaluate(module, head, X, episodes).accuracy
+            # All processes must keep the weights of the same step.
+            return float(processes().first(found, self._device()))
 
         return KeepBest(accuracy, self.validation_every)
 

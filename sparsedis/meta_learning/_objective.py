@@ -1,9 +1,12 @@
 """Outer loss of a batch of episodes: heads on supports, and a loss on queries."""
 
+from dataclasses import replace
+
 import torch
 from torch import nn
 
 from sparsedis.bilevel._objective import Objective, Step
+from sparsedis.bilevel._sharing import own_tasks
 from sparsedis.meta_learning._augment import crop_and_flip
 from sparsedis.meta_learning._learned_head import active_features
 
@@ -47,6 +50,11 @@ class EpisodeObjective(Objective):
         return [*self.head.log_penalty.values()]
 
     def forward(self, Z, batch, warmth, step):
+        tasks, size, share = own_tasks(batch.n_episodes)
+        if size < batch.n_episodes:
+            names = "support", "query", "classes"
+            own = {name: getattr(batch, name)[tasks] for name in names}
+            batch = replace(batch, **own)
         support, query, labels, answers = episode_tensors(batch, Z.device)
         W, b = self.head.fit(Z[support], labels, batch.classes.shape[1], warmth)
         logits = self.head.logits(Z[query], W, b).flatten(0, 1)
@@ -59,7 +67,7 @@ class EpisodeObjective(Objective):
             "accuracy": float(right.double().mean()),
             "active": float(active_features(W).double().mean()),
         }
-        return Step(loss, batch.n_episodes, record)
+        return Step(share * loss, size, record)
 
 
 def episode_tensors(batch, device):

@@ -1,9 +1,12 @@
 """Outer loss of a batch of tasks, through the solutions of their inner problems."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
 from sparsedis.bilevel._objective import Objective, Step
+from sparsedis.bilevel._sharing import own_tasks
 
 
 class TaskObjective(Objective):
@@ -65,13 +68,14 @@ class TaskObjective(Objective):
                 f"inner_fraction={self.inner_fraction:g} splits the samples of each "
                 f"task: some task of step {step} must have at least 2, and none has."
             )
+        inner, outer, size, share = self._own(inner, outer)
         loss, usage = self._loss(Z, inner, Z, outer, warmth)
         record = {
             "usage": usage.tolist(),
             "active": float(usage.mean()),
             "alpha": float(np.mean(self.penalty())) * warmth,
         }
-        return Step(loss, inner.n_tasks, record)
+        return Step(share * loss, size, record)
 
     def judge(self, Z, inner, Z_outer, outer):
         return self._loss(Z, inner, Z_outer, outer, 1.0)[0]
@@ -80,6 +84,20 @@ class TaskObjective(Objective):
         if self.inner_fraction is None:
             return batch, batch
         return batch.split(self.inner_fraction, self.random_state)
+
+    def _own(self, inner, outer):
+        """Tasks of this process, their number, and their share of the loss."""
+        tasks, size, share = own_tasks(inner.n_tasks, inner.task_weight)
+        if size == inner.n_tasks:
+            return inner, outer, size, share
+        parts = [inner] if outer is inner else [inner, outer]
+        if inner.n_classes is None and self.problem.head.is_of_classes:
+            # The labels of all tasks determine it.
+            [(_, n_classes)] = _groups(inner)
+            n_classes = np.full(inner.n_tasks, n_classes)
+            parts = [replace(part, n_classes=n_classes) for part in parts]
+        parts = [part.take(tasks) for part in parts]
+        return parts[0], parts[-1], size, share
 
     def _loss(self, Z, inner, Z_outer, outer, warmth):
         """Mean loss over the tasks, and share of the heads that use each feature.
