@@ -5,8 +5,10 @@ They are in one file to share the processes, each of which has to import torch.
 
 import warnings
 
+import joblib
 import numpy as np
 import pytest
+from dask.distributed import Client, get_task_stream
 from sklearn import config_context
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.model_selection import GridSearchCV
@@ -145,6 +147,29 @@ def test_a_search_on_two_processes_finds_what_one_does():
     for key in ("mean_test_mcc", "mean_test_r2"):
         np.testing.assert_array_equal(one.cv_results_[key], two.cv_results_[key])
     np.testing.assert_array_equal(one.best_estimator_.coef_, two.best_estimator_.coef_)
+
+
+@pytest.mark.filterwarnings("ignore:No head:UserWarning")
+def test_a_search_on_dask_finds_what_this_process_does():
+    X, Y = make_sparse_tasks(60, 6, n_factors=2, random_state=0)
+    est = SparseMultiTaskRepresentation(2, rotation=None, max_iter=5, random_state=0)
+    here, there = (GridSearchCV(est, {"alpha": [0.1, 0.5]}, cv=2) for _ in range(2))
+    here.fit(X, Y)
+    # Two workers in this process: others would have to import torch. joblib does not
+    # call dask for a single one.
+    where = {"processes": False, "n_workers": 2, "threads_per_worker": 1}
+    with (
+        Client(dashboard_address=None, **where) as client,
+        get_task_stream(client) as stream,
+        joblib.parallel_config("dask"),
+    ):
+        there.fit(X, Y)
+    assert len(stream.data) > 0
+    for key in ("split0_test_score", "split1_test_score"):
+        np.testing.assert_array_equal(here.cv_results_[key], there.cv_results_[key])
+    np.testing.assert_array_equal(
+        here.best_estimator_.coef_, there.best_estimator_.coef_
+    )
 
 
 def _r2(estimator, X, y):
