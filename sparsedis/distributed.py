@@ -1,17 +1,23 @@
 """Training on several processes, started with torchrun."""
 
+from __future__ import annotations
+
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.distributed as dist
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 __all__ = ["share_training"]
 
 
 @contextmanager
-def share_training():
+def share_training() -> Iterator[None]:
     """Share the steps of each fit in the block among all processes.
 
     Every process runs the same script, as ``torchrun`` starts it, and calls the same

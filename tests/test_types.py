@@ -15,6 +15,8 @@ from typing import assert_type
 import numpy as np
 
 from sparsedis import DisentanglementScorer
+from sparsedis.heads import SparseHeadsClassifierCV
+from sparsedis.implicit import lasso
 from sparsedis.metrics import (
     DisentanglementReport,
     dci,
@@ -40,6 +42,14 @@ assert_type(scorer.transform(X), np.ndarray)
 assert_type(scorer.score(X, Y), float)
 scorer.fit(X)  # error
 DisentanglementScorer(unmatched="best")  # error
+
+heads = SparseHeadsClassifierCV(refit="relaxed").fit(X, np.eye(20))
+assert_type(heads, SparseHeadsClassifierCV)
+assert_type(heads.predict(X), np.ndarray)
+heads.coef_.shape
+SparseHeadsClassifierCV(refit="none")  # error
+lasso(X, Y, 0.1, fit_intercept=True)
+lasso(X, Y, 0.1, intercept=True)  # error
 """
 
 

@@ -1,9 +1,15 @@
 """Base class of heads that are fitted to the classes of an episode."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
 
 from sparsedis._deprecated import warn_renamed
 from sparsedis.solvers._value import Value
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Head(Value, ABC):
@@ -46,7 +52,16 @@ class Head(Value, ABC):
             cls.penalties = tuple(names)
 
     @abstractmethod
-    def fit_classes(self, Z, y, n_classes, alpha, l2, *, relative):
+    def fit_classes(
+        self,
+        Z: Tensor,
+        y: Tensor,
+        n_classes: int,
+        alpha: float | Tensor,
+        l2: float | Tensor,
+        *,
+        relative: bool,
+    ) -> tuple[Tensor, Tensor | None]:
         """Fit the head of every task.
 
         Parameters

@@ -1,5 +1,9 @@
 """Checks of custom losses, penalties and heads."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 
@@ -7,11 +11,23 @@ from sparsedis.implicit import glm, glm_alpha_max
 from sparsedis.solvers.losses import Loss, Squared
 from sparsedis.solvers.penalties import L2, GroupL1
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from sparsedis.heads._base import Head
+    from sparsedis.solvers.penalties import Penalty
+
 # Largest relative errors of derivatives by finite differences, in float64.
 _CLOSE = 1e-4
 
 
-def check_loss(loss, *, targets=None, n_outputs=None, random_state=0):
+def check_loss(
+    loss: Loss,
+    *,
+    targets: ArrayLike | None = None,
+    n_outputs: int | None = None,
+    random_state: int = 0,
+) -> None:
     """Check that a loss meets the requirements of the solvers and layers.
 
     Derivatives are compared with finite differences. The conjugate must satisfy the
@@ -91,7 +107,9 @@ def check_loss(loss, *, targets=None, n_outputs=None, random_state=0):
     _check_gradient(loss, L2(), y, rng)
 
 
-def check_penalty(penalty, *, n_scores=1, random_state=0):
+def check_penalty(
+    penalty: Penalty, *, n_scores: int = 1, random_state: int = 0
+) -> None:
     """Check that a penalty meets the requirements of the solvers and layers.
 
     `prox` must minimise its definition, compared with nearby points and zero.
@@ -174,7 +192,7 @@ def check_penalty(penalty, *, n_scores=1, random_state=0):
     _check_gradient(Squared(), penalty, y, rng, k)
 
 
-def check_head(head, *, n_classes=3, random_state=0):
+def check_head(head: Head, *, n_classes: int = 3, random_state: int = 0) -> None:
     """Check that a few-shot head meets the requirements of the meta-learner.
 
     The head must separate classes of its support that are far from each other. Its

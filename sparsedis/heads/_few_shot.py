@@ -1,5 +1,9 @@
 """Heads of few-shot tasks: linear classifiers fitted to the support of an episode."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 from torch import nn
 
@@ -9,6 +13,9 @@ from sparsedis.heads._linear import LinearHead
 from sparsedis.implicit import group_lasso_svm, group_lasso_svm_alpha_max
 from sparsedis.solvers.losses import log_loss
 from sparsedis.solvers.penalties import GroupL1
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class GroupLassoSVMHead(Head):
@@ -33,7 +40,16 @@ class GroupLassoSVMHead(Head):
     penalties = ("alpha", "l2")
 
     @renamed_keywords(l1="alpha")
-    def fit_classes(self, Z, y, n_classes, alpha, l2, *, relative):
+    def fit_classes(
+        self,
+        Z: Tensor,
+        y: Tensor,
+        n_classes: int,
+        alpha: float | Tensor,
+        l2: float | Tensor,
+        *,
+        relative: bool,
+    ) -> tuple[Tensor, Tensor | None]:
         if relative:
             alpha = alpha * group_lasso_svm_alpha_max(Z, y, n_classes=n_classes)
         return group_lasso_svm(Z, y, alpha, l2, n_classes=n_classes), None
@@ -57,7 +73,16 @@ class RidgeHead(Head):
     penalties = ("l2",)
 
     @renamed_keywords(l1="alpha")
-    def fit_classes(self, Z, y, n_classes, alpha, l2, *, relative):
+    def fit_classes(
+        self,
+        Z: Tensor,
+        y: Tensor,
+        n_classes: int,
+        alpha: float | Tensor,
+        l2: float | Tensor,
+        *,
+        relative: bool,
+    ) -> tuple[Tensor, Tensor | None]:
         exact = torch.float32 if Z.device.type == "mps" else torch.float64
         Y = nn.functional.one_hot(y, n_classes).to(exact)
         Z, dtype = Z.to(Y), Z.dtype
@@ -87,7 +112,16 @@ class PrototypeHead(Head):
     """
 
     @renamed_keywords(l1="alpha")
-    def fit_classes(self, Z, y, n_classes, alpha, l2, *, relative):
+    def fit_classes(
+        self,
+        Z: Tensor,
+        y: Tensor,
+        n_classes: int,
+        alpha: float | Tensor,
+        l2: float | Tensor,
+        *,
+        relative: bool,
+    ) -> tuple[Tensor, Tensor | None]:
         Y = nn.functional.one_hot(y, n_classes).to(Z)
         centres = (Y / Y.sum(1, keepdim=True)).mT @ Z
         k = Z.shape[-1]

@@ -1,5 +1,9 @@
 """Linear heads: a loss and a penalty, solved by the fastest layer for them."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 
 from sparsedis._deprecated import renamed_keywords
@@ -18,6 +22,14 @@ from sparsedis.implicit import (
 )
 from sparsedis.solvers.losses import Logistic, Loss, Multinomial, Squared
 from sparsedis.solvers.penalties import L1, L2, ElasticNet, GroupL1, Penalty
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Literal
+
+    from torch import Tensor
+
+    from sparsedis.solvers._info import SolverInfo
 
 # Penalties that the specialised layers support.
 _NORMS = (L1, GroupL1, ElasticNet, L2)
@@ -59,7 +71,7 @@ class LinearHead(Head):
     penalties = ("alpha", "l2")
     logit_scale = 1.0
 
-    def __init__(self, loss, penalty):
+    def __init__(self, loss: Loss | Callable, penalty: Penalty) -> None:
         if not isinstance(loss, Loss) and not callable(loss):
             raise TypeError(
                 "loss must be a Loss, such as Squared(), or a function of the number "
@@ -73,11 +85,11 @@ class LinearHead(Head):
         self.penalty = penalty
 
     @property
-    def is_of_classes(self):
+    def is_of_classes(self) -> bool:
         """Whether targets are classes instead of numbers."""
         return not isinstance(self.loss, Loss)
 
-    def loss_of(self, n_classes):
+    def loss_of(self, n_classes: int) -> Loss:
         """Loss of tasks with a given number of classes.
 
         Parameters
@@ -90,22 +102,22 @@ class LinearHead(Head):
         Loss
             The loss.
         """
-        return self.loss(n_classes) if self.is_of_classes else self.loss
+        return self.loss if isinstance(self.loss, Loss) else self.loss(n_classes)
 
     def fit(
         self,
-        Z,
-        y,
-        alpha,
+        Z: Tensor,
+        y: Tensor,
+        alpha: Tensor,
         *,
-        l2=0.0,
-        n_classes=2,
-        mask=None,
-        sample_weight=None,
-        fit_intercept=True,
-        solver="auto",
-        tol=1e-12,
-    ):
+        l2: float | Tensor = 0.0,
+        n_classes: int = 2,
+        mask: Tensor | None = None,
+        sample_weight: Tensor | None = None,
+        fit_intercept: bool = True,
+        solver: Literal["auto", "batched", "celer"] = "auto",
+        tol: float = 1e-12,
+    ) -> tuple[Tensor, Tensor, SolverInfo]:
         """Fit the heads of a batch of tasks, differentiably.
 
         Parameters
@@ -194,8 +206,15 @@ class LinearHead(Head):
         return W, intercept.reshape(len(W), -1), rest[-1]
 
     def alpha_max(
-        self, Z, y, *, n_classes=2, mask=None, sample_weight=None, fit_intercept=True
-    ):
+        self,
+        Z: Tensor,
+        y: Tensor,
+        *,
+        n_classes: int = 2,
+        mask: Tensor | None = None,
+        sample_weight: Tensor | None = None,
+        fit_intercept: bool = True,
+    ) -> Tensor:
         """Smallest strength of the penalty at which heads use no feature.
 
         Parameters
@@ -224,7 +243,7 @@ class LinearHead(Head):
         scale = lasso_alpha_max if y.ndim == 2 else multitask_lasso_alpha_max
         return scale(Z, y, **how)
 
-    def scale(self, Z, y, *, n_classes=2, **how):
+    def scale(self, Z: Tensor, y: Tensor, *, n_classes: int = 2, **how: Any) -> Tensor:
         """Scale of relative penalties.
 
         Parameters
@@ -251,7 +270,16 @@ class LinearHead(Head):
         return scale if bounded is None else torch.where(bounded, largest, scale)
 
     @renamed_keywords(l1="alpha")
-    def fit_classes(self, Z, y, n_classes, alpha, l2, *, relative):
+    def fit_classes(
+        self,
+        Z: Tensor,
+        y: Tensor,
+        n_classes: int,
+        alpha: float | Tensor,
+        l2: float | Tensor,
+        *,
+        relative: bool,
+    ) -> tuple[Tensor, Tensor | None]:
         n = Z.shape[1]
         # The loss of the layers is a mean, but that of few-shot heads is a sum.
         how = {"n_classes": n_classes, "fit_intercept": False}

@@ -1,8 +1,10 @@
 """Base class of sparse logistic models of many tasks on given features."""
 
+from __future__ import annotations
+
 from itertools import pairwise
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -20,6 +22,13 @@ from sparsedis.inputs._numbers import validate_numbers
 from sparsedis.inputs._plain import check_plain
 from sparsedis.inputs._weights import check_weights, label_weights
 
+if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import ArrayLike
+
+    from sparsedis._typing import SparseMatrix
+
 
 class SparseClassifier(MultiOutputMixin, ClassifierMixin, BaseEstimator):
     """Base class of sparse classifiers of many tasks."""
@@ -31,7 +40,7 @@ class SparseClassifier(MultiOutputMixin, ClassifierMixin, BaseEstimator):
         "n_jobs": [None, Integral],
     }
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """Most probable class of every task.
 
         Parameters
@@ -50,7 +59,7 @@ class SparseClassifier(MultiOutputMixin, ClassifierMixin, BaseEstimator):
         labels = decode_classes(codes, np.arange(len(self.tasks_)), self._classes)
         return labels[:, 0] if self._layout == "single" else labels
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: ArrayLike) -> Any:
         """Probabilities of the classes.
 
         Parameters
@@ -70,7 +79,12 @@ class SparseClassifier(MultiOutputMixin, ClassifierMixin, BaseEstimator):
         each = [p[:, t, : len(own)] for t, own in enumerate(self._classes)]
         return each[0] if self._layout == "single" else each
 
-    def score(self, X, y, sample_weight=None):
+    def score(
+        self,
+        X: ArrayLike,
+        y: ArrayLike | SparseMatrix,
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
         """Mean over the tasks of the accuracy.
 
         Parameters

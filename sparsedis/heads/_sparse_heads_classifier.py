@@ -1,16 +1,26 @@
 """Sparse logistic models of many tasks with given penalties."""
 
+from __future__ import annotations
+
 from numbers import Real
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval
 
 from sparsedis._fitted import whole_or_not
+from sparsedis._typing import keeps_types
 from sparsedis.heads._folds import Folds
 from sparsedis.heads._logistic_head import LogisticProblem
 from sparsedis.heads._penalties import read_alpha
 from sparsedis.heads._sparse_classifier import SparseClassifier
+
+if TYPE_CHECKING:
+    from typing import Literal, Self
+
+    from numpy.typing import ArrayLike
+
+    from sparsedis._typing import SparseMatrix
 
 
 class SparseHeadsClassifier(SparseClassifier):
@@ -108,8 +118,14 @@ class SparseHeadsClassifier(SparseClassifier):
     }
 
     def __init__(
-        self, alpha=0.01, *, fit_intercept=True, refit="lasso", tol=1e-8, n_jobs=None
-    ):
+        self,
+        alpha: ArrayLike = 0.01,
+        *,
+        fit_intercept: bool = True,
+        refit: Literal["lasso", "relaxed"] = "lasso",
+        tol: float = 1e-8,
+        n_jobs: int | None = None,
+    ) -> None:
         self.alpha = alpha
         self.fit_intercept = fit_intercept
         self.refit = refit
@@ -117,8 +133,13 @@ class SparseHeadsClassifier(SparseClassifier):
         self.n_jobs = n_jobs
 
     @whole_or_not
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    @keeps_types(_fit_context(prefer_skip_nested_validation=True))
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike | SparseMatrix,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Fit the head of every task.
 
         Parameters

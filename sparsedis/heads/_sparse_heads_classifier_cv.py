@@ -1,17 +1,27 @@
 """Sparse logistic models of many tasks, with penalties that are chosen for each."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from sparsedis._fitted import whole_or_not
+from sparsedis._typing import keeps_types
 from sparsedis.heads._folds import Folds
 from sparsedis.heads._logistic_head import LogisticProblem
 from sparsedis.heads._penalties import read_alphas
 from sparsedis.heads._sparse_classifier import SparseClassifier
+
+if TYPE_CHECKING:
+    from typing import Any, Literal, Self
+
+    from numpy.typing import ArrayLike
+
+    from sparsedis._typing import SparseMatrix
 
 
 class SparseHeadsClassifierCV(SparseClassifier):
@@ -137,16 +147,16 @@ class SparseHeadsClassifierCV(SparseClassifier):
 
     def __init__(
         self,
-        alphas=100,
+        alphas: ArrayLike = 100,
         *,
-        eps=1e-3,
-        cv=5,
-        selection="cv",
-        fit_intercept=True,
-        refit="lasso",
-        tol=1e-8,
-        n_jobs=None,
-    ):
+        eps: float = 1e-3,
+        cv: Any = 5,
+        selection: Literal["cv", "1se", "bic"] = "cv",
+        fit_intercept: bool = True,
+        refit: Literal["lasso", "relaxed"] = "lasso",
+        tol: float = 1e-8,
+        n_jobs: int | None = None,
+    ) -> None:
         self.alphas = alphas
         self.eps = eps
         self.cv = cv
@@ -157,8 +167,15 @@ class SparseHeadsClassifierCV(SparseClassifier):
         self.n_jobs = n_jobs
 
     @whole_or_not
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, *, groups=None):
+    @keeps_types(_fit_context(prefer_skip_nested_validation=True))
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike | SparseMatrix,
+        sample_weight: ArrayLike | None = None,
+        *,
+        groups: ArrayLike | None = None,
+    ) -> Self:
         """Choose the penalty of every task, and fit its head.
 
         Parameters

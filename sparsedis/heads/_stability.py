@@ -1,16 +1,25 @@
 """Selection of features that heads use on most halves of the labels."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from numbers import Integral, Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
 
+from sparsedis._typing import keeps_types
 from sparsedis.heads._sparse_heads import SparseHeads
 from sparsedis.inputs._forms import read_targets
 from sparsedis.inputs._plain import check_plain
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from sparsedis._typing import RandomState, SparseMatrix
 
 # Fewest labels of a task, so that each half has two.
 _LABELS = 4
@@ -66,29 +75,31 @@ class StableFeatures:
         )
 
 
-@validate_params(
-    {
-        "max_false": [Interval(Real, 0, None, closed="neither")],
-        "threshold": [Interval(Real, 0.5, 1, closed="right")],
-        "n_pairs": [Interval(Integral, 1, None, closed="left")],
-        "fit_intercept": ["boolean"],
-        "n_jobs": [None, Integral],
-        "random_state": ["random_state"],
-    },
-    prefer_skip_nested_validation=True,
+@keeps_types(
+    validate_params(
+        {
+            "max_false": [Interval(Real, 0, None, closed="neither")],
+            "threshold": [Interval(Real, 0.5, 1, closed="right")],
+            "n_pairs": [Interval(Integral, 1, None, closed="left")],
+            "fit_intercept": ["boolean"],
+            "n_jobs": [None, Integral],
+            "random_state": ["random_state"],
+        },
+        prefer_skip_nested_validation=True,
+    )
 )
 def stability_selection(
-    X,
-    y,
+    X: ArrayLike,
+    y: ArrayLike | SparseMatrix,
     *,
-    task=None,
-    max_false=1.0,
-    threshold=0.75,
-    n_pairs=50,
-    fit_intercept=True,
-    n_jobs=None,
-    random_state=None,
-):
+    task: ArrayLike | None = None,
+    max_false: float = 1.0,
+    threshold: float = 0.75,
+    n_pairs: int = 50,
+    fit_intercept: bool = True,
+    n_jobs: int | None = None,
+    random_state: RandomState = None,
+) -> StableFeatures:
     r"""Select features of each task, with a bound on the false ones.
 
     The labels of each task are divided at random into two halves, `n_pairs` times. On

@@ -1,6 +1,9 @@
 """Any loss with any penalty as a differentiable layer."""
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -15,28 +18,33 @@ from sparsedis.solvers._linear import Linear, solve_linear
 from sparsedis.solvers.losses import Loss
 from sparsedis.solvers.penalties import Penalty
 
+if TYPE_CHECKING:
+    from typing import Any
+
+    from torch import Tensor
+
 # Range of features whose squares are computed with full precision.
 _RANGE = 1e-60, 1e60
 
 
 @transformable(Z=2, y=1, alpha=0, l2=0, mask=1, sample_weight=1)
 def glm(
-    Z,
-    y,
-    alpha,
+    Z: Tensor,
+    y: Tensor,
+    alpha: float | Tensor,
     *,
-    loss,
-    penalty,
-    l2=0.0,
-    mask=None,
-    sample_weight=None,
-    fit_intercept=False,
-    multi_output=False,
-    tol=1e-12,
-    max_iter=1000,
-    start=None,
-    return_info=False,
-):
+    loss: Loss,
+    penalty: Penalty,
+    l2: float | Tensor = 0.0,
+    mask: Tensor | None = None,
+    sample_weight: Tensor | None = None,
+    fit_intercept: bool = False,
+    multi_output: bool = False,
+    tol: float = 1e-12,
+    max_iter: int = 1000,
+    start: Tensor | None = None,
+    return_info: bool = False,
+) -> Any:
     r"""Generalized linear model of any loss and penalty, as a differentiable layer.
 
     Solves, for each task,
@@ -194,16 +202,16 @@ def glm(
 @in_plain_mode
 @torch.no_grad()
 def glm_alpha_max(
-    Z,
-    y,
+    Z: Tensor,
+    y: Tensor,
     *,
-    loss,
-    penalty,
-    mask=None,
-    sample_weight=None,
-    fit_intercept=False,
-    multi_output=False,
-):
+    loss: Loss,
+    penalty: Penalty,
+    mask: Tensor | None = None,
+    sample_weight: Tensor | None = None,
+    fit_intercept: bool = False,
+    multi_output: bool = False,
+) -> Tensor:
     """Smallest ``alpha`` at which all penalised features are zero.
 
     Parameters

@@ -1,6 +1,9 @@
 """The group Lasso multiclass SVM as a differentiable layer."""
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -16,6 +19,11 @@ from sparsedis.solvers._info import SolverInfo, warn_if_not_converged
 from sparsedis.solvers.svm.dual import solve_svm_dual
 from sparsedis.solvers.svm.null import alpha_bound
 
+if TYPE_CHECKING:
+    from typing import Any
+
+    from torch import Tensor
+
 # Smallest l2 in units in which features and weights are about 1; smallest alpha,
 # relative to the largest feature times the sum of the weights.
 _LEAST_L2, _LEAST_ALPHA = 1e-60, 1e-25
@@ -24,19 +32,19 @@ _LEAST_L2, _LEAST_ALPHA = 1e-60, 1e-25
 @renamed_keywords(l1="alpha")
 @transformable(Z=2, y=1, alpha=0, l2=0, mask=1, sample_weight=1)
 def group_lasso_svm(
-    Z,
-    y,
-    alpha,
-    l2,
+    Z: Tensor,
+    y: Tensor,
+    alpha: float | Tensor,
+    l2: float | Tensor,
     *,
-    n_classes=None,
-    mask=None,
-    sample_weight=None,
-    fit_intercept=False,
-    tol=1e-9,
-    max_iter=100,
-    return_info=False,
-):
+    n_classes: int | None = None,
+    mask: Tensor | None = None,
+    sample_weight: Tensor | None = None,
+    fit_intercept: bool = False,
+    tol: float = 1e-9,
+    max_iter: int = 100,
+    return_info: bool = False,
+) -> Any:
     r"""Row-sparse multiclass SVMs of a batch of tasks, differentiable in the features.
 
     Solves, for each task,
@@ -212,8 +220,14 @@ def group_lasso_svm(
 @in_plain_mode
 @torch.no_grad()
 def group_lasso_svm_alpha_max(
-    Z, y, *, n_classes=None, mask=None, sample_weight=None, fit_intercept=False
-):
+    Z: Tensor,
+    y: Tensor,
+    *,
+    n_classes: int | None = None,
+    mask: Tensor | None = None,
+    sample_weight: Tensor | None = None,
+    fit_intercept: bool = False,
+) -> Tensor:
     r"""Upper bound, in closed form, of the smallest ``alpha`` with a zero solution.
 
     ``W = 0`` is optimal if ``alpha`` is at least :math:`\max_j \|(Z^\top (Y -

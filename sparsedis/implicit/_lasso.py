@@ -1,5 +1,9 @@
 """The Lasso and the elastic net as a differentiable layer."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 
 from sparsedis.implicit._inputs import read_tasks
@@ -17,23 +21,28 @@ from sparsedis.implicit._units import choose_units
 from sparsedis.solvers._info import warn_if_not_converged
 from sparsedis.solvers.lasso import solve_lasso
 
+if TYPE_CHECKING:
+    from typing import Any, Literal
+
+    from torch import Tensor
+
 
 @transformable(Z=2, y=1, alpha=0, l2=0, mask=1, sample_weight=1)
 def lasso(
-    Z,
-    y,
-    alpha,
+    Z: Tensor,
+    y: Tensor,
+    alpha: float | Tensor,
     *,
-    l2=0.0,
-    mask=None,
-    sample_weight=None,
-    fit_intercept=False,
-    tol=1e-12,
-    max_iter=1000,
-    solver="auto",
-    start=None,
-    return_info=False,
-):
+    l2: float | Tensor = 0.0,
+    mask: Tensor | None = None,
+    sample_weight: Tensor | None = None,
+    fit_intercept: bool = False,
+    tol: float = 1e-12,
+    max_iter: int = 1000,
+    solver: Literal["auto", "batched", "celer"] = "auto",
+    start: Tensor | None = None,
+    return_info: bool = False,
+) -> Any:
     r"""Lasso solutions of a batch of tasks, differentiable in features and penalties.
 
     Solves, for each task,
@@ -191,7 +200,14 @@ def lasso(
 
 
 @torch.no_grad()
-def lasso_alpha_max(Z, y, *, mask=None, sample_weight=None, fit_intercept=False):
+def lasso_alpha_max(
+    Z: Tensor,
+    y: Tensor,
+    *,
+    mask: Tensor | None = None,
+    sample_weight: Tensor | None = None,
+    fit_intercept: bool = False,
+) -> Tensor:
     """Smallest ``alpha`` at which the Lasso solution is zero: ``||Z'y||_inf / n``.
 
     Parameters

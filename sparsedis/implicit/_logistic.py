@@ -1,6 +1,9 @@
 """Sparse logistic regression as a differentiable layer."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -13,6 +16,11 @@ from sparsedis.implicit._units import choose_units
 from sparsedis.solvers._info import warn_if_not_converged
 from sparsedis.solvers.logistic import Logistic, class_basis, solve_logistic
 
+if TYPE_CHECKING:
+    from typing import Any, Literal
+
+    from torch import Tensor
+
 # The best intercept of a class that a task lacks is minus infinity. At this value, the
 # probability of the class is below the rounding errors of float64.
 _ABSENT = math.log(torch.finfo(torch.float64).eps)
@@ -20,21 +28,21 @@ _ABSENT = math.log(torch.finfo(torch.float64).eps)
 
 @transformable(Z=2, y=1, alpha=0, l2=0, mask=1, sample_weight=1)
 def logistic(
-    Z,
-    y,
-    alpha,
+    Z: Tensor,
+    y: Tensor,
+    alpha: float | Tensor,
     *,
-    n_classes=None,
-    l2=0.0,
-    mask=None,
-    sample_weight=None,
-    fit_intercept=False,
-    tol=1e-12,
-    max_iter=1000,
-    solver="auto",
-    start=None,
-    return_info=False,
-):
+    n_classes: int | None = None,
+    l2: float | Tensor = 0.0,
+    mask: Tensor | None = None,
+    sample_weight: Tensor | None = None,
+    fit_intercept: bool = False,
+    tol: float = 1e-12,
+    max_iter: int = 1000,
+    solver: Literal["auto", "batched", "celer"] = "auto",
+    start: Tensor | None = None,
+    return_info: bool = False,
+) -> Any:
     r"""Sparse logistic regression of a batch of tasks, as a differentiable layer.
 
     Solves, for each task with labels in :math:`C` classes,
@@ -226,8 +234,14 @@ def logistic(
 
 @torch.no_grad()
 def logistic_alpha_max(
-    Z, y, *, n_classes=None, mask=None, sample_weight=None, fit_intercept=False
-):
+    Z: Tensor,
+    y: Tensor,
+    *,
+    n_classes: int | None = None,
+    mask: Tensor | None = None,
+    sample_weight: Tensor | None = None,
+    fit_intercept: bool = False,
+) -> Tensor:
     """Smallest ``alpha`` at which the solution is zero: ``max_j ||Z_j'(Y - P)|| / n``.
 
     Parameters

@@ -1,12 +1,18 @@
 """Modes of torch that a layer does not use: inference mode and autocast."""
 
+from __future__ import annotations
+
 from contextlib import ExitStack
 from functools import wraps
+from typing import TYPE_CHECKING
 
 import torch
 
+if TYPE_CHECKING:
+    from sparsedis._typing import Method
 
-def in_plain_mode(function):
+
+def in_plain_mode(function: Method) -> Method:
     """Run a function outside of ``torch.inference_mode`` and ``torch.autocast``.
 
     Layers differentiate losses, which inference mode forbids, and autocast would round
@@ -37,7 +43,7 @@ def in_plain_mode(function):
                 kwargs = {name: _ordinary(value) for name, value in kwargs.items()}
             return function(*args, **kwargs)
 
-    return plain
+    return plain  # type: ignore[return-value]
 
 
 def _is(value):

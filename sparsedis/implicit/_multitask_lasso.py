@@ -1,5 +1,9 @@
 """The multi-task Lasso as a differentiable layer."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 
 from sparsedis.implicit._inputs import read_tasks
@@ -17,23 +21,28 @@ from sparsedis.implicit._units import choose_units
 from sparsedis.solvers._info import warn_if_not_converged
 from sparsedis.solvers.multitask_lasso import solve_multitask_lasso
 
+if TYPE_CHECKING:
+    from typing import Any, Literal
+
+    from torch import Tensor
+
 
 @transformable(Z=2, Y=2, alpha=0, l2=0, mask=1, sample_weight=1)
 def multitask_lasso(
-    Z,
-    Y,
-    alpha,
+    Z: Tensor,
+    Y: Tensor,
+    alpha: float | Tensor,
     *,
-    l2=0.0,
-    mask=None,
-    sample_weight=None,
-    fit_intercept=False,
-    tol=1e-12,
-    max_iter=1000,
-    solver="auto",
-    start=None,
-    return_info=False,
-):
+    l2: float | Tensor = 0.0,
+    mask: Tensor | None = None,
+    sample_weight: Tensor | None = None,
+    fit_intercept: bool = False,
+    tol: float = 1e-12,
+    max_iter: int = 1000,
+    solver: Literal["auto", "batched", "celer"] = "auto",
+    start: Tensor | None = None,
+    return_info: bool = False,
+) -> Any:
     r"""Multi-task Lasso solutions of a batch, differentiable in data and penalties.
 
     Solves, for each task with vector targets,
@@ -184,8 +193,13 @@ def multitask_lasso(
 
 @torch.no_grad()
 def multitask_lasso_alpha_max(
-    Z, Y, *, mask=None, sample_weight=None, fit_intercept=False
-):
+    Z: Tensor,
+    Y: Tensor,
+    *,
+    mask: Tensor | None = None,
+    sample_weight: Tensor | None = None,
+    fit_intercept: bool = False,
+) -> Tensor:
     """Smallest ``alpha`` at which the solution is zero: ``max_j ||(Z'Y)_j|| / n``.
 
     Parameters

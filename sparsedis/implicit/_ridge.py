@@ -1,5 +1,9 @@
 """Ridge regression as a differentiable layer."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 
 from sparsedis.implicit._inputs import centre_features, read_tasks, scale_rows
@@ -9,19 +13,24 @@ from sparsedis.implicit._units import choose_units
 from sparsedis.solvers._info import warn_if_not_converged
 from sparsedis.solvers.ridge import solve_ridge
 
+if TYPE_CHECKING:
+    from typing import Any
+
+    from torch import Tensor
+
 
 @transformable(Z=2, y=1, alpha=0, mask=1, sample_weight=1)
 def ridge(
-    Z,
-    y,
-    alpha,
+    Z: Tensor,
+    y: Tensor,
+    alpha: float | Tensor,
     *,
-    mask=None,
-    sample_weight=None,
-    fit_intercept=False,
-    tol=1e-12,
-    return_info=False,
-):
+    mask: Tensor | None = None,
+    sample_weight: Tensor | None = None,
+    fit_intercept: bool = False,
+    tol: float = 1e-12,
+    return_info: bool = False,
+) -> Any:
     r"""Ridge solutions of a batch of tasks, differentiable in features and penalty.
 
     Solves, for each task, in closed form,
@@ -112,7 +121,14 @@ def ridge(
 
 
 @torch.no_grad()
-def ridge_alpha_max(Z, y, *, mask=None, sample_weight=None, fit_intercept=False):
+def ridge_alpha_max(
+    Z: Tensor,
+    y: Tensor,
+    *,
+    mask: Tensor | None = None,
+    sample_weight: Tensor | None = None,
+    fit_intercept: bool = False,
+) -> Tensor:
     """Natural scale of the Ridge penalty: ``||Z||_F^2 / n``.
 
     Parameters

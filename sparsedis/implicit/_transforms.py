@@ -5,10 +5,13 @@ Hence a whole layer, checks included, is one operation for ``torch.func``. ``vma
 its axis to the leading axes of the tasks.
 """
 
+from __future__ import annotations
+
 import inspect
 from functools import wraps
 from itertools import chain
 from numbers import Number
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -17,11 +20,16 @@ from sparsedis.implicit._modes import in_plain_mode
 from sparsedis.implicit._refusals import ReverseOnly
 from sparsedis.solvers._info import SolverInfo
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sparsedis._typing import Method
+
 # Number of tensors of a certificate.
 _N_INFO = 4
 
 
-def transformable(**n_axes):
+def transformable(**n_axes) -> Callable[[Method], Method]:
     """Let ``torch.func`` and ``torch.compile`` transform a layer.
 
     Parameters

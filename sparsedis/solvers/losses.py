@@ -6,12 +6,18 @@ derivatives unless the subclass defines them. :func:`sparsedis.heads.check_loss`
 custom loss.
 """
 
+from __future__ import annotations
+
 import math
 from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
 
 import torch
 
 from sparsedis.solvers._value import Value
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = [
     "Huber",
@@ -62,7 +68,7 @@ class Loss(Value, ABC):
     robust = False
 
     @abstractmethod
-    def value(self, scores, y):
+    def value(self, scores: Tensor, y: Tensor) -> Tensor:
         """Loss of every sample.
 
         Parameters
@@ -79,7 +85,7 @@ class Loss(Value, ABC):
             One number per sample.
         """
 
-    def gradient(self, scores, y):
+    def gradient(self, scores: Tensor, y: Tensor) -> Tensor:
         """Derivative of `value` in the scores.
 
         Autograd must be able to differentiate the result.
@@ -105,7 +111,7 @@ class Loss(Value, ABC):
             (gradient,) = torch.autograd.grad(total, scores, create_graph=True)
         return gradient if wanted else gradient.detach()
 
-    def hessian(self, scores, y):
+    def hessian(self, scores: Tensor, y: Tensor) -> Tensor:
         """Second derivative of `value` in the scores.
 
         Parameters
@@ -135,7 +141,7 @@ class Loss(Value, ABC):
                 parts.append(torch.zeros_like(scores) if part is None else part)
         return torch.stack(parts, -2).detach()
 
-    def conjugate(self, dual, y):
+    def conjugate(self, dual: Tensor, y: Tensor) -> Tensor:
         """Fenchel conjugate ``sup_s u's - l(s, y)`` of every sample.
 
         Optional, and only for convex losses.
@@ -156,7 +162,7 @@ class Loss(Value, ABC):
         """
         raise NotImplementedError
 
-    def n_scores(self, y):
+    def n_scores(self, y: Tensor) -> int:
         """Number of scores of a sample.
 
         Parameters
@@ -171,7 +177,7 @@ class Loss(Value, ABC):
         """
         return 1 if y.ndim == 2 else y.shape[-1]
 
-    def check_targets(self, y, name="y"):
+    def check_targets(self, y: Tensor, name: str = "y") -> None:
         """Raise an error if targets are not valid for the loss.
 
         Parameters
@@ -190,7 +196,7 @@ class Loss(Value, ABC):
         if not y.is_floating_point():
             raise ValueError(f"{name} must be of a floating dtype, got {y.dtype}.")
 
-    def predict(self, scores):
+    def predict(self, scores: Tensor) -> Tensor:
         """Predictions of the targets from the scores.
 
         Parameters
@@ -206,7 +212,7 @@ class Loss(Value, ABC):
         """
         return scores
 
-    def expand(self, coef):
+    def expand(self, coef: Tensor) -> Tensor:
         """Coefficients in the form that estimators report.
 
         Parameters
@@ -240,17 +246,17 @@ class Squared(Loss):
 
     curvature = 1.0
 
-    def value(self, scores, y):
+    def value(self, scores: Tensor, y: Tensor) -> Tensor:
         return 0.5 * (scores - _as_scores(y, scores)).square().sum(-1)
 
-    def gradient(self, scores, y):
+    def gradient(self, scores: Tensor, y: Tensor) -> Tensor:
         return scores - _as_scores(y, scores)
 
-    def hessian(self, scores, y):
+    def hessian(self, scores: Tensor, y: Tensor) -> Tensor:
         eye = torch.eye(scores.shape[-1], dtype=scores.dtype, device=scores.device)
         return eye.expand(*scores.shape, -1)
 
-    def conjugate(self, dual, y):
+    def conjugate(self, dual: Tensor, y: Tensor) -> Tensor:
         return (dual * (_as_scores(y, dual) + 0.5 * dual)).sum(-1)
 
 
@@ -284,24 +290,24 @@ class Huber(Loss):
     curvature = 1.0
     robust = True
 
-    def __init__(self, delta=1.35):
+    def __init__(self, delta: float = 1.35) -> None:
         if not 0 < delta < math.inf:
             raise ValueError(f"delta must be positive and finite, got {delta!r}.")
         self.delta = delta
 
-    def value(self, scores, y):
+    def value(self, scores: Tensor, y: Tensor) -> Tensor:
         size = (scores - _as_scores(y, scores)).abs()
         near = size.clamp(max=self.delta)
         return (near * (size - 0.5 * near)).sum(-1)
 
-    def gradient(self, scores, y):
+    def gradient(self, scores: Tensor, y: Tensor) -> Tensor:
         return (scores - _as_scores(y, scores)).clamp(-self.delta, self.delta)
 
-    def hessian(self, scores, y):
+    def hessian(self, scores: Tensor, y: Tensor) -> Tensor:
         near = (scores - _as_scores(y, scores)).abs() <= self.delta
         return torch.diag_embed(near.to(scores.dtype))
 
-    def conjugate(self, dual, y):
+    def conjugate(self, dual: Tensor, y: Tensor) -> Tensor:
         return (dual * (_as_scores(y, dual) + 0.5 * dual)).sum(-1)
 
 
@@ -319,25 +325,25 @@ class Logistic(Loss):
     curvature = 0.25
     has_unit = False
 
-    def value(self, scores, y):
+    def value(self, scores: Tensor, y: Tensor) -> Tensor:
         s = scores[..., 0]
         return torch.nn.functional.softplus(s) - y * s
 
-    def gradient(self, scores, y):
+    def gradient(self, scores: Tensor, y: Tensor) -> Tensor:
         return torch.sigmoid(scores) - y.unsqueeze(-1)
 
-    def hessian(self, scores, y):
+    def hessian(self, scores: Tensor, y: Tensor) -> Tensor:
         p = torch.sigmoid(scores)
         return torch.diag_embed(p * (1 - p))
 
-    def conjugate(self, dual, y):
+    def conjugate(self, dual: Tensor, y: Tensor) -> Tensor:
         p = (dual[..., 0] + y).clamp(0, 1)
         return -torch.special.entr(p) - torch.special.entr(1 - p)
 
-    def n_scores(self, y):
+    def n_scores(self, y: Tensor) -> int:
         return 1
 
-    def check_targets(self, y, name="y"):
+    def check_targets(self, y: Tensor, name: str = "y") -> None:
         wrong = (y != 0) & (y != 1)
         if y.ndim != 2 or bool(wrong.any()):
             got = f"shape {tuple(y.shape)}" if y.ndim != 2 else f"{y[wrong][0]:g}"
@@ -345,7 +351,7 @@ class Logistic(Loss):
                 f"{name} must hold one label per sample, 0 or 1; got {got}."
             )
 
-    def predict(self, scores):
+    def predict(self, scores: Tensor) -> Tensor:
         return torch.sigmoid(scores)
 
 
@@ -377,7 +383,7 @@ class Multinomial(Loss):
     curvature = 0.5
     has_unit = False
 
-    def __init__(self, n_classes):
+    def __init__(self, n_classes: int) -> None:
         if n_classes < 2:
             raise ValueError(f"n_classes must be at least 2, got {n_classes!r}.")
         self.n_classes = n_classes
@@ -388,30 +394,30 @@ class Multinomial(Loss):
     def _onehot(self, y, like):
         return torch.nn.functional.one_hot(y.long(), self.n_classes).to(like.dtype)
 
-    def value(self, scores, y):
+    def value(self, scores: Tensor, y: Tensor) -> Tensor:
         eta = self.expand(scores)
         picked = (eta * self._onehot(y, eta)).sum(-1)
         return eta.logsumexp(-1) - picked
 
-    def gradient(self, scores, y):
+    def gradient(self, scores: Tensor, y: Tensor) -> Tensor:
         eta = self.expand(scores)
         return (eta.softmax(-1) - self._onehot(y, eta)) @ self._basis(scores)
 
-    def hessian(self, scores, y):
+    def hessian(self, scores: Tensor, y: Tensor) -> Tensor:
         p = self.expand(scores).softmax(-1)
         basis = self._basis(scores)
         mean = p @ basis
         outer = mean.unsqueeze(-1) * mean.unsqueeze(-2)
         return basis.T @ (p.unsqueeze(-1) * basis) - outer
 
-    def conjugate(self, dual, y):
+    def conjugate(self, dual: Tensor, y: Tensor) -> Tensor:
         p = dual @ self._basis(dual).T + self._onehot(y, dual)
         return -torch.special.entr(p.clamp_min(0)).sum(-1)
 
-    def n_scores(self, y):
+    def n_scores(self, y: Tensor) -> int:
         return self.n_classes - 1
 
-    def check_targets(self, y, name="y"):
+    def check_targets(self, y: Tensor, name: str = "y") -> None:
         wrong = (y < 0) | (y >= self.n_classes) | (y != y.long())
         if y.ndim != 2 or bool(wrong.any()):
             got = f"shape {tuple(y.shape)}" if y.ndim != 2 else f"{y[wrong][0]:g}"
@@ -420,10 +426,10 @@ class Multinomial(Loss):
                 f"{self.n_classes - 1}; got {got}."
             )
 
-    def predict(self, scores):
+    def predict(self, scores: Tensor) -> Tensor:
         return self.expand(scores).softmax(-1)
 
-    def expand(self, coef):
+    def expand(self, coef: Tensor) -> Tensor:
         return coef @ self._basis(coef).T
 
 
@@ -442,27 +448,27 @@ class Poisson(Loss):
 
     has_unit = False
 
-    def value(self, scores, y):
+    def value(self, scores: Tensor, y: Tensor) -> Tensor:
         y = _as_scores(y, scores)
         return (scores.exp() - y * scores - y + torch.xlogy(y, y)).sum(-1)
 
-    def gradient(self, scores, y):
+    def gradient(self, scores: Tensor, y: Tensor) -> Tensor:
         return scores.exp() - _as_scores(y, scores)
 
-    def hessian(self, scores, y):
+    def hessian(self, scores: Tensor, y: Tensor) -> Tensor:
         return torch.diag_embed(scores.exp())
 
-    def conjugate(self, dual, y):
+    def conjugate(self, dual: Tensor, y: Tensor) -> Tensor:
         y = _as_scores(y, dual)
         mean = (dual + y).clamp_min(0)
         return (torch.xlogy(mean, mean) - mean - torch.xlogy(y, y) + y).sum(-1)
 
-    def check_targets(self, y, name="y"):
+    def check_targets(self, y: Tensor, name: str = "y") -> None:
         super().check_targets(y, name)
         if bool((y < 0).any()):
             raise ValueError(f"{name} must not be negative, got {float(y.min()):g}.")
 
-    def predict(self, scores):
+    def predict(self, scores: Tensor) -> Tensor:
         return scores.exp()
 
 
@@ -488,7 +494,7 @@ def contrasts(n_classes, like):
     return basis / (i * (i + 1)).sqrt()
 
 
-def log_loss(n_classes):
+def log_loss(n_classes: int) -> Loss:
     """Log loss for a number of classes, with a single score for two classes.
 
     Parameters
