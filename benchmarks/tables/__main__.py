@@ -30,7 +30,7 @@ _NUMBERS = (
 _LOSSES = ("sparsedis", "heads", *CLASS_PEERS)
 _CLASSES = (
     *(*_LOSSES, *(f"{name} accuracy" for name in _LOSSES)),
-    *("share", "n_components", "fit_seconds"),
+    *("coverage", "set size", "share", "n_components", "fit_seconds"),
 )
 
 # Difference to the best of the linear models and the networks that counts as worse.

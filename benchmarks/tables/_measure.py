@@ -93,7 +93,8 @@ def measure_classes(setting, parameters):
     -------
     dict
         Mean log loss of the estimator, of its heads alone, and of the peers, then their
-        mean accuracy; the rest as in :func:`measure_numbers`.
+        mean accuracy; the share of the test labels in sets of level .9, and the mean
+        size of these sets; the rest as in :func:`measure_numbers`.
     """
     X, X_test, Y, Y_test = _parts(**setting)
     median = np.nanmedian(Y, 0)
@@ -112,7 +113,13 @@ def measure_classes(setting, parameters):
         f"{n} accuracy": _mean(Y_test, (p > 0.5).astype(float), "accuracy")
         for n, p in predictions.items()
     }
-    return loss | right | fitted
+    coverage = size = np.nan
+    if hasattr(estimator, "linear_"):
+        _, sets = estimator.predict_set(X_test, confidence_level=_LEVEL)
+        sets, known = np.stack(sets, 1), ~np.isnan(Y_test)
+        inside = np.where(Y_test == 1, sets[..., 1], sets[..., 0])
+        coverage, size = inside[known].mean(), sets.sum(-1)[known].mean()
+    return loss | right | {"coverage": coverage, "set size": size} | fitted
 
 
 def _parts(name, seed, **_):

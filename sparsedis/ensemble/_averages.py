@@ -1,5 +1,6 @@
 """Means over the predictions of several estimators."""
 
+from functools import partial
 from inspect import signature
 
 import numpy as np
@@ -54,16 +55,59 @@ def mean_probabilities(members, X, task=None):
     given = {}
     if task is not None and "task" in signature(members[0].predict_proba).parameters:
         given["task"] = task
-    return _mean([member.predict_proba(X, **given) for member in members])
+    found = [member.predict_proba(X, **given) for member in members]
+    return combined(partial(np.mean, axis=0), found)
 
 
-def _mean(results):
+def combined(combine, results):
+    """Combine results in any form that an estimator returns.
+
+    Parameters
+    ----------
+    combine : callable
+        From a list of arrays or frames to an array.
+
+    results : list of ndarray, DataFrame, or lists or dicts of them
+
+    Returns
+    -------
+    ndarray, DataFrame, or list or dict of them
+        In the form of the first result.
+    """
     first = results[0]
     if isinstance(first, dict):
-        return {name: _mean([p[name] for p in results]) for name in first}
+        return {name: combined(combine, [p[name] for p in results]) for name in first}
     if isinstance(first, list):
-        return [_mean(parts) for parts in zip(*results, strict=True)]
-    return np.mean(results, axis=0)
+        return [combined(combine, parts) for parts in zip(*results, strict=True)]
+    found = combine(results)
+    if hasattr(first, "iloc"):
+        return type(first)(found, first.index, first.columns)
+    return found
+
+
+def majority(results):
+    """Classes in at least half of some sets, and the most probable one.
+
+    Parameters
+    ----------
+    results : list of ndarray of shape (n, n_classes)
+        Sets, then the probabilities.
+
+    Returns
+    -------
+    ndarray of shape (n, n_classes) of bool
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis.ensemble._averages import majority
+    >>> sets = np.array([[[1, 0, 1]], [[1, 0, 0]], [[0, 1, 1]]], dtype=bool)
+    >>> majority([*sets, np.array([[0.4, 0.3, 0.3]])])
+    array([[ True, False,  True]])
+    """
+    *sets, p = results
+    best = p == p.max(-1, keepdims=True, initial=0.0)
+    return (np.mean(sets, axis=0) >= 0.5) | best
 
 
 def predict_by_probability(members, X, task, tasks, classes):

@@ -9,7 +9,10 @@ from sparsedis._scores import TaskMean, class_probabilities, most_probable
 from sparsedis.bilevel._declaration import declared
 from sparsedis.inputs._classes import check_classes, decode_classes, encode_classes
 from sparsedis.inputs._forms import read_targets
+from sparsedis.inputs._ids import read_task_ids
+from sparsedis.inputs._known_tasks import task_numbers
 from sparsedis.multitask._base import BaseRepresentation
+from sparsedis.multitask._conformal import class_set
 from sparsedis.multitask._predictor import Probabilities
 
 
@@ -160,6 +163,71 @@ channels), torch Dataset or array on disk
             return p
         each = [p[:, t, : len(own)] for t, own in enumerate(self._classes)]
         return each[0] if self._layout == "single" else each
+
+    def predict_set(self, X, task=None, *, confidence_level=0.9):
+        """Most probable classes, and sets that hold new labels as often as asked.
+
+        Split conformal prediction: the set of a task has all classes whose log loss is
+        at most that of the right rank among its held-out labels [1]_. Of all sets that
+        hold a new label as often, these have the fewest classes on average. The most
+        probable class is always in the set, so a classifier that is right more often
+        than `confidence_level` has sets of one class, which hold more than asked for.
+        The probability is that of a new row like those of `fit`, not of each value of X
+        or each class. It is approximate, since these rows also stop the training and
+        set the shares of `linear_`.
+
+        Parameters
+        ----------
+        X, task : array-like
+            As in `predict`.
+
+        confidence_level : float in (0, 1), default=0.9
+            Probability that the set of a task holds a new label.
+
+        Returns
+        -------
+        y : ndarray
+            As `predict` returns it.
+
+        sets : ndarray of shape (n_samples, n_classes) of bool, or list of n_tasks of \
+them
+            Whether each class is in the set, in the form of `predict_proba`. All
+            classes of tasks with too few held-out labels, fewer than 9 for a level of
+            .9; none of tasks without any label.
+
+        Raises
+        ------
+        ValueError
+            If nothing was held out (see `linear`), or `confidence_level` is out of
+            range.
+
+        References
+        ----------
+        .. [1] M. Sadinle, J. Lei and L. Wasserman, "Least Ambiguous Set-Valued
+           Classifiers with Bounded Error Levels", Journal of the American Statistical
+           Association, 2019.
+
+        Examples
+        --------
+        >>> from sparsedis import SparseMultiTaskClassifier
+        >>> from sparsedis.datasets import make_sparse_tasks
+        >>> X, Y = make_sparse_tasks(
+        ...     n_samples=200, n_tasks=40, n_factors=4, random_state=0
+        ... )
+        >>> est = SparseMultiTaskClassifier(max_iter=50, random_state=0).fit(X, Y > 0)
+        >>> y, sets = est.predict_set(X, confidence_level=0.95)
+        >>> len(sets), sets[0].shape
+        (40, (200, 2))
+        """
+        margin = self._margins(confidence_level)
+        y, p = self.predict(X, task), self.predict_proba(X, task)
+        n_classes = np.array([len(own) for own in self._classes])
+        if task is not None:
+            tasks = task_numbers(read_task_ids(task, len(y)), self.tasks_)
+            return y, class_set(p, margin[tasks], n_classes[tasks])
+        if self._layout == "single":
+            return y, class_set(p, margin[0], n_classes[0])
+        return y, list(map(class_set, p, margin, n_classes))
 
     def score(self, X, y, task=None, sample_weight=None):
         """Mean over the tasks of the accuracy.

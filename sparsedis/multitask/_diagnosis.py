@@ -62,7 +62,7 @@ def tasks_without_feature(linear):
     -------
     ndarray of int
     """
-    known = np.diff(linear.first) >= _MANY_LABELS
+    known = (np.diff(linear.first) >= _MANY_LABELS) & (linear.kinds == NUMBER)
     return np.flatnonzero(known & (linear.score_linear > linear.score_heads + _LOST))
 
 

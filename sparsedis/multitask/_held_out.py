@@ -101,13 +101,11 @@ class HeldOutErrors:
         ]
 
     def errors(self, share):
-        """Errors with these shares, task by task, and their sizes.
+        """Errors with these shares, and their sizes.
 
         Returns
         -------
-        errors : ndarray of shape (n_labels,)
-
-        first : ndarray of shape (n_tasks + 1,) of int
+        errors : list of n_tasks ndarray
 
         unit : ndarray of shape (n_tasks,)
         """
@@ -121,8 +119,7 @@ class HeldOutErrors:
         common = square.sum() / total if total > 0 else 0.0
         prior = _SCORED * common * self.variance
         unit = np.sqrt((square + prior) / np.maximum(n + _SCORED, 1))
-        first = np.concatenate([[0], np.cumsum(n)])
-        return np.concatenate(errors), first, np.where(unit > 0, unit, 1.0)
+        return errors, np.where(unit > 0, unit, 1.0)
 
 
 class HeldOutDeviance:
@@ -135,6 +132,8 @@ class HeldOutDeviance:
         self.n_labels = np.zeros(n_tasks, dtype=int)
         # Mean loss of the best constant.
         self.null = np.zeros(n_tasks)
+        # Held-out labels without scores.
+        self.n_lost = np.zeros(n_tasks, dtype=int)
         self.parts = []
 
     def add(self, tasks, loss, y, linear, shared, weight):
@@ -156,6 +155,7 @@ class HeldOutDeviance:
             0 for labels that are missing or not held out.
         """
         known = (weight > 0) & torch.isfinite(linear + shared).all(-1)
+        self.n_lost[tasks] = ((weight > 0) & ~known).sum(-1).numpy()
         n = known.sum(-1)
         # Labels first that count.
         order = torch.argsort(known.int(), dim=1, descending=True)[:, : n.max()]
@@ -196,6 +196,26 @@ class HeldOutDeviance:
         null = np.where(known, self.n_labels * self.null, np.nan)
         every = np.ones(len(null))
         return [1 - self._sum(_value, s * every) / null for s in (1.0, 0.0, share)]
+
+    def errors(self, share):
+        """Errors with these shares: log losses, or differences of roots of counts.
+
+        They are infinite for labels without scores.
+
+        Returns
+        -------
+        list of n_tasks ndarray
+        """
+        errors = [np.full(n, np.inf) for n in self.n_lost]
+        for tasks, loss, y, linear, step, weight in self.parts:
+            scores = linear + torch.from_numpy(share[tasks])[:, None, None] * step
+            if isinstance(loss, Poisson):
+                each = y.sqrt() - loss.predict(scores)[..., 0].sqrt()
+            else:
+                each = loss.value(scores, y)
+            for t, own, known in zip(tasks, each, weight > 0, strict=True):
+                errors[t] = np.append(own[known].numpy(), errors[t])
+        return errors
 
     def _sum(self, of, share, power=1):
         """Sum over the labels of each task of a function of the joint scores.

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sparsedis.inputs._batch import NUMBER
+from sparsedis.inputs._batch import COUNT, NUMBER
+from sparsedis.multitask._conformal import ranked
 from sparsedis.multitask._final_heads import final_heads
 from sparsedis.multitask._linear_models import LinearModels
 from sparsedis.multitask._penalised import PATH_STEPS, PENALTIES, STEPS
@@ -42,14 +43,23 @@ class LinearPart:
         than 5 labels there.
 
     errors : ndarray of shape (n_held_out_labels,)
-        Errors of the predictions of numbers on the held-out rows, task by task; empty
+        Errors of the predictions on the held-out rows, task by task: differences of
+        numbers, and of square roots of counts and their means; the log loss for
+        classes. Infinite for labels that a head cannot predict without these rows; none
         for vector targets.
 
     first : ndarray of shape (n_tasks + 1,) of int
         Position of the first error of each task.
 
     unit : ndarray of shape (n_tasks,)
-        Size of the errors of each task, shrunk towards that of the others.
+        Size of the errors of each task of numbers, shrunk towards that of the others.
+
+    kinds : ndarray of shape (n_tasks,) of int
+        Number of classes of each task, 0 for numbers, -1 for counts; 1 without labels
+        beside other types.
+
+    whole : ndarray of shape (n_tasks,) of bool
+        Whether the labels of a task of counts have no fractions.
     """
 
     coef: np.ndarray
@@ -61,13 +71,16 @@ class LinearPart:
     errors: np.ndarray
     first: np.ndarray
     unit: np.ndarray
+    kinds: np.ndarray
+    whole: np.ndarray
 
     def margins(self, confidence_level):
-        """Half of the widths of prediction intervals, by split conformal prediction.
+        """Largest errors in intervals and sets, by split conformal prediction.
 
         If a task has h errors, the error of rank ceil((h + 1) * confidence_level) in
-        size covers a new label with that probability. A task with too few errors uses
-        the rank among the errors of all tasks, in units of their size.
+        size covers a new label with that probability. A task of numbers with too few
+        errors uses the rank among the errors of all tasks of numbers, in units of their
+        size.
 
         Parameters
         ----------
@@ -76,12 +89,14 @@ class LinearPart:
         Returns
         -------
         ndarray of shape (n_tasks,)
-            Infinite if all tasks together have too few errors.
+            Infinite with too few errors.
         """
         size, n = np.abs(self.errors), np.diff(self.first)
-        of_all = _ranked(size / np.repeat(self.unit, n), confidence_level)
+        number = self.kinds == NUMBER
+        in_units = (size / np.repeat(self.unit, n))[np.repeat(number, n)]
+        of_all = np.where(number, ranked(in_units, confidence_level), np.inf)
         own = [
-            _ranked(size[start:stop], confidence_level)
+            ranked(size[start:stop], confidence_level)
             for start, stop in itertools.pairwise(self.first)
         ]
         return np.where(np.isfinite(own), own, of_all * self.unit)
@@ -110,43 +125,36 @@ class LinearPart:
         both = share * own + (1 - share) * self.intercept
         return np.concatenate(parts, -1), np.where(none, -np.inf, both)
 
-    def times(self, scale, counts):
+    def times(self, scale):
         """The same for targets multiplied by a factor per task.
 
         Parameters
         ----------
         scale : ndarray of shape (n_tasks,)
-
-        counts : bool or ndarray of shape (n_tasks,) of bool
-            Whether the scores of tasks are logarithms of means.
+            1 for classes.
 
         Returns
         -------
         LinearPart
         """
-        unit = np.abs(scale)
+        unit, counts = np.abs(scale), self.kinds == COUNT
         shape = -1, *[1] * (self.intercept.ndim - 1)
+        # The scores of counts are logarithms.
         shift = np.where(counts, np.log(unit), 0.0).reshape(shape)
         scale = np.where(counts, 1.0, scale).reshape(shape)
         coef, intercept = scale[..., None] * self.coef, scale * self.intercept + shift
+        of_errors = np.where(counts, np.sqrt(unit), unit)
         return replace(
             self,
             coef=coef,
             intercept=intercept,
-            errors=self.errors * np.repeat(unit, np.diff(self.first)),
-            unit=self.unit * unit,
+            errors=self.errors * np.repeat(of_errors, np.diff(self.first)),
+            unit=self.unit * of_errors,
         )
 
     def __repr__(self):
         share = np.nanmean(self.share)
         return f"LinearPart(n_tasks={len(self.share)}, mean share of heads={share:.2f})"
-
-
-def _ranked(sizes, confidence_level):
-    """Size that covers one more error with a probability; inf with too few errors."""
-    # Rounding errors must not increase a rank that is an integer.
-    rank = int(np.ceil((len(sizes) + 1) * confidence_level - 1e-9))
-    return np.sort(sizes)[rank - 1] if rank <= len(sizes) else np.inf
 
 
 def is_quick(table):
@@ -183,7 +191,7 @@ def is_quick(table):
     return work < _WORK
 
 
-def linear_part(Z, split, table, problem, *, rule, spike):
+def linear_part(Z, split, table, scale, problem, *, rule, spike):
     """Fit linear models on the inputs, and determine their shares.
 
     Both are evaluated on the rows held out of training: the heads after a fit on the
@@ -199,9 +207,12 @@ def linear_part(Z, split, table, problem, *, rule, spike):
         Features of the rows of `table`.
 
     split : Split
-        The table in its two parts.
+        The table in its two parts, with targets in units of `scale`.
 
     table : TaskTable
+
+    scale : ndarray of shape (n_tasks,)
+        Units of the targets: those of `split` are divided by them.
 
     problem : InnerProblem
 
@@ -232,16 +243,26 @@ def linear_part(Z, split, table, problem, *, rule, spike):
         heads["coef_"].reshape(n_tasks, -1, Z.shape[1]),
         heads["intercept_"].reshape(n_tasks, -1),
     )
-    models = LinearModels(table, Z, held, heads, problem.fit_intercept)
-    judged = models.fit_numbers()
-    share = np.where(models.kinds == NUMBER, judged.share(), 1.0)
-    scores, errors = np.array(judged.r2(share)), judged.errors(share)
+    models = LinearModels(table.divided(scale), Z, held, heads, problem.fit_intercept)
+    judged, kinds = models.fit_numbers(), models.kinds
+    share = np.where(kinds == NUMBER, judged.share(), 1.0)
+    scores, (errors, unit) = np.array(judged.r2(share)), judged.errors(share)
     if table.n_classes is not None:
         for kind, others in models.fit_others().items():
-            own = np.minimum(models.kinds, 2) == kind
+            own = np.minimum(kinds, 2) == kind
             share[own] = others.share()[own]
             scores[:, own] = np.array(others.d2(share))[:, own]
+            found = others.errors(share)
+            errors = [b if o else a for a, b, o in zip(errors, found, own, strict=True)]
     coef, intercept = models.coef, models.intercept
     if table.labels.is_scalar and intercept.shape[1] == 1:
         coef, intercept = coef[:, 0], intercept[:, 0]
-    return LinearPart(coef, intercept, share, *scores, *errors)
+    first = np.cumsum([0, *map(len, errors)])
+    whole = np.zeros(n_tasks, dtype=bool)
+    for t in np.flatnonzero(kinds == COUNT):
+        whole[t] = not (table.labels.of(t)[1] % 1).any()
+    part = LinearPart(
+        *(coef, intercept, share, *scores),
+        *(np.concatenate(errors), first, unit, kinds, whole),
+    )
+    return part.times(scale)

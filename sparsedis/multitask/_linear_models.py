@@ -118,11 +118,12 @@ class LinearModels:
                 fit_intercept=self.fit_intercept,
             )
             out = own[..., -1] > 0
-            known = out & _known(loss, y, weight * ~out)
+            known = _known(loss, y, weight * ~out)
+            shared = self._shared(tasks, own[..., m:-1], loss).clamp(-_RANGE, _RANGE)
             judged[min(n_classes, 2)].add(
                 *(tasks, loss, y, left_out.clamp(-_RANGE, _RANGE)),
-                self._shared(tasks, own[..., m:-1], loss).clamp(-_RANGE, _RANGE),
-                weight * known,
+                torch.where(known.unsqueeze(-1), shared, torch.nan),
+                weight * out,
             )
             self._keep(tasks, *_outputs(loss, W, b, self.coef.shape[1]), back, mean)
         return judged

@@ -27,6 +27,7 @@ from sparsedis.inputs._task_types import (
 )
 from sparsedis.inputs._weights import check_weights
 from sparsedis.multitask._base import BaseRepresentation
+from sparsedis.multitask._conformal import class_set, count_interval
 from sparsedis.multitask._mixed_frame import frame_of
 from sparsedis.multitask._mixed_scores import MixedScores, count_unit, logits
 from sparsedis.multitask._parameters import RIDGE_ALPHA
@@ -59,8 +60,8 @@ def _has_classes(estimator):
     if np.isin(estimator._types, ("binary", "class")).any():
         return True
     raise AttributeError(
-        "There is no predict_proba: no task has classes. task_types gives tasks the "
-        "type 'class'."
+        "There is no predict_proba or predict_set: no task has classes. task_types "
+        "gives tasks the type 'class'."
     )
 
 
@@ -243,12 +244,108 @@ channels), torch Dataset or array on disk
         p = {}
         for t in np.flatnonzero(np.isin(self._types, ("binary", "class"))):
             n = len(self._classes[t])
-            name = self.tasks_[t : t + 1].tolist()[0]
+            name = self._name(t)
             if n < 2:
                 p[name] = np.ones((len(scores), n))
             else:
                 p[name] = softmax(logits(scores[:, t], n), axis=-1)
         return p
+
+    def predict_interval(self, X, *, confidence_level=0.9):
+        """Predictions, and intervals of numbers and counts that hold new labels.
+
+        Split conformal prediction, as in
+        :meth:`sparsedis.SparseMultiTaskRepresentation.predict_interval`. Errors of
+        counts are differences of square roots, whose variance does not depend on the
+        mean if counts have a Poisson distribution.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Inputs, as in `fit`.
+
+        confidence_level : float in (0, 1), default=0.9
+            Probability that the interval of a task holds a new label.
+
+        Returns
+        -------
+        y : DataFrame or ndarray
+            As `predict` returns it.
+
+        intervals : dict of ndarray or DataFrame of shape (n_samples, 2)
+            Lower and upper ends, by the name of the task; frames with the columns
+            "lower" and "upper" if the y of `fit` was one. Both ends may be a label.
+            Ends of counts are whole if those of `fit` were. Infinite with too few
+            held-out labels: of a task of counts, or of all tasks of numbers together.
+
+        Raises
+        ------
+        ValueError
+            If nothing was held out (see `linear`), or `confidence_level` is out of
+            range.
+        """
+        margin = self._margins(confidence_level)
+        found = self._scores(X, None, self._outcomes)
+        intervals = {}
+        for t in np.flatnonzero(np.isin(self._types, ("number", "count"))):
+            mean, most = found[:, t], margin[t]
+            ends = np.stack([mean - most, mean + most], -1)
+            if self._types[t] == "count":
+                ends = count_interval(mean, most, self.linear_.whole[t])
+            intervals[self._name(t)] = self._framed(ends, ["lower", "upper"], X)
+        return self.predict(X), intervals
+
+    @available_if(_has_classes)
+    def predict_set(self, X, *, confidence_level=0.9):
+        """Predictions, and sets of classes that hold new labels.
+
+        Split conformal prediction, as in
+        :meth:`sparsedis.SparseMultiTaskClassifier.predict_set`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Inputs, as in `fit`.
+
+        confidence_level : float in (0, 1), default=0.9
+            Probability that the set of a task holds a new label.
+
+        Returns
+        -------
+        y : DataFrame or ndarray
+            As `predict` returns it.
+
+        sets : dict of ndarray or DataFrame of shape (n_samples, n_classes) of bool
+            Whether each class is in the set, by the name of the task; frames with the
+            classes as columns if the y of `fit` was one. All classes of tasks with too
+            few held-out labels; none of tasks without any label.
+
+        Raises
+        ------
+        AttributeError
+            When no task has classes.
+        ValueError
+            As for `predict_interval`.
+        """
+        margin = self._margins(confidence_level)
+        p, sets = self.predict_proba(X), {}
+        for t in np.flatnonzero(np.isin(self._types, ("binary", "class"))):
+            name, own = self._name(t), self._classes[t]
+            chosen = class_set(p[name], margin[t], len(own))
+            sets[name] = self._framed(chosen, own, X)
+        return self.predict(X), sets
+
+    def _name(self, t):
+        return self.tasks_[t : t + 1].tolist()[0]
+
+    def _framed(self, values, columns, X):
+        """A frame if the y of `fit` was one."""
+        if not len(self._dtypes):
+            return values
+        import pandas as pd
+
+        index = X.index if hasattr(X, "iloc") else None
+        return pd.DataFrame(values, index=index, columns=columns)
 
     def score(self, X, y, task=None, sample_weight=None):
         """Mean over the tasks of the explained share of the deviance.

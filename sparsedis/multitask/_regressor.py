@@ -6,7 +6,6 @@ from typing import ClassVar
 import numpy as np
 import torch
 from sklearn.base import RegressorMixin
-from sklearn.utils.validation import check_is_fitted
 
 from sparsedis._scores import TaskR2
 from sparsedis.bilevel._declaration import declared
@@ -181,20 +180,8 @@ n_tasks, n_outputs)
             If nothing was held out (see `linear`), targets are vectors, or
             `confidence_level` is out of range.
         """
-        check_is_fitted(self, "module_")
-        if not 0 < confidence_level < 1:
-            raise ValueError(
-                f"confidence_level must lie in (0, 1), got {confidence_level!r}."
-            )
-        if "linear_" not in vars(self) or self.coef_.ndim == 3:
-            raise ValueError(
-                "predict_interval needs scalar targets and the held-out rows of a fit "
-                "with linear='auto' and a rotation, from a table of up to 1000 "
-                "columns; here there is no "
-                "linear_, or coef_ is that of vectors."
-            )
+        margin = self._margins(confidence_level)
         y = self.predict(X, task)
-        margin = self.linear_.margins(confidence_level)
         if task is not None:
             margin = margin[task_numbers(read_task_ids(task, len(y)), self.tasks_)]
         elif y.ndim == 1:

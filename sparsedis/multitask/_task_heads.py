@@ -9,11 +9,11 @@ from sparsedis._judged import judged_labels
 from sparsedis._scores import head_scores
 from sparsedis.bilevel._module import stacked
 from sparsedis.identifiability import check_identifiability
-from sparsedis.inputs._batch import COUNT
 from sparsedis.inputs._forms import read_targets
 from sparsedis.inputs._known_tasks import known_tasks, tasks_of_rows
 from sparsedis.inputs._table import TaskTable
 from sparsedis.inputs._weights import check_weights
+from sparsedis.multitask._conformal import check_level
 from sparsedis.multitask._final_heads import final_heads, warn_of_missing
 from sparsedis.multitask._linear import is_quick, linear_part
 from sparsedis.multitask._predictor import Predictor
@@ -172,15 +172,29 @@ class TaskHeads(TaskTraining):
             and split.held_out is not None
             and is_quick(table)
         ):
-            part = linear_part(
+            self.linear_ = linear_part(
                 self._features_of(table),
                 split,
-                table.divided(scale),
+                table,
+                scale,
                 self._problem(),
                 rule=self.selection,
                 spike=self.spike_,
             )
-            self.linear_ = part.times(scale, table.n_classes == COUNT)
+
+    def _margins(self, confidence_level):
+        """Largest errors of each task in prediction intervals and sets."""
+        check_is_fitted(self, "module_")
+        check_level(confidence_level)
+        if "linear_" not in vars(self) or (
+            self._likelihood == "gaussian" and self.coef_.ndim == 3
+        ):
+            raise ValueError(
+                "Intervals and sets need scalar targets and the held-out rows of a fit "
+                "with linear='auto' and a rotation, from a table of up to 1000 "
+                "columns; here there is no linear_, or coef_ is that of vectors."
+            )
+        return self.linear_.margins(confidence_level)
 
     def identifiability(self, **kwargs):
         """Check for each feature whether the tasks identify it as a factor.

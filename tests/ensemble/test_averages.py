@@ -5,10 +5,14 @@ import pandas as pd
 import pytest
 
 from sparsedis.ensemble._averages import (
+    combined,
+    majority,
     mean_and_std,
     mean_probabilities,
     predict_by_probability,
 )
+
+RNG = np.random.default_rng(0)
 
 
 class Known:
@@ -87,3 +91,40 @@ def test_several_types_of_tasks_in_the_long_form(members):
     y, std = predict_by_probability(members, X, task, TASKS, CLASSES)
     assert y.tolist() == ["yes", 5.0]
     np.testing.assert_array_equal(std, [np.nan, 0])
+
+
+@pytest.mark.parametrize("form", [list, dict, pd.DataFrame])
+def test_results_are_combined_in_their_form(form):
+    def result(values):
+        values = np.array(values)
+        if form is list:
+            return [values, values[0]]
+        if form is dict:
+            return {"a": values, "b": pd.DataFrame(values)}
+        return pd.DataFrame(values, index=[7, 8], columns=["lower", "upper"])
+
+    arrays = RNG.standard_normal((3, 2, 2))
+    found = combined(lambda parts: np.median(parts, axis=0), list(map(result, arrays)))
+    expected = result(np.median(arrays, axis=0))
+    if form is pd.DataFrame:
+        pd.testing.assert_frame_equal(found, expected)
+        return
+    if form is dict:
+        assert list(found) == ["a", "b"]
+        found, expected = list(found.values()), list(expected.values())
+        pd.testing.assert_frame_equal(found[1], expected[1])
+    else:
+        np.testing.assert_array_equal(found[1], np.median(arrays[:, 0], axis=0))
+    np.testing.assert_array_equal(found[0], expected[0])
+
+
+def test_majority_holds_a_label_unless_most_members_miss_it():
+    sets = RNG.uniform(size=(4, 50, 5)) < 0.6
+    p = RNG.dirichlet(np.ones(5), size=50)
+    found = majority([*sets, p])
+    for i in range(50):
+        for k in range(5):
+            most = sum(own[i, k] for own in sets) >= 2
+            assert found[i, k] == (most or k == p[i].argmax())
+    # A task without labels.
+    assert majority([np.empty((3, 0), dtype=bool), np.empty((3, 0))]).shape == (3, 0)

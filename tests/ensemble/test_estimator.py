@@ -27,7 +27,8 @@ from sparsedis.ensemble._matching import match_features
 QUICK = SparseMultiTaskRepresentation(2, rotation=None, max_iter=2, alpha=0.1)
 
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:(Warnings of|No head|.* may not be|No feature occurs):UserWarning"
+    "ignore:(Warnings of|No head|.* may not be|No feature occurs):UserWarning",
+    "ignore:The encoder overfits:UserWarning",
 )
 
 
@@ -343,3 +344,36 @@ def test_tasks_of_several_types(data):
     np.testing.assert_array_equal(
         predicted["kind"], np.array(["high", "low"])[p.argmax(1)]
     )
+
+
+def test_intervals_and_sets_are_the_medians_and_majorities_of_members(data):
+    X, Y = data.data, pd.DataFrame(data.target[:, :4])
+    Y[[2, 3]] = Y[[2, 3]] > 0
+    member = SparseMultiTaskMixed(2, max_iter=3)
+    ensemble = SparseMultiTaskEnsemble(member, 3, random_state=0).fit(X, Y)
+    y, intervals = ensemble.predict_interval(X, confidence_level=0.8)
+    pd.testing.assert_frame_equal(y, ensemble.predict(X))
+    members = [
+        e.predict_interval(X, confidence_level=0.8) for e in ensemble.estimators_
+    ]
+    for t in (0, 1):
+        expected = np.median([found[t] for _, found in members], axis=0)
+        np.testing.assert_array_equal(intervals[t], expected)
+    y, sets = ensemble.predict_set(X, confidence_level=0.8)
+    pd.testing.assert_frame_equal(y, ensemble.predict(X))
+    members = [e.predict_set(X, confidence_level=0.8) for e in ensemble.estimators_]
+    for t in (2, 3):
+        votes = np.sum([found[t] for _, found in members], axis=0)
+        own = sets[t].columns.get_indexer(y[t])
+        expected = (votes >= 2) | (np.arange(2) == own[:, None])
+        np.testing.assert_array_equal(sets[t], expected)
+
+
+def test_intervals_of_rows_of_a_task(data, frame, regression, classification):
+    assert not hasattr(regression, "predict_set")
+    assert not hasattr(classification, "predict_interval")
+    _, every = regression.predict_interval(frame[:5])
+    _, own = regression.predict_interval(frame[:5], task=[3, 1, 0, 2, 2])
+    np.testing.assert_allclose(own, every[np.arange(5), [3, 1, 0, 2, 2]])
+    with pytest.raises(ValueError, match="held-out rows"):
+        classification.predict_set(data.data)
