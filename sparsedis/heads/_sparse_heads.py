@@ -26,7 +26,8 @@ class SparseHeads(TaskLassos):
 
     as :class:`~sklearn.linear_model.Lasso` on these rows does. All tasks are solved
     together and exactly, by the homotopy method: the path of the solution is followed
-    from the largest penalty to the one asked for.
+    from the largest penalty to the one asked for. With `penalty` or `feature_groups`,
+    Newton steps follow it, from penalty to penalty.
 
     Parameters
     ----------
@@ -38,30 +39,42 @@ class SparseHeads(TaskLassos):
         the last point of the path at which no more features with a penalty have been
         in use together. The path ends at 1e-6 times its largest penalty.
 
+    penalty : MCP, default=None
+        :class:`~sparsedis.solvers.penalties.MCP` instead of the Lasso's penalty, which
+        does not shrink large coefficients. It is not convex: the head is the stationary
+        point that the path from zero leads to. Features should have variances near 1.
+
+    feature_groups : array-like of shape (n_features,), default=None
+        Group of each feature, a number or text. The penalty acts on the norms of the
+        coefficients of the groups, so that a head uses all features of a group or none:
+        the group Lasso [2]_, or MCP of the norms. Not with `positive` or `k_features`.
+
     feature_weights : array-like, default=None
         Factors :math:`v_j` of the penalty of each feature, which then is
         :math:`\alpha_t \sum_j v_j |w_{tj}|`, of shape (n_features,), or of each task,
         of shape (n_tasks, n_features). 0: no penalty, as for the intercept (not
-        with `positive`); inf: the feature is not used. None: 1 for all.
+        with `positive`); inf: the feature is not used. None: 1 for all. With
+        `penalty` or `feature_groups`, the penalty is that of :math:`v_j w_{tj}`.
 
     adaptive : bool, default=False
         Whether to fit the adaptive Lasso [1]_: first a Lasso, then another one in which
         the weight of each feature is divided by the size of its first coefficient,
         relative to the largest one. Features of the first Lasso alone take part, and
-        large coefficients are hardly shrunk.
+        large coefficients are hardly shrunk. Groups have the norms of theirs. Not with
+        `penalty`.
 
     fit_intercept : bool, default=True
         Whether to fit intercepts, which are not penalised.
 
     positive : bool, default=False
-        Whether coefficients must not be negative.
+        Whether coefficients must not be negative. Only with the Lasso's penalty.
 
     refit : {"lasso", "relaxed"}, default="lasso"
         "relaxed": fit each head again by least squares on the features that the Lasso
         selects, which removes the shrinkage. Not with `positive`.
 
     tol : float, default=1e-10
-        Duality gap above which to warn, relative to the squared error at zero.
+        Value of `dual_gap_` above which to warn.
 
     n_jobs : int, default=None
         Number of processes for blocks of tasks.
@@ -79,7 +92,8 @@ class SparseHeads(TaskLassos):
 
     dual_gap_ : float or ndarray of shape (n_tasks,)
         Certificate: the duality gap of the Lasso of each task, relative to its squared
-        error without the features that have a penalty.
+        error without the features that have a penalty. With MCP it is the largest
+        violation of the optimality conditions, relative to that at zero.
 
     tasks_ : ndarray of shape (n_tasks,)
         Names of the tasks: columns of a DataFrame, ids in `task`, or 0, 1, ...
@@ -98,6 +112,8 @@ class SparseHeads(TaskLassos):
     ----------
     .. [1] H. Zou, "The adaptive lasso and its oracle properties", Journal of the
        American Statistical Association 101, 2006.
+    .. [2] M. Yuan, Y. Lin, "Model selection and estimation in regression with grouped
+       variables", Journal of the Royal Statistical Society B 68, 2006.
 
     Examples
     --------
@@ -123,6 +139,8 @@ class SparseHeads(TaskLassos):
         alpha=1.0,
         *,
         k_features=None,
+        penalty=None,
+        feature_groups=None,
         feature_weights=None,
         adaptive=False,
         fit_intercept=True,
@@ -133,6 +151,8 @@ class SparseHeads(TaskLassos):
     ):
         self.alpha = alpha
         self.k_features = k_features
+        self.penalty = penalty
+        self.feature_groups = feature_groups
         self.feature_weights = feature_weights
         self.adaptive = adaptive
         self.fit_intercept = fit_intercept

@@ -51,19 +51,32 @@ class SparseHeadsCV(TaskLassos):
         one whose error is within a standard error of that, which selects fewer
         features; "bic": the one with the smallest Bayesian information criterion, as
         in :class:`~sklearn.linear_model.LassoLarsIC`. It needs no folds, and more
-        labels than features.
+        labels than features. Its degrees of freedom are the features in use, which for
+        groups are too many, since their coefficients are shrunk.
+
+    penalty : MCP, default=None
+        :class:`~sparsedis.solvers.penalties.MCP` instead of the Lasso's penalty, which
+        does not shrink large coefficients. It is not convex: the head is the stationary
+        point that the path from zero leads to. Features should have variances near 1.
+
+    feature_groups : array-like of shape (n_features,), default=None
+        Group of each feature, a number or text. The penalty acts on the norms of the
+        coefficients of the groups, so that a head uses all features of a group or none:
+        the group Lasso [4]_, or MCP of the norms. Not with `positive` or `k_features`.
 
     feature_weights : array-like, default=None
         Factors :math:`v_j` of the penalty of each feature, which then is
         :math:`\alpha_t \sum_j v_j |w_{tj}|`, of shape (n_features,), or of each task,
         of shape (n_tasks, n_features). 0: no penalty, as for the intercept (not
-        with `positive`); inf: the feature is not used. None: 1 for all.
+        with `positive`); inf: the feature is not used. None: 1 for all. With
+        `penalty` or `feature_groups`, the penalty is that of :math:`v_j w_{tj}`.
 
     adaptive : bool, default=False
         Whether to fit the adaptive Lasso [3]_: first a Lasso, then another one in which
         the weight of each feature is divided by the size of its first coefficient,
         relative to the largest one. Features of the first Lasso alone take part, and
-        large coefficients are hardly shrunk. The penalty of the first Lasso is that
+        large coefficients are hardly shrunk. Groups have the norms of theirs. Not with
+        `penalty`. The penalty of the first Lasso is that
         with the smallest error on the folds (or the best criterion, for "bic"). For
         the error on a fold, the first Lasso is also chosen and fitted without it.
 
@@ -71,14 +84,14 @@ class SparseHeadsCV(TaskLassos):
         Whether to fit intercepts, which are not penalised.
 
     positive : bool, default=False
-        Whether coefficients must not be negative.
+        Whether coefficients must not be negative. Only with the Lasso's penalty.
 
     refit : {"lasso", "relaxed"}, default="lasso"
         "relaxed": fit each head again by least squares on the features that the Lasso
         selects, which removes the shrinkage. Not with `positive`.
 
     tol : float, default=1e-10
-        Duality gap above which to warn, relative to the squared error at zero.
+        Value of `dual_gap_` above which to warn.
 
     n_jobs : int, default=None
         Number of processes for blocks of tasks.
@@ -114,7 +127,8 @@ class SparseHeadsCV(TaskLassos):
 
     dual_gap_ : float or ndarray of shape (n_tasks,)
         Certificate: the duality gap of the Lasso of each task, relative to its squared
-        error without the features that have a penalty.
+        error without the features that have a penalty. With MCP it is the largest
+        violation of the optimality conditions, relative to that at zero.
 
     tasks_ : ndarray of shape (n_tasks,)
         Names of the tasks: columns of a DataFrame, ids in `task`, or 0, 1, ...
@@ -143,6 +157,8 @@ class SparseHeadsCV(TaskLassos):
        Annals of Statistics 32, 2004.
     .. [3] H. Zou, "The adaptive lasso and its oracle properties", Journal of the
        American Statistical Association 101, 2006.
+    .. [4] M. Yuan, Y. Lin, "Model selection and estimation in regression with grouped
+       variables", Journal of the Royal Statistical Society B 68, 2006.
 
     Examples
     --------
@@ -178,6 +194,8 @@ class SparseHeadsCV(TaskLassos):
         k_features=None,
         cv=5,
         selection="cv",
+        penalty=None,
+        feature_groups=None,
         feature_weights=None,
         adaptive=False,
         fit_intercept=True,
@@ -191,6 +209,8 @@ class SparseHeadsCV(TaskLassos):
         self.k_features = k_features
         self.cv = cv
         self.selection = selection
+        self.penalty = penalty
+        self.feature_groups = feature_groups
         self.feature_weights = feature_weights
         self.adaptive = adaptive
         self.fit_intercept = fit_intercept

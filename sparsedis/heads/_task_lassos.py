@@ -1,4 +1,4 @@
-"""Base class of Lasso models of many tasks on given features."""
+"""Base class of sparse linear models of many tasks on given features."""
 
 from dataclasses import replace
 from numbers import Integral, Real
@@ -23,6 +23,7 @@ from sparsedis.inputs._known_tasks import known_tasks, tasks_of_rows
 from sparsedis.inputs._numbers import validate_numbers
 from sparsedis.inputs._plain import check_plain
 from sparsedis.inputs._weights import check_weights, label_weights
+from sparsedis.solvers.penalties import MCP
 
 # Range of the weights of features, and of the largest feature, whose squares must not
 # overflow.
@@ -33,6 +34,8 @@ class TaskLassos(MultiOutputMixin, RegressorMixin, BaseEstimator):
     """Base class of sparse linear models of many tasks."""
 
     _parameter_constraints: ClassVar = {
+        "penalty": [None, MCP],
+        "feature_groups": [None, "array-like"],
         "feature_weights": [None, "array-like"],
         "adaptive": ["boolean"],
         "fit_intercept": ["boolean"],
@@ -156,6 +159,11 @@ default=None
 
     def _problem(self, alphas, eps, sizes, rule, shape):
         """What the heads have in common; `shape` is that of all their coefficients."""
+        groups = _read_feature_groups(self.feature_groups, shape[1])
+        if self.penalty is not None and groups is None:
+            groups = np.arange(shape[1])
+        if groups is not None:
+            self._check_grouped(sizes)
         return HeadProblem(
             alphas,
             eps=eps,
@@ -163,6 +171,8 @@ default=None
             feature_weights=_read_feature_weights(
                 self.feature_weights, shape, self.positive
             ),
+            groups=groups,
+            mcp=self.penalty,
             adaptive=self.adaptive,
             rule=rule,
             relaxed=self.refit == "relaxed",
@@ -170,6 +180,23 @@ default=None
             positive=self.positive,
             tol=self.tol,
         )
+
+    def _check_grouped(self, sizes):
+        """Refuse options of the Lasso with other penalties."""
+        name = "penalty" if self.feature_groups is None else "feature_groups"
+        if self.positive:
+            raise ValueError(f"positive=True is for the Lasso; leave out {name}.")
+        if sizes is not None:
+            raise ValueError(
+                "k_features is the number of features on the path of the Lasso; leave "
+                f"out {name}, or choose alpha instead."
+            )
+        if self.adaptive and self.penalty is not None:
+            raise ValueError(
+                "adaptive=True is for the Lasso and for groups; "
+                f"penalty={self.penalty} does not shrink large coefficients either: "
+                "choose one of the two."
+            )
 
     def _fit(self, X, targets, weight, folds, problem):
         """Fit all tasks in blocks; return a function of the name of a result."""
@@ -220,6 +247,23 @@ def _check_sizes(X, feature_weights):
                 "feature_weights, whose squares float64 cannot represent. The largest "
                 f"must be from {low:g} to {high:g}, or 0: rescale the features."
             )
+
+
+def _read_feature_groups(values, n_features):
+    """Group of each feature, numbered from 0; None if there are no groups."""
+    if values is None:
+        return None
+    try:
+        names, groups = np.unique(np.asarray(values), return_inverse=True)
+        missing = None in names.tolist() or (names != names).any()
+    except (TypeError, ValueError):
+        missing = True
+    if missing or np.shape(values) != (n_features,):
+        raise ValueError(
+            f"feature_groups must hold the group of each of {n_features} features, all "
+            f"numbers or all text; got {values!r}."
+        )
+    return groups
 
 
 def _read_feature_weights(values, shape, positive):

@@ -9,8 +9,11 @@ from sparsedis._threads import threads_for
 from sparsedis.heads._folds import choose
 from sparsedis.heads._least_squares import bic, relax
 from sparsedis.heads._task_rows import ROUNDING, fold_error, task_parts
+from sparsedis.solvers._grouped import Groups
 from sparsedis.solvers._working_path import solve_wide_path, solve_wide_sizes
+from sparsedis.solvers.group_path import solve_group_path, solve_wide_group_path
 from sparsedis.solvers.lasso_path import solve_lasso_path, solve_lasso_sizes
+from sparsedis.solvers.penalties import MCP
 
 # Number of features up to which tasks are solved together.
 _NARROW = 256
@@ -41,6 +44,13 @@ class HeadProblem:
         Factors of the penalty: 0 for features without a penalty, inf for those to
         leave out.
 
+    groups : ndarray of shape (p,) of int, or None
+        Group of each feature, from 0. None: the penalty is that of the Lasso, on each
+        feature alone.
+
+    mcp : MCP or None
+        Penalty of the norms of the groups; None: the norms themselves.
+
     adaptive : bool
         Whether to weight features by the coefficients of a first fit.
 
@@ -59,6 +69,8 @@ class HeadProblem:
     eps: float
     sizes: np.ndarray | None
     feature_weights: np.ndarray
+    groups: np.ndarray | None
+    mcp: MCP | None
     adaptive: bool
     rule: str
     relaxed: bool
@@ -72,6 +84,15 @@ class HeadProblem:
         alphas = alphas[tasks] if np.ndim(alphas) == 2 else alphas
         weights = weights[tasks] if weights.ndim == 2 else weights
         return replace(self, alphas=alphas, feature_weights=weights)
+
+    def norms(self, x):
+        """Sizes of what the penalty acts on, for vectors of shape (..., p).
+
+        They are absolute values, or norms of groups.
+        """
+        if self.groups is None:
+            return x.abs()
+        return Groups(torch.from_numpy(self.groups)).norms(x)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +138,10 @@ def block_size(n, p, n_folds, problem):
         return 1
     alphas = problem.alphas if problem.sizes is None else problem.sizes
     n_alphas = alphas if np.ndim(alphas) == 0 else alphas.shape[-1]
+    if problem.groups is not None:
+        # The table of groups has empty places, if their sizes differ.
+        counts = np.bincount(problem.groups)
+        p = len(counts) * counts.max()
     return max(1, _BLOCK // max(n, (n_folds + 1) * p * max(p, n_alphas)))
 
 
@@ -163,12 +188,13 @@ def _adapted(X, Y, share, fold, weights, problem):
         inside = np.where(fold == i - 1, 0.0, share) if i else share
         # Nothing is fitted without a fold that holds all labels.
         inside = np.where(inside.any(0), inside, share)
-        coef = np.abs(_fit_heads(X, Y, inside, fold, weights, pilot).coef)
+        coef = _fit_heads(X, Y, inside, fold, weights, pilot).coef
         penalised = (own > 0) & np.isfinite(own)
-        largest = np.where(penalised, coef, 0.0).max(1, keepdims=True)
-        factor = np.full(coef.shape, np.inf)
-        np.divide(largest, coef, out=factor, where=coef > 0)
-        adapted.append(np.where(penalised, own * factor, own))
+        size = problem.norms(torch.from_numpy(np.where(penalised, coef, 0.0))).numpy()
+        size = size if problem.groups is None else size[:, problem.groups]
+        factor = np.full(size.shape, np.inf)
+        np.divide(size.max(1, keepdims=True), size, out=factor, where=size > 0)
+        adapted.append(np.multiply(own, factor, out=own.copy(), where=penalised))
     return np.stack(adapted)
 
 
@@ -244,7 +270,7 @@ def _penalties(problem, corr, scale):
     if isinstance(alphas, np.ndarray):
         alphas = torch.from_numpy(alphas).to(corr)
         return alphas.expand(len(corr), -1)
-    largest = (corr if problem.positive else corr.abs()).amax(1)
+    largest = (corr if problem.positive else problem.norms(corr)).amax(1)
     grid = torch.logspace(0, np.log10(problem.eps), alphas, dtype=corr.dtype)
     grid = largest[:, None] * grid
     return torch.where((largest > ROUNDING * scale)[:, None], grid, _SMALLEST)
@@ -277,8 +303,11 @@ def _narrow(Z, Y, share, fold, weights, problem):
     if problem.sizes is None:
         alphas = _penalties(problem, corr[0], scale[0])
         each = alphas.repeat(n_parts, 1)
-        coef, info = solve_lasso_path(*form, each, tol=problem.tol, **how)
-        gap = info.gap
+        if problem.groups is None:
+            coef, info = solve_lasso_path(*form, each, tol=problem.tol, **how)
+            gap = info.gap
+        else:
+            coef, gap = solve_group_path(*form, each, **_grouped(problem))
     else:
         # Rounding errors are no correlations.
         corr[corr.abs().amax(-1) <= ROUNDING * scale] = 0.0
@@ -326,12 +355,20 @@ def _wide_path(problem, Z, y):
     how = {"positive": problem.positive}
     if problem.sizes is None:
         alphas = _penalties(problem, corr[None], scale[None])[0]
-        return alphas, *solve_wide_path(Z, y, alphas, tol=problem.tol, **how)
+        if problem.groups is None:
+            return alphas, *solve_wide_path(Z, y, alphas, tol=problem.tol, **how)
+        return alphas, *solve_wide_group_path(Z, y, alphas, **_grouped(problem))
     # Rounding errors are no correlations.
     y = y * (corr.abs().max() > ROUNDING * scale)
     sizes = torch.from_numpy(problem.sizes)
     coef, alphas, gap = solve_wide_sizes(Z, y, sizes, problem.eps, **how)
     return torch.where(alphas > 0, alphas, _SMALLEST), coef, gap
+
+
+def _grouped(problem):
+    """Arguments of the solvers of groups."""
+    groups = torch.from_numpy(problem.groups)
+    return {"groups": groups, "mcp": problem.mcp, "tol": problem.tol}
 
 
 def _error(problem, Z, y, weight, fold, f, coef, intercept):

@@ -39,8 +39,12 @@ class Quadratic(Problem):
         self.penalty = Norms(alpha.unsqueeze(-1) * scale)
         self.ridge = l2.unsqueeze(-1) * scale * scale
 
+    def product(self, V):
+        """Product of the Hessian and a tensor of shape (n_tasks, k, c)."""
+        return self.gram @ V
+
     def gradient(self, V):
-        return self.gram @ V - self.corr
+        return self.product(V) - self.corr
 
     def linear_term(self, V):
         return self.corr
@@ -51,12 +55,12 @@ class Quadratic(Problem):
 
     def along(self, V, step, lengths):
         slope = (self.gradient(V) * step).sum((1, 2)).unsqueeze(-1)
-        bend = ((self.gram @ step) * step).sum((1, 2)).unsqueeze(-1)
+        bend = (self.product(step) * step).sum((1, 2)).unsqueeze(-1)
         # Up to a constant.
         return lengths * (slope + 0.5 * lengths * bend)
 
     def gap(self, V):
-        descent = self.corr - self.gram @ V + self.ridge.unsqueeze(-1) * V
+        descent = self.ridge.unsqueeze(-1) * V - self.gradient(V)
         explained = (V * self.corr).sum((1, 2))
         residual_y = self.y_sq - explained
         residual_sq = (self.y_sq - explained - (V * descent).sum((1, 2))).clamp_min(0)

@@ -45,6 +45,19 @@ class Norms:
         part = self.threshold
         return Norms(part if len(part) == 1 else part[at], self.positive)
 
+    @property
+    def free(self):
+        """Rows without a penalty, of shape (n_tasks, k)."""
+        return self.threshold == 0
+
+    def value(self, V):
+        """Value of the penalty of every task, of shape (n_tasks,)."""
+        return (self.threshold * torch.linalg.vector_norm(V, dim=-1)).sum(-1)
+
+    def gradient(self, V):
+        """Derivative with respect to nonzero rows, of the shape of V."""
+        return self.threshold.unsqueeze(-1) * directions(V)
+
     def prox(self, V, length):
         """Proximal operator, with step lengths of shape (n_tasks, 1)."""
         threshold = self.threshold * length
@@ -127,6 +140,12 @@ class Scaled:
             for value in (self.alpha, self.scale)
         )
         return part
+
+    @property
+    def free(self):
+        """Rows without a penalty, of shape (n_tasks, k)."""
+        at = torch.arange(self.scale.shape[1], device=self.scale.device)
+        return (at >= self.n_penalised).expand_as(self.scale)
 
     def _split(self, V):
         """Return the penalised rows of W, the other rows of V, and the scale."""

@@ -494,6 +494,30 @@ class MCP(Penalty):
         hard = torch.where(norm <= alpha * (self.gamma * step).sqrt(), 0.0, W)
         return torch.where(step < self.gamma, firm, hard)
 
+    def gradient(self, W, alpha):
+        _, towards, slope = self._slope(W, alpha)
+        return slope.unsqueeze(-1) * towards
+
+    def hessian(self, W, alpha):
+        norm, towards, slope = self._slope(W, alpha)
+        bend = torch.where(slope > 0, 1 / self.gamma, 0.0)
+        outer = towards.unsqueeze(-1) * towards.unsqueeze(-2)
+        eye = torch.eye(W.shape[-1], dtype=W.dtype, device=W.device)
+        across = (slope / norm)[..., None, None] * (eye - outer)
+        used = (W != 0).any(-1)[..., None, None]
+        return torch.where(used, across - bend[..., None, None] * outer, 0.0).detach()
+
+    def _slope(self, W, alpha):
+        """Norms and directions of rows, and the derivative of the penalty in the norm.
+
+        Rows of zeros have the norm 1, for derivatives that are finite.
+        """
+        used = (W != 0).any(-1)
+        norm = torch.linalg.vector_norm(torch.where(used.unsqueeze(-1), W, 1.0), dim=-1)
+        norm = torch.where(used, norm, 1.0)
+        slope = (alpha - norm / self.gamma).clamp_min(0)
+        return norm, W / norm.unsqueeze(-1), slope
+
     def violation(self, W, gradient, alpha):
         used = (W != 0).any(-1)
         slope = gradient + self.gradient(W, alpha)

@@ -1,0 +1,173 @@
+"""Paths with groups and MCP: against celer, cvxpy, closed forms and conditions."""
+
+import cvxpy as cp
+import numpy as np
+import pytest
+import torch
+from celer import GroupLasso
+
+from sparsedis.solvers.group_path import solve_group_path, solve_wide_group_path
+from sparsedis.solvers.lasso_path import solve_lasso_path
+from sparsedis.solvers.penalties import MCP
+
+DEVICES = ["cpu", *(["cuda"] * torch.cuda.is_available())]
+
+
+def design(n, k, n_problems=3, seed=0):
+    """Correlated features, targets, and groups of different sizes."""
+    rng = np.random.default_rng(seed)
+    Z = rng.standard_normal((n, 3)) @ rng.standard_normal((3, k))
+    Z += rng.standard_normal((n, k))
+    Z[:, 1] = 0.0  # a constant feature
+    Y = Z[:, :6] @ rng.standard_normal((6, n_problems))
+    Y += 2 * rng.standard_normal((n, n_problems))
+    groups = np.unique(rng.integers(0, k // 3, k), return_inverse=True)[1]
+    return Z / np.sqrt(n), Y / np.sqrt(n), groups
+
+
+def gram_form(Z, Y, groups=None, n_alphas=8, eps=0.01):
+    Z, Y = torch.from_numpy(Z), torch.from_numpy(Y)
+    gram, corr = (Z.T @ Z).expand(Y.shape[1], -1, -1), (Z.T @ Y).T
+    size = corr.abs()
+    if groups is not None:
+        size = corr.new_zeros(len(corr), groups.max() + 1)
+        size = size.index_add(1, torch.from_numpy(groups), corr**2).sqrt()
+    grid = torch.logspace(0, np.log10(eps), n_alphas, dtype=Z.dtype)
+    return gram, corr, Y.square().sum(0), size.amax(1, keepdim=True) * grid
+
+
+@pytest.mark.parametrize(("n", "k"), [(60, 12), (25, 40)])
+@pytest.mark.parametrize("device", DEVICES)
+def test_groups_are_those_of_celer(n, k, device):
+    Z, Y, groups = design(n, k)
+    form = [part.to(device) for part in gram_form(Z, Y, groups)]
+    coef, gap = solve_group_path(*form, torch.from_numpy(groups).to(device))
+    assert float(gap.max()) <= 1e-10
+    lists = [np.flatnonzero(groups == g).tolist() for g in range(groups.max() + 1)]
+    for t in range(Y.shape[1]):
+        for i in (0, 3, 7):
+            how = {"tol": 1e-13, "max_iter": 1000, "fit_intercept": False}
+            alpha = float(form[-1][t, i])
+            peer = GroupLasso(lists, alpha, **how)
+            peer.fit(Z * np.sqrt(n), Y[:, t] * np.sqrt(n))
+            found = coef[t, i].cpu()
+            np.testing.assert_allclose(found, peer.coef_, atol=1e-5)
+
+
+def test_groups_are_those_of_cvxpy():
+    Z, Y, groups = design(30, 10, 1)
+    *form, alphas = gram_form(Z, Y, groups)
+    coef, _ = solve_group_path(*form, alphas[:, [5]], torch.from_numpy(groups))
+    w = cp.Variable(10)
+    norms = [cp.norm(w[groups == g]) for g in range(groups.max() + 1)]
+    loss = cp.sum_squares(Y[:, 0] - Z @ w) / 2
+    problem = cp.Problem(cp.Minimize(loss + float(alphas[0, 5]) * sum(norms)))
+    problem.solve(solver=cp.CLARABEL)
+    np.testing.assert_allclose(coef[0, 0], w.value, atol=1e-5)
+
+
+def test_single_groups_are_the_lasso():
+    Z, Y, _ = design(60, 12)
+    form = gram_form(Z, Y)
+    coef, _ = solve_group_path(*form, torch.arange(12))
+    np.testing.assert_allclose(coef, solve_lasso_path(*form)[0], atol=1e-7)
+
+
+@pytest.mark.parametrize("gamma", [1.5, 3.0, 10.0])
+def test_mcp_of_orthonormal_features_in_closed_form(gamma):
+    corr = np.array([[5.0, -2.0, 1.2, 0.5, 0.0]])
+    alphas = np.array([[6.0, 2.5, 1.0, 0.1]])
+    form = torch.eye(5)[None].double(), torch.from_numpy(corr)
+    coef, gap = solve_group_path(
+        *(*form, torch.from_numpy((corr**2).sum(1)), torch.from_numpy(alphas)),
+        *(torch.arange(5),),
+        mcp=MCP(gamma),
+    )
+    alphas = alphas.T
+    firm = np.sign(corr) * np.maximum(np.abs(corr) - alphas, 0) / (1 - 1 / gamma)
+    expected = np.where(np.abs(corr) <= gamma * alphas, firm, corr)
+    np.testing.assert_allclose(coef[0], expected, atol=1e-9)
+    assert float(gap.max()) <= 1e-10
+
+
+def test_mcp_of_groups_in_closed_form():
+    corr, gamma = np.array([[3.0, 4.0, 0.6, 0.8, 6.0, 8.0]]), 3.0
+    form = torch.eye(6)[None].double(), torch.from_numpy(corr)
+    alphas, groups = torch.tensor([[2.0]]).double(), torch.tensor([0, 0, 1, 1, 2, 2])
+    coef, _ = solve_group_path(
+        *form, form[1].square().sum(1), alphas, groups, mcp=MCP(gamma)
+    )
+    # Norms 5, 1 and 10: shrunk, zero, and beyond gamma * alpha.
+    factor = np.repeat([(5 - 2) / (1 - 1 / gamma) / 5, 0, 1], 2)
+    np.testing.assert_allclose(coef[0, 0], corr[0] * factor, atol=1e-9)
+
+
+@pytest.mark.parametrize(("n", "k"), [(60, 12), (25, 40)])
+@pytest.mark.parametrize("grouped", [True, False])
+def test_mcp_is_stationary_and_a_local_minimum(n, k, grouped):
+    Z, Y, groups = design(n, k)
+    groups = groups if grouped else np.arange(k)
+    *form, alphas = gram_form(Z, Y, groups)
+    coef, gap = solve_group_path(*form, alphas, torch.from_numpy(groups), mcp=MCP())
+    assert float(gap.max()) <= 1e-10
+    rng, member = np.random.default_rng(1), np.eye(groups.max() + 1)[groups]
+
+    def objective(w, alpha, y):
+        r = np.sqrt(w**2 @ member)
+        near = np.minimum(r, 3 * alpha)
+        penalty = (alpha * near - near**2 / 6).sum(-1)
+        return 0.5 * ((y - w @ Z.T) ** 2).sum(-1) + penalty
+
+    for t in range(Y.shape[1]):
+        for i, alpha in enumerate(alphas[t].numpy()):
+            w, y = coef[t, i].numpy(), Y[:, t]
+            descent, norm = Z.T @ (y - Z @ w), np.sqrt(w**2 @ member)
+            used = norm > 0
+            assert (np.sqrt(descent**2 @ member)[~used] <= alpha * (1 + 1e-8)).all()
+            slope = np.maximum(alpha - norm / 3, 0) / np.where(used, norm, 1)
+            each = used[groups]
+            np.testing.assert_allclose(
+                descent[each], (slope[groups] * w)[each], atol=1e-9 * alphas[t, 0]
+            )
+            near = w + 1e-3 * rng.standard_normal((50, k)) * (w != 0)
+            assert (objective(near, alpha, y) >= objective(w, alpha, y) - 1e-12).all()
+
+
+def test_mcp_with_a_large_gamma_is_the_lasso():
+    Z, Y, _ = design(60, 12)
+    form = gram_form(Z, Y)
+    coef, _ = solve_group_path(*form, torch.arange(12), mcp=MCP(1e9))
+    np.testing.assert_allclose(coef, solve_lasso_path(*form)[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("mcp", [None, MCP()])
+@pytest.mark.parametrize(("n", "k"), [(60, 12), (25, 40)])
+def test_candidates_give_the_path_of_all_features(mcp, n, k):
+    Z, Y, groups = design(n, k, 1)
+    *form, alphas = gram_form(Z, Y, groups)
+    groups = torch.from_numpy(groups)
+    coef, _ = solve_group_path(*form, alphas, groups, mcp=mcp)
+    data = torch.from_numpy(Z), torch.from_numpy(Y[:, 0])
+    wide, gap = solve_wide_group_path(*data, alphas[0], groups, mcp=mcp)
+    np.testing.assert_allclose(wide, coef[0], atol=1e-8)
+    assert float(gap.max()) <= 1e-10
+
+
+@pytest.mark.parametrize("mcp", [None, MCP()])
+def test_problems_without_a_signal_are_zero(mcp):
+    form = torch.eye(4)[None].double(), torch.zeros(1, 4).double()
+    alphas, groups = torch.tensor([[1.0, 0.1]]).double(), torch.tensor([0, 0, 1, 1])
+    coef, gap = solve_group_path(
+        *form, torch.tensor([1.0]).double(), alphas, groups, mcp=mcp
+    )
+    assert not coef.any()
+    assert not gap.any()
+
+
+@pytest.mark.parametrize("mcp", [None, MCP()])
+def test_equal_features_do_not_stop_the_path(mcp):
+    Z, Y, _ = design(30, 8)
+    Z = np.concatenate([Z, Z], 1)
+    form = gram_form(Z, Y, groups := np.arange(16) % 8)
+    _, gap = solve_group_path(*form, torch.from_numpy(groups), mcp=mcp)
+    assert float(gap.max()) <= 1e-10
