@@ -164,7 +164,7 @@ def test_the_choice_is_that_of_logistic_regression_cv():
         Cs=1 / (75 * heads.alphas_),
         **{"cv": cv, "l1_ratios": (1,), "solver": "saga", "refit": False},
         **{"scoring": "neg_log_loss", "tol": 1e-6, "max_iter": 10**5},
-        use_legacy_attributes=False,
+        **{"use_legacy_attributes": False, "random_state": 0},
     )
     model.fit(X, y)
     losses = -model.scores_.reshape(4, 8).T
