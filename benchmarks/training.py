@@ -9,7 +9,8 @@ s8   quality on images whose factors are independent, over the seeds
 s8b  quality on synthetic tasks of 20 correlated factors, over the seeds
 s9   the price of a step as the number of sparsely labelled tasks grows
 
-Each prints a table. Timings are of one thread, unless OMP_NUM_THREADS says otherwise.
+Each prints a table. Timings are of one thread, unless OMP_NUM_THREADS says otherwise;
+those of steps, in s5 and s9, are CPU time.
 """
 
 import argparse
@@ -38,7 +39,7 @@ from sparsedis.metrics import linear_r_score, mean_correlation_coefficient
 
 
 class StepClock(Callback):
-    """Seconds of every step, and of the bare encoder on the rows of every step."""
+    """CPU seconds of every step, and of the bare encoder on the rows of every step."""
 
     def __init__(self, make_encoder=None):
         self.make_encoder = make_encoder
@@ -51,13 +52,13 @@ class StepClock(Callback):
     def on_batch_begin(self, net, batch, **kwargs):
         # The two take turns, so that their ratio holds on a busy machine.
         if self.make_encoder is not None:
-            start = time.perf_counter()
+            start = time.process_time()
             self.encoder(prepare_rows(torch.as_tensor(batch.rows))).sum().backward()
-            self.bare.append(time.perf_counter() - start)
-        self._start = time.perf_counter()
+            self.bare.append(time.process_time() - start)
+        self._start = time.process_time()
 
     def on_batch_end(self, net, **kwargs):
-        self.steps.append(time.perf_counter() - self._start)
+        self.steps.append(time.process_time() - self._start)
 
 
 class MccClock(Callback):
