@@ -14,6 +14,7 @@ from unittest import mock
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torch.distributed as dist
@@ -23,6 +24,7 @@ from torch import nn
 from sparsedis import (
     GroupLassoSVMMetaLearner,
     SparseMultiTaskClassifier,
+    SparseMultiTaskMixed,
     SparseMultiTaskRepresentation,
 )
 from sparsedis.bilevel import _module, _net
@@ -95,6 +97,17 @@ def one_task(noter):
     return table(callbacks=[noter]).fit(X, Y[:, :1])
 
 
+def mixed(noter):
+    """Two tasks of numbers, one of two classes and one of three."""
+    labels = dict(enumerate(Y.T[:4]))
+    labels[1] = Y[:, 1] > 0
+    labels[2] = np.digitize(Y[:, 2], [-0.5, 0.5]).astype(str)
+    est = SparseMultiTaskMixed(
+        3, rotation=None, max_iter=4, callbacks=[noter], random_state=0
+    )
+    return est.fit(X, pd.DataFrame(labels))
+
+
 def batches():
     """Tasks with rows of their own, of which one alone shows the third class."""
     rng = np.random.default_rng(1)
@@ -139,7 +152,7 @@ def episodes(noter):
     return est.fit(images, y)
 
 
-CASES = [regression, outer, one_task, stream, episodes]
+CASES = [regression, outer, one_task, mixed, stream, episodes]
 
 
 def numbers(est, noter):
