@@ -169,9 +169,12 @@ class TaskTable:
         order = random_state.permutation(self.n_rows)
         n_second = int(np.ceil(fraction * self.n_rows))
         return tuple(
-            self._with(self.at[part], self.labels.restrict(part))
-            for part in (np.sort(order[n_second:]), np.sort(order[:n_second]))
+            self.take(np.sort(part)) for part in (order[n_second:], order[:n_second])
         )
+
+    def take(self, rows):
+        """The table of some rows, by their numbers in this one."""
+        return self._with(self.at[rows], self.labels.restrict(rows))
 
     def _with(self, at, labels):
         return TaskTable(self.X, at, labels, self.n_classes, self.task_weight)

@@ -26,7 +26,7 @@ from sparsedis.multitask._diagnosis import (
     warn_of,
     warn_of_unused,
 )
-from sparsedis.multitask._linear import LinearPart
+from sparsedis.multitask._linear import LinearPart, new_folds
 from sparsedis.multitask._rotation import factors_of_batches
 from sparsedis.multitask._task_heads import TaskHeads
 from sparsedis.rotation import FactorCount, RotationResult
@@ -142,7 +142,10 @@ default=None
                         factors = replace(again, count=factors.count)
                 self._rotate(factors, width)
             self._fit_heads(table, scale, targets)
-            self._fit_linear(table, scale, split)
+            folds = None
+            if split.held_out is not None:
+                folds = np.isin(table.at, split.held_out.at) - 1
+            self._fit_linear(table, scale, folds)
         self._warn_if_unused()
         if self.rotation is not None:
             warn_of(self._doubts(X, split))
@@ -222,6 +225,10 @@ default=None
     def adapt(self, X, y, task=None, sample_weight=None, *, alpha=None):
         """Fit heads of new tasks without changing the representation.
 
+        Where `linear` says, linear models on X share the predictions, with weights from
+        five folds of the rows (from 10 rows on). The encoder may have been trained on
+        the same rows, but not on these labels.
+
         Parameters
         ----------
         X, y, task, sample_weight : array-like
@@ -246,8 +253,6 @@ default=None
         X = self._validate_X(X, reset=False)
         adapted = object.__new__(type(self))
         adapted.__dict__.update(self.__dict__)
-        # The encoder may have been trained on these rows: nothing is held out.
-        adapted.__dict__.pop("linear_", None)
         if alpha is not None:
             adapted.alpha = alpha
             adapted.__dict__.pop("learned_alpha_", None)
@@ -257,6 +262,7 @@ default=None
         table, scale = adapted._table(X, targets, weight)
         with threads_for(adapted._step_size(table)):
             adapted._fit_heads(table, scale, targets)
+            adapted._fit_linear(table, scale, new_folds(table.n_rows))
         return adapted
 
     def _step_size(self, table):

@@ -16,6 +16,9 @@ from sparsedis.multitask._ridge import ALPHAS
 # only seconds.
 _WIDE, _NUMBERS, _WORK = 1000, 2**26, 3e10
 
+# Folds of the rows of new tasks, and minimal number of rows of each.
+_FOLDS, _FOLD_ROWS = 5, 2
+
 # Decompositions that a model of classes or counts may take.
 _STEPS = (PATH_STEPS + 1) * len(PENALTIES) + STEPS // 3
 
@@ -191,11 +194,28 @@ def is_quick(table):
     return work < _WORK
 
 
-def linear_part(Z, split, table, scale, problem, *, rule, spike):
+def new_folds(n_rows):
+    """Folds of the rows of new tasks, for cross-validation.
+
+    Parameters
+    ----------
+    n_rows : int
+
+    Returns
+    -------
+    ndarray of shape (n_rows,) of int, or None
+        None with too few rows.
+    """
+    if n_rows < _FOLD_ROWS * _FOLDS:
+        return None
+    return np.random.default_rng(0).permutation(np.arange(n_rows) % _FOLDS)
+
+
+def linear_part(Z, folds, table, scale, problem, *, rule, spike):
     """Fit linear models on the inputs, and determine their shares.
 
-    Both are evaluated on the rows held out of training: the heads after a fit on the
-    other rows, the linear models by leave-one-out. The scores of a task are its share
+    Both are evaluated on held-out rows: the heads after a fit on the rows outside of a
+    fold, the linear models by leave-one-out. The scores of a task are its share
     times those of the head, plus the rest times those of the linear model. The share
     minimises the deviance (for numbers the squared error), shrunk towards two
     standard errors less than the best share for all tasks of numbers, of counts, or of
@@ -206,13 +226,13 @@ def linear_part(Z, split, table, scale, problem, *, rule, spike):
     Z : ndarray of shape (n_rows, k)
         Features of the rows of `table`.
 
-    split : Split
-        The table in its two parts, with targets in units of `scale`.
+    folds : ndarray of shape (n_rows,) of int
+        Fold of each held-out row; -1 for the other rows.
 
     table : TaskTable
 
     scale : ndarray of shape (n_tasks,)
-        Units of the targets: those of `split` are divided by them.
+        Units of the targets.
 
     problem : InnerProblem
 
@@ -226,24 +246,24 @@ def linear_part(Z, split, table, scale, problem, *, rule, spike):
     -------
     LinearPart
     """
-    held = np.isin(table.at, split.held_out.at)
-    n_tasks = table.labels.n_tasks
-    # The features of the heads are also selected without these rows.
-    heads = final_heads(
-        Z[~held],
-        split.trained,
-        np.ones(n_tasks),
-        problem,
-        0.0,
-        refit="relaxed",
-        rule=rule,
-        spike=spike,
-    )
-    heads = (
-        heads["coef_"].reshape(n_tasks, -1, Z.shape[1]),
-        heads["intercept_"].reshape(n_tasks, -1),
-    )
-    models = LinearModels(table.divided(scale), Z, held, heads, problem.fit_intercept)
+    n_tasks, scaled, heads = table.labels.n_tasks, table.divided(scale), []
+    for fold in range(folds.max() + 1):
+        # The features of the heads are also selected without these rows.
+        others = np.flatnonzero(folds != fold)
+        found = final_heads(
+            Z[others],
+            scaled.take(others),
+            np.ones(n_tasks),
+            problem,
+            0.0,
+            refit="relaxed",
+            rule=rule,
+            spike=spike,
+        )
+        coef, intercept = found["coef_"], found["intercept_"]
+        coef = coef.reshape(n_tasks, -1, Z.shape[1])
+        heads.append((coef, intercept.reshape(n_tasks, -1)))
+    models = LinearModels(scaled, Z, folds, heads, problem.fit_intercept)
     judged, kinds = models.fit_numbers(), models.kinds
     share = np.where(kinds == NUMBER, judged.share(), 1.0)
     scores, (errors, unit) = np.array(judged.r2(share)), judged.errors(share)

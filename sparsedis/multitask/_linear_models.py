@@ -25,11 +25,13 @@ class LinearModels:
     Z : ndarray of shape (n_rows, k)
         Features of the rows of `table`.
 
-    held : ndarray of shape (n_rows,) of bool
-        Rows held out of training.
+    folds : ndarray of shape (n_rows,) of int
+        Fold of each held-out row; -1 for the other rows.
 
-    heads : tuple of ndarray of shape (n_tasks, n_outputs, k) and (n_tasks, n_outputs)
-        Coefficients and intercepts of heads that were fitted to the other rows.
+    heads : list of tuple of ndarray of shape (n_tasks, n_outputs, k) and (n_tasks, \
+n_outputs)
+        Coefficients and intercepts of heads that were fitted to the rows outside of
+        each fold.
 
     fit_intercept : bool
 
@@ -45,10 +47,10 @@ class LinearModels:
     intercept : ndarray of shape (n_tasks, n_outputs)
     """
 
-    def __init__(self, table, Z, held, heads, fit_intercept):
-        self.table, self.Z, self.held, self.heads = table, Z, held, heads
+    def __init__(self, table, Z, folds, heads, fit_intercept):
+        self.table, self.Z, self.folds, self.heads = table, Z, folds, heads
         self.fit_intercept = fit_intercept
-        n_tasks, n_outputs, _ = heads[0].shape
+        n_tasks, n_outputs, _ = heads[0][0].shape
         self.kinds, labelled = np.full(n_tasks, NUMBER), table.labels.counts() > 0
         if table.n_classes is not None:
             # Without labels a task has no class.
@@ -65,7 +67,7 @@ class LinearModels:
         -------
         HeldOutErrors
         """
-        table, held = self.table, self.held
+        table = self.table
         judged = HeldOutErrors(len(self.kinds))
         X = table.X[table.at].astype(float)
         labelled = table.labels.counts() > 0
@@ -80,12 +82,16 @@ class LinearModels:
                 )
                 self.coef[tasks[some], :width] = W
                 self.intercept[tasks[some], :width] = b
-            out = held[rows]
-            W, b = (part[tasks, :width] for part in self.heads)
-            shared = Y[out] - np.einsum("nk,tok->nto", self.Z[rows[out]], W) - b
+            out = self.folds[rows] >= 0
+            shared = np.full(Y.shape, np.nan)
+            for fold, heads in enumerate(self.heads):
+                at = self.folds[rows] == fold
+                W, b = (part[tasks, :width] for part in heads)
+                scores = np.einsum("nk,tok->nto", self.Z[rows[at]], W) + b
+                shared[at] = Y[at] - scores
             own = None if weight is None else weight[out]
             variance = np.nanvar(Y, 0).mean(-1)
-            judged.add(tasks, Y[out], linear[out], shared, own, variance)
+            judged.add(tasks, Y[out], linear[out], shared[out], own, variance)
         return judged
 
     @torch.no_grad()
@@ -103,7 +109,7 @@ class LinearModels:
             table.X[table.at].astype(float), self.fit_intercept
         )
         m = inputs.shape[1]
-        columns = np.column_stack([inputs, self.Z, self.held])
+        columns = np.column_stack([inputs, self.Z, self.folds])
         for tasks, own, y, options in task_batches(columns, table, skip=(NUMBER, 1)):
             own = own if own.ndim == 3 else own.unsqueeze(0)
             n_classes = int(self.kinds[tasks[0]])
@@ -117,26 +123,18 @@ class LinearModels:
                 *(loss, own[..., :m], y, weight / unit),
                 fit_intercept=self.fit_intercept,
             )
-            out = own[..., -1] > 0
-            known = _known(loss, y, weight * ~out)
-            shared = self._shared(tasks, own[..., m:-1], loss).clamp(-_RANGE, _RANGE)
+            shared, folds = torch.full_like(left_out, torch.nan), own[..., -1]
+            for fold, heads in enumerate(self.heads):
+                known = _known(loss, y, weight * (folds != fold)) & (folds == fold)
+                scores = _head_scores(heads, tasks, own[..., m:-1], loss)
+                shared = torch.where(known.unsqueeze(-1), scores, shared)
             judged[min(n_classes, 2)].add(
                 *(tasks, loss, y, left_out.clamp(-_RANGE, _RANGE)),
-                torch.where(known.unsqueeze(-1), shared, torch.nan),
-                weight * out,
+                shared.clamp(-_RANGE, _RANGE),
+                weight * (folds >= 0),
             )
             self._keep(tasks, *_outputs(loss, W, b, self.coef.shape[1]), back, mean)
         return judged
-
-    def _shared(self, tasks, Z, loss):
-        """Scores of the heads."""
-        coef, intercept = (torch.from_numpy(part[tasks]) for part in self.heads)
-        scores = Z @ coef.mT + intercept.unsqueeze(1)
-        if isinstance(loss, Multinomial):
-            return scores[..., : loss.n_classes] @ contrasts(loss.n_classes, scores)
-        if isinstance(loss, Logistic) and scores.shape[-1] > 1:
-            return scores[..., 1:2] - scores[..., :1]
-        return scores[..., :1]
 
     def _keep(self, tasks, coef, intercept, back, mean):
         """Keep models of the inputs in their units."""
@@ -144,6 +142,17 @@ class LinearModels:
         coef = np.swapaxes(coef.numpy(), 1, 2) @ back
         self.coef[tasks, :width] = coef
         self.intercept[tasks, :width] = intercept.numpy() - coef @ mean
+
+
+def _head_scores(heads, tasks, Z, loss):
+    """Scores of the heads of some tasks."""
+    coef, intercept = (torch.from_numpy(part[tasks]) for part in heads)
+    scores = Z @ coef.mT + intercept.unsqueeze(1)
+    if isinstance(loss, Multinomial):
+        return scores[..., : loss.n_classes] @ contrasts(loss.n_classes, scores)
+    if isinstance(loss, Logistic) and scores.shape[-1] > 1:
+        return scores[..., 1:2] - scores[..., :1]
+    return scores[..., :1]
 
 
 def _outputs(loss, coef, intercept, n_outputs):

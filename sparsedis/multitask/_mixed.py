@@ -422,6 +422,9 @@ channels), torch Dataset or array on disk
     ):
         """Fit heads of new tasks of any types without changing the representation.
 
+        Linear models share the predictions as in
+        :meth:`sparsedis.SparseMultiTaskRepresentation.adapt`.
+
         Parameters
         ----------
         X, y, task, sample_weight : array-like

@@ -62,9 +62,9 @@ class RepresentationParameters(BilevelEstimator):
         a linear model on X, with weights from their errors on held-out rows, see
         `linear_`. Scores are numbers, logits, or logarithms of mean counts, and the
         models are Ridge, logistic and Poisson regressions with an l2 penalty. For
-        tables of up to 1000 columns with held-out rows (see `early_stopping`), with a
-        rotation and without a `head`, where the linear models take only seconds. None:
-        the heads alone predict.
+        tables of up to 1000 columns with held-out rows (see `early_stopping`; `adapt`
+        has folds), with a rotation and without a `head`, where the linear models take
+        only seconds. None: the heads alone predict.
 
     alpha : float, array-like of shape (n_tasks,) or "auto", default="auto"
         Strength of the penalty, for all tasks or for each. With
@@ -198,7 +198,7 @@ class RepresentationParameters(BilevelEstimator):
         models, and ``linear_.score_heads``, ``linear_.score_linear`` and
         ``linear_.score`` the explained share of the deviance of each task (R2 for
         numbers) on held-out rows, of heads alone, linear models alone and both. Only
-        where `linear` says; not after `adapt`.
+        where `linear` says; after `adapt` by cross-validation.
 
     stability_ : ndarray of shape (n_components,)
         Correlation of each feature with its match from halves of the tasks; below 0.95

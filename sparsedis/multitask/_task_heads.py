@@ -85,9 +85,7 @@ class TaskHeads(TaskTraining):
 
     def _fit_heads(self, table, scale, targets):
         warn_of_missing(targets.names, table.labels.counts(), stacklevel=3)
-        rule = None
-        if vars(self).get("_shaped", vars(self))["rotation"] is not None:
-            rule = self.selection
+        rule = self.selection if self._rotates else None
         found = final_heads(
             self._features_of(table),
             table,
@@ -162,25 +160,35 @@ class TaskHeads(TaskTraining):
             return self.coef_, self.intercept_
         return self.linear_.join(self.coef_, self.intercept_)
 
-    def _fit_linear(self, table, scale, split):
-        """Let linear models on the inputs share the predictions, where asked for."""
+    def _fit_linear(self, table, scale, folds):
+        """Let linear models on the inputs share the predictions, where asked for.
+
+        `folds` are those of the held-out rows, see `linear_part`, or None.
+        """
         vars(self).pop("linear_", None)
         if (
             self.linear is not None
-            and self.rotation is not None
+            and self._rotates
             and self.head is None
-            and split.held_out is not None
+            and folds is not None
             and is_quick(table)
+            # Not after a failed training.
+            and "spike_" in vars(self)
         ):
             self.linear_ = linear_part(
                 self._features_of(table),
-                split,
+                folds,
                 table,
                 scale,
                 self._problem(),
                 rule=self.selection,
                 spike=self.spike_,
             )
+
+    @property
+    def _rotates(self):
+        """Whether the representation was asked for with a rotation."""
+        return vars(self).get("_shaped", vars(self))["rotation"] is not None
 
     def _margins(self, confidence_level):
         """Largest errors of each task in prediction intervals and sets."""

@@ -1,5 +1,6 @@
 """Linear models on the inputs beside the heads: fitted, weighed, and in predictions."""
 
+import copy
 import itertools
 import math
 
@@ -188,14 +189,13 @@ def test_scores_are_those_of_held_out_rows(data, monkeypatch):
     X, Y, *_ = data
     splits = []
 
-    def recorded(Z, split, *args, **kwargs):
-        splits.append(split)
-        return linear_part(Z, split, *args, **kwargs)
+    def recorded(Z, folds, table, *args, **kwargs):
+        splits.append((table.at[folds == 0], table.at[folds < 0]))
+        return linear_part(Z, folds, table, *args, **kwargs)
 
     monkeypatch.setattr(_task_heads, "linear_part", recorded)
     linear = few_steps().fit(X, Y).linear_
-    (split,) = splits
-    held, rest = split.held_out.at, split.trained.at
+    ((held, rest),) = splits
     assert len(held) == 30
     assert len(np.intersect1d(held, rest)) == 0
     for t, y in enumerate(Y.T):
@@ -310,10 +310,57 @@ def test_without_linear_models_heads_predict(data, params):
     assert_heads_predict(est, X_test)
 
 
-def test_new_tasks_are_predicted_by_heads(data, fitted):
+def test_new_tasks_are_shared_by_cross_validation(data, alone, monkeypatch):
+    X, _, X_test, _ = data
+    rng = np.random.default_rng(3)
+    coef = rng.standard_normal((12, 3))
+    new, y_test = (Z @ coef + 3 * rng.standard_normal((len(Z), 3)) for Z in (X, X_test))
+    est = copy.copy(alone).set_params(linear="auto")
+    seen = []
+
+    def recorded(Z, folds, table, *args, **kwargs):
+        seen.append((table.at, folds))
+        return linear_part(Z, folds, table, *args, **kwargs)
+
+    monkeypatch.setattr(_task_heads, "linear_part", recorded)
+    adapted = est.adapt(X, new)
+    linear, ((at, folds),) = adapted.linear_, seen
+    np.testing.assert_array_equal(np.bincount(folds), 30)
+    left_out = np.empty_like(new)
+    for fold in range(5):
+        rest = at[folds != fold]
+        left_out[at[folds == fold]] = alone.adapt(X[rest], new[rest]).predict(
+            X[at[folds == fold]]
+        )
+    of_ridge = ridge(X, new[..., None])[2][..., 0]
+    errors = of_ridge + linear.share * (new - left_out - of_ridge)
+    found = linear.errors.reshape(3, -1).T
+    np.testing.assert_allclose(np.sort(found, 0), np.sort(errors, 0), atol=1e-5)
+    np.testing.assert_allclose(
+        linear.score_heads, r2_score(new, left_out, multioutput="raw_values"), atol=1e-6
+    )
+    heads = alone.adapt(X, new)
+    np.testing.assert_array_equal(adapted.coef_, heads.coef_)
+    expected = linear.share * heads.predict(X_test) + (1 - linear.share) * (
+        X_test @ linear.coef.T + linear.intercept
+    )
+    np.testing.assert_allclose(adapted.predict(X_test), expected, atol=1e-6)
+    assert adapted.score(X_test, y_test) > heads.score(X_test, y_test) + 0.05
+    _, interval = adapted.predict_interval(X_test)
+    inside = (interval[..., 0] <= y_test) & (y_test <= interval[..., 1])
+    # Of 150 labels of a task; the test rows are the same for the three tasks.
+    assert abs(inside.mean() - 0.9) < 4 * np.sqrt(0.09 * (1 / 150 + 1 / 450) / 3)
+    assert not hasattr(est, "linear_")
+
+
+def test_new_tasks_of_few_rows_are_predicted_by_heads(data, fitted):
     X, Y, X_test, _ = data
-    assert_heads_predict(fitted[0].adapt(X, Y[:, :3]), X_test)
+    adapted = fitted[0].adapt(X[:9], Y[:9, :3])
+    assert_heads_predict(adapted, X_test)
+    with pytest.raises(AttributeError, match="no linear_"):
+        _ = adapted.linear_
     assert hasattr(fitted[0], "linear_")
+    assert hasattr(fitted[0].adapt(X[:10], Y[:10, :3]), "linear_")
 
 
 def test_margins_are_the_errors_of_the_right_rank(fitted):

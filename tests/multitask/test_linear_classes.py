@@ -1,5 +1,6 @@
 """Linear models of classes and counts on the inputs beside the heads."""
 
+import copy
 import pickle
 
 import numpy as np
@@ -236,9 +237,9 @@ def test_no_training_sees_the_rows_that_judge(monkeypatch):
         seen.append(table.at)
         return TableSource(table, **options)
 
-    def part(Z, split, *args, **kwargs):
-        judged.append(split.held_out.at)
-        return linear_part(Z, split, *args, **kwargs)
+    def part(Z, folds, table, *args, **kwargs):
+        judged.append(table.at[folds == 0])
+        return linear_part(Z, folds, table, *args, **kwargs)
 
     monkeypatch.setattr(_training, "TableSource", source)
     monkeypatch.setattr(_task_heads, "linear_part", part)
@@ -357,11 +358,38 @@ def test_copies_files_and_ensembles_keep_the_linear_models(data, fitted, tmp_pat
     )
 
 
-def test_new_tasks_are_predicted_by_heads(data, fitted):
-    X, eta, X_test, _ = data
-    adapted = fitted.adapt(X, eta[:, :3] > 0)
-    assert not hasattr(adapted, "linear_")
-    assert_heads_predict(adapted, X_test)
+def new_tasks(data):
+    """Inputs of `data`, and scores of tasks of which no encoder has learned."""
+    X, _, X_test, _ = data
+    rng = np.random.default_rng(3)
+    coef = rng.standard_normal((12, 15))
+    eta = (Z @ coef + 2 * rng.logistic(size=(len(Z), 15)) for Z in (X, X_test))
+    return X, X_test, *eta
+
+
+def test_new_tasks_share_their_logits(data, fitted, alone):
+    X, X_test, eta, eta_test = new_tasks(data)
+    new, heads = (est.adapt(X, eta[:, :3] > 0) for est in (fitted, alone))
+    assert not hasattr(heads, "linear_")
+    assert_heads_predict(heads, X_test)
+    assert np.diff(new.linear_.first).tolist() == [150] * 3
+    assert new.score(X_test, eta_test[:, :3] > 0) > (
+        heads.score(X_test, eta_test[:, :3] > 0) + 0.02
+    )
+
+
+def test_new_tasks_of_every_type_share_their_scores(data, mixed):
+    X, X_test, eta, eta_test = new_tasks(data)
+    alone = copy.copy(mixed).set_params(linear=None)
+    d2 = [
+        est.adapt(X, columns(eta), task_types=TYPES).task_scores(
+            X_test, columns(eta_test)
+        )["d2"]
+        for est in (mixed, alone)
+    ]
+    gain = np.subtract(*d2)
+    for own in (slice(0, 4), slice(4, 8), slice(8, 12), slice(12, 15)):
+        assert gain[own].mean() > 0.02
 
 
 def assert_heads_predict(est, X):
