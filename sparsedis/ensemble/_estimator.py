@@ -60,7 +60,8 @@ class SparseMultiTaskEnsemble(
     ----------
     estimator : estimator, default=None
         :class:`~sparsedis.SparseMultiTaskRepresentation`,
-        :class:`~sparsedis.SparseMultiTaskClassifier`, another estimator with their
+        :class:`~sparsedis.SparseMultiTaskClassifier`,
+        :class:`~sparsedis.SparseMultiTaskMixed`, another estimator with their
         methods and attributes, or a pipeline that ends with one. It must have a
         parameter `random_state`, which the ensemble sets. None: a
         SparseMultiTaskRepresentation.
