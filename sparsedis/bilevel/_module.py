@@ -19,6 +19,7 @@ from sparsedis.encoders import (
     n_features_of,
 )
 from sparsedis.inputs._arrays import is_8bit_image
+from sparsedis.inputs._devices import read_device
 
 # Maximal size of the inputs to encode at a time: computations on images need many times
 # the memory of the images.
@@ -144,19 +145,7 @@ class ModuleMixin:
         self._note_shape()
 
     def _device(self):
-        if self.device != "auto":
-            try:
-                device = torch.device(self.device)
-                torch.empty(0, device=device)
-            except (AssertionError, RuntimeError) as error:
-                # Torch's messages may be very long.
-                reason = str(error).partition("\n")[0]
-                raise ValueError(
-                    "device must be 'auto', or a device of torch that this machine "
-                    f"has, such as 'cpu'; got {self.device!r}: {reason}"
-                ) from error
-            return device
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return read_device(self.device)
 
     def __getstate__(self):
         state = super().__getstate__()

@@ -42,6 +42,9 @@ class LogisticProblem:
     fit_intercept : bool
 
     tol : float
+
+    device : torch.device
+        Device that follows the path.
     """
 
     eps: float
@@ -49,6 +52,7 @@ class LogisticProblem:
     relaxed: bool
     fit_intercept: bool
     tol: float
+    device: torch.device
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,10 +124,12 @@ def fit_logistic_head(X, rows, labels, weight, alphas, folds, problem):
     fold = stratify(labels, folds.n_folds) if folds.rows is None else folds.rows[rows]
     parts, held_out, used = _parts(labels, weight, fold, folds.n_folds)
     n_classes = int(labels.max()) + 1
-    codes = torch.from_numpy(labels).expand(len(parts), -1)
+    data = (torch.from_numpy(part).to(problem.device) for part in (Z, labels, parts))
+    features, codes, shares = data
+    codes = codes.expand(len(parts), -1)
     path = LogisticPath(
-        *(torch.from_numpy(Z), codes, torch.from_numpy(parts)),
-        *(n_classes, problem.fit_intercept, problem.tol),
+        *(features, codes, shares, n_classes),
+        *(problem.fit_intercept, problem.tol),
     )
     if isinstance(alphas, Integral):
         largest = float(path.alpha[0]) * unit
@@ -135,7 +141,7 @@ def fit_logistic_head(X, rows, labels, weight, alphas, folds, problem):
         path.go(torch.full_like(path.alpha, alpha))
         solutions.append(path.V[:1].clone())
         lost = -path.log_probability().gather(-1, codes.unsqueeze(-1)).squeeze(-1)
-        lost = lost.numpy()
+        lost = lost.cpu().numpy()
         loss[i] = parts[0] @ lost[0]
         # Classes without a label in a part have an infinite loss, but no weight.
         errors[i, used] = (held_out * np.where(held_out > 0, lost[1:], 0.0)).sum(1)
@@ -146,16 +152,16 @@ def fit_logistic_head(X, rows, labels, weight, alphas, folds, problem):
     bic = problem.rule == "bic"
     i = criterion.argmin() if bic else choose(errors[None], problem.rule)[0]
     W, intercept = path.coefficients(solutions[i])
-    gap = path.gap(solutions[i], torch.tensor([alphas[i] / unit]))
+    gap = path.gap(solutions[i], path.alpha.new_tensor([alphas[i] / unit]))
     if problem.relaxed:
         l2 = 1 / (weight.sum() * unit**2)
         W, intercept = _relaxed(path.whole, W, codes[:1], l2, problem.fit_intercept)
     if n_classes > 2:
         basis = class_basis(n_classes, W)
         W, intercept = W @ basis.T, intercept @ basis.T
-    coef = W[0].T.numpy() / unit
+    coef, intercept = W[0].T.cpu().numpy() / unit, intercept[0].cpu().numpy()
     return LogisticHead(
-        *(coef, intercept[0].numpy() - coef @ mean),
+        *(coef, intercept - coef @ mean),
         *(float(alphas[i]), float(gap), alphas[i] < _TINY * unit),
         *(alphas, errors, criterion),
     )

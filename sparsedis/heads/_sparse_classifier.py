@@ -7,6 +7,7 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+import torch
 from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -38,6 +39,7 @@ class SparseClassifier(MultiOutputMixin, ClassifierMixin, BaseEstimator):
         "refit": [StrOptions({"lasso", "relaxed"})],
         "tol": [Interval(Real, 0, None, closed="neither")],
         "n_jobs": [None, Integral],
+        "device": [str, torch.device],
     }
 
     def predict(self, X: ArrayLike) -> np.ndarray:

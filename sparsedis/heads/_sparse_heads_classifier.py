@@ -14,6 +14,7 @@ from sparsedis.heads._folds import Folds
 from sparsedis.heads._logistic_head import LogisticProblem
 from sparsedis.heads._penalties import read_alpha
 from sparsedis.heads._sparse_classifier import SparseClassifier
+from sparsedis.inputs._devices import read_exact_device
 
 if TYPE_CHECKING:
     from typing import Literal, Self
@@ -62,6 +63,11 @@ class SparseHeadsClassifier(SparseClassifier):
 
     n_jobs : int, default=None
         Number of processes for the tasks.
+
+    device : str or torch.device, default="cpu"
+        Device that follows the paths, in float64: "cpu", "cuda", or "auto", which is
+        CUDA if there is a device. The steps are small, so that a GPU may only be faster
+        with many labels or features. Results are numpy arrays.
 
     Attributes
     ----------
@@ -125,12 +131,14 @@ class SparseHeadsClassifier(SparseClassifier):
         refit: Literal["lasso", "relaxed"] = "lasso",
         tol: float = 1e-8,
         n_jobs: int | None = None,
+        device: str = "cpu",
     ) -> None:
         self.alpha = alpha
         self.fit_intercept = fit_intercept
         self.refit = refit
         self.tol = tol
         self.n_jobs = n_jobs
+        self.device = device
 
     @whole_or_not
     @keeps_types(_fit_context(prefer_skip_nested_validation=True))
@@ -181,6 +189,7 @@ default=None
             relaxed=self.refit == "relaxed",
             fit_intercept=self.fit_intercept,
             tol=self.tol,
+            device=read_exact_device(self.device),
         )
         alphas = read_alpha(self.alpha, targets.n_tasks)[:, None]
         self._fit(X, targets, classes, weight, alphas, Folds(0), problem)

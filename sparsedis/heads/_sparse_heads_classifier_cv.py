@@ -15,6 +15,7 @@ from sparsedis.heads._folds import Folds
 from sparsedis.heads._logistic_head import LogisticProblem
 from sparsedis.heads._penalties import read_alphas
 from sparsedis.heads._sparse_classifier import SparseClassifier
+from sparsedis.inputs._devices import read_exact_device
 
 if TYPE_CHECKING:
     from typing import Any, Literal, Self
@@ -67,6 +68,11 @@ class SparseHeadsClassifierCV(SparseClassifier):
 
     n_jobs : int, default=None
         Number of processes for the tasks.
+
+    device : str or torch.device, default="cpu"
+        Device that follows the paths, in float64: "cpu", "cuda", or "auto", which is
+        CUDA if there is a device. The steps are small, so that a GPU may only be faster
+        with many labels or features. Results are numpy arrays.
 
     Attributes
     ----------
@@ -156,6 +162,7 @@ class SparseHeadsClassifierCV(SparseClassifier):
         refit: Literal["lasso", "relaxed"] = "lasso",
         tol: float = 1e-8,
         n_jobs: int | None = None,
+        device: str = "cpu",
     ) -> None:
         self.alphas = alphas
         self.eps = eps
@@ -165,6 +172,7 @@ class SparseHeadsClassifierCV(SparseClassifier):
         self.refit = refit
         self.tol = tol
         self.n_jobs = n_jobs
+        self.device = device
 
     @whole_or_not
     @keeps_types(_fit_context(prefer_skip_nested_validation=True))
@@ -223,6 +231,7 @@ default=None
             relaxed=self.refit == "relaxed",
             fit_intercept=self.fit_intercept,
             tol=self.tol,
+            device=read_exact_device(self.device),
         )
         by_folds = self.selection != "bic"
         folds = Folds(0)

@@ -96,6 +96,11 @@ class SparseHeadsCV(TaskLassos):
     n_jobs : int, default=None
         Number of processes for blocks of tasks.
 
+    device : str or torch.device, default="cpu"
+        Device that follows the paths, in float64: "cpu", "cuda", or "auto", which is
+        CUDA if there is a device. The steps are small, so that a GPU may only be faster
+        with many tasks, and up to 256 features. Results are numpy arrays.
+
     Attributes
     ----------
     alpha_ : float or ndarray of shape (n_tasks,)
@@ -203,6 +208,7 @@ class SparseHeadsCV(TaskLassos):
         refit="lasso",
         tol=1e-10,
         n_jobs=None,
+        device="cpu",
     ):
         self.alphas = alphas
         self.eps = eps
@@ -218,6 +224,7 @@ class SparseHeadsCV(TaskLassos):
         self.refit = refit
         self.tol = tol
         self.n_jobs = n_jobs
+        self.device = device
 
     @whole_or_not
     @_fit_context(prefer_skip_nested_validation=True)

@@ -5,6 +5,7 @@ from numbers import Integral, Real
 from typing import ClassVar
 
 import numpy as np
+import torch
 from joblib import Parallel, delayed
 from sklearn.base import (
     BaseEstimator,
@@ -18,6 +19,7 @@ from sparsedis._judged import judged_labels
 from sparsedis._scores import TaskR2, head_scores
 from sparsedis.heads._penalties import warn_of_gaps
 from sparsedis.heads._task_paths import HeadProblem, block_size, fit_heads
+from sparsedis.inputs._devices import read_exact_device
 from sparsedis.inputs._forms import read_targets
 from sparsedis.inputs._known_tasks import known_tasks, tasks_of_rows
 from sparsedis.inputs._numbers import validate_numbers
@@ -43,6 +45,7 @@ class TaskLassos(MultiOutputMixin, RegressorMixin, BaseEstimator):
         "refit": [StrOptions({"lasso", "relaxed"})],
         "tol": [Interval(Real, 0, None, closed="neither")],
         "n_jobs": [None, Integral],
+        "device": [str, torch.device],
     }
 
     def predict(self, X, task=None):
@@ -179,6 +182,7 @@ default=None
             fit_intercept=self.fit_intercept,
             positive=self.positive,
             tol=self.tol,
+            device=read_exact_device(self.device),
         )
 
     def _check_grouped(self, sizes):

@@ -63,6 +63,9 @@ class HeadProblem:
     fit_intercept, positive : bool
 
     tol : float
+
+    device : torch.device
+        Device that follows the paths.
     """
 
     alphas: object
@@ -77,6 +80,7 @@ class HeadProblem:
     fit_intercept: bool
     positive: bool
     tol: float
+    device: torch.device
 
     def take(self, tasks):
         """The same for some of the tasks."""
@@ -92,7 +96,7 @@ class HeadProblem:
         """
         if self.groups is None:
             return x.abs()
-        return Groups(torch.from_numpy(self.groups)).norms(x)
+        return Groups(torch.from_numpy(self.groups).to(x.device)).norms(x)
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,11 +257,11 @@ def _follow(X, Y, share, fold, weights, problem):
         Y = np.where((share > 0) & varies, Y - middle, 0.0)
     Z = X - centre
     data = (
-        torch.from_numpy(np.ascontiguousarray(part))
+        torch.from_numpy(np.ascontiguousarray(part)).to(problem.device)
         for part in (Z, Y, share, fold, weights)
     )
     paths = _narrow if Z.shape[1] <= _NARROW else _wide
-    found = [part.numpy() for part in paths(*data, problem)]
+    found = [part.cpu().numpy() for part in paths(*data, problem)]
     return (Z, Y), (centre, middle), found
 
 
@@ -271,7 +275,8 @@ def _penalties(problem, corr, scale):
         alphas = torch.from_numpy(alphas).to(corr)
         return alphas.expand(len(corr), -1)
     largest = (corr if problem.positive else problem.norms(corr)).amax(1)
-    grid = torch.logspace(0, np.log10(problem.eps), alphas, dtype=corr.dtype)
+    end = np.log10(problem.eps)
+    grid = torch.logspace(0, end, alphas, dtype=corr.dtype, device=corr.device)
     grid = largest[:, None] * grid
     return torch.where((largest > ROUNDING * scale)[:, None], grid, _SMALLEST)
 
@@ -311,7 +316,7 @@ def _narrow(Z, Y, share, fold, weights, problem):
     else:
         # Rounding errors are no correlations.
         corr[corr.abs().amax(-1) <= ROUNDING * scale] = 0.0
-        sizes = torch.from_numpy(problem.sizes)
+        sizes = torch.from_numpy(problem.sizes).to(Z.device)
         coef, alphas, gap = solve_lasso_sizes(*form, sizes, problem.eps, **how)
         alphas = torch.where(alphas > 0, alphas, _SMALLEST)[:n_tasks]
     coef = coef.reshape(n_parts, n_tasks, -1, p) * unit[:, :, None]
@@ -338,7 +343,7 @@ def _wide(Z, Y, share, fold, weights, problem):
     coef *= unit[0]
     intercept = complete(coef)
     errors = Z.new_full((len(alphas), len(parts) - 1), torch.nan)
-    given = replace(problem, alphas=alphas.numpy())
+    given = replace(problem, alphas=alphas.cpu().numpy())
     for f, part in enumerate(parts[1:]):
         if part is not None:
             target, complete = part.centre(y)
@@ -360,14 +365,14 @@ def _wide_path(problem, Z, y):
         return alphas, *solve_wide_group_path(Z, y, alphas, **_grouped(problem))
     # Rounding errors are no correlations.
     y = y * (corr.abs().max() > ROUNDING * scale)
-    sizes = torch.from_numpy(problem.sizes)
+    sizes = torch.from_numpy(problem.sizes).to(Z.device)
     coef, alphas, gap = solve_wide_sizes(Z, y, sizes, problem.eps, **how)
     return torch.where(alphas > 0, alphas, _SMALLEST), coef, gap
 
 
 def _grouped(problem):
     """Arguments of the solvers of groups."""
-    groups = torch.from_numpy(problem.groups)
+    groups = torch.from_numpy(problem.groups).to(problem.device)
     return {"groups": groups, "mcp": problem.mcp, "tol": problem.tol}
 
 
@@ -378,10 +383,10 @@ def _error(problem, Z, y, weight, fold, f, coef, intercept):
     """
     if problem.relaxed and problem.sizes is not None:
         inside = torch.where(fold == f, 0.0, weight)
-        columns = (part[:, None].expand(-1, len(coef)).numpy() for part in (y, inside))
-        support = coef.numpy() != 0
-        head = relax(Z.numpy(), *columns, support, problem.fit_intercept)
-        coef, intercept = (torch.from_numpy(part) for part in head)
+        columns = (part[:, None].expand(-1, len(coef)) for part in (y, inside))
+        data = (part.cpu().numpy() for part in (Z, *columns, coef != 0))
+        head = relax(*data, problem.fit_intercept)
+        coef, intercept = (torch.from_numpy(part).to(Z) for part in head)
     return fold_error(Z, y, weight, fold, f, coef, intercept)
 
 

@@ -195,7 +195,7 @@ def test_tasks_do_not_depend_on_each_other():
 def test_blocks_of_groups_are_bounded_by_their_table():
     groups = np.array([0, 0, 0, 0, 0, 1, 2, 3])
     lasso = None, np.ones(8), groups, None, False
-    problem = HeadProblem(10, 1e-3, *lasso, "cv", False, True, False, 1e-10)
+    problem = HeadProblem(10, 1e-3, *lasso, "cv", False, True, False, 1e-10, None)
     assert block_size(50, 8, 5, problem) == 2**23 // (6 * 20 * 20)
 
 

@@ -314,7 +314,7 @@ def test_the_size_of_weights_does_not_matter(fitted, size):
 
 def test_blocks_are_bounded_by_every_array_of_theirs():
     lasso = None, np.ones(8), None, None, False
-    problem = HeadProblem(100, 1e-3, *lasso, "cv", False, True, False, 1e-10)
+    problem = HeadProblem(100, 1e-3, *lasso, "cv", False, True, False, 1e-10, None)
     assert block_size(500, 300, 5, problem) == 1
     for n, p, n_folds in [(20_000, 8, 5), (50, 200, 5), (50, 2, 0)]:
         size = block_size(n, p, n_folds, problem)
