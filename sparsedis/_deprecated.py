@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import Hidden, StrOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from sparsedis._typing import Method
 
@@ -113,7 +114,7 @@ def renamed_attribute(old, new) -> property:
         Property to define in the class.
     """
 
-    def attribute(self):
+    def attribute(self) -> Any:
         value = getattr(self, new)
         warn_renamed(old, new)
         return value

@@ -1,4 +1,4 @@
-"""Every public name explains itself: numpydoc's rules, and an example that runs.
+"""Every public name explains itself: numpydoc's rules, types, and an example that runs.
 
 The examples themselves are run as doctests.
 """
@@ -133,6 +133,33 @@ def test_public_function_or_class(name):
 def test_public_method(name):
     complaints = _complaints(name, CHECKS)
     assert not complaints, complaints
+
+
+def _untyped(function):
+    """Parameters without a type, and "return" if what is returned has none."""
+    signature = inspect.signature(inspect.unwrap(function))
+    parameters = [p for p in signature.parameters.values() if p.annotation is p.empty]
+    names = [p.name for p in parameters if p.name not in ("self", "cls")]
+    return names + ["return"] * (signature.return_annotation is signature.empty)
+
+
+@pytest.mark.parametrize("name", _public_objects())
+def test_types_of_public_function_or_class(name):
+    module_name, _, own = name.rpartition(".")
+    thing = getattr(importlib.import_module(module_name), own)
+    function = thing.__init__ if inspect.isclass(thing) else thing
+    assert function is object.__init__ or not _untyped(function)
+
+
+@pytest.mark.parametrize("name", _public_methods())
+def test_types_of_public_method(name):
+    class_name, _, own = name.rpartition(".")
+    module_name, _, class_name = class_name.rpartition(".")
+    cls = getattr(importlib.import_module(module_name), class_name)
+    method = inspect.getattr_static(cls, own)
+    for way in ("fget", "func", "__func__"):
+        method = getattr(method, way, method)
+    assert not _untyped(method)
 
 
 def test_api_reference_lists_the_public_names():

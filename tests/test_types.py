@@ -14,7 +14,7 @@ from typing import assert_type
 
 import numpy as np
 
-from sparsedis import DisentanglementScorer
+from sparsedis import DisentanglementScorer, SparseMultiTaskRepresentation
 from sparsedis.heads import SparseHeadsClassifierCV
 from sparsedis.implicit import lasso
 from sparsedis.metrics import (
@@ -42,6 +42,14 @@ assert_type(scorer.transform(X), np.ndarray)
 assert_type(scorer.score(X, Y), float)
 scorer.fit(X)  # error
 DisentanglementScorer(unmatched="best")  # error
+
+est = SparseMultiTaskRepresentation(rotation=None, alpha=0.1).fit(X, Y)
+assert_type(est, SparseMultiTaskRepresentation)
+assert_type(est.predict(X), np.ndarray)
+assert_type(est.adapt(X, Y), SparseMultiTaskRepresentation)
+est.fit(X, Y, groups=[0])  # error
+est.fit(X)  # error
+SparseMultiTaskRepresentation(max_iter="many")  # error
 
 heads = SparseHeadsClassifierCV(refit="relaxed").fit(X, np.eye(20))
 assert_type(heads, SparseHeadsClassifierCV)

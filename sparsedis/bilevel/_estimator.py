@@ -1,8 +1,10 @@
 """Base class of the estimators that train an encoder through the heads of tasks."""
 
+from __future__ import annotations
+
 import warnings
 from functools import partial
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -30,6 +32,9 @@ from sparsedis.bilevel._schedules import SCHEDULES
 from sparsedis.distributed import processes
 from sparsedis.inputs._arrays import validate_inputs
 from sparsedis.inputs._rows import blocks_of
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 _DIFFERENT = (
     "The processes that share the training must fit the same: parameters, data or "
@@ -89,7 +94,7 @@ class BilevelEstimator(
     # What is missing after interrupted training, for a note on the error.
     _without = ""
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> np.ndarray:
         """Features of X.
 
         Parameters

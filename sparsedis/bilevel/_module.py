@@ -1,8 +1,11 @@
 """Estimators with a torch module: fit, device, features and files."""
 
+from __future__ import annotations
+
 import copy
 import math
 from textwrap import shorten
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,6 +23,11 @@ from sparsedis.encoders import (
 )
 from sparsedis.inputs._arrays import is_8bit_image
 from sparsedis.inputs._devices import read_device
+
+if TYPE_CHECKING:
+    from typing import IO, Self
+
+    from sparsedis._typing import Method, PathLike
 
 # Maximal size of the inputs to encode at a time: computations on images need many times
 # the memory of the images.
@@ -45,7 +53,7 @@ def _has_trained(estimator, before):
 
 
 # Editors infer the type of what a function decorates, but not through a partial.
-def whole_unless_trained(fit):
+def whole_unless_trained(fit: Method) -> Method:
     """Decorate `fit` so that it keeps the weights so far if training fails."""
     return whole_or_not(fit, begin=_begin, stands=_has_trained)
 
@@ -71,7 +79,7 @@ class ModuleMixin:
     :mod:`sparsedis._persistence`.
     """
 
-    def save_params(self, path):
+    def save_params(self, path: PathLike | IO[bytes]) -> None:
         """Save the fitted parameters, as numbers and text without any code.
 
         The new file replaces an existing one only when it is complete: a save that
@@ -100,7 +108,7 @@ class ModuleMixin:
         check_is_fitted(self, "module_")
         save_fitted(self, path)
 
-    def load_params(self, path):
+    def load_params(self, path: PathLike | IO[bytes]) -> Self:
         """Load a file of `save_params`, on any device, without running any code.
 
         Parameters

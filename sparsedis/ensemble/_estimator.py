@@ -1,8 +1,10 @@
 """An ensemble of representations, and its features."""
 
+from __future__ import annotations
+
 from functools import partial
 from numbers import Integral
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from sklearn.base import (
@@ -20,6 +22,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from sparsedis._fitted import whole_or_not
+from sparsedis._typing import keeps_types
 from sparsedis.ensemble._averages import (
     combined,
     majority,
@@ -36,6 +39,14 @@ from sparsedis.inputs._weights import check_weights, label_weights
 from sparsedis.metrics import make_task_scorer
 from sparsedis.metrics._task_labels import TaskLabels
 from sparsedis.multitask import SparseMultiTaskRepresentation
+
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+    from numpy.typing import ArrayLike
+    from torch.utils.data import Dataset
+
+    from sparsedis._typing import RandomState, SparseMatrix
 
 
 def _member_has(method):
@@ -145,15 +156,27 @@ class SparseMultiTaskEnsemble(
     }
 
     def __init__(
-        self, estimator=None, n_estimators=5, *, n_jobs=None, random_state=None
-    ):
+        self,
+        estimator: Any = None,
+        n_estimators: int = 5,
+        *,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+    ) -> None:
         super().__init__(estimator, n_estimators=n_estimators)
         self.n_jobs = n_jobs
         self.random_state = random_state
 
     @whole_or_not
-    @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, task=None, sample_weight=None, task_weight=None):
+    @keeps_types(_fit_context(prefer_skip_nested_validation=False))
+    def fit(
+        self,
+        X: ArrayLike | Dataset,
+        y: ArrayLike | SparseMatrix,
+        task: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        task_weight: ArrayLike | dict | None = None,
+    ) -> Self:
         """Fit the members, and match their features.
 
         Parameters
@@ -234,7 +257,7 @@ default=None
                 if hasattr(source, name):
                     setattr(self, name, getattr(source, name))
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> np.ndarray:
         """Mean of the matched features of the members.
 
         Parameters
@@ -253,7 +276,12 @@ channels)
         codes = [np.asarray(member.transform(X)) for member in self.estimators_]
         return self._features.mean(codes).astype(codes[0].dtype, copy=False)
 
-    def predict(self, X, task=None, return_std=False):
+    def predict(
+        self,
+        X: ArrayLike | Dataset,
+        task: ArrayLike | None = None,
+        return_std: bool = False,
+    ) -> Any:
         """Mean of the predictions; for classes, the one with the highest mean.
 
         Parameters
@@ -301,8 +329,10 @@ channels), torch Dataset or array on disk
             )
         return (y, std) if return_std else y
 
-    @available_if(_member_has("predict_proba"))
-    def predict_proba(self, X, task=None):
+    @keeps_types(available_if(_member_has("predict_proba")))
+    def predict_proba(
+        self, X: ArrayLike | Dataset, task: ArrayLike | None = None
+    ) -> Any:
         """Mean of the probabilities of the classes.
 
         Parameters
@@ -322,8 +352,14 @@ channels), torch Dataset or array on disk
         check_is_fitted(self)
         return mean_probabilities(self.estimators_, X, task)
 
-    @available_if(_member_has("predict_interval"))
-    def predict_interval(self, X, task=None, *, confidence_level=0.9):
+    @keeps_types(available_if(_member_has("predict_interval")))
+    def predict_interval(
+        self,
+        X: ArrayLike,
+        task: ArrayLike | None = None,
+        *,
+        confidence_level: float = 0.9,
+    ) -> tuple[Any, np.ndarray]:
         """Predictions, and intervals that hold new labels with a given probability.
 
         The ends are the medians of those of the members, each of which is calibrated on
@@ -365,8 +401,14 @@ channels), torch Dataset or array on disk
         median = combined(partial(np.median, axis=0), found)
         return self.predict(X, task), median
 
-    @available_if(_member_has("predict_set"))
-    def predict_set(self, X, task=None, *, confidence_level=0.9):
+    @keeps_types(available_if(_member_has("predict_set")))
+    def predict_set(
+        self,
+        X: ArrayLike,
+        task: ArrayLike | None = None,
+        *,
+        confidence_level: float = 0.9,
+    ) -> tuple[Any, Any]:
         """Most probable classes, and sets that hold new labels as often as asked.
 
         A class is in the set if it is in the sets of at least half of the members, see
@@ -409,7 +451,13 @@ channels), torch Dataset or array on disk
             for member in self.estimators_
         ]
 
-    def score(self, X, y, task=None, sample_weight=None):
+    def score(
+        self,
+        X: ArrayLike | Dataset,
+        y: ArrayLike | SparseMatrix,
+        task: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
         """Mean over the tasks of R2, or of the accuracy of a classifier.
 
         Parameters

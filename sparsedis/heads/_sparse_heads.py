@@ -1,15 +1,27 @@
 """Lasso models of many tasks with given penalties."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval
 
 from sparsedis._fitted import whole_or_not
+from sparsedis._typing import keeps_types
 from sparsedis.heads._folds import Folds
 from sparsedis.heads._penalties import read_alpha, read_sizes
 from sparsedis.heads._task_lassos import TaskLassos
+
+if TYPE_CHECKING:
+    from typing import Literal, Self
+
+    import torch
+    from numpy.typing import ArrayLike
+
+    from sparsedis._typing import SparseMatrix
+    from sparsedis.solvers.penalties import MCP
 
 # End of the paths to a number of features, relative to their largest penalties.
 _END = 1e-6
@@ -141,20 +153,20 @@ class SparseHeads(TaskLassos):
 
     def __init__(
         self,
-        alpha=1.0,
+        alpha: ArrayLike = 1.0,
         *,
-        k_features=None,
-        penalty=None,
-        feature_groups=None,
-        feature_weights=None,
-        adaptive=False,
-        fit_intercept=True,
-        positive=False,
-        refit="lasso",
-        tol=1e-10,
-        n_jobs=None,
-        device="cpu",
-    ):
+        k_features: int | None = None,
+        penalty: MCP | None = None,
+        feature_groups: ArrayLike | None = None,
+        feature_weights: ArrayLike | None = None,
+        adaptive: bool = False,
+        fit_intercept: bool = True,
+        positive: bool = False,
+        refit: Literal["lasso", "relaxed"] = "lasso",
+        tol: float = 1e-10,
+        n_jobs: int | None = None,
+        device: str | torch.device = "cpu",
+    ) -> None:
         self.alpha = alpha
         self.k_features = k_features
         self.penalty = penalty
@@ -169,8 +181,15 @@ class SparseHeads(TaskLassos):
         self.device = device
 
     @whole_or_not
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, *, task=None):
+    @keeps_types(_fit_context(prefer_skip_nested_validation=True))
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike | SparseMatrix,
+        sample_weight: ArrayLike | None = None,
+        *,
+        task: ArrayLike | None = None,
+    ) -> Self:
         """Fit the head of every task.
 
         Parameters

@@ -19,6 +19,7 @@ from sparsedis.inputs._devices import read_exact_device
 if TYPE_CHECKING:
     from typing import Literal, Self
 
+    import torch
     from numpy.typing import ArrayLike
 
     from sparsedis._typing import SparseMatrix
@@ -131,7 +132,7 @@ class SparseHeadsClassifier(SparseClassifier):
         refit: Literal["lasso", "relaxed"] = "lasso",
         tol: float = 1e-8,
         n_jobs: int | None = None,
-        device: str = "cpu",
+        device: str | torch.device = "cpu",
     ) -> None:
         self.alpha = alpha
         self.fit_intercept = fit_intercept

@@ -20,6 +20,7 @@ from sparsedis.inputs._devices import read_exact_device
 if TYPE_CHECKING:
     from typing import Any, Literal, Self
 
+    import torch
     from numpy.typing import ArrayLike
 
     from sparsedis._typing import SparseMatrix
@@ -162,7 +163,7 @@ class SparseHeadsClassifierCV(SparseClassifier):
         refit: Literal["lasso", "relaxed"] = "lasso",
         tol: float = 1e-8,
         n_jobs: int | None = None,
-        device: str = "cpu",
+        device: str | torch.device = "cpu",
     ) -> None:
         self.alphas = alphas
         self.eps = eps

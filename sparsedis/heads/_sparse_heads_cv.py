@@ -1,8 +1,10 @@
 """Lasso models of many tasks, with penalties that are chosen for each."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from sklearn.base import _fit_context
@@ -10,11 +12,21 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sparsedis._fitted import whole_or_not
+from sparsedis._typing import keeps_types
 from sparsedis.heads._folds import Folds
 from sparsedis.heads._penalties import read_alphas, read_sizes
 from sparsedis.heads._task_lassos import TaskLassos, task_table
 from sparsedis.heads._task_paths import coef_paths
 from sparsedis.inputs._known_tasks import known_tasks, tasks_of_rows
+
+if TYPE_CHECKING:
+    from typing import Any, Literal, Self
+
+    import torch
+    from numpy.typing import ArrayLike
+
+    from sparsedis._typing import SparseMatrix
+    from sparsedis.solvers.penalties import MCP
 
 
 class SparseHeadsCV(TaskLassos):
@@ -193,23 +205,23 @@ class SparseHeadsCV(TaskLassos):
 
     def __init__(
         self,
-        alphas=100,
+        alphas: ArrayLike = 100,
         *,
-        eps=1e-3,
-        k_features=None,
-        cv=5,
-        selection="cv",
-        penalty=None,
-        feature_groups=None,
-        feature_weights=None,
-        adaptive=False,
-        fit_intercept=True,
-        positive=False,
-        refit="lasso",
-        tol=1e-10,
-        n_jobs=None,
-        device="cpu",
-    ):
+        eps: float = 1e-3,
+        k_features: ArrayLike | None = None,
+        cv: Any = 5,
+        selection: Literal["cv", "1se", "bic"] = "cv",
+        penalty: MCP | None = None,
+        feature_groups: ArrayLike | None = None,
+        feature_weights: ArrayLike | None = None,
+        adaptive: bool = False,
+        fit_intercept: bool = True,
+        positive: bool = False,
+        refit: Literal["lasso", "relaxed"] = "lasso",
+        tol: float = 1e-10,
+        n_jobs: int | None = None,
+        device: str | torch.device = "cpu",
+    ) -> None:
         self.alphas = alphas
         self.eps = eps
         self.k_features = k_features
@@ -227,8 +239,16 @@ class SparseHeadsCV(TaskLassos):
         self.device = device
 
     @whole_or_not
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, *, task=None, groups=None):
+    @keeps_types(_fit_context(prefer_skip_nested_validation=True))
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike | SparseMatrix,
+        sample_weight: ArrayLike | None = None,
+        *,
+        task: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> Self:
         """Choose the penalty of every task, and fit its head.
 
         Parameters
@@ -299,7 +319,15 @@ default=None
             self.criterion_ = result("criterion")
         return self
 
-    def coef_path(self, X, y, sample_weight=None, *, task=None, tasks=None):
+    def coef_path(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        task: ArrayLike | None = None,
+        tasks: ArrayLike | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Coefficients of tasks for all their penalties.
 
         `fit` does not keep them, since they need much memory; they are computed again

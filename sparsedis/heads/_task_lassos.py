@@ -1,8 +1,10 @@
 """Base class of sparse linear models of many tasks on given features."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -27,6 +29,11 @@ from sparsedis.inputs._plain import check_plain
 from sparsedis.inputs._weights import check_weights, label_weights
 from sparsedis.solvers.penalties import MCP
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from sparsedis._typing import SparseMatrix
+
 # Range of the weights of features, and of the largest feature, whose squares must not
 # overflow.
 _WEIGHTS, _SIZES = (1e-50, 1e50), (1e-140, 1e140)
@@ -48,7 +55,7 @@ class TaskLassos(MultiOutputMixin, RegressorMixin, BaseEstimator):
         "device": [str, torch.device],
     }
 
-    def predict(self, X, task=None):
+    def predict(self, X: ArrayLike, task: ArrayLike | None = None) -> np.ndarray:
         """Predict the target of every task, or of one task for each row.
 
         Parameters
@@ -75,7 +82,14 @@ class TaskLassos(MultiOutputMixin, RegressorMixin, BaseEstimator):
         y = head_scores(X, *heads)
         return y[:, 0] if self._layout == "single" else y
 
-    def score(self, X, y, sample_weight=None, *, task=None):
+    def score(
+        self,
+        X: ArrayLike,
+        y: ArrayLike | SparseMatrix,
+        sample_weight: ArrayLike | None = None,
+        *,
+        task: ArrayLike | None = None,
+    ) -> float:
         """Mean over the tasks of the coefficient of determination.
 
         Parameters

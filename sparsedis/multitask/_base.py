@@ -1,7 +1,10 @@
 """Base class of the estimators of a shared representation."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.base import MultiOutputMixin, _fit_context
@@ -11,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sparsedis._persistence import Saved
 from sparsedis._threads import threads_for
+from sparsedis._typing import keeps_types
 from sparsedis.bilevel._module import whole_unless_trained
 from sparsedis.inputs._arrays import check_images
 from sparsedis.inputs._plain import check_plain
@@ -30,6 +34,16 @@ from sparsedis.multitask._linear import LinearPart, new_folds
 from sparsedis.multitask._rotation import factors_of_batches
 from sparsedis.multitask._task_heads import TaskHeads
 from sparsedis.rotation import FactorCount, RotationResult
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Self
+
+    from numpy.typing import ArrayLike
+    from torch.utils.data import Dataset
+
+    from sparsedis._typing import SparseMatrix
+    from sparsedis.inputs._batch import TaskBatch
 
 # Last steps of a stream whose rows serve as its training set.
 _REMEMBERED_STEPS = 50
@@ -63,9 +77,16 @@ class BaseRepresentation(MultiOutputMixin, TaskHeads):
     )
 
     @whole_unless_trained
-    @with_callbacks
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, task=None, sample_weight=None, task_weight=None):
+    @keeps_types(with_callbacks)
+    @keeps_types(_fit_context(prefer_skip_nested_validation=True))
+    def fit(
+        self,
+        X: ArrayLike | Dataset,
+        y: ArrayLike | SparseMatrix,
+        task: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        task_weight: ArrayLike | dict | None = None,
+    ) -> Self:
         """Learn the representation and the head of every task.
 
         Parameters
@@ -152,9 +173,9 @@ default=None
         return self
 
     @whole_unless_trained
-    @with_callbacks
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit_stream(self, source):
+    @keeps_types(with_callbacks)
+    @keeps_types(_fit_context(prefer_skip_nested_validation=True))
+    def fit_stream(self, source: Iterable[TaskBatch]) -> Self:
         """Learn the representation from new tasks at every step.
 
         As in the paper, tasks are used for one step and not kept. Afterwards the
@@ -222,7 +243,15 @@ default=None
         self._warn_if_unused()
         return self
 
-    def adapt(self, X, y, task=None, sample_weight=None, *, alpha=None):
+    def adapt(
+        self,
+        X: ArrayLike,
+        y: ArrayLike | SparseMatrix,
+        task: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        alpha: float | np.ndarray | None = None,
+    ) -> Self:
         """Fit heads of new tasks without changing the representation.
 
         Where `linear` says, linear models on X share the predictions, with weights from

@@ -1,6 +1,9 @@
 """Sparse multi-task representation learning from classification tasks."""
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.base import ClassifierMixin
@@ -14,6 +17,14 @@ from sparsedis.inputs._known_tasks import task_numbers
 from sparsedis.multitask._base import BaseRepresentation
 from sparsedis.multitask._conformal import class_set
 from sparsedis.multitask._predictor import Probabilities
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import ArrayLike
+    from torch.utils.data import Dataset
+
+    from sparsedis._typing import SparseMatrix
 
 
 @declared
@@ -102,7 +113,9 @@ class SparseMultiTaskClassifier(ClassifierMixin, BaseRepresentation):
 
     _likelihood = "categorical"
 
-    def predict(self, X, task=None):
+    def predict(
+        self, X: ArrayLike | Dataset, task: ArrayLike | None = None
+    ) -> np.ndarray:
         """Most probable classes.
 
         Parameters
@@ -130,7 +143,9 @@ channels), torch Dataset or array on disk
         labels = self._scores(X, task, self._labels)
         return labels[:, 0] if task is None and self._layout == "single" else labels
 
-    def predict_proba(self, X, task=None):
+    def predict_proba(
+        self, X: ArrayLike | Dataset, task: ArrayLike | None = None
+    ) -> Any:
         """Probabilities of the classes.
 
         Parameters
@@ -164,7 +179,13 @@ channels), torch Dataset or array on disk
         each = [p[:, t, : len(own)] for t, own in enumerate(self._classes)]
         return each[0] if self._layout == "single" else each
 
-    def predict_set(self, X, task=None, *, confidence_level=0.9):
+    def predict_set(
+        self,
+        X: ArrayLike,
+        task: ArrayLike | None = None,
+        *,
+        confidence_level: float = 0.9,
+    ) -> tuple[np.ndarray, Any]:
         """Most probable classes, and sets that hold new labels as often as asked.
 
         Split conformal prediction: the set of a task has all classes whose log loss is
@@ -229,7 +250,13 @@ them
             return y, class_set(p, margin[0], n_classes[0])
         return y, list(map(class_set, p, margin, n_classes))
 
-    def score(self, X, y, task=None, sample_weight=None):
+    def score(
+        self,
+        X: ArrayLike | Dataset,
+        y: ArrayLike | SparseMatrix,
+        task: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
         """Mean over the tasks of the accuracy.
 
         Parameters

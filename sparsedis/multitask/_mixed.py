@@ -1,8 +1,10 @@
 """Sparse multi-task representation learning from tasks of several types."""
 
+from __future__ import annotations
+
 import warnings
 from dataclasses import KW_ONLY
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from scipy.special import softmax
@@ -10,6 +12,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sparsedis._judged import judged_labels
+from sparsedis._typing import keeps_types
 from sparsedis.bilevel._declaration import declared
 from sparsedis.heads import LinearHead
 from sparsedis.inputs._batch import COUNT, NUMBER
@@ -35,6 +38,14 @@ from sparsedis.multitask._predictor import Outcomes
 from sparsedis.multitask._task_heads import check_teaching
 from sparsedis.solvers.losses import Poisson, Squared, log_loss
 from sparsedis.solvers.penalties import L2, ElasticNet, GroupL1
+
+if TYPE_CHECKING:
+    from typing import Any, Never, Self
+
+    from numpy.typing import ArrayLike
+    from torch.utils.data import Dataset
+
+    from sparsedis._typing import SparseMatrix
 
 
 def mixed_loss(n_classes):
@@ -181,7 +192,7 @@ class SparseMultiTaskMixed(BaseRepresentation):
     task_types: dict | list | None = None
     normalize_y: bool = True
 
-    def predict(self, X, task=None):
+    def predict(self, X: ArrayLike | Dataset, task: ArrayLike | None = None) -> Any:
         """Predict numbers, mean counts and most probable classes.
 
         Parameters
@@ -219,8 +230,8 @@ channels), torch Dataset or array on disk
         values = self._decoded(found, np.arange(found.shape[1]))
         return values[:, 0] if self._layout == "single" else values
 
-    @available_if(_has_classes)
-    def predict_proba(self, X):
+    @keeps_types(available_if(_has_classes))
+    def predict_proba(self, X: ArrayLike | Dataset) -> dict[str, np.ndarray]:
         """Probabilities of the classes of every task with classes.
 
         Parameters
@@ -251,7 +262,9 @@ channels), torch Dataset or array on disk
                 p[name] = softmax(logits(scores[:, t], n), axis=-1)
         return p
 
-    def predict_interval(self, X, *, confidence_level=0.9):
+    def predict_interval(
+        self, X: ArrayLike, *, confidence_level: float = 0.9
+    ) -> tuple[Any, dict[str, np.ndarray]]:
         """Predictions, and intervals of numbers and counts that hold new labels.
 
         Split conformal prediction, as in
@@ -295,8 +308,10 @@ channels), torch Dataset or array on disk
             intervals[self._name(t)] = self._framed(ends, ["lower", "upper"], X)
         return self.predict(X), intervals
 
-    @available_if(_has_classes)
-    def predict_set(self, X, *, confidence_level=0.9):
+    @keeps_types(available_if(_has_classes))
+    def predict_set(
+        self, X: ArrayLike, *, confidence_level: float = 0.9
+    ) -> tuple[Any, dict[str, np.ndarray]]:
         """Predictions, and sets of classes that hold new labels.
 
         Split conformal prediction, as in
@@ -347,7 +362,13 @@ channels), torch Dataset or array on disk
         index = X.index if hasattr(X, "iloc") else None
         return pd.DataFrame(values, index=index, columns=columns)
 
-    def score(self, X, y, task=None, sample_weight=None):
+    def score(
+        self,
+        X: ArrayLike | Dataset,
+        y: ArrayLike | SparseMatrix,
+        task: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
         """Mean over the tasks of the explained share of the deviance.
 
         This is R2 for numbers, and D2 of the Poisson deviance or of the log loss for
@@ -391,7 +412,13 @@ channels), torch Dataset or array on disk
             )
         return float(np.nanmean(d2))
 
-    def task_scores(self, X, y, task=None, sample_weight=None):
+    def task_scores(
+        self,
+        X: ArrayLike,
+        y: ArrayLike | SparseMatrix,
+        task: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> dict[str, np.ndarray]:
         """Scores of every task by its type.
 
         Parameters
@@ -418,8 +445,15 @@ channels), torch Dataset or array on disk
         return self._score_tasks(X, y, task, sample_weight)
 
     def adapt(
-        self, X, y, task=None, sample_weight=None, *, alpha=None, task_types=None
-    ):
+        self,
+        X: ArrayLike,
+        y: ArrayLike | SparseMatrix,
+        task: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        alpha: float | np.ndarray | None = None,
+        task_types: dict | list | None = None,
+    ) -> Self:
         """Fit heads of new tasks of any types without changing the representation.
 
         Linear models share the predictions as in
@@ -456,7 +490,7 @@ channels), torch Dataset or array on disk
         )
 
     @property
-    def fit_stream(self):
+    def fit_stream(self) -> Never:
         """Streams are not supported: batches do not contain the types of tasks."""
         raise AttributeError(
             f"{type(self).__name__} has no fit_stream: it needs a table of labels to "

@@ -1,7 +1,9 @@
 """Sparse multi-task representation learning as a scikit-learn estimator."""
 
+from __future__ import annotations
+
 from dataclasses import KW_ONLY
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -14,6 +16,12 @@ from sparsedis.inputs._ids import read_task_ids
 from sparsedis.inputs._known_tasks import task_numbers
 from sparsedis.multitask._base import BaseRepresentation
 from sparsedis.multitask._predictor import Numbers
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+    from torch.utils.data import Dataset
+
+    from sparsedis._typing import SparseMatrix
 
 
 @declared
@@ -118,7 +126,9 @@ class SparseMultiTaskRepresentation(RegressorMixin, BaseRepresentation):
     _: KW_ONLY
     normalize_y: bool = True
 
-    def predict(self, X, task=None):
+    def predict(
+        self, X: ArrayLike | Dataset, task: ArrayLike | None = None
+    ) -> np.ndarray:
         """Predictions of every task, or of one task for each row.
 
         Parameters
@@ -147,7 +157,13 @@ n_tasks, n_outputs)
         scores = self._predictions(self._scores(X, task))
         return scores[:, 0] if task is None and self._layout == "single" else scores
 
-    def predict_interval(self, X, task=None, *, confidence_level=0.9):
+    def predict_interval(
+        self,
+        X: ArrayLike,
+        task: ArrayLike | None = None,
+        *,
+        confidence_level: float = 0.9,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Predictions, and intervals that hold new labels with a given probability.
 
         Split conformal prediction: half the width of the interval of a task is the
@@ -188,7 +204,13 @@ n_tasks, n_outputs)
             margin = margin[0]
         return y, np.stack([y - margin, y + margin], -1)
 
-    def score(self, X, y, task=None, sample_weight=None):
+    def score(
+        self,
+        X: ArrayLike | Dataset,
+        y: ArrayLike | SparseMatrix,
+        task: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
         """Mean over the tasks of the coefficient of determination R2.
 
         Parameters

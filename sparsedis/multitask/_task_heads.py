@@ -1,6 +1,9 @@
 """Fitting, application and evaluation of the heads of tasks."""
 
+from __future__ import annotations
+
 import copy
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -19,6 +22,13 @@ from sparsedis.multitask._linear import is_quick, linear_part
 from sparsedis.multitask._predictor import Predictor
 from sparsedis.multitask._training import TaskTraining
 
+if TYPE_CHECKING:
+    from typing import Any
+
+    import torch
+
+    from sparsedis.identifiability import IdentifiabilityReport
+
 # Attributes of the tasks of a fit, not of the representation.
 HEADS = (
     *("coef_", "intercept_", "alpha_", "support_", "tasks_", "classes_"),
@@ -32,7 +42,7 @@ class TaskHeads(TaskTraining):
     A subclass has a `_likelihood`, and reads scores with the module of `_reading`.
     """
 
-    def to_torch(self):
+    def to_torch(self) -> torch.nn.Module:
         """Module from inputs to the predictions of all tasks, for other programs.
 
         It holds copies of the encoder, its normalisation and rotation, the heads, and
@@ -204,7 +214,7 @@ class TaskHeads(TaskTraining):
             )
         return self.linear_.margins(confidence_level)
 
-    def identifiability(self, **kwargs):
+    def identifiability(self, **kwargs: Any) -> IdentifiabilityReport:
         """Check for each feature whether the tasks identify it as a factor.
 
         Parameters

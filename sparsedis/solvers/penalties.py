@@ -6,12 +6,19 @@ coefficients of feature j, one for each score. A custom penalty is a subclass of
 :func:`sparsedis.heads.check_penalty` tests a custom penalty.
 """
 
+from __future__ import annotations
+
 import math
 from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
 
 import torch
 
 from sparsedis.solvers._value import Value
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+    from torch import Tensor
 
 __all__ = ["L1", "L2", "MCP", "ElasticNet", "GroupL1", "NonNegativeL1", "Penalty"]
 
@@ -55,7 +62,7 @@ class Penalty(Value, ABC):
     single = False
 
     @abstractmethod
-    def value(self, W, alpha):
+    def value(self, W: Tensor, alpha: Tensor) -> Tensor:
         """Penalty of every feature.
 
         Parameters
@@ -73,7 +80,7 @@ class Penalty(Value, ABC):
         """
 
     @abstractmethod
-    def prox(self, W, alpha, step):
+    def prox(self, W: Tensor, alpha: Tensor, step: Tensor) -> Tensor:
         r"""Proximal operator :math:`\mathrm{arg}\min_V \|V - W\|^2 / 2 + step \, p(V)`.
 
         Parameters
@@ -93,7 +100,7 @@ class Penalty(Value, ABC):
             The minimiser.
         """
 
-    def gradient(self, W, alpha):
+    def gradient(self, W: Tensor, alpha: Tensor) -> Tensor:
         """Derivative of `value` for nonzero features.
 
         Parameters
@@ -128,7 +135,7 @@ class Penalty(Value, ABC):
             return torch.zeros_like(W)
         return torch.where(used, gradient, 0.0)
 
-    def hessian(self, W, alpha):
+    def hessian(self, W: Tensor, alpha: Tensor) -> Tensor:
         """Second derivatives of `value` for nonzero features.
 
         Parameters
@@ -157,7 +164,7 @@ class Penalty(Value, ABC):
                 parts.append(torch.zeros_like(W) if part is None else part)
         return torch.stack(parts, -2).detach()
 
-    def violation(self, W, gradient, alpha):
+    def violation(self, W: Tensor, gradient: Tensor, alpha: Tensor) -> Tensor:
         """Violation of the optimality conditions by every feature.
 
         Parameters
@@ -185,7 +192,7 @@ class Penalty(Value, ABC):
         slope = torch.where(used.unsqueeze(-1), slope, there)
         return torch.linalg.vector_norm(slope, dim=-1)
 
-    def alpha_max(self, gradient):
+    def alpha_max(self, gradient: Tensor) -> Tensor:
         """Smallest `alpha` at which zero is stationary.
 
         Parameters
@@ -216,7 +223,7 @@ class Penalty(Value, ABC):
         high = torch.where(stays(high), high, torch.inf)
         return torch.where(stays(torch.zeros_like(size)), 0.0, high)
 
-    def check_scores(self, n_scores):
+    def check_scores(self, n_scores: int) -> None:
         """Raise an error if there are more scores than the penalty supports.
 
         Parameters
@@ -268,7 +275,7 @@ class GroupL1(Penalty):
     tensor([2.4000, 3.2000])
     """
 
-    def __init__(self, weights=None):
+    def __init__(self, weights: ArrayLike | None = None) -> None:
         if weights is not None:
             weights = tuple(float(weight) for weight in weights)
             if not all(0 <= weight < math.inf for weight in weights):
@@ -277,7 +284,7 @@ class GroupL1(Penalty):
                 )
         self.weights = weights
 
-    def strengths(self, alpha, n_features):
+    def strengths(self, alpha: Tensor, n_features: int) -> Tensor:
         """Strength of the penalty of each feature.
 
         Parameters
@@ -303,7 +310,7 @@ class GroupL1(Penalty):
         weights = torch.tensor(self.weights, dtype=alpha.dtype, device=alpha.device)
         return alpha * weights
 
-    def polar(self, U):
+    def polar(self, U: Tensor) -> Tensor:
         """Part of a dual point that the penalty bounds.
 
         Parameters
@@ -318,14 +325,14 @@ class GroupL1(Penalty):
         """
         return U
 
-    def value(self, W, alpha):
+    def value(self, W: Tensor, alpha: Tensor) -> Tensor:
         norm = torch.linalg.vector_norm(W, dim=-1)
         return self.strengths(alpha, W.shape[1]) * norm
 
-    def prox(self, W, alpha, step):
+    def prox(self, W: Tensor, alpha: Tensor, step: Tensor) -> Tensor:
         return shrink(W, step * self.strengths(alpha, W.shape[1]))
 
-    def alpha_max(self, gradient):
+    def alpha_max(self, gradient: Tensor) -> Tensor:
         size = torch.linalg.vector_norm(self.polar(-gradient), dim=-1)
         weights = self.strengths(torch.ones_like(size[:, :1]), size.shape[1])
         # alpha has no effect on a feature without a penalty.
@@ -379,7 +386,7 @@ class ElasticNet(GroupL1):
     0.1
     """
 
-    def __init__(self, l2=0.01, weights=None):
+    def __init__(self, l2: float = 0.01, weights: ArrayLike | None = None) -> None:
         super().__init__(weights)
         if not 0 <= l2 < math.inf:
             raise ValueError(f"l2 must be finite and not negative, got {l2!r}.")
@@ -407,13 +414,13 @@ class NonNegativeL1(GroupL1):
 
     single = True
 
-    def polar(self, U):
+    def polar(self, U: Tensor) -> Tensor:
         return U.clamp_min(0)
 
-    def value(self, W, alpha):
+    def value(self, W: Tensor, alpha: Tensor) -> Tensor:
         return torch.where((W < 0).any(-1), torch.inf, super().value(W, alpha))
 
-    def prox(self, W, alpha, step):
+    def prox(self, W: Tensor, alpha: Tensor, step: Tensor) -> Tensor:
         return super().prox(W.clamp_min(0), alpha, step)
 
 
@@ -430,13 +437,13 @@ class L2(Penalty):
     tensor([[[2.]]])
     """
 
-    def value(self, W, alpha):
+    def value(self, W: Tensor, alpha: Tensor) -> Tensor:
         return 0.5 * alpha * W.square().sum(-1)
 
-    def prox(self, W, alpha, step):
+    def prox(self, W: Tensor, alpha: Tensor, step: Tensor) -> Tensor:
         return W / (1 + alpha * step).unsqueeze(-1)
 
-    def alpha_max(self, gradient):
+    def alpha_max(self, gradient: Tensor) -> Tensor:
         zero = ~(gradient != 0).flatten(1).any(-1)
         return torch.where(zero, 0.0, torch.inf).to(gradient.dtype)
 
@@ -474,17 +481,17 @@ class MCP(Penalty):
 
     convex = False
 
-    def __init__(self, gamma=3.0):
+    def __init__(self, gamma: float = 3.0) -> None:
         if not 1 < gamma < math.inf:
             raise ValueError(f"gamma must be above 1 and finite, got {gamma!r}.")
         self.gamma = gamma
 
-    def value(self, W, alpha):
+    def value(self, W: Tensor, alpha: Tensor) -> Tensor:
         norm = torch.linalg.vector_norm(W, dim=-1)
         near = torch.minimum(norm, self.gamma * alpha)
         return near * (alpha - near / (2 * self.gamma))
 
-    def prox(self, W, alpha, step):
+    def prox(self, W: Tensor, alpha: Tensor, step: Tensor) -> Tensor:
         norm = torch.linalg.vector_norm(W, dim=-1, keepdim=True)
         alpha, step = alpha.unsqueeze(-1), step.unsqueeze(-1)
         # With a step of at least gamma, the problem is concave for norms up to
@@ -494,11 +501,11 @@ class MCP(Penalty):
         hard = torch.where(norm <= alpha * (self.gamma * step).sqrt(), 0.0, W)
         return torch.where(step < self.gamma, firm, hard)
 
-    def gradient(self, W, alpha):
+    def gradient(self, W: Tensor, alpha: Tensor) -> Tensor:
         _, towards, slope = self._slope(W, alpha)
         return slope.unsqueeze(-1) * towards
 
-    def hessian(self, W, alpha):
+    def hessian(self, W: Tensor, alpha: Tensor) -> Tensor:
         norm, towards, slope = self._slope(W, alpha)
         bend = torch.where(slope > 0, 1 / self.gamma, 0.0)
         outer = towards.unsqueeze(-1) * towards.unsqueeze(-2)
@@ -518,14 +525,14 @@ class MCP(Penalty):
         slope = (alpha - norm / self.gamma).clamp_min(0)
         return norm, W / norm.unsqueeze(-1), slope
 
-    def violation(self, W, gradient, alpha):
+    def violation(self, W: Tensor, gradient: Tensor, alpha: Tensor) -> Tensor:
         used = (W != 0).any(-1)
         slope = gradient + self.gradient(W, alpha)
         slope = torch.linalg.vector_norm(slope, dim=-1)
         excess = torch.linalg.vector_norm(gradient, dim=-1) - alpha
         return torch.where(used, slope, excess.clamp_min(0))
 
-    def alpha_max(self, gradient):
+    def alpha_max(self, gradient: Tensor) -> Tensor:
         return torch.linalg.vector_norm(gradient, dim=-1).amax(-1)
 
 
