@@ -46,6 +46,7 @@ DisentanglementScorer(unmatched="best")  # error
 est = SparseMultiTaskRepresentation(rotation=None, alpha=0.1).fit(X, Y)
 assert_type(est, SparseMultiTaskRepresentation)
 assert_type(est.predict(X), np.ndarray)
+assert_type(est.coef_, np.ndarray)
 assert_type(est.adapt(X, Y), SparseMultiTaskRepresentation)
 est.fit(X, Y, groups=[0])  # error
 est.fit(X)  # error

@@ -42,6 +42,14 @@ class TaskHeads(TaskTraining):
     A subclass has a `_likelihood`, and reads scores with the module of `_reading`.
     """
 
+    # `_fit_heads` sets them by name, which type checkers do not follow.
+    if TYPE_CHECKING:
+        coef_: np.ndarray
+        intercept_: np.ndarray
+        alpha_: np.ndarray
+        support_: np.ndarray
+        tasks_: np.ndarray
+
     def to_torch(self) -> torch.nn.Module:
         """Module from inputs to the predictions of all tasks, for other programs.
 
@@ -247,7 +255,7 @@ class TaskHeads(TaskTraining):
             coef = np.where(self._used_features(), heads, 0.0)
         return check_identifiability(coef, stability=stability, **kwargs)
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         if name in HEADS and "module_" in self.__dict__:
             raise AttributeError(
                 f"There is no {name}: fit_stream does not keep its tasks, and a "
