@@ -249,6 +249,7 @@ def errors(rank):
         "no seed": error_of(lambda: table(random_state=None).fit(X, Y)),
         "data": error_of(lambda: table().fit(X + rank, Y)),
         "batch": error_of(lambda: table().fit_stream(other_stream())),
+        "loss": error_of(lambda: table(lr=1e30, max_iter=9).fit(X, Y)),
         "failed": error_of(lambda: table(callbacks=[Kill(3, [1])]).fit(X, Y)),
     }
 
@@ -340,6 +341,14 @@ def test_what_differs_is_refused_in_both_processes(found):
     assert (
         "ValueError: The processes have different batches at step 1" in own["batch"][0]
     )
+
+
+def test_a_loss_that_is_not_finite_ends_the_fit_in_both_processes(found):
+    own, other = (results["errors"]["loss"] for results in found)
+    assert own == other
+    # The processes then share the next fit of the block.
+    [text] = own
+    assert "NonFiniteError" in text
 
 
 def test_nobody_waits_for_a_process_that_failed(found):
