@@ -209,5 +209,7 @@ def sum_gradients(parameters):
         processes().sum(torch.cat([*own, flags])).split([*map(len, own), len(own)])
     )
     for p, gradient, there in zip(parameters, total, flags.tolist(), strict=True):
+        if there and p.grad is None:
+            p.grad = torch.empty_like(p)
         if there:
-            p.grad = gradient.view_as(p).to(p)
+            p.grad.copy_(gradient.view_as(p))

@@ -9,6 +9,7 @@ import sys
 import warnings
 from contextlib import ExitStack
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -146,6 +147,9 @@ def episodes(noter):
         validation_classes=[6, 5, 4],
         validation_every=1,
         validation_episodes=2,
+        # It assumes that gradients have the memory format of their weights.
+        optimizer=partial(torch.optim.AdamW, fused=True),
+        lr=1e-3,
         callbacks=[noter],
         random_state=0,
     )
