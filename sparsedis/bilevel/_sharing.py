@@ -6,7 +6,6 @@ from zlib import crc32
 
 import numpy as np
 import torch
-from torch.nn import SyncBatchNorm
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parameter import is_lazy
 
@@ -85,7 +84,8 @@ def shared_encoding(module, rows, step):
     within = [
         layer
         for layer in module.encoder.modules()
-        if isinstance(layer, _BatchNorm) and not isinstance(layer, SyncBatchNorm)
+        # Not SyncBatchNorm, and others with a rule of their own.
+        if type(layer).forward is _BatchNorm.forward
     ]
     seed = torch.initial_seed() + 1 + step * here.size + here.rank
     for layer in within:
