@@ -70,6 +70,7 @@ class SparseHeadsCV(TaskLassos):
         :class:`~sparsedis.solvers.penalties.MCP` instead of the Lasso's penalty, which
         does not shrink large coefficients. It is not convex: the head is the stationary
         point that the path from zero leads to. Features should have variances near 1.
+        Small penalties take long if there are more features than labels.
 
     feature_groups : array-like of shape (n_features,), default=None
         Group of each feature, a number or text. The penalty acts on the norms of the

@@ -109,14 +109,10 @@ class Grouped(Quadratic):
         blocks = self.gram[task, at.unsqueeze(-1), at.unsqueeze(-2)]
         return blocks.reshape(n_tasks, s, c, s, c)
 
-    def objective(self, V):
-        quadratic = 0.5 * (V * (self.gradient(V) - self.corr)).sum((1, 2))
-        return quadratic + self.penalty.value(V)
-
     def gap(self, V):
         if self.own is None:
             return super().gap(V)
-        # Without convexity there is no dual.
+        # Without convexity there is no dual: the largest violation by a group.
         found = self.penalty.violation(V, self.gradient(V)).amax(-1)
         unit = torch.linalg.vector_norm(self.corr, dim=-1).amax(-1)
-        return (found / torch.where(unit > 0, unit, 1.0)).square()
+        return found / torch.where(unit > 0, unit, 1.0)

@@ -200,8 +200,7 @@ def test_blocks_of_groups_are_bounded_by_their_table():
 
 
 def test_a_violation_above_tol_is_said(monkeypatch):
-    for name in ("_STEPS", "_ROUNDS"):
-        monkeypatch.setattr(group_path, name, 1)
+    monkeypatch.setattr(group_path, "_CONCAVE_STEPS", 1)
     X, Y = table(20, 4, 1)
     with pytest.warns(ConvergenceWarning, match="above tol=1e-300"):
         SparseHeads(1.0, penalty=MCP(), tol=1e-300).fit(X, Y)
