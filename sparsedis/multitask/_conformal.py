@@ -17,7 +17,8 @@ def check_level(confidence_level):
     ------
     ValueError
     """
-    if not 0 < confidence_level < 1:
+    number = np.asarray(confidence_level)
+    if number.ndim or number.dtype.kind not in "iuf" or not 0 < number < 1:
         raise ValueError(
             f"confidence_level must lie in (0, 1), got {confidence_level!r}."
         )
@@ -45,8 +46,8 @@ def ranked(sizes, confidence_level):
     >>> float(ranked(np.arange(1.0, 10.0), 0.9)), ranked(np.ones(8), 0.9)
     (9.0, inf)
     """
-    # Rounding errors must not increase a rank that is an integer.
-    rank = int(np.ceil((len(sizes) + 1) * confidence_level - 1e-9))
+    # Rounding errors must not increase a rank that is an integer. The first is 1.
+    rank = max(1, int(np.ceil((len(sizes) + 1) * confidence_level - 1e-9)))
     if rank > len(sizes):
         return np.inf
     return np.partition(sizes, rank - 1)[rank - 1]

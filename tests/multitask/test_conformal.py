@@ -1,5 +1,6 @@
 """Prediction intervals and sets from errors on held-out rows."""
 
+import re
 from fractions import Fraction
 
 import numpy as np
@@ -98,6 +99,11 @@ def test_rank_is_the_first_that_covers_often_enough(level):
         covering = [k for k in range(1, n + 1) if Fraction(k, n + 1) >= level]
         expected = min(covering, default=np.inf)
         assert ranked(sizes, float(level)) == expected
+
+
+def test_levels_near_zero_have_the_first_rank():
+    assert ranked(np.array([3.0, 1.0, 2.0]), 1e-12) == 1.0
+    assert ranked(np.empty(0), 1e-12) == np.inf
 
 
 def assert_covers(inside, level, n_errors):
@@ -345,10 +351,10 @@ def test_files_keep_what_calibrates(data, mixed, tmp_path):
             np.testing.assert_array_equal(expected[name], found[name])
 
 
-@pytest.mark.parametrize("level", [0, 1, 90])
+@pytest.mark.parametrize("level", [0, 1, 90, np.nan, "0.9", None, [0.5], True])
 def test_levels_are_probabilities(data, fitted, mixed, level):
     for method in (fitted[0].predict_set, mixed.predict_set, mixed.predict_interval):
-        with pytest.raises(ValueError, match=rf"in \(0, 1\), got {level}"):
+        with pytest.raises(ValueError, match=re.escape(f"in (0, 1), got {level!r}")):
             method(data[0], confidence_level=level)
 
 
