@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, ClassVar
@@ -271,12 +272,14 @@ def _read_feature_groups(values, n_features):
     """Group of each feature, numbered from 0; None if there are no groups."""
     if values is None:
         return None
-    try:
-        names, groups = np.unique(np.asarray(values), return_inverse=True)
+    wrong = True
+    with suppress(TypeError, ValueError):
+        # As objects, since numpy turns numbers beside text, and NaN, into text.
+        labels = np.asarray(values, dtype=object)
+        names, groups = np.unique(labels, return_inverse=True)
         missing = None in names.tolist() or (names != names).any()
-    except (TypeError, ValueError):
-        missing = True
-    if missing or np.shape(values) != (n_features,):
+        wrong = missing or np.shape(values) != (n_features,)
+    if wrong:
         raise ValueError(
             f"feature_groups must hold the group of each of {n_features} features, all "
             f"numbers or all text; got {values!r}."

@@ -230,6 +230,9 @@ def test_a_violation_above_tol_is_said(monkeypatch):
         ({"feature_groups": [0, 1, 2]}, r"all numbers or all text; got \[0, 1, 2\]"),
         ({"feature_groups": [0.0] * 7 + [np.nan]}, "feature_groups must hold"),
         ({"feature_groups": ["a"] * 7 + [None]}, "feature_groups must hold"),
+        ({"feature_groups": ["a"] * 7 + [np.nan]}, "feature_groups must hold"),
+        ({"feature_groups": ["a", 1] * 4}, "feature_groups must hold"),
+        ({"feature_groups": [[0, 1], [2]] * 4}, "feature_groups must hold"),
         ({"feature_groups": [None] * 8}, "feature_groups must hold"),
     ],
 )
