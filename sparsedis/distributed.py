@@ -151,6 +151,20 @@ class Processes:
         if int(extremes.sum()) != 0:
             raise ValueError(message)
 
+    def fail(self):
+        """Give the others an error in `check_same`, until all have failed or left."""
+        nccl = self._group is not None and dist.get_backend(self._group) == "nccl"
+        device = "cuda" if nccl else "cpu"
+        while True:
+            try:
+                # Numbers of data and batches are not negative.
+                self.check_same(-1, device, "")
+            except ValueError:
+                continue
+            except RuntimeError:
+                pass
+            return
+
     def reduce(self, tensor, op=dist.ReduceOp.SUM):
         """Combine the tensors of all processes in place."""
         if self._group is None:

@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 _DIFFERENT = (
     "The processes that share the training must fit the same: parameters, data or "
     "initial weights of the encoder differ. random_state must be the same int in all, "
-    "and torch must have the same seed if it creates a module for encoder."
+    "and torch must have the same seed if it creates a module for encoder. Or another "
+    "process has failed before: its own error says why."
 )
 
 

@@ -15,6 +15,7 @@ from torch.nn.parameter import is_lazy
 from sparsedis._deprecated import parameter
 from sparsedis._fitted import drop_learned, whole_or_not
 from sparsedis._persistence import load_fitted, save_fitted
+from sparsedis.distributed import processes
 from sparsedis.encoders import (
     Representation,
     build_encoder,
@@ -49,7 +50,11 @@ def _begin(estimator):
 def _has_trained(estimator, before):
     """Whether the module was trained, if only for some steps."""
     module = vars(estimator).get("module_")
-    return module is not None and module is not before.get("module_")
+    if module is not None and module is not before.get("module_"):
+        return True
+    # Others may wait for the first step.
+    processes().fail()
+    return False
 
 
 # Editors infer the type of what a function decorates, but not through a partial.

@@ -254,6 +254,8 @@ def errors(rank):
         "data": error_of(lambda: table().fit(X + rank, Y)),
         "batch": error_of(lambda: table().fit_stream(other_stream())),
         "loss": error_of(lambda: table(lr=1e30, max_iter=9).fit(X, Y)),
+        "early": error_of(lambda: table().fit(X * [1, np.inf][rank], Y)),
+        "both": error_of(lambda: table(device="no").fit(X, Y)),
         "failed": error_of(lambda: table(callbacks=[Kill(3, [1])]).fit(X, Y)),
     }
 
@@ -361,6 +363,20 @@ def test_nobody_waits_for_a_process_that_failed(found):
     assert "ArithmeticError" in other[0]
     for _, again in (own, other):
         assert "RuntimeError: A fit in this block of share_training has failed" in again
+
+
+def test_nobody_waits_for_a_process_whose_data_are_refused(found):
+    own, other = (results["errors"]["early"] for results in found)
+    assert len(own) == len(other) == 1  # The next fit is shared again.
+    assert "ValueError: The processes that share the training must" in own[0]
+    assert "ValueError: Input X contains" in other[0]
+
+
+def test_an_error_in_all_processes_does_not_end_the_block(found):
+    own, other = (results["errors"]["both"] for results in found)
+    assert own == other
+    assert len(own) == 1
+    assert "device" in own[0]
 
 
 def test_a_step_needs_a_row_for_each_process():
