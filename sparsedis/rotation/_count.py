@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sparsedis.rotation._bends import without_bends
 from sparsedis.rotation._classes import marginal_gains
 
 # Few labels leave the curvature of a task far from the identity.
@@ -11,11 +12,6 @@ _FEW_LABELS = 4
 
 # Strength, relative to the median, below which a direction is not a factor.
 _TRACE = 0.1
-
-# The same for classes, relative to only the stronger directions. Classes contain little
-# information about distances, so encoders learn nonlinear functions of the factors, and
-# heads use these.
-_BEND = 0.3
 
 # Directions of classes are tried down to this strength, relative to the second one.
 TRIED = 1e-2
@@ -133,8 +129,7 @@ def _count_classes(moments):
     gain = np.zeros(m)
     gain[:n_most] = marginal_gains(moments.labels, strength, V, n_most)
     evidence = np.concatenate([[0.0], np.cumsum(gain - np.arange(m, 0, -1))])
-    n_heads = len(moments.labels.task)
-    k = _without_bends(strength, int(np.argmax(evidence)), n_heads)
+    k = without_bends(moments.labels, strength, V, int(np.argmax(evidence)))
     return FactorCount(k, evidence, strength, V)
 
 
@@ -269,16 +264,6 @@ def without_traces(strength, k, n_heads):
         if kept == k:
             break
         k = kept
-    return k
-
-
-def _without_bends(strength, k, n_heads):
-    """Leave out directions after a gap, which may be more than those before it."""
-    for j in range(2, k):
-        least = _BEND * np.median(strength[1:j])
-        least *= (1 - min(1.0, (j / n_heads) ** 0.5)) ** 2
-        if strength[j] < least:
-            return j
     return k
 
 

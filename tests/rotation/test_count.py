@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 from scipy.stats import multivariate_normal
 
 from sparsedis.rotation import count_factors, white_heads
-from sparsedis.rotation._count import _without_bends, estimate_count
+from sparsedis.rotation._count import estimate_count
 from sparsedis.rotation._moments import regression_moments
 from sparsedis.rotation._stages import Whitening
 
@@ -145,38 +145,6 @@ def test_tasks_without_labels_do_not_count():
     other = count_factors(white_heads(Z, Y))
     assert_allclose(one.evidence, other.evidence)
     assert "n_factors=3" in repr(other)
-
-
-@pytest.mark.parametrize(
-    ("strength", "n_heads", "k"),
-    [
-        ([33, 16, 14, 1.0, 0.68, 0.57], 30, 3),
-        ([157, 122, 92, 39, 1.2, 1.0, 0.81, 0.39, 0.28, 0.17], 30, 4),
-        ([100, 14, 8, 1.0, 0.9, 0.2], 200, 3),
-        # A first one that many factors share, and a few tasks for each.
-        ([30, 2.0, 1.5, 0.6], 30, 4),
-        ([9, 1.4, 1.0, 0.6], 50, 4),
-        # Two directions say nothing of what is usual.
-        ([50, 1e-3], 100, 2),
-        ([5.0], 100, 1),
-        ([], 100, 0),
-    ],
-)
-def test_directions_behind_a_gap_are_bends(strength, n_heads, k):
-    strength = np.array([*strength, 0.01, 0.005])
-    assert _without_bends(strength, len(strength) - 2, n_heads) == k
-
-
-def test_random_heads_have_no_gap():
-    rng = np.random.default_rng(0)
-    cut = 0
-    for n_heads in (50, 100, 300):
-        for k in (3, 6, 12, 20):
-            for _ in range(20):
-                W = rng.standard_normal((n_heads, k)) * (rng.random((n_heads, k)) < 0.3)
-                strength = np.linalg.eigvalsh(W.T @ W)[::-1]
-                cut += _without_bends(strength, k, n_heads) < k
-    assert cut <= 2
 
 
 def test_bends_of_classes_are_no_factors():
