@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from functools import partial
 from inspect import getdoc
 from pathlib import Path
@@ -12,6 +13,8 @@ from latex2mathml.converter import convert
 import sparsedis
 
 ROOT = Path(__file__).parents[1]
+# For gallery_order.py.
+sys.path.insert(0, str(ROOT / "doc"))
 
 project = "sparsedis"
 author = "The sparsedis developers"
@@ -61,7 +64,7 @@ sphinx_gallery_conf = {
     "examples_dirs": str(ROOT / "examples"),
     "gallery_dirs": "auto_examples",
     "plot_gallery": bool(os.environ.get("GALLERY")),
-    "within_subsection_order": "sphinx_gallery.sorting.ExampleTitleSortKey",
+    "within_subsection_order": "gallery_order.RealProblemsFirst",
     "backreferences_dir": "generated/backreferences",
     "doc_module": ("sparsedis",),
     "show_memory": False,

@@ -5,6 +5,7 @@ Running all of them takes minutes: `make doc GALLERY=1` does, and fails where on
 
 import ast
 import os
+import runpy
 import subprocess
 import sys
 from importlib import import_module
@@ -39,6 +40,12 @@ def test_has_a_title_for_the_gallery(name):
     title, underline = docstring.splitlines()[:2]
     assert title
     assert underline == "=" * len(title)
+
+
+def test_each_has_a_place_in_the_gallery():
+    order = runpy.run_path(str(EXAMPLES.parent / "doc" / "gallery_order.py"))
+    position = order["RealProblemsFirst"](str(EXAMPLES))
+    assert sorted(map(position, SCRIPTS)) == list(range(len(SCRIPTS)))
 
 
 @pytest.mark.parametrize("name", QUICK)
