@@ -1,6 +1,7 @@
 """Other predictors of tables: task by task, or by one network.
 
-Those of classes return the probability that a label is 1.
+Those of classes return the probability that a label is 1. TabPFN and TabICL are left
+out: they download their weights when they first run.
 """
 
 import numpy as np
