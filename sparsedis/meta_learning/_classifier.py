@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from sparsedis.meta_learning._learner import GroupLassoSVMMetaLearner
+    from sparsedis.meta_learning._base import BaseMetaLearner
 
 
 class FewShotClassifier(ClassifierMixin, BaseEstimator):
@@ -79,7 +79,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         "learner": [HasMethods(["fit", "transform", "adapt"])],
     }
 
-    def __init__(self, learner: GroupLassoSVMMetaLearner) -> None:
+    def __init__(self, learner: BaseMetaLearner) -> None:
         self.learner = learner
 
     @whole_or_not
