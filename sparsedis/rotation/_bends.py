@@ -56,7 +56,8 @@ def without_bends(labels, strength, directions, k):
     if len(rows) < _FEW_ROWS:
         return k
     along = rows @ directions[:, :k]
-    along = (along - along.mean(0)) / along.std(0)
+    spread = along.std(0)
+    along = (along - along.mean(0)) / np.where(spread > 0, spread, 1.0)
     while k > 2 and strength[k - 1] < _WEAK * strength[1]:
         if explained_share(along[:, : k - 1], along[:, k - 1]) < _EXPLAINED:
             break
@@ -94,7 +95,7 @@ def explained_share(inputs, target):
         np.square(target - cross_val_predict(model, inputs, target, cv=folds)).mean()
         for model in models
     )
-    return 1 - error / target.var()
+    return 1 - error / max(target.var(), np.finfo(float).tiny)
 
 
 def _rows_of(labels):

@@ -75,6 +75,15 @@ def test_rows_of_several_parts_count_once():
     assert without_bends(labels_of(Z, Z[::-1], Z), strength, np.eye(5), 5) == 5
 
 
+def test_a_direction_that_few_rows_have():
+    # It is constant on the rows that are compared.
+    rng = np.random.default_rng(0)
+    Z = np.column_stack([rng.standard_normal((5000, 2)), np.zeros(5000)])
+    Z[np.lexsort(Z.T[::-1])[3], 2] = 70.0
+    strength = np.array([1.0, 1.0, 0.01])
+    assert without_bends(labels_of(Z), strength, np.eye(3), 3) == 2
+
+
 def test_few_rows_do_not_tell():
     rng = np.random.default_rng(0)
     x = rng.standard_normal((20, 2))
