@@ -6,7 +6,11 @@ import pytest
 import torch
 from celer import GroupLasso
 
-from sparsedis.solvers.group_path import solve_group_path, solve_wide_group_path
+from sparsedis.solvers.group_path import (
+    _Candidates,
+    solve_group_path,
+    solve_wide_group_path,
+)
 from sparsedis.solvers.lasso_path import solve_lasso_path
 from sparsedis.solvers.penalties import MCP
 
@@ -171,3 +175,20 @@ def test_equal_features_do_not_stop_the_path(mcp):
     form = gram_form(Z, Y, groups := np.arange(16) % 8)
     _, gap = solve_group_path(*form, torch.from_numpy(groups), mcp=mcp)
     assert float(gap.max()) <= 1e-10
+
+
+@pytest.mark.parametrize("mcp", [None, MCP()])
+def test_groups_that_the_strong_rule_discards_are_checked(mcp):
+    # The second group has no correlation with the target, until the first is fitted.
+    Z = torch.linalg.cholesky(torch.tensor([[1.0, 0.6], [0.6, 1.0]]).double()).T
+    y, groups = Z @ torch.tensor([1.0, -0.6]).double(), torch.arange(2)
+    path, alpha = _Candidates(Z, y, groups, mcp), torch.tensor(0.05).double()
+    # As if the last penalty was the same: only groups beyond it at zero are candidates.
+    path.alpha = alpha
+    assert (path.sizes > alpha).tolist() == [True, False]
+    gap = path.go(alpha, 1e-10)
+    assert path.chosen.all()
+    assert float(gap) <= 1e-10
+    form = (Z.T @ Z)[None], (Z.T @ y)[None], y.square().sum()[None]
+    expected, _ = solve_group_path(*form, alpha.reshape(1, 1), groups, mcp=mcp)
+    np.testing.assert_allclose(path.coef, expected[0, 0], atol=1e-8)
