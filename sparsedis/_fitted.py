@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import wraps
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from sparsedis._typing import Method
@@ -77,4 +77,4 @@ def whole_or_not(fit: Method, *, begin=drop_learned, stands=None) -> Method:
                 vars(self).update(before)
             raise
 
-    return fit_or_restore  # type: ignore[return-value]
+    return cast("Method", fit_or_restore)

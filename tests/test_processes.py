@@ -149,6 +149,7 @@ def test_a_search_on_two_processes_finds_what_one_does():
     np.testing.assert_array_equal(one.best_estimator_.coef_, two.best_estimator_.coef_)
 
 
+# After five steps, the larger penalty leaves features that no head uses.
 @pytest.mark.filterwarnings("ignore:No head:UserWarning")
 def test_a_search_on_dask_finds_what_this_process_does():
     X, Y = make_sparse_tasks(60, 6, n_factors=2, random_state=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from functools import wraps
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 
@@ -43,7 +43,7 @@ def in_plain_mode(function: Method) -> Method:
                 kwargs = {name: _ordinary(value) for name, value in kwargs.items()}
             return function(*args, **kwargs)
 
-    return plain  # type: ignore[return-value]
+    return cast("Method", plain)
 
 
 def _is(value):

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Literal,
+    ParamSpec,
+    Protocol,
+    TypeVar,
+    cast,
+    overload,
+)
 
 P = ParamSpec("P")
 Score = TypeVar("Score", covariant=True)
@@ -40,4 +49,4 @@ def scores_or_details(metric: Callable[P, Score | Details]) -> Metric[P, Score]:
     callable
         The same.
     """
-    return metric  # type: ignore[return-value]
+    return cast("Metric[P, Score]", metric)

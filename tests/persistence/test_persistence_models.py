@@ -206,6 +206,7 @@ def test_encoders_of_images_come_back(tmp_path):
 
 
 @pytest.mark.parametrize("trained", [None, "sparsest"])
+# A few steps on few tasks do not find the factors.
 @pytest.mark.filterwarnings("ignore:.* may not be factors:UserWarning")
 def test_parameters_that_are_set_after_a_fit_are_not_those_of_its_weights(
     data, trained, tmp_path
