@@ -33,6 +33,7 @@ from sparsedis.bilevel._module import to_device
 from sparsedis.bilevel._sharing import shared_encoding
 from sparsedis.distributed import Processes, processes, share_training
 from sparsedis.encoders import Representation
+from sparsedis.multitask._objective import TaskObjective
 from sparsedis.tasks import TaskBatch
 
 RNG = np.random.default_rng(0)
@@ -227,6 +228,18 @@ def defaults():
     return est.predict(X)
 
 
+def judged(rank):
+    """Losses on held-out rows, in processes that round differently."""
+    judge = TaskObjective.judge
+
+    def rounded(*args):
+        return judge(*args) + rank
+
+    with mock.patch.object(TaskObjective, "judge", rounded), share_training():
+        est = table(early_stopping=True, max_iter=21).fit(X, Y)
+    return est.history_["valid_loss"]
+
+
 def half(noter):
     return table(max_iter=3, precision="bfloat16", callbacks=[noter]).fit(X, Y)
 
@@ -278,6 +291,7 @@ def run(rank, folder):
                 "resumed": resumed(folder / "training"),
                 "dropped": dropped(),
                 "defaults": defaults(),
+                "judged": judged(rank),
                 "half": compare(half)[0],
                 "errors": errors(rank),
             }
@@ -393,3 +407,9 @@ def test_without_a_group():
 
 if __name__ == "__main__":
     joblib.dump(run(1, Path(sys.argv[1])), Path(sys.argv[1]) / "found")
+
+
+def test_training_ends_by_the_losses_of_the_first_process(found):
+    own, other = (results["judged"] for results in found)
+    assert len(own)
+    np.testing.assert_array_equal(own, other)
