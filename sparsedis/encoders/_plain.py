@@ -8,6 +8,7 @@ import math
 from torch import nn
 
 from ._layers import check_image_shape, output_layer
+from ._standardized import Standardized
 
 
 class MLP(nn.Sequential):
@@ -28,6 +29,11 @@ class MLP(nn.Sequential):
         Share of the hidden units that are set to zero at random in each step of
         training.
 
+    standardize : bool, default=True
+        Let `fit` of an estimator that makes the encoder standardise the columns of its
+        table: subtract the mean and divide by the standard deviation, or by the
+        difference if there are two values. Elsewhere inputs are taken as they are.
+
     Examples
     --------
     >>> import torch
@@ -42,11 +48,12 @@ class MLP(nn.Sequential):
         n_components: int | None = None,
         hidden_layer_sizes: tuple[int, ...] = (256, 256),
         dropout: float = 0.0,
+        standardize: bool = True,
     ) -> None:
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must lie in [0, 1), got {dropout!r}.")
         widths = [math.prod(input_shape), *hidden_layer_sizes]
-        layers = [nn.Flatten()]
+        layers = [Standardized(widths[0]) if standardize else nn.Flatten()]
         for n_in, n_out in itertools.pairwise(widths):
             layers += [nn.Linear(n_in, n_out), _ReLU(dropout) if dropout else nn.ReLU()]
         super().__init__(*layers, *output_layer(widths[-1], n_components))

@@ -4,10 +4,8 @@ import torch
 from torch import nn
 
 from sparsedis.encoders._layers import check_one_tensor
+from sparsedis.encoders._moments import moments
 from sparsedis.inputs._arrays import is_8bit_image
-
-# Numbers in the features that statistics are computed of at a time.
-_HELD = 2**24
 
 
 class Representation(nn.Module):
@@ -105,32 +103,11 @@ class Representation(nn.Module):
             return
         training = self.training
         self.eval()
-        n, mean, spread = 0, 0.0, 0.0
-        for raw in _gathered(self.encode(rows) for rows in blocks):
-            # float64 sums: features with a large mean must not lose their variance.
-            step = raw.mean(0) - mean
-            share = len(raw) / (n + len(raw))
-            spread = spread * (1 - share) + raw.var(0, correction=0) * share
-            spread = spread + step**2 * (share * (1 - share))
-            mean = mean + step * share
-            n += len(raw)
+        found = moments(self.encode(rows) for rows in blocks)
         self.train(training)
-        if n > 1:
-            self.normalization.running_mean.copy_(mean)
-            self.normalization.running_var.copy_(spread)
-
-
-def _gathered(blocks):
-    """Features as float64, joined in blocks of a bounded size."""
-    held, size = [], 0
-    for raw in blocks:
-        held.append(raw.double())
-        size += raw.numel()
-        if size >= _HELD:
-            yield torch.cat(held)
-            held, size = [], 0
-    if held:
-        yield torch.cat(held)
+        if found.n_rows > 1:
+            self.normalization.running_mean.copy_(found.mean)
+            self.normalization.running_var.copy_(found.variance)
 
 
 class RotatedRepresentation(nn.Module):

@@ -110,7 +110,9 @@ class RepresentationParameters(BilevelEstimator):
     encoder : str, torch module or callable, default="auto"
         "auto", "mlp", "conv", "conv4", "resnet12" or "identity", where "auto" is "conv"
         for images ``(n, height, width, channels)``, else "mlp", with a dropout of 0.1
-        where a rotation follows (see :mod:`sparsedis.encoders`). A module is copied; a
+        where a rotation follows (see :mod:`sparsedis.encoders`). `fit` standardises the
+        columns that an :class:`~sparsedis.encoders.MLP` receives, unless you pass it as
+        a module or with ``standardize=False``. A module is copied; a
         class or function is called with ``(input_shape, n_components)``. It receives
         images as ``(n, channels, height, width)``. Its weights are converted to
         float32.

@@ -95,8 +95,9 @@ class SparseMultiTaskRepresentation(RegressorMixin, BaseRepresentation):
 
     Notes
     -----
-    Inputs are not scaled: put a :class:`~sklearn.preprocessing.StandardScaler` before
-    the estimator for tables whose columns have different units.
+    The built-in encoder of tables standardises its inputs, so columns may have any
+    units (see :class:`~sparsedis.encoders.MLP`). The inputs of a stream and those of
+    your own encoder are not scaled.
 
     References
     ----------

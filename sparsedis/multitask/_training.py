@@ -11,11 +11,13 @@ from torch.optim import AdamW
 from sparsedis._randomness import TorchRandomness
 from sparsedis.bilevel._module import (
     check_inputs_fit,
+    device_blocks,
     new_representation,
     to_device,
 )
 from sparsedis.bilevel._stopping import StopEarly
 from sparsedis.encoders import MLP, RotatedRepresentation, input_shape_of
+from sparsedis.encoders._standardized import Standardized
 from sparsedis.inputs._table import TableSource
 from sparsedis.multitask._counting import counting_problem, warn_of_count
 from sparsedis.multitask._narrowing import LR, SHARE, take_over
@@ -96,6 +98,7 @@ class TaskTraining(RepresentationParameters):
 
     def _train_table(self, table, width, random_state, data, split=None, **options):
         """Train on a table, and return its split, which may be given."""
+        options.setdefault("make", lambda: self._make_module(width, table))
         early = self.early_stopping
         if early == "auto" and self.rotation is None:
             early = False
@@ -221,13 +224,23 @@ class TaskTraining(RepresentationParameters):
         codes = [codes.cpu().numpy() for codes in self._codes(table.blocks())]
         return np.concatenate(codes).astype(np.float64)
 
-    def _make_module(self, width):
+    def _make_module(self, width, table=None):
+        """A new module, in the units of a table, or a copy of the trained one."""
         if self._goes_on():
             module = copy.deepcopy(self.module_)
             return getattr(module, "representation", module)
         module = self._new_module(self.input_shape_, width)
         check_inputs_fit(module.encoder, self.input_shape_)
+        if table is not None and len(self.input_shape_) == 1:
+            self._standardize(module.encoder, table)
         return module
+
+    def _standardize(self, encoder, table):
+        first = next(encoder.children(), None)
+        # A module that was given may have been trained in other units.
+        given = isinstance(self.encoder, torch.nn.Module)
+        if isinstance(first, Standardized) and not given:
+            first.set_statistics(device_blocks(table.blocks(), torch.device("cpu")))
 
     def _goes_on(self):
         return self.warm_start and "module_" in vars(self)

@@ -7,7 +7,7 @@ from torch import nn
 
 from sparsedis.encoders import (
     Representation,
-    _representation,
+    _moments,
     input_shape_of,
     prepare_rows,
 )
@@ -84,7 +84,7 @@ def test_input_shape():
 
 @pytest.mark.parametrize("held", [1, 100, 2**24])
 def test_statistics_are_those_of_all_the_rows(monkeypatch, held):
-    monkeypatch.setattr(_representation, "_HELD", held)
+    monkeypatch.setattr(_moments, "_HELD", held)
     rng = np.random.default_rng(0)
     rows = torch.from_numpy(1e4 + rng.standard_normal((103, 5))).float()
     module = Representation(nn.Identity(), 5, "batch")

@@ -22,10 +22,10 @@ def data():
     return make_sparse_tasks(80, 6, n_factors=3, random_state=0)
 
 
-def differences(est, X, step=1e-6):
+def differences(est, X):
     """Central differences of each feature in each column, at every row."""
     found = []
-    for j in range(X.shape[1]):
+    for j, step in enumerate(1e-6 * X.std(0)):
         up, down = X.copy(), X.copy()
         up[:, j] += step
         down[:, j] -= step

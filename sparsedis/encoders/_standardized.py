@@ -1,0 +1,48 @@
+"""A first layer that standardises the columns of a table."""
+
+import torch
+from torch import nn
+
+from ._moments import moments
+
+# Smallest standard deviation of a column that is not constant, relative to its mean,
+# and largest distance from the variance of two values, at which there are two.
+_CONSTANT, _TWO_VALUES = 1e-7, 1e-6
+
+
+class Standardized(nn.Flatten):
+    """Flattened inputs, in units that :meth:`set_statistics` sets.
+
+    Parameters
+    ----------
+    n_columns : int
+    """
+
+    def __init__(self, n_columns):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(n_columns))
+        self.register_buffer("scale", torch.ones(n_columns))
+
+    def forward(self, x):
+        return (super().forward(x) - self.mean) * self.scale
+
+    @torch.no_grad()
+    def set_statistics(self, blocks):
+        """Use the statistics of a table.
+
+        Columns of two values, such as those of a one-hot encoder, get a difference of
+        one: rare values would become large with unit variance. Constant columns become
+        zero, also where they have another value later.
+
+        Parameters
+        ----------
+        blocks : iterable of tensor of shape (n, n_columns)
+        """
+        found = moments(blocks)
+        spread = found.variance.sqrt()
+        largest = (found.high - found.mean) * (found.mean - found.low)
+        two = largest - found.variance <= _TWO_VALUES * largest
+        unit = torch.where(two, found.high - found.low, spread)
+        varies = spread > _CONSTANT * found.mean.abs()
+        self.mean.copy_(found.mean)
+        self.scale.copy_(torch.where(varies, 1 / unit, 0.0))

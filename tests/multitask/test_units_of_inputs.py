@@ -1,0 +1,84 @@
+"""Columns of a table in any units."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+from sparsedis import SparseMultiTaskClassifier, SparseMultiTaskRepresentation
+from sparsedis.encoders import MLP
+
+UNITS = 2.0 ** np.array([-30, 20, 0, 7, -3])
+
+
+@pytest.fixture(scope="module")
+def table():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((80, 5)) + 3.0
+    return X, X @ rng.standard_normal((5, 6))
+
+
+def quick(estimator=SparseMultiTaskRepresentation, **options):
+    options = {"encoder": partial(MLP, hidden_layer_sizes=(16,))} | options
+    return estimator(
+        2, alpha=0.01, max_iter=4, rotation=None, random_state=0, **options
+    )
+
+
+@pytest.mark.parametrize(
+    ("estimator", "encoder"),
+    [
+        (SparseMultiTaskRepresentation, partial(MLP, hidden_layer_sizes=(16,))),
+        (SparseMultiTaskRepresentation, "auto"),
+        (SparseMultiTaskClassifier, "mlp"),
+    ],
+)
+def test_units_do_not_matter(table, estimator, encoder):
+    X, Y = table
+    if estimator is SparseMultiTaskClassifier:
+        Y = (Y - np.median(Y, axis=0) > 0).astype(int)
+    est = quick(estimator, encoder=encoder)
+    expected = est.fit(X, Y).transform(X)
+    found = est.fit(X * UNITS, Y).transform(X * UNITS)
+    # The order of the rows in a step depends on their numbers, and so does rounding.
+    np.testing.assert_allclose(found, expected, atol=5e-3)
+
+
+def test_units_stay_in_a_warm_start(table):
+    X, Y = table
+    est = quick(warm_start=True).fit(X, Y)
+    before = est.module_.encoder[0].scale.clone()
+    est.fit(X * UNITS, Y)
+    assert (est.module_.encoder[0].scale == before).all()
+
+
+def test_a_module_that_is_given_keeps_its_units(table):
+    X, Y = table
+    encoder = MLP((5,), 2, hidden_layer_sizes=(16,))
+    first = quick(encoder=encoder).fit(X, Y).module_.encoder[0]
+    assert (first.scale == 1).all()
+    assert (first.mean == 0).all()
+
+
+def test_standardize_false_takes_inputs_as_they_are(table):
+    X, Y = table
+    encoder = partial(MLP, hidden_layer_sizes=(16,), standardize=False)
+    est = quick(encoder=encoder)
+    once = est.fit(X, Y).transform(X)
+    twice = est.fit(2 * X, Y).transform(2 * X)
+    assert np.abs(once - twice).max() > 0.05
+
+
+def test_saved_parameters_contain_the_units(table, tmp_path):
+    X, Y = table
+    est = quick(encoder="mlp").fit(X * UNITS, Y)
+    est.save_params(tmp_path / "params")
+    loaded = quick(encoder="mlp").load_params(tmp_path / "params")
+    np.testing.assert_array_equal(loaded.transform(X * UNITS), est.transform(X * UNITS))
+
+
+def test_pixels_keep_their_units():
+    rng = np.random.default_rng(0)
+    images = rng.random((30, 4, 4, 1), dtype=np.float32)
+    est = quick(encoder="mlp").fit(images, images.sum((1, 2)) * [1.0, 2.0, 3.0])
+    assert (est.module_.encoder[0].scale == 1).all()
