@@ -1,7 +1,7 @@
 """Checks and conversions of the arguments of the layers."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Integral
 
 import numpy as np
@@ -42,6 +42,10 @@ class Tasks:
     unit : tensor of shape (n_tasks,) or None
         Divisor of the weights, a power of 2 for each task, if their sum could overflow
         or underflow.
+
+    squares : dict of str to pair of float
+        Smallest and largest sum of squares of a column of Z, and of y if it has a
+        floating dtype.
     """
 
     Z: torch.Tensor
@@ -52,23 +56,16 @@ class Tasks:
     dtype: torch.dtype
     target: str = "y"
     unit: torch.Tensor | None = None
+    squares: dict = field(default_factory=dict)
 
     def parameter(self, value, name, *, positive=False):
         """Read a penalty: one number, or one per task, finite and not negative."""
         if isinstance(value, float):
-            # By default torch converts a number to float32.
-            value = torch.tensor(value, dtype=self.total.dtype)
-        value = as_tensor(value, name, "a number or a tensor").to(self.Z.device)
-        if value.is_complex() or value.dtype == torch.bool:
-            raise ValueError(f"{name} must be real, got {value.dtype}.")
-        try:
-            value = value.to(self.total.dtype).expand(self.batch_shape).reshape(-1)
-        except RuntimeError:
-            raise ValueError(
-                f"{name} must be a number or one per task, of shape "
-                f"{tuple(self.batch_shape)}; got shape {tuple(value.shape)}."
-            ) from None
-        low, high = _range(value)
+            low = high = value
+            value = torch.full_like(self.total, value)
+        else:
+            value = self._per_task(value, name)
+            low, high = torch.stack(value.detach().aminmax()).tolist()
         # NaN passes no comparison.
         if not (low >= 0 and high < math.inf and (low > 0 or not positive)):
             good = torch.isfinite(value) & (value > 0 if positive else value >= 0)
@@ -78,6 +75,18 @@ class Tasks:
                 f"{float(value[t].detach()):g}{self._where(t)}."
             )
         return value
+
+    def _per_task(self, value, name):
+        value = as_tensor(value, name, "a number or a tensor").to(self.Z.device)
+        if value.is_complex() or value.dtype == torch.bool:
+            raise ValueError(f"{name} must be real, got {value.dtype}.")
+        try:
+            return value.to(self.total.dtype).expand(self.batch_shape).reshape(-1)
+        except RuntimeError:
+            raise ValueError(
+                f"{name} must be a number or one per task, of shape "
+                f"{tuple(self.batch_shape)}; got shape {tuple(value.shape)}."
+            ) from None
 
     def share(self):
         """Weights that sum to 1, of shape (n_tasks, n_samples)."""
@@ -89,19 +98,25 @@ class Tasks:
     def unflatten(self, value, name="The solution"):
         """Give a result its leading axes and the dtype of the features."""
         rounded = value.to(self.dtype)
-        # NaN from a failed solver is not out of range.
-        beyond = torch.isinf(rounded.detach())
-        if bool(beyond.any()):
-            t = int(beyond.reshape(len(beyond), -1).any(1).nonzero()[0])
-            size = float(value[t].detach().abs().max())
-            size = "" if math.isinf(size) else f" (it is up to {size:.2g})"
-            limit = torch.finfo(self.dtype).max
-            raise ValueError(
-                f"{name}{self._where(t)} is beyond {limit:.2g}, the largest number of "
-                f"{self.dtype}, the dtype of Z{size}. Rescale Z or {self.target}, or "
-                "give Z a wider dtype."
-            )
+        # One pass; details only for an error.
+        if not math.isfinite(float(rounded.detach().sum())):
+            self._check_range(rounded, value, name)
         return rounded.reshape(self.batch_shape + value.shape[1:])
+
+    def _check_range(self, rounded, value, name):
+        # NaN from a failed solver is not out of range.
+        beyond = torch.isinf(rounded.detach()).reshape(len(value), -1).any(1).nonzero()
+        if not len(beyond):
+            return
+        t = int(beyond[0])
+        size = float(value[t].detach().abs().max())
+        size = "" if math.isinf(size) else f" (it is up to {size:.2g})"
+        limit = torch.finfo(self.dtype).max
+        raise ValueError(
+            f"{name}{self._where(t)} is beyond {limit:.2g}, the largest number of "
+            f"{self.dtype}, the dtype of Z{size}. Rescale Z or {self.target}, or "
+            "give Z a wider dtype."
+        )
 
     def unflatten_bound(self, value):
         """Like ``unflatten`` for a lower bound: rounding never decreases ``value``."""
@@ -192,14 +207,10 @@ def read_tasks(
     wide = torch.float32 if Z.device.type == "mps" else torch.float64
     shared = all(size == 1 for size in Z.shape[:-2])
     Z = Z.to(wide if cast else torch.promote_types(Z.dtype, torch.float32))
-    if shared:
-        Z = Z.reshape(1, n_samples, k)
-    else:
-        Z = Z.expand(*batch_shape, n_samples, k).reshape(-1, n_samples, k)
+    Z = Z.reshape(1, n_samples, k) if shared else _flatten(Z, batch_shape, n_samples, k)
     if y.is_floating_point():
         y = y.to(wide)
-    y = y.expand(*batch_shape, n_samples, *target_shape)
-    y = y.reshape(-1, n_samples, *target_shape)
+    y = _flatten(y, batch_shape, n_samples, *target_shape)
 
     weight = _read_weight(batch_shape, n_samples, wide, mask, sample_weight, Z.device)
     unit = None
@@ -222,8 +233,12 @@ def read_tasks(
         y = torch.where(used.reshape(*used.shape, *[1] * target_ndim), y, 0)
     tasks = Tasks(Z, y, weight, total, tuple(batch_shape), dtype, target, unit)
     for name, value in (("Z", Z), (target, y)):
-        # One pass without copies; details only for an error.
-        if math.isfinite(float(value.detach().sum())):
+        # One pass; details only for an error.
+        total = value.detach()
+        if value.is_floating_point():
+            low, high = total.square().sum(1).aminmax()
+            tasks.squares[name], total = (float(low), float(high)), high
+        if math.isfinite(float(total.sum())):
             continue
         finite = torch.isfinite(value).flatten(1).all(1)
         if not bool(finite.all()):
@@ -233,6 +248,14 @@ def read_tasks(
                 f"{'' if len(value) == 1 else tasks._where(t)}."
             )
     return tasks
+
+
+def _flatten(value, batch_shape, *shape):
+    """Broadcast the leading axes to `batch_shape`, and make one axis of them."""
+    if value.shape == (*batch_shape, *shape) and len(batch_shape) == 1:
+        # Without operations, there is nothing to differentiate.
+        return value
+    return value.expand(*batch_shape, *shape).reshape(-1, *shape)
 
 
 def read_labels(tasks, n_classes):
@@ -256,10 +279,6 @@ def read_labels(tasks, n_classes):
             f"{low} to {high}."
         )
     return labels, n_classes
-
-
-def _range(value):
-    return torch.stack(value.detach().aminmax()).tolist()
 
 
 def as_tensor(value, name, wanted="a tensor"):

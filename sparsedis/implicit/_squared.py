@@ -1,7 +1,7 @@
 """Implicit gradients of the problems with a squared loss."""
 
 import math
-from functools import partial
+from functools import cache, partial
 from importlib.util import find_spec
 from numbers import Integral, Real
 from typing import NamedTuple
@@ -166,15 +166,16 @@ def _solve_adjoint(grad, gram, alpha, l2, W, support, Z, n, system=None):
         if system is None:
             _, system = ridge_system(gram, l2, support)
         grad = grad.squeeze(-1)
-        singular = system.singular.expand(len(grad)).clone()
-        u = system.solve(grad)
+        u, singular = system.solve(grad), system.singular
         poor = system.pivot < GOOD_PIVOT
-        for at in (poor & (l2 > 0), poor & (l2 == 0)):
-            at = at.nonzero().flatten()
-            if len(at):
-                part = (Z if len(Z) == 1 else Z[at]) / math.sqrt(n)
-                exact = DataSystem(part, l2[at], support[at])
-                u[at], singular[at] = exact.solve_normal(grad[at]), exact.singular
+        if bool(poor.any()):
+            singular = singular.expand(len(grad)).clone()
+            for at in (poor & (l2 > 0), poor & (l2 == 0)):
+                at = at.nonzero().flatten()
+                if len(at):
+                    part = (Z if len(Z) == 1 else Z[at]) / math.sqrt(n)
+                    exact = DataSystem(part, l2[at], support[at])
+                    u[at], singular[at] = exact.solve_normal(grad[at]), exact.singular
         return u.unsqueeze(-1), singular
     rows = Rows(support)
     active = rows.gather(W)
@@ -297,6 +298,7 @@ def check_solver(solver, start=None):
         )
 
 
+@cache
 def has_celer():
     """Whether celer is installed; "auto" does without it where it is not."""
     return find_spec("celer") is not None

@@ -26,17 +26,18 @@ class Units:
 
     alpha, l2 : tensor of shape (n_tasks,)
         Penalties in these units.
-
-    size : tensor of shape (n_tasks,) or (1,)
-        Largest absolute value of the features, in these units.
     """
 
     tasks: Tasks
     alpha: torch.Tensor
     l2: torch.Tensor
-    size: torch.Tensor
     Z: torch.Tensor | None = None
     y: torch.Tensor | None = None
+
+    @property
+    def size(self):
+        """Largest absolute value of the features of each task, or of all."""
+        return self.tasks.Z.detach().abs().amax((1, 2)).to(self.tasks.total)
 
     def coefficients(self, W):
         """Convert coefficients to the units of the original features and targets."""
@@ -93,7 +94,12 @@ def choose_units(tasks, alpha, l2, *, check=True, scale_y=True):
     """
     Z, y = tasks.Z.detach(), tasks.y.detach()
     low, high = _RANGE[Z.dtype]
-    # Twice as fast as the infinity norm.
+    largest = torch.maximum(alpha.detach(), l2.detach()).amax()
+    squares = tasks.squares.values() if scale_y else [tasks.squares["Z"]]
+    if bool(largest <= high * high) and all(
+        low * low <= least and most <= high * high for least, most in squares
+    ):
+        return Units(tasks, alpha, l2)
     columns = Z.abs().amax(1).to(tasks.total)
     size = columns.amax(-1)
     size_y = torch.ones_like(tasks.total)
@@ -104,7 +110,7 @@ def choose_units(tasks, alpha, l2, *, check=True, scale_y=True):
     sizes, penalties = torch.cat([size, size_y]), torch.cat([alpha, l2]).detach()
     ordinary = _within(sizes, low, high).all() & (penalties <= high * high).all()
     if bool(ordinary):
-        return Units(tasks, alpha, l2, size)
+        return Units(tasks, alpha, l2)
     # The root of l2 is the unit if it is larger than the features.
     unit = _power_of_two(torch.maximum(size, l2.detach().sqrt()))
     unit_y = _power_of_two(size_y)
@@ -114,8 +120,7 @@ def choose_units(tasks, alpha, l2, *, check=True, scale_y=True):
         changed["y"] = tasks.y / unit_y.reshape(-1, *[1] * (y.ndim - 1))
     # Above the largest correlation, the value of alpha makes no difference.
     alpha = (alpha / unit / unit_y).clamp_max(high * high)
-    tasks, size = replace(tasks, **changed), size / unit
-    return Units(tasks, alpha, l2 / unit / unit, size, unit, unit_y)
+    return Units(replace(tasks, **changed), alpha, l2 / unit / unit, unit, unit_y)
 
 
 def _within(size, low, high):

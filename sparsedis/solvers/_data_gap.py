@@ -31,15 +31,13 @@ def recertify(info, W, data, gram, y_sq, alpha, l2, *, tol):
     SolverInfo
     """
     eps = torch.finfo(W.dtype).eps
-    size = gram.diagonal(dim1=-2, dim2=-1).clamp_min(0).sqrt()
-    size = (torch.linalg.vector_norm(W, dim=-1) * size).sum(-1)
+    norm = W.abs().squeeze(-1) if W.shape[-1] == 1 else W.norm(dim=-1)
+    size = (norm * gram.diagonal(dim1=-2, dim2=-1).sqrt()).sum(-1)
     # Without a norm penalty, the certificate is that of Ridge.
-    doubtful = (
-        (eps * size * size > 0.1 * tol * y_sq) & (alpha > 0) & info.support.any(-1)
-    )
-    at = doubtful.nonzero().flatten()
-    if not len(at):
+    doubtful = (eps * size * size > 0.1 * tol * y_sq) & (alpha > 0)
+    if not bool(doubtful.any()):
         return info
+    at = doubtful.nonzero().flatten()
     Z, Y = data()
     part = Z if len(Z) == 1 else Z[at]
     gap = data_gap(W[at], part, Y[at], alpha[at], l2[at])

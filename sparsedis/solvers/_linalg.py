@@ -20,8 +20,8 @@ def product(A, B):
     return (B.mT @ A[0].mT).mT if len(A) == 1 else A @ B[0]
 
 
-def solve_active(hessian, rhs, keep):
-    """Solve ``H_SS u_S = rhs_S`` with ``u = 0`` outside of the support S.
+def solve_signed(hessian, rhs, signs):
+    """Solve ``H_SS v_S = rhs_S`` with ``v = 0`` outside of the support S of `signs`.
 
     Unlike :func:`solve_on_support`, this does not check the rank.
 
@@ -30,26 +30,27 @@ def solve_active(hessian, rhs, keep):
     hessian : tensor of shape (n_tasks, k, k)
         Matrices with a unit diagonal.
     rhs : tensor of shape (n_tasks, k, 1)
-    keep : tensor of shape (n_tasks, k, 1)
-        1 in the support, 0 elsewhere.
+    signs : tensor of shape (n_tasks, k, 1)
+        1 or -1 in the support, 0 elsewhere.
 
     Returns
     -------
     tensor of shape (n_tasks, k, 1)
-        Arbitrary values, NaN included, if the system is singular.
+        The products of ``v`` and its signs. Arbitrary values, NaN included, if the
+        system is singular.
     """
-    if keep.shape[1] >= _WIDE:
-        rows = Rows(keep.squeeze(-1) != 0)
-        part = _solve_masked(rows.block(hessian), rows.gather(rhs), rows.gather(keep))
-        return rows.scatter(part)
-    return _solve_masked(hessian, rhs * keep, keep)
+    if signs.shape[1] >= _WIDE:
+        rows = Rows(signs.squeeze(-1) != 0)
+        part = rows.block(hessian), rows.gather(rhs), rows.gather(signs)
+        return rows.scatter(_solve_masked(*part))
+    return _solve_masked(hessian, rhs, signs)
 
 
-def _solve_masked(hessian, rhs, keep):
+def _solve_masked(hessian, rhs, signs):
     """Solve with rows and columns outside of the support replaced by the identity."""
-    hessian = hessian * (keep * keep.mT)
-    hessian.diagonal(dim1=-2, dim2=-1).fill_(1.0)
-    return torch.linalg.solve_ex(hessian, rhs)[0]
+    system = (signs * signs.mT).mul_(hessian)
+    system.diagonal(dim1=-2, dim2=-1).fill_(1.0)
+    return torch.linalg.solve_ex(system, rhs * signs)[0]
 
 
 def solve_on_support(hessian, rhs, support):
@@ -90,7 +91,8 @@ def ridge_system(gram, l2, support):
     """
     if len(gram) == 1 and bool((l2 == l2[0]).all() & support.all()):
         l2, support = l2[:1], support[:1]
-    hessian = gram + torch.diag_embed(l2.unsqueeze(-1).expand_as(support))
+    hessian = gram.repeat(len(l2), 1, 1) if len(l2) > len(gram) else gram.clone()
+    hessian.diagonal(dim1=-2, dim2=-1).add_(l2.unsqueeze(-1))
     return hessian, SupportSystem(hessian, support)
 
 

@@ -8,19 +8,16 @@ with ``G = Z'Z / n`` and ``c = Z'y / n``. After these products, the cost does no
 on the number of samples: Newton steps cost k^3 per task, and duality gaps k^2.
 """
 
-import itertools
-
 import torch
 
 from sparsedis.solvers import _composite
 from sparsedis.solvers._homotopy import find_signs
 from sparsedis.solvers._info import SolverInfo
-from sparsedis.solvers._linalg import product, solve_active
+from sparsedis.solvers._linalg import product
+from sparsedis.solvers._pivoting import find_active, from_signs
 from sparsedis.solvers._quadratic import Quadratic
 from sparsedis.solvers.ridge import solve_ridge
 
-# From this Newton step on, one that leaves as many wrong signs as before is the last.
-_MIN_NEWTON = 4
 # Penalties up to this fraction of alpha_max are replaced by zero if the first solver
 # does not converge.
 WEAK = 1e-12
@@ -31,8 +28,8 @@ def solve_lasso(
 ):
     """Solve a batch of Lasso or elastic-net problems.
 
-    A semismooth Newton method, whose result is exact if the signs are right, runs on
-    the whole batch. It may cycle; the homotopy method (see
+    Block principal pivoting (see :mod:`~sparsedis.solvers._pivoting`), whose result is
+    exact if the signs are right, runs on the whole batch. The homotopy method (see
     :mod:`~sparsedis.solvers._homotopy`) finds the signs of the tasks that it leaves.
     Tasks can remain above ``tol`` because their Gram matrix is nearly singular. These
     continue with the smoothing Newton method of :mod:`~sparsedis.solvers._composite`.
@@ -71,26 +68,38 @@ def solve_lasso(
 
     info : SolverInfo
     """
-    problem = _Normalised(gram, corr, alpha, l2)
-    reach = problem.corr
+    form = gram, corr, y_sq, alpha, l2
+    *system, scale = problem = _normalise(gram, corr, alpha, l2)
+    reach = system[1]
     if start is not None:
-        # A start that is worse than zero is of no use.
-        better = lasso_gap(start, gram, corr, y_sq, alpha, l2) < 1
-        start = torch.where(better.unsqueeze(-1), start, 0.0)
-        start = start.unsqueeze(-1) / problem.scale
-        reach = start + problem.descent(start)
-    v, n_iter = _solve(problem, reach, gram, corr, alpha, l2)
-    w = (v * problem.scale).squeeze(-1)
-    gap = lasso_gap(w, gram, corr, y_sq, alpha, l2)
+        v = start.unsqueeze(-1) / scale
+        reach = v + torch.baddbmm(reach, system[0], v, alpha=-1)
+    v, n_iter = find_active(*system, reach)
+    w, n_iter = (v * scale).squeeze(-1), n_iter.squeeze(-1)
+    gap = lasso_gap(w, *form)
+    if not bool(((gap <= tol) & (alpha > 0)).all()):
+        _finish(w, gap, n_iter, form, problem, start, tol, max_iter, data)
+    return w, SolverInfo(gap, n_iter, gap <= tol, w != 0)
 
+
+def _finish(w, gap, n_iter, form, problem, start, tol, max_iter, data):
+    """Solve the tasks that pivoting leaves; changes `w`, `gap` and `n_iter`."""
+    gram, corr, y_sq, alpha, l2 = form
     smooth = alpha == 0
+    at = (~(smooth | (gap <= tol))).nonzero().flatten()
+    if len(at):
+        hessian = _take(gram, at) + torch.diag_embed(l2[at, None].expand_as(corr[at]))
+        signs, more = find_signs(hessian, corr[at], alpha[at])
+        *system, scale = (part[at] for part in problem)
+        w[at] = (from_signs(*system, signs.unsqueeze(-1)) * scale).squeeze(-1)
+        gap[at] = lasso_gap(w[at], *(_take(part, at) for part in form))
+        n_iter[at] += more
     # If rounding errors of the correlations exceed the penalty, no dual point of the
     # Lasso is feasible.
     weak = (~(gap <= tol) & (alpha <= WEAK * corr.abs().amax(-1))) | smooth
-    if bool(weak.any()):
+    at = weak.nonzero().flatten()
+    if len(at):
         # Use the minimum-norm solution of Ridge and its certificate.
-        at = weak.nonzero().flatten()
-
         def some():
             Z, y = data()
             return _take(Z, at), y[at]
@@ -109,13 +118,14 @@ def solve_lasso(
             _take(part, at) for part in (gram, corr.unsqueeze(-1), y_sq, alpha, l2)
         )
         rest = Quadratic(*parts)
-        first = torch.zeros_like(v) if start is None else start
-        v, info = _composite.solve(
-            rest, first[at], tol=tol, max_iter=max_iter, n_newton=0
-        )
-        w[at], gap[at] = (v * rest.scale.unsqueeze(-1)).squeeze(-1), info.gap
+        scale = rest.scale.unsqueeze(-1)
+        first = torch.zeros_like(scale)
+        if start is not None:
+            own = start[at].unsqueeze(-1) / scale
+            first = _composite.choose_start(rest, own, first)
+        v, info = _composite.solve(rest, first, tol=tol, max_iter=max_iter, n_newton=0)
+        w[at], gap[at] = (v * scale).squeeze(-1), info.gap
         n_iter[at] += info.n_iter
-    return w, SolverInfo(gap, n_iter, gap <= tol, w != 0)
 
 
 def lasso_gap(w, gram, corr, y_sq, alpha, l2):
@@ -138,110 +148,45 @@ def lasso_gap(w, gram, corr, y_sq, alpha, l2):
         ``w`` is so far from the solution that rounding errors could hide the gap.
     """
     column = w.unsqueeze(-1)
-    fitted = product(gram, column)
-    terms = torch.cat([corr.unsqueeze(-1), fitted, column], -1)
-    w_corr, fitted_sq, w_sq = torch.bmm(column.mT, terms).squeeze(-2).unbind(-1)
-    w_sq = l2 * w_sq
-    residual_y = y_sq - w_corr
-    residual_sq = (residual_y - w_corr + fitted_sq).clamp_min(0)
-    half = 0.5 * (residual_sq + w_sq)
-    penalty = alpha * w.abs().sum(-1)
-
-    descent = corr - fitted.squeeze(-1)
-    largest = torch.addcmul(descent, l2.unsqueeze(-1), w, value=-1).abs().amax(-1)
+    descent = corr.unsqueeze(-1) - product(gram, column)
+    terms = torch.cat([corr.unsqueeze(-1), descent, column], -1)
+    explained, slope, w_sq = torch.bmm(column.mT, terms).squeeze(1).unbind(-1)
+    descent = descent.squeeze(-1)
+    residual_y = y_sq - explained
+    residual_sq = (residual_y - slope).clamp_min(0)
+    value = penalty = alpha * w.abs().sum(-1)
+    half, inner = 0.5 * residual_sq, descent
+    ridge = bool((l2 > 0).any())
+    if ridge:
+        w_sq = 0.5 * l2 * w_sq
+        half, value = half + w_sq, value + w_sq
+        inner = torch.addcmul(descent, l2.unsqueeze(-1), w, value=-1)
+    largest = inner.abs().amax(-1)
     shrink = torch.where(largest > alpha, alpha / largest, 1.0)
     dual = shrink * (residual_y - shrink * half)
-
-    if bool((l2 > 0).any()):
+    if ridge:
         excess = ((descent.abs() - alpha.unsqueeze(-1)).clamp_min(0) ** 2).sum(-1)
         smooth = residual_y - 0.5 * residual_sq - excess / (2 * l2)
         dual = torch.where(l2 > 0, torch.maximum(dual, smooth), dual)
-
-    gap = (half + penalty - dual).clamp_min(0) / torch.where(y_sq > 0, 0.5 * y_sq, 1.0)
+    unit = torch.where(y_sq > 0, 0.5 * y_sq, 1.0)
+    gap = (half + penalty - dual).clamp_min(0) / unit
     # A point with such large terms is worse than zero.
-    sane = (fitted_sq <= 5 * y_sq) & (penalty + 0.5 * w_sq <= y_sq)
+    sane = (explained - slope <= 5 * y_sq) & (value <= y_sq)
     return torch.where(sane, gap, torch.inf)
 
 
-class _Normalised:
-    """The problem in units in which the Hessian has a unit diagonal.
+def _normalise(gram, corr, alpha, l2):
+    """The problems in units in which the Hessian has a unit diagonal.
 
-    Vectors are columns, of shape (n_tasks, k, 1).
+    Vectors are columns, of shape (n_tasks, k, 1). Returns the Hessian, the linear term,
+    the penalty of each feature, and the unit of each coefficient.
     """
-
-    def __init__(self, gram, corr, alpha, l2):
-        diagonal = gram.diagonal(dim1=-2, dim2=-1) + l2.unsqueeze(-1)
-        # A zero feature has no correlation with targets, so it never becomes active.
-        scale = torch.where(diagonal > 0, diagonal.rsqrt(), 1.0).unsqueeze(-1)
-        self.hessian = gram * (scale * scale.mT)
-        self.hessian.diagonal(dim1=-2, dim2=-1).fill_(1.0)
-        self.corr = corr.unsqueeze(-1) * scale
-        self.penalty = alpha[:, None, None] * scale
-        self.scale = scale
-
-    def take(self, at):
-        """Return the problem of the tasks with indices ``at``."""
-        part = object.__new__(_Normalised)
-        for name, value in vars(self).items():
-            setattr(part, name, value[at])
-        return part
-
-    def descent(self, v):
-        """Minus the gradient of the quadratic part."""
-        return torch.baddbmm(self.corr, self.hessian, v, alpha=-1)
-
-
-def _solve(problem, reach, gram, corr, alpha, l2):
-    """Newton steps from the result of a gradient step, then the homotopy method.
-
-    With weakly correlated features, each Newton step corrects most wrong signs. With
-    strongly correlated ones, the steps often cycle. The homotopy method finds the signs
-    of tasks in which a later step leaves as many wrong signs as there were before.
-
-    Returns a point for each task and the number of steps. If features are
-    nearly dependent, the point may be far from the solution, or NaN.
-    """
-    v = torch.empty_like(reach)
-    n_iter = torch.zeros(len(reach), dtype=torch.long, device=reach.device)
-    signs = _signs(problem, reach)
-    hard = torch.zeros_like(n_iter, dtype=torch.bool)
-    at, part, before = torch.arange(len(reach), device=reach.device), problem, None
-    for n in itertools.count(1):
-        if len(at) == 0:
-            break
-        v[at], reach = _step(part, signs)
-        n_iter[at] += 1
-        last, signs = signs, _signs(part, reach)
-        wrong = (signs != last).flatten(1).sum(-1)
-        left = wrong > 0
-        if n >= _MIN_NEWTON:
-            hard[at] = stuck = wrong >= before
-            left &= ~stuck
-        left = left.nonzero().flatten()
-        before = wrong
-        if len(left) < len(at):
-            at, part = at[left], part.take(left)
-            signs, before = signs[left], before[left]
-    at = hard.nonzero().flatten()
-    if len(at):
-        hessian = _take(gram, at) + torch.diag_embed(l2[at, None].expand_as(corr[at]))
-        signs, more = find_signs(hessian, corr[at], alpha[at])
-        v[at] = _step(problem.take(at), signs.unsqueeze(-1))[0]
-        n_iter[at] += more
-    return v, n_iter
-
-
-def _signs(problem, reach):
-    """Signs of the coefficients after a gradient step to `reach`."""
-    return (reach - reach.clamp(-problem.penalty, problem.penalty)).sign()
-
-
-def _step(problem, signs):
-    """The point that `signs` determine, and the gradient step from there."""
-    rhs = torch.addcmul(problem.corr, problem.penalty, signs, value=-1)
-    v = solve_active(problem.hessian, rhs, signs.abs())
-    # Rounding errors must not give a coefficient the wrong sign.
-    return v * (v.sign() == signs), v + problem.descent(v)
+    diagonal = gram.diagonal(dim1=-2, dim2=-1) + l2.unsqueeze(-1)
+    # A zero feature has no correlation with targets, so it never becomes active.
+    scale = diagonal.clamp_min(torch.finfo(gram.dtype).tiny).rsqrt().unsqueeze(-1)
+    hessian = gram * (scale * scale.mT)
+    hessian.diagonal(dim1=-2, dim2=-1).fill_(1.0)
+    return hessian, corr.unsqueeze(-1) * scale, alpha[:, None, None] * scale, scale
 
 
 def _take(part, at):
