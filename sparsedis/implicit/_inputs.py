@@ -234,11 +234,12 @@ def read_tasks(
     tasks = Tasks(Z, y, weight, total, tuple(batch_shape), dtype, target, unit)
     for name, value in (("Z", Z), (target, y)):
         # One pass; details only for an error.
-        total = value.detach()
         if value.is_floating_point():
-            low, high = total.square().sum(1).aminmax()
-            tasks.squares[name], total = (float(low), float(high)), high
-        if math.isfinite(float(total.sum())):
+            bounds = value.detach().square().sum(1).aminmax()
+            tasks.squares[name] = _, largest = tuple(map(float, bounds))
+        else:
+            largest = float(value.sum())
+        if math.isfinite(largest):
             continue
         finite = torch.isfinite(value).flatten(1).all(1)
         if not bool(finite.all()):

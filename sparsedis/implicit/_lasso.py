@@ -177,12 +177,14 @@ def lasso(
 
             Z, Y = loss.scaled()
             w, info = solve_lasso_celer(Z, Y[..., 0], *gram_form, **how)
+            system = None
         else:
             if start is not None:
                 start = start[..., 0]
-            w, info = solve_lasso(*gram_form, start=start, data=loss.single, **how)
+            how |= {"start": start, "data": loss.single, "return_system": True}
+            w, info, system = solve_lasso(*gram_form, **how)
         W = w.unsqueeze(-1)
-        return W, loss.certify(info, W, alpha, l2, tol)
+        return W, loss.certify(info, W, alpha, l2, tol), system
 
     w, intercept, info = solve_squared(
         Z,

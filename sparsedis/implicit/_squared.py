@@ -96,12 +96,15 @@ class _SquaredLoss(ReverseOnly):
         loss = SquaredLoss.of(Z, Y, n)
         W, info, *system = solve(loss, alpha, l2)
         ctx.n, ctx.system = n, system
+        ctx.set_materialize_grads(False)
         ctx.save_for_backward(Z, Y, loss.gram, alpha, l2, W, info.support)
         ctx.mark_non_differentiable(info.gap, info.n_iter, info.converged, info.support)
         return W, info.gap, info.n_iter, info.converged, info.support
 
     @staticmethod
     def backward(ctx, grad, *_):
+        if grad is None:
+            return (None,) * 6
         Z, Y, gram, alpha, l2, W, support = ctx.saved_tensors
         if torch.is_grad_enabled():
             return *_gradients_with_graph(ctx, grad), None, None
@@ -115,10 +118,11 @@ class _SquaredLoss(ReverseOnly):
         c = W.shape[-1]
         U_n = U / ctx.n
         # Stack the residual and ZU, so that each product below is a single one.
-        both = product(Z, torch.cat([-W, U_n], -1))
-        both[..., :c] += Y
+        minus = -W
+        both = product(Z, torch.cat([minus, U_n], -1))
+        both[..., :c].add_(Y)
         if ctx.needs_input_grad[0]:
-            other = torch.cat([U_n, -W], -1)
+            other = torch.cat([U_n, minus], -1)
             if len(Z) == 1:
                 # One product sums over all tasks.
                 grad_Z = torch.einsum("tnc,tkc->nk", both, other).unsqueeze(0)
@@ -166,10 +170,11 @@ def _solve_adjoint(grad, gram, alpha, l2, W, support, Z, n, system=None):
         if system is None:
             _, system = ridge_system(gram, l2, support)
         grad = grad.squeeze(-1)
-        u, singular = system.solve(grad), system.singular
-        poor = system.pivot < GOOD_PIVOT
+        u, poor = system.solve(grad), ~(system.pivot >= GOOD_PIVOT)
+        # Systems that are not poor are not singular.
+        singular = poor
         if bool(poor.any()):
-            singular = singular.expand(len(grad)).clone()
+            singular = poor.expand(len(grad)).clone()
             for at in (poor & (l2 > 0), poor & (l2 == 0)):
                 at = at.nonzero().flatten()
                 if len(at):

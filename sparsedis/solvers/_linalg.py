@@ -20,37 +20,47 @@ def product(A, B):
     return (B.mT @ A[0].mT).mT if len(A) == 1 else A @ B[0]
 
 
-def solve_signed(hessian, rhs, signs):
-    """Solve ``H_SS v_S = rhs_S`` with ``v = 0`` outside of the support S of `signs`.
+class SignedSystem:
+    """Factorised systems ``H_SS v_S = r_S``, with ``v = 0`` outside of a support S.
 
-    Unlike :func:`solve_on_support`, this does not check the rank.
+    Unlike :class:`SupportSystem`, this does not treat singular systems: their solutions
+    are arbitrary, NaN included.
 
     Parameters
     ----------
     hessian : tensor of shape (n_tasks, k, k)
         Matrices with a unit diagonal.
-    rhs : tensor of shape (n_tasks, k, 1)
     signs : tensor of shape (n_tasks, k, 1)
         1 or -1 in the support, 0 elsewhere.
-
-    Returns
-    -------
-    tensor of shape (n_tasks, k, 1)
-        The products of ``v`` and its signs. Arbitrary values, NaN included, if the
-        system is singular.
     """
-    if signs.shape[1] >= _WIDE:
-        rows = Rows(signs.squeeze(-1) != 0)
-        part = rows.block(hessian), rows.gather(rhs), rows.gather(signs)
-        return rows.scatter(_solve_masked(*part))
-    return _solve_masked(hessian, rhs, signs)
 
+    def __init__(self, hessian, signs):
+        self.rows, self.signs = None, signs
+        if signs.shape[1] >= _WIDE:
+            self.rows = Rows(signs.squeeze(-1) != 0)
+            hessian, signs = self.rows.block(hessian), self.rows.gather(signs)
+        self.own = signs
+        # The identity outside of the support.
+        matrix = (signs * signs.mT).mul_(hessian)
+        matrix.diagonal(dim1=-2, dim2=-1).fill_(1.0)
+        self.factor = torch.linalg.lu_factor_ex(matrix)[:2]
 
-def _solve_masked(hessian, rhs, signs):
-    """Solve with rows and columns outside of the support replaced by the identity."""
-    system = (signs * signs.mT).mul_(hessian)
-    system.diagonal(dim1=-2, dim2=-1).fill_(1.0)
-    return torch.linalg.solve_ex(system, rhs * signs)[0]
+    def solve(self, rhs):
+        """Products of ``v`` and its signs, for ``r`` of shape (n_tasks, k, 1)."""
+        if self.rows is not None:
+            rhs = self.rows.gather(rhs)
+        size = torch.linalg.lu_solve(*self.factor, rhs * self.own)
+        return size if self.rows is None else self.rows.scatter(size)
+
+    def replace(self, at, other):
+        """Replace some tasks by those of another system; None if they are large."""
+        if self.rows is not None:
+            return None
+        for own, new in zip(
+            (self.signs, *self.factor), (other.signs, *other.factor), strict=True
+        ):
+            own[at] = new
+        return self
 
 
 def solve_on_support(hessian, rhs, support):

@@ -14,7 +14,7 @@ References
 
 import torch
 
-from sparsedis.solvers._linalg import solve_signed
+from sparsedis.solvers._linalg import SignedSystem
 
 # Steps after which tasks are left to another method. Most take less than half.
 _MAX_STEPS = 12
@@ -42,20 +42,26 @@ def find_active(hessian, corr, penalty, reach):
 
     n_iter : tensor of shape (n_tasks, 1) of int
         Number of steps.
+
+    system : SignedSystem or None
+        The system that solutions solve on their support, if it is small.
     """
-    return _pivot(hessian, corr, penalty, _signs(reach, penalty, -penalty), _MAX_STEPS)
+    lowest = -penalty
+    signs = _signs(reach, penalty, lowest)
+    return _pivot(hessian, corr, penalty, lowest, signs, _MAX_STEPS)
 
 
 def from_signs(hessian, corr, penalty, signs):
     """The point that `signs` determine, without coefficients of another sign."""
-    return signs * _sizes(hessian, corr, penalty, signs).clamp_min(0)
+    system = SignedSystem(hessian, signs)
+    return signs * system.solve(_linear(corr, penalty, signs)).clamp_min(0)
 
 
-def _pivot(hessian, corr, penalty, signs, n_steps):
-    lowest = -penalty
+def _pivot(hessian, corr, penalty, lowest, signs, n_steps):
     n_iter = torch.ones(len(corr), 1, dtype=torch.long, device=corr.device)
     for left in reversed(range(n_steps)):
-        size = _sizes(hessian, corr, penalty, signs)
+        system = SignedSystem(hessian, signs)
+        size = system.solve(_linear(corr, penalty, signs))
         v = signs * size
         reach = torch.baddbmm(corr, hessian, v, alpha=-1)
         # The product of an active feature and its sign is the penalty: no sign turns.
@@ -69,18 +75,17 @@ def _pivot(hessian, corr, penalty, signs, n_steps):
             v = torch.where(wrong.unsqueeze(-1), torch.nan, v)
         elif 2 * n_wrong <= len(v) and hessian.numel() >= _LARGE:
             at = wrong.squeeze(1).nonzero().flatten()
-            part = (x[at] for x in (hessian, corr, penalty, signs))
-            v[at], more = _pivot(*part, left)
+            part = (x[at] for x in (hessian, corr, penalty, lowest, signs))
+            v[at], more, rest = _pivot(*part, left)
             n_iter[at] += more
+            system = system.replace(at, rest)
             break
         n_iter += wrong
-    return v, n_iter
+    return v, n_iter, system
 
 
-def _sizes(hessian, corr, penalty, signs):
-    """Products of the coefficients that `signs` determine and these signs."""
-    rhs = torch.addcmul(corr, penalty, signs, value=-1)
-    return solve_signed(hessian, rhs, signs)
+def _linear(corr, penalty, signs):
+    return torch.addcmul(corr, penalty, signs, value=-1)
 
 
 def _signs(reach, penalty, lowest):

@@ -24,7 +24,17 @@ WEAK = 1e-12
 
 
 def solve_lasso(
-    gram, corr, y_sq, alpha, l2, *, start=None, tol=1e-12, max_iter=1000, data=None
+    gram,
+    corr,
+    y_sq,
+    alpha,
+    l2,
+    *,
+    start=None,
+    tol=1e-12,
+    max_iter=1000,
+    data=None,
+    return_system=False,
 ):
     """Solve a batch of Lasso or elastic-net problems.
 
@@ -62,11 +72,17 @@ def solve_lasso(
         Returns ``Z / sqrt(n)`` and ``y / sqrt(n)``, for tasks without a penalty; see
         :func:`~sparsedis.solvers.ridge.solve_ridge`.
 
+    return_system : bool, default=False
+
     Returns
     -------
     w : tensor of shape (n_tasks, k)
 
     info : SolverInfo
+
+    system : Adjoint or None
+        Only with ``return_system=True``: factors that the gradient of ``w`` needs too,
+        if they are known.
     """
     form = gram, corr, y_sq, alpha, l2
     *system, scale = problem = _normalise(gram, corr, alpha, l2)
@@ -74,12 +90,35 @@ def solve_lasso(
     if start is not None:
         v = start.unsqueeze(-1) / scale
         reach = v + torch.baddbmm(reach, system[0], v, alpha=-1)
-    v, n_iter = find_active(*system, reach)
+    v, n_iter, last = find_active(*system, reach)
     w, n_iter = (v * scale).squeeze(-1), n_iter.squeeze(-1)
     gap = lasso_gap(w, *form)
     if not bool(((gap <= tol) & (alpha > 0)).all()):
+        last = None
         _finish(w, gap, n_iter, form, problem, start, tol, max_iter, data)
-    return w, SolverInfo(gap, n_iter, gap <= tol, w != 0)
+    info = SolverInfo(gap, n_iter, gap <= tol, w != 0)
+    if not return_system:
+        return w, info
+    return w, info, None if last is None else Adjoint(last, scale)
+
+
+class Adjoint:
+    """The systems of some solutions, factorised, in the units of the features.
+
+    Attributes
+    ----------
+    pivot : tensor of shape (n_tasks,)
+        Smallest pivot of the matrices, scaled to a unit diagonal.
+    """
+
+    def __init__(self, system, scale):
+        self.system, self.scale = system, scale
+        self.pivot = system.factor[0].diagonal(dim1=-2, dim2=-1).abs().amin(-1)
+
+    def solve(self, rhs):
+        """Solutions for right-hand sides of shape (n_tasks, k)."""
+        size = self.system.solve(self.scale * rhs.unsqueeze(-1))
+        return (self.scale * self.system.signs * size).squeeze(-1)
 
 
 def _finish(w, gap, n_iter, form, problem, start, tol, max_iter, data):
@@ -168,7 +207,7 @@ def lasso_gap(w, gram, corr, y_sq, alpha, l2):
         excess = ((descent.abs() - alpha.unsqueeze(-1)).clamp_min(0) ** 2).sum(-1)
         smooth = residual_y - 0.5 * residual_sq - excess / (2 * l2)
         dual = torch.where(l2 > 0, torch.maximum(dual, smooth), dual)
-    unit = torch.where(y_sq > 0, 0.5 * y_sq, 1.0)
+    unit = (0.5 * y_sq).clamp_min(torch.finfo(y_sq.dtype).tiny)
     gap = (half + penalty - dual).clamp_min(0) / unit
     # A point with such large terms is worse than zero.
     sane = (explained - slope <= 5 * y_sq) & (value <= y_sq)

@@ -395,3 +395,21 @@ def test_gradient_has_the_dtype_of_its_input(tasks):
     for gradient, reference in zip(gradients, exact, strict=True):
         assert gradient.dtype == torch.float32
         assert_allclose(gradient.cpu(), reference.cpu(), rtol=1e-5, atol=1e-6)
+
+
+def test_gradients_of_many_tasks_are_those_of_each_alone(device):
+    generator = torch.Generator().manual_seed(0)
+    Z = torch.randn(300, 30, 6, dtype=torch.float64, generator=generator)
+    Z = (Z + 2 * torch.randn(300, 30, 1, generator=generator)).to(device)
+    y = Z[..., 0] - Z[..., 4] + 0.5 * Z[..., 1] * Z[..., 2]
+    alpha = 0.05 * lasso_alpha_max(Z, y)
+    grad_Z, grad_y, grad_alpha, _ = backward(Z, y, alpha)
+    _, info = lasso(Z, y, alpha, return_info=True)
+    order = info.n_iter.argsort().tolist()
+    # Tasks that take longer go on without the others.
+    assert info.n_iter[order[-1]] > info.n_iter[order[0]] + 2
+    for t in order[:3] + order[-3:]:
+        alone = backward(Z[t], y[t], alpha[t])[:3]
+        for one, other in zip((grad_Z, grad_y, grad_alpha), alone, strict=True):
+            scale = float(other.abs().max())
+            assert_allclose(one[t].cpu(), other.cpu(), atol=1e-10 * scale)

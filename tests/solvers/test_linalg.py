@@ -6,10 +6,10 @@ import torch
 from numpy.testing import assert_allclose
 
 from sparsedis.solvers._linalg import (
+    SignedSystem,
     product,
     ridge_system,
     solve_on_support,
-    solve_signed,
 )
 
 
@@ -26,9 +26,8 @@ def test_signed_solution_is_zero_elsewhere(rng, k):
     active = rng.random((3, k)) < np.array([[0.5], [0.2], [0.0]])
     rhs = rng.standard_normal((3, k))
     signs = torch.tensor(rng.choice([-1.0, 1.0], (3, k)) * active)
-    u = signs * solve_signed(
-        torch.tensor(hessian), torch.tensor(rhs)[..., None], signs[..., None]
-    ).squeeze(-1)
+    system = SignedSystem(torch.tensor(hessian), signs[..., None])
+    u = signs * system.solve(torch.tensor(rhs)[..., None]).squeeze(-1)
     for t, S in enumerate(active):
         H = hessian[t][np.ix_(S, S)]
         assert_allclose(u[t][S], np.linalg.solve(H, rhs[t][S]), atol=1e-12)

@@ -36,7 +36,7 @@ def columns(Z, corr, alpha):
 def test_solutions_are_those_of_exact_paths(k, correlation):
     Z, y, corr, alpha = problems(6, 2 * k, k, 0.1, correlation)
     system = columns(Z, corr, alpha)
-    v, n_iter = find_active(*system, system[1])
+    v, n_iter, _ = find_active(*system, system[1])
     assert (n_iter >= 1).all()
     for t in range(6):
         at = alpha[t] / y.shape[1]
@@ -48,7 +48,7 @@ def test_solutions_are_those_of_exact_paths(k, correlation):
 def test_correlated_features_do_not_cycle(share):
     Z, _, corr, alpha = problems(500, 50, 6, share, 0.95)
     system = columns(Z, corr, alpha)
-    v, n_iter = find_active(*system, system[1])
+    v, n_iter, _ = find_active(*system, system[1])
     # Semismooth Newton steps cycle in more than half of these tasks.
     assert torch.isfinite(v).all()
     assert n_iter.max() <= 8
@@ -60,13 +60,13 @@ def test_tasks_that_take_longer_go_on_alone(monkeypatch):
     found = {}
     for limit in (1, 10**9):
         monkeypatch.setattr(_pivoting, "_LARGE", limit)
-        found[limit] = find_active(*system, system[1])
+        found[limit] = find_active(*system, system[1])[:2]
     for one, other in zip(*found.values(), strict=True):
         assert torch.equal(one, other)
     n_iter = found[1][1].flatten()
     t = int(n_iter.argmax())
     assert n_iter[t] > n_iter.min() + 2
-    v, alone = find_active(*(part[t : t + 1] for part in (*system, system[1])))
+    v, alone, _ = find_active(*(part[t : t + 1] for part in (*system, system[1])))
     assert torch.equal(v[0], found[1][0][t])
     assert alone[0] == n_iter[t]
 
@@ -81,7 +81,7 @@ def test_the_homotopy_solves_what_is_left(monkeypatch, copies):
     form = [torch.tensor(a) for a in (corr, (y**2).sum(1), alpha, 0 * alpha)]
     expected, _ = solve_lasso(gram, *form)
     monkeypatch.setattr(_pivoting, "_MAX_STEPS", 1)
-    v, _ = find_active(*columns(Z, corr, alpha), torch.zeros(30, 6, 1).double())
+    v, *_ = find_active(*columns(Z, corr, alpha), torch.zeros(30, 6, 1).double())
     # Zero is not the solution of any task.
     assert torch.isnan(v).all()
     found, info = solve_lasso(gram, *form)
