@@ -90,9 +90,8 @@ def lasso(
 
     solver : {"auto", "batched", "celer"}, default="auto"
         "batched" solves all tasks at once in torch, on the device of ``Z``; "celer"
-        solves them one by one on the CPU, and is faster for wide tasks. "auto" uses
-        "celer" on the CPU for one or two tasks, for more than 32 features if
-        ``n_tasks <= k / 2``, and for more than 64 if ``n_samples < 2 * k``.
+        solves them one by one on the CPU. "auto" uses "celer" on the CPU for more than
+        32 features if ``k > 2 * n_samples``.
 
     start : tensor of shape (..., k), default=None
         Solution of an earlier call, for data or penalties that have changed little;

@@ -317,13 +317,11 @@ def choose_celer(solver, loss):
     n_tasks, _, c = loss.Y.shape
     if loss.Z.device.type != "cpu" or not has_celer():
         return False
+    if c == 1:
+        # With far more features than samples, pivoting takes many steps.
+        return k > max(32, 2 * n_samples)
     # With one or two tasks batching gains nothing.
-    if k <= 32 or n_tasks <= 2:
-        return n_tasks <= 2
-    # Working sets are faster if most features are zero; Gram matrices are faster if
-    # there are many tasks, and enough samples for so many features.
-    few = k > 64 and n_samples < 2 * k
-    return c > 1 or few or 2 * n_tasks <= k
+    return n_tasks <= 2 or k > 32
 
 
 def pack(w, intercept, info, fit_intercept, return_info):

@@ -17,13 +17,17 @@ import torch
 from sparsedis.solvers._linalg import SignedSystem
 
 # Steps after which tasks are left to another method. Most take less than half.
-_MAX_STEPS = 12
+_MAX_STEPS = 20
+
+# From this number of features on, few enter at once: so many, or as many as are active,
+# if they exceed the penalty by this share of the largest excess.
+_WIDE, _FIRST, _SHARE = 24, 10, 0.3
 
 # With fewer entries of Gram matrices, it saves nothing to leave out tasks.
 _LARGE = 2**12
 
 
-def find_active(hessian, corr, penalty, reach):
+def find_active(hessian, corr, penalty, start=None):
     """Change the signs of all tasks until none is wrong.
 
     Parameters
@@ -31,9 +35,11 @@ def find_active(hessian, corr, penalty, reach):
     hessian : tensor of shape (n_tasks, k, k)
         Matrices with a unit diagonal.
 
-    corr, penalty, reach : tensor of shape (n_tasks, k, 1)
-        Linear term, penalty of each feature, and a gradient step from the first point,
-        which determines the first signs.
+    corr, penalty : tensor of shape (n_tasks, k, 1)
+        Linear term, and penalty of each feature.
+
+    start : tensor of shape (n_tasks, k, 1), default=None
+        Point whose gradient step determines the first signs; zero by default.
 
     Returns
     -------
@@ -47,7 +53,12 @@ def find_active(hessian, corr, penalty, reach):
         The system that solutions solve on their support, if it is small.
     """
     lowest = -penalty
-    signs = _signs(reach, penalty, lowest)
+    reach = corr
+    if start is None:
+        start = torch.zeros_like(corr)
+    else:
+        reach = start + torch.baddbmm(corr, hessian, start, alpha=-1)
+    signs = _next_signs(reach, penalty, lowest, start)
     return _pivot(hessian, corr, penalty, lowest, signs, _MAX_STEPS)
 
 
@@ -66,7 +77,7 @@ def _pivot(hessian, corr, penalty, lowest, signs, n_steps):
         reach = torch.baddbmm(corr, hessian, v, alpha=-1)
         # The product of an active feature and its sign is the penalty: no sign turns.
         reach.addcmul_(signs, size.maximum(lowest))
-        last, signs = signs, _signs(reach, penalty, lowest)
+        last, signs = signs, _next_signs(reach, penalty, lowest, signs)
         wrong = (signs != last).any(1)
         n_wrong = int(wrong.count_nonzero())
         if n_wrong == 0:
@@ -91,3 +102,21 @@ def _linear(corr, penalty, signs):
 def _signs(reach, penalty, lowest):
     """Signs of the coefficients after a gradient step to `reach`."""
     return (reach - reach.clamp(lowest, penalty)).sign_()
+
+
+def _next_signs(reach, penalty, lowest, last):
+    """Signs after a gradient step to `reach`, of which few are new in wide problems.
+
+    If all features whose correlations exceed the penalty entered, they could be more
+    than the samples, and the system would be singular.
+    """
+    signs = _signs(reach, penalty, lowest)
+    if signs.shape[1] < _WIDE:
+        return signs
+    new = last == 0
+    excess = torch.where(new, reach.abs() - penalty, 0.0)
+    n_active = signs.abs().masked_fill(new, 0.0).sum(1, keepdim=True)
+    size = n_active.clamp(_FIRST, signs.shape[1]).long()
+    bound = excess.sort(1, descending=True).values.gather(1, size - 1)
+    bound = bound.maximum(_SHARE * excess.amax(1, keepdim=True))
+    return signs.masked_fill(new & (excess < bound), 0.0)

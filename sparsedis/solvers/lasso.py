@@ -86,11 +86,8 @@ def solve_lasso(
     """
     form = gram, corr, y_sq, alpha, l2
     *system, scale = problem = _normalise(gram, corr, alpha, l2)
-    reach = system[1]
-    if start is not None:
-        v = start.unsqueeze(-1) / scale
-        reach = v + torch.baddbmm(reach, system[0], v, alpha=-1)
-    v, n_iter, last = find_active(*system, reach)
+    first = None if start is None else start.unsqueeze(-1) / scale
+    v, n_iter, last = find_active(*system, first)
     w, n_iter = (v * scale).squeeze(-1), n_iter.squeeze(-1)
     gap = lasso_gap(w, *form)
     if not bool(((gap <= tol) & (alpha > 0)).all()):
