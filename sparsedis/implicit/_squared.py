@@ -108,8 +108,6 @@ class _SquaredLoss(ReverseOnly):
         Z, Y, gram, alpha, l2, W, support = ctx.saved_tensors
         if torch.is_grad_enabled():
             return *_gradients_with_graph(ctx, grad), None, None
-        # Factor of alpha in the optimality condition: signs if c = 1.
-        towards = torch.sign(W) if W.shape[-1] == 1 else directions(W)
         parts = gram, alpha, l2, W, support, Z, ctx.n
         U, singular = _solve_adjoint(grad, *parts, *ctx.system)
         if bool(singular.any()):
@@ -131,6 +129,8 @@ class _SquaredLoss(ReverseOnly):
         if ctx.needs_input_grad[1]:
             grad_Y = both[..., c:]
         if ctx.needs_input_grad[2]:
+            # Factor of alpha in the optimality condition: signs if c = 1.
+            towards = torch.sign(W) if c == 1 else directions(W)
             grad_alpha = -(U * towards).sum((1, 2))
         if ctx.needs_input_grad[3]:
             grad_l2 = -(U * W).sum((1, 2))

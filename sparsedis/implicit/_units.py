@@ -92,14 +92,14 @@ def choose_units(tasks, alpha, l2, *, check=True, scale_y=True):
     -------
     Units
     """
-    Z, y = tasks.Z.detach(), tasks.y.detach()
-    low, high = _RANGE[Z.dtype]
+    low, high = _RANGE[tasks.Z.dtype]
     largest = torch.maximum(alpha.detach(), l2.detach()).amax()
     squares = tasks.squares.values() if scale_y else [tasks.squares["Z"]]
     if bool(largest <= high * high) and all(
         low * low <= least and most <= high * high for least, most in squares
     ):
         return Units(tasks, alpha, l2)
+    Z, y = tasks.Z.detach(), tasks.y.detach()
     columns = Z.abs().amax(1).to(tasks.total)
     size = columns.amax(-1)
     size_y = torch.ones_like(tasks.total)

@@ -49,6 +49,8 @@ class SolverInfo:
 
     def reshape(self, batch_shape):
         """Return the certificates with the tasks reshaped to ``batch_shape``."""
+        if self.gap.shape == batch_shape:
+            return self
         return SolverInfo(
             self.gap.reshape(batch_shape),
             self.n_iter.reshape(batch_shape),

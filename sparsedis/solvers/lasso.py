@@ -192,7 +192,7 @@ def lasso_gap(w, gram, corr, y_sq, alpha, l2):
     residual_sq = (residual_y - slope).clamp_min(0)
     value = penalty = alpha * w.abs().sum(-1)
     half, inner = 0.5 * residual_sq, descent
-    ridge = bool((l2 > 0).any())
+    ridge = bool(l2.any())
     if ridge:
         w_sq = 0.5 * l2 * w_sq
         half, value = half + w_sq, value + w_sq
@@ -220,7 +220,7 @@ def _normalise(gram, corr, alpha, l2):
     diagonal = gram.diagonal(dim1=-2, dim2=-1) + l2.unsqueeze(-1)
     # A zero feature has no correlation with targets, so it never becomes active.
     scale = diagonal.clamp_min(torch.finfo(gram.dtype).tiny).rsqrt().unsqueeze(-1)
-    hessian = gram * (scale * scale.mT)
+    hessian = (scale * scale.mT).mul_(gram)
     hessian.diagonal(dim1=-2, dim2=-1).fill_(1.0)
     return hessian, corr.unsqueeze(-1) * scale, alpha[:, None, None] * scale, scale
 
