@@ -240,6 +240,11 @@ def _newton_step(problem, V):
         *(problem.hessian(V, rows), blocks, rhs, rows),
         definite=not problem.penalty.convex,
     )
+    if step.shape[-1] == 1 and problem.penalty.smooths:
+        # A coefficient becomes zero before its sign turns: steps that turn signs often
+        # cycle if features are correlated.
+        free = problem.penalty.free.expand(V.shape[:2]).unsqueeze(-1)
+        step = step * ((step * rows.gather(reach) > 0) | rows.gather(free))
     return rows.scatter(step)
 
 

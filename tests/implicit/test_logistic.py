@@ -371,3 +371,20 @@ def test_missing_the_tolerance_warns(tasks):
         W, info = logistic(*tasks, 0.02, tol=0.0, max_iter=1, return_info=True)
     assert not info.converged.all()
     assert torch.isfinite(W).all()
+
+
+@pytest.mark.parametrize("fit_intercept", [False, True])
+def test_correlated_features_seldom_cycle(fit_intercept):
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(*shape):
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    Z = draw(50, 60, 6) + 3 * draw(50, 60, 1)
+    y = (Z[..., 0] - Z[..., 1] + draw(50, 60) > 0).int()
+    how = {"fit_intercept": fit_intercept}
+    alpha = 0.1 * logistic_alpha_max(Z, y, **how)
+    *_, info = logistic(Z, y, alpha, solver="batched", return_info=True, **how)
+    assert info.converged.all()
+    # The others are smoothed.
+    assert (info.n_iter <= 12).double().mean() > 0.9
