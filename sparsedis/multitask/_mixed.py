@@ -18,8 +18,7 @@ from sparsedis.heads import LinearHead
 from sparsedis.inputs._batch import COUNT, NUMBER
 from sparsedis.inputs._classes import decode_classes
 from sparsedis.inputs._forms import check_sizes
-from sparsedis.inputs._ids import read_task_ids
-from sparsedis.inputs._known_tasks import known_tasks, task_numbers
+from sparsedis.inputs._known_tasks import known_tasks, tasks_of_rows
 from sparsedis.inputs._mixed import read_columns
 from sparsedis.inputs._table import TaskTable
 from sparsedis.inputs._task_types import (
@@ -65,10 +64,14 @@ def mixed_loss(n_classes):
     return Poisson() if n_classes == COUNT else log_loss(n_classes)
 
 
+# Types with intervals, and those with sets.
+_NUMERIC, _CLASSES = ("number", "count"), ("binary", "class")
+
+
 def _has_classes(estimator):
     """Whether probabilities exist: after a fit with classification tasks."""
     check_is_fitted(estimator, "module_")
-    if np.isin(estimator._types, ("binary", "class")).any():
+    if np.isin(estimator._types, _CLASSES).any():
         return True
     raise AttributeError(
         "There is no predict_proba or predict_set: no task has classes. task_types "
@@ -221,7 +224,7 @@ channels), torch Dataset or array on disk
         """
         found = self._scores(X, task, self._outcomes)
         if task is not None:
-            tasks = task_numbers(read_task_ids(task, len(found)), self.tasks_)
+            tasks = tasks_of_rows(task, len(found), self.tasks_)
             return self._decoded(found, tasks)
         if len(self._dtypes):
             index = X.index if hasattr(X, "iloc") else None
@@ -231,7 +234,9 @@ channels), torch Dataset or array on disk
         return values[:, 0] if self._layout == "single" else values
 
     @keeps_types(available_if(_has_classes))
-    def predict_proba(self, X: ArrayLike | Dataset) -> dict[str, np.ndarray]:
+    def predict_proba(
+        self, X: ArrayLike | Dataset, task: ArrayLike | None = None
+    ) -> Any:
         """Probabilities of the classes of every task with classes.
 
         Parameters
@@ -240,31 +245,44 @@ channels), torch Dataset or array on disk
 channels), torch Dataset or array on disk
             Inputs, as in `fit`.
 
+        task : array-like of shape (n_samples,), default=None
+            The task to predict for each row, one with classes, by its name in
+            ``tasks_``.
+
         Returns
         -------
-        p : dict of ndarray of shape (n_samples, n_classes)
+        p : dict of ndarray of shape (n_samples, n_classes), or one ndarray
             Probabilities by the name of the task, with columns as in ``classes_``. For
-            a task with a single class, its probability is 1.
+            a task with a single class, its probability is 1. With `task` one array, as
+            :meth:`sparsedis.SparseMultiTaskClassifier.predict_proba` returns it.
 
         Raises
         ------
         AttributeError
             When no task has classes.
+        ValueError
+            For an id of a task that `fit` has not seen, or one without classes.
         """
-        scores = self._scores(X, None)
-        p = {}
-        for t in np.flatnonzero(np.isin(self._types, ("binary", "class"))):
-            n = len(self._classes[t])
-            name = self._name(t)
-            if n < 2:
-                p[name] = np.ones((len(scores), n))
-            else:
-                p[name] = softmax(logits(scores[:, t], n), axis=-1)
+        scores = self._scores(X, task)
+        if task is None:
+            with_classes = np.flatnonzero(np.isin(self._types, _CLASSES))
+            return {self._name(t): self._p(scores[:, t], t) for t in with_classes}
+        tasks = self._named(task, len(scores), _CLASSES)
+        p = np.zeros((len(scores), max(map(len, self._classes))))
+        for t in np.unique(tasks):
+            own = self._p(scores[tasks == t], t)
+            # Without labels a task has no classes.
+            p[tasks == t] = np.nan if not own.shape[1] else 0.0
+            p[tasks == t, : own.shape[1]] = own
         return p
 
     def predict_interval(
-        self, X: ArrayLike, *, confidence_level: float = 0.9
-    ) -> tuple[Any, dict[str, np.ndarray]]:
+        self,
+        X: ArrayLike,
+        task: ArrayLike | None = None,
+        *,
+        confidence_level: float = 0.9,
+    ) -> tuple[Any, Any]:
         """Predictions, and intervals of numbers and counts that hold new labels.
 
         Split conformal prediction, as in
@@ -277,6 +295,10 @@ channels), torch Dataset or array on disk
         X : array-like of shape (n_samples, n_features)
             Inputs, as in `fit`.
 
+        task : array-like of shape (n_samples,), default=None
+            The task to predict for each row, one of numbers or counts, by its name in
+            ``tasks_``.
+
         confidence_level : float in (0, 1), default=0.9
             Probability that the interval of a task holds a new label.
 
@@ -285,33 +307,48 @@ channels), torch Dataset or array on disk
         y : DataFrame or ndarray
             As `predict` returns it.
 
-        intervals : dict of ndarray or DataFrame of shape (n_samples, 2)
+        intervals : dict of ndarray or DataFrame of shape (n_samples, 2), or one ndarray
             Lower and upper ends, by the name of the task; frames with the columns
-            "lower" and "upper" if the y of `fit` was one. Both ends may be a label.
-            Ends of counts are whole if those of `fit` were. Infinite with too few
-            held-out labels: of a task of counts, or of all tasks of numbers together.
+            "lower" and "upper" if the y of `fit` was one; one array with `task`. Both
+            ends may be a label. Ends of counts are whole if those of `fit` were.
+            Infinite with too few held-out labels: of a task of counts, or of all tasks
+            of numbers together.
 
         Raises
         ------
         ValueError
-            If nothing was held out (see `linear`), or `confidence_level` is out of
-            range.
+            If nothing was held out (see `linear`), `confidence_level` is out of range,
+            or `task` names a task with classes, or one that `fit` has not seen.
         """
         margin = self._margins(confidence_level)
-        found = self._scores(X, None, self._outcomes)
-        intervals = {}
-        for t in np.flatnonzero(np.isin(self._types, ("number", "count"))):
-            mean, most = found[:, t], margin[t]
-            ends = np.stack([mean - most, mean + most], -1)
+        found = self._scores(X, task, self._outcomes)
+
+        def ends(mean, t):
             if self._types[t] == "count":
-                ends = count_interval(mean, most, self.linear_.whole[t])
-            intervals[self._name(t)] = self._framed(ends, ["lower", "upper"], X)
-        return self.predict(X), intervals
+                return count_interval(mean, margin[t], self.linear_.whole[t])
+            return np.stack([mean - margin[t], mean + margin[t]], -1)
+
+        if task is not None:
+            tasks = self._named(task, len(found), _NUMERIC)
+            intervals = np.zeros((len(found), 2))
+            for t in np.unique(tasks):
+                intervals[tasks == t] = ends(found[tasks == t], t)
+            return self.predict(X, task), intervals
+        numeric = np.flatnonzero(np.isin(self._types, _NUMERIC))
+        columns = ["lower", "upper"]
+        return self.predict(X), {
+            self._name(t): self._framed(ends(found[:, t], t), columns, X)
+            for t in numeric
+        }
 
     @keeps_types(available_if(_has_classes))
     def predict_set(
-        self, X: ArrayLike, *, confidence_level: float = 0.9
-    ) -> tuple[Any, dict[str, np.ndarray]]:
+        self,
+        X: ArrayLike,
+        task: ArrayLike | None = None,
+        *,
+        confidence_level: float = 0.9,
+    ) -> tuple[Any, Any]:
         """Predictions, and sets of classes that hold new labels.
 
         Split conformal prediction, as in
@@ -322,6 +359,10 @@ channels), torch Dataset or array on disk
         X : array-like of shape (n_samples, n_features)
             Inputs, as in `fit`.
 
+        task : array-like of shape (n_samples,), default=None
+            The task to predict for each row, one with classes, by its name in
+            ``tasks_``.
+
         confidence_level : float in (0, 1), default=0.9
             Probability that the set of a task holds a new label.
 
@@ -330,25 +371,51 @@ channels), torch Dataset or array on disk
         y : DataFrame or ndarray
             As `predict` returns it.
 
-        sets : dict of ndarray or DataFrame of shape (n_samples, n_classes) of bool
+        sets : dict of ndarray or DataFrame of shape (n_samples, n_classes) of bool, \
+or one ndarray
             Whether each class is in the set, by the name of the task; frames with the
-            classes as columns if the y of `fit` was one. All classes of tasks with too
-            few held-out labels; none of tasks without any label.
+            classes as columns if the y of `fit` was one; with `task` one array, with
+            columns as in `predict_proba`. All classes of tasks with too few held-out
+            labels; none of tasks without any label.
 
         Raises
         ------
         AttributeError
             When no task has classes.
         ValueError
-            As for `predict_interval`.
+            If nothing was held out (see `linear`), `confidence_level` is out of range,
+            or `task` names a task without classes, or one that `fit` has not seen.
         """
-        margin = self._margins(confidence_level)
-        p, sets = self.predict_proba(X), {}
-        for t in np.flatnonzero(np.isin(self._types, ("binary", "class"))):
-            name, own = self._name(t), self._classes[t]
-            chosen = class_set(p[name], margin[t], len(own))
-            sets[name] = self._framed(chosen, own, X)
+        margin, p = self._margins(confidence_level), self.predict_proba(X, task)
+        n_classes = np.array([len(own) for own in self._classes])
+        if task is not None:
+            tasks = self._named(task, len(p), _CLASSES)
+            sets = class_set(p, margin[tasks], n_classes[tasks])
+            return self.predict(X, task), sets
+        sets = {}
+        for t in np.flatnonzero(np.isin(self._types, _CLASSES)):
+            chosen = class_set(p[self._name(t)], margin[t], n_classes[t])
+            sets[self._name(t)] = self._framed(chosen, self._classes[t], X)
         return self.predict(X), sets
+
+    def _p(self, scores, t):
+        """Probabilities of the classes of one task."""
+        n = len(self._classes[t])
+        if n < 2:
+            return np.ones((len(scores), n))
+        return softmax(logits(scores, n), axis=-1)
+
+    def _named(self, task, n_samples, types):
+        """Numbers of the tasks that are named for each row; refuse other types."""
+        tasks = tasks_of_rows(task, n_samples, self.tasks_)
+        others = np.setdiff1d(tasks, np.flatnonzero(np.isin(self._types, types)))
+        if len(others):
+            t = others[0]
+            raise ValueError(
+                f"task must name tasks of the types {types}, got "
+                f"{self._name(t)!r}, of the type {str(self._types[t])!r}."
+            )
+        return tasks
 
     def _name(self, t):
         return self.tasks_[t : t + 1].tolist()[0]
@@ -499,7 +566,7 @@ channels), torch Dataset or array on disk
 
     @property
     def _bends(self):
-        return bool(np.isin(self._types, ("binary", "class")).all())
+        return bool(np.isin(self._types, _CLASSES).all())
 
     @property
     def _n_classes(self):
@@ -512,7 +579,7 @@ channels), torch Dataset or array on disk
             return self.alpha
         if self._penalty != "l2":
             return super()._alpha
-        several = np.isin(self._types, ("binary", "class"))
+        several = np.isin(self._types, _CLASSES)
         alpha = np.where(several, RIDGE_ALPHA["categorical"], RIDGE_ALPHA["gaussian"])
         # One number if all tasks have the same type.
         return float(alpha[0]) if (alpha == alpha[0]).all() else alpha
@@ -622,7 +689,7 @@ channels), torch Dataset or array on disk
     def _decoded(self, found, tasks):
         """Array of labels from the results of `_outcomes`; tasks are the last axis."""
         types, classes = self._types, self._classes
-        if np.isin(types, ("binary", "class")).all():
+        if np.isin(types, _CLASSES).all():
             return decode_classes(np.nan_to_num(found).astype(int), tasks, classes)
         numbers = all(own.dtype.kind in "biuf" for own in classes if len(own))
         values = found.astype(float if numbers else object)

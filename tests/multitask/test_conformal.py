@@ -329,6 +329,52 @@ def test_arrays_have_arrays_of_intervals_and_sets(data):
         assert {t: array.shape for t, array in found.items()} == shapes
 
 
+def test_tasks_of_several_types_can_be_named_for_each_row(data, mixed):
+    X = data[0][:200]
+    rng = np.random.default_rng(0)
+    names = np.array([f"t{t}" for t in rng.integers(6, size=200)])
+    every = mixed.predict_interval(X)[1]
+    y, intervals = mixed.predict_interval(X, names)
+    np.testing.assert_array_equal(y, mixed.predict(X, names))
+    expected = [every[name].to_numpy()[i] for i, name in enumerate(names)]
+    np.testing.assert_allclose(intervals, expected, rtol=1e-9)
+    names = np.array([f"t{t}" for t in rng.integers(6, 14, size=200)])
+    p, every = mixed.predict_proba(X), mixed.predict_set(X, confidence_level=0.8)[1]
+    y, sets = mixed.predict_set(X, names, confidence_level=0.8)
+    np.testing.assert_array_equal(y, mixed.predict(X, names))
+    found = mixed.predict_proba(X, task=names)
+    assert sets.shape == found.shape == (200, 3)
+    for i, name in enumerate(names):
+        n = p[name].shape[1]
+        np.testing.assert_allclose(found[i], np.append(p[name][i], [0.0] * (3 - n)))
+        own = np.append(every[name].to_numpy()[i], [False] * (3 - n))
+        np.testing.assert_array_equal(sets[i], own)
+
+
+def test_named_tasks_must_have_what_is_asked_for(data, mixed):
+    X = data[0][:2]
+    for method in (mixed.predict_proba, mixed.predict_set):
+        with pytest.raises(ValueError, match="got 't2', of the type 'count'"):
+            method(X, ["t6", "t2"])
+    with pytest.raises(ValueError, match="got 't13', of the type 'class'"):
+        mixed.predict_interval(X, ["t0", "t13"])
+
+
+def test_named_tasks_of_one_class_or_without_labels_beside_numbers(data):
+    X, eta = data
+    Y = labels(eta[:100])[["t0", "t6", "t10", "t11", "t12"]].astype(object)
+    Y["t11"], Y["t12"] = "a", None
+    types = ["number", "binary", "class", "class", "class"]
+    est = few_steps(SparseMultiTaskMixed, task_types=types)
+    with pytest.warns(UserWarning, match="single class|no label"):
+        est.fit(X[:100], Y.to_numpy())
+    _, sets = est.predict_set(X[:2], [3, 4])
+    expected = [[True, False, False], [False, False, False]]
+    np.testing.assert_array_equal(sets, expected)
+    p = est.predict_proba(X[:2], [3, 4])
+    np.testing.assert_array_equal(p, [[1, 0, 0], [np.nan] * 3])
+
+
 def test_ends_of_counts_with_fractions_are_not_rounded(data):
     X, eta = data
     Y = labels(eta[:100])[["t0", "t2", "t3"]].to_numpy()
