@@ -4,7 +4,8 @@
 one thread. It prints the CPU seconds of each task, the ratio to ours, and how much a
 peer's objective is above ours. Peers fit a few tasks, one by one, with the tolerance of
 their defaults and with a strict one. skglm and himalaya take part where they are
-installed; himalaya fits Ridge models, so that only its time compares.
+installed; himalaya fits Ridge models, so that only its time compares. "groups" are
+paths of the group Lasso with five features in each group, which only celer has.
 """
 
 import argparse
@@ -19,12 +20,14 @@ from sklearn.model_selection import KFold
 
 from sparsedis.heads import SparseHeadsCV
 
-# Numbers of tasks, rows and features.
+# Numbers of tasks, rows, features, and features of a group.
 _SIZES = {
-    "50": (100, 1000, 50),
-    "500": (100, 1000, 500),
-    "2000": (100, 1000, 2000),
-    "many": (10_000, 500, 64),
+    "50": (100, 1000, 50, 1),
+    "500": (100, 1000, 500, 1),
+    "2000": (100, 1000, 2000, 1),
+    "many": (10_000, 500, 64, 1),
+    "groups50": (100, 1000, 50, 5),
+    "groups500": (4, 1000, 500, 5),
 }
 _FOLDS, _ALPHAS, _EPS = 5, 100, 1e-3
 
@@ -49,14 +52,15 @@ def by_sklearn(X, y, alphas, tol=1e-4):
     return model.coef_, model.intercept_, model.alpha_
 
 
-def by_celer(X, y, alphas, tol=1e-4):
-    """The same with celer's path on each fold."""
+def by_celer(X, y, alphas, tol=1e-4, size=1):
+    """The same with celer's path on each fold, and groups of features."""
+    kind = ("grouplasso", {"groups": size}) if size > 1 else ("lasso", {})
 
     def path(rows):
         mean, middle = X[rows].mean(0), y[rows].mean()
         Z, target = np.asfortranarray(X[rows] - mean), y[rows] - middle
         gap = tol * (target @ target) / len(target)
-        coef = celer_path(Z, target, "lasso", alphas=alphas, tol=gap)[1]
+        coef = celer_path(Z, target, kind[0], alphas=alphas, tol=gap, **kind[1])[1]
         return coef, middle - mean @ coef
 
     return _by_paths(path, X, y, alphas)
@@ -102,25 +106,34 @@ def by_himalaya(X, Y):
 _PEERS = {"scikit-learn": by_sklearn, "celer": by_celer, "skglm": by_skglm}
 
 
-def objective(X, y, coef, intercept, alpha):
-    """Objective of the Lasso, relative to that at zero."""
-    error = ((y - X @ coef - intercept) ** 2).mean() / 2 + alpha * np.abs(coef).sum()
+def objective(X, y, coef, intercept, alpha, size):
+    """Objective with groups of features, relative to that at zero."""
+    penalty = alpha * np.linalg.norm(coef.reshape(-1, size), axis=1).sum()
+    error = ((y - X @ coef - intercept) ** 2).mean() / 2 + penalty
     return error / (y.var() / 2)
 
 
 def measure(size, peers, tolerances, n_checked, seed=0):
     """Print the times of one size."""
-    n_tasks, n, p = _SIZES[size]
+    n_tasks, n, p, c = _SIZES[size]
     X, Y = make_tables(n_tasks, n, p, seed)
-    SparseHeadsCV(_ALPHAS, cv=_FOLDS).fit(X[:, :10], Y[:, :2])  # warm up
+    groups = np.arange(p) // c if c > 1 else None
+    some = groups if groups is None else groups[:10]
+    how = {"eps": _EPS, "cv": _FOLDS}
+    SparseHeadsCV(_ALPHAS, feature_groups=some, **how).fit(X[:, :10], Y[:, :2])
     start = time.process_time()
-    ours = SparseHeadsCV(_ALPHAS, eps=_EPS, cv=_FOLDS).fit(X, Y)
+    ours = SparseHeadsCV(_ALPHAS, feature_groups=groups, **how).fit(X, Y)
     seconds = (time.process_time() - start) / n_tasks
-    print(f"\n{n_tasks} tasks, {n} rows, {p} features: {seconds:.5f} s a task, gap up")
-    print(f"to {ours.dual_gap_.max():.0e}")
+    grouped = f" in groups of {c}" if c > 1 else ""
+    print(
+        f"\n{n_tasks} tasks, {n} rows, {p} features{grouped}: {seconds:.5f} s a task,"
+    )
+    print(f"gap up to {ours.dual_gap_.max():.0e}")
     for name in peers:
-        for tol in tolerances:
-            _compare(name, tol, X, Y, ours, seconds, n_checked)
+        for tol in tolerances if c == 1 or name == "celer" else ():
+            _compare(name, tol, X, Y, ours, seconds, n_checked, c)
+    if c > 1:
+        return
     try:
         ridge = by_himalaya(X, Y) / n_tasks
     except ImportError:
@@ -128,7 +141,8 @@ def measure(size, peers, tolerances, n_checked, seed=0):
     print(f"himalaya (Ridge, complete labels): {ridge:.5f} s a task")
 
 
-def _compare(name, tol, X, Y, ours, seconds, n_checked):
+def _compare(name, tol, X, Y, ours, seconds, n_checked, size):
+    how = {"size": size} if size > 1 else {}
     try:
         _PEERS[name](X[:50, :5], np.nan_to_num(Y[:50, 0]), np.array([0.2, 0.1]), tol)
     except ImportError:
@@ -138,12 +152,12 @@ def _compare(name, tol, X, Y, ours, seconds, n_checked):
     for t in range(n_checked):
         at = ~np.isnan(Y[:, t])
         x, y, alphas = X[at], Y[at, t], ours.alphas_[t]
-        coef, intercept, alpha = _PEERS[name](x, y, alphas, tol)
+        coef, intercept, alpha = _PEERS[name](x, y, alphas, tol, **how)
         same += alpha == ours.alpha_[t]
         own = ours.coef_[t], ours.intercept_[t], ours.alpha_[t]
         if alpha == ours.alpha_[t]:
-            theirs = objective(x, y, coef, intercept, alpha)
-            excess.append(theirs - objective(x, y, *own))
+            theirs = objective(x, y, coef, intercept, alpha, size)
+            excess.append(theirs - objective(x, y, *own, size))
     each = (time.process_time() - start) / n_checked
     print(
         f"{name}, tol {tol:g}: {each:.5f} s a task, {each / seconds:.1f} times ours; "

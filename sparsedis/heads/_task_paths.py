@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from sparsedis._threads import threads_for
 from sparsedis.heads._folds import choose
@@ -15,8 +16,8 @@ from sparsedis.solvers.group_path import solve_group_path, solve_wide_group_path
 from sparsedis.solvers.lasso_path import solve_lasso_path, solve_lasso_sizes
 from sparsedis.solvers.penalties import MCP
 
-# Number of features up to which tasks are solved together.
-_NARROW = 256
+# Numbers of features, without and with groups, up to which tasks are solved together.
+_NARROW, _NARROW_GROUPS = 256, 64
 
 # Entries of the Gram matrices of a block.
 _BLOCK = 2**23
@@ -138,7 +139,7 @@ class Heads:
 
 def block_size(n, p, n_folds, problem):
     """Number of tasks whose paths are followed together."""
-    if p > _NARROW:
+    if not _is_narrow(p, problem):
         return 1
     alphas = problem.alphas if problem.sizes is None else problem.sizes
     n_alphas = alphas if np.ndim(alphas) == 0 else alphas.shape[-1]
@@ -147,6 +148,11 @@ def block_size(n, p, n_folds, problem):
         counts = np.bincount(problem.groups)
         p = len(counts) * counts.max()
     return max(1, _BLOCK // max(n, (n_folds + 1) * p * max(p, n_alphas)))
+
+
+def _is_narrow(p, problem):
+    """Whether tasks with p features are solved together."""
+    return p <= (_NARROW if problem.groups is None else _NARROW_GROUPS)
 
 
 # Many small operations: with `n_jobs`, blocks of tasks use the other cores.
@@ -260,7 +266,7 @@ def _follow(X, Y, share, fold, weights, problem):
         torch.from_numpy(np.ascontiguousarray(part)).to(problem.device)
         for part in (Z, Y, share, fold, weights)
     )
-    paths = _narrow if Z.shape[1] <= _NARROW else _wide
+    paths = _narrow if _is_narrow(Z.shape[1], problem) else _wide
     found = [part.cpu().numpy() for part in paths(*data, problem)]
     return (Z, Y), (centre, middle), found
 
@@ -337,37 +343,57 @@ def _wide(Z, Y, share, fold, weights, problem):
     y, weight, fold = Y[:, 0], share[:, 0], fold[:, 0]
     how = problem.fit_intercept, weights[0, 0] == 0
     parts = task_parts(Z, weight, fold, len(weights) - 1, *how)
-    target, complete = parts[0].centre(y)
-    unit = _units(weights[:, 0])
-    alphas, coef, gap = _wide_path(problem, parts[0].Z * unit[0], target)
-    coef *= unit[0]
-    intercept = complete(coef)
+    used = [i for i, part in enumerate(parts) if part is not None]
+    targets, completions = zip(*(parts[i].centre(y) for i in used), strict=True)
+    unit = _units(weights[used, 0])
+    data = [parts[i].Z * own for i, own in zip(used, unit, strict=True)], targets
+    paths = _wide_lassos if problem.groups is None else _wide_groups
+    alphas, coef, gap = paths(problem, *data)
+    intercept = Z.new_empty(len(used), len(alphas))
     errors = Z.new_full((len(alphas), len(parts) - 1), torch.nan)
-    given = replace(problem, alphas=alphas.cpu().numpy())
-    for f, part in enumerate(parts[1:]):
-        if part is not None:
-            target, complete = part.centre(y)
-            _, own, _ = _wide_path(given, part.Z * unit[f + 1], target)
-            own *= unit[f + 1]
-            head = own, complete(own)
-            errors[:, f] = _error(problem, Z, y, weight, fold, f, *head)
-    return tuple(part[None] for part in (alphas, coef, intercept, gap, errors))
+    for j, i in enumerate(used):
+        coef[j] *= unit[j]
+        intercept[j] = completions[j](coef[j])
+        if i:
+            of_fold = Z, y, weight, fold, i - 1, coef[j], intercept[j]
+            errors[:, i - 1] = _error(problem, *of_fold)
+    return tuple(part[None] for part in (alphas, coef[0], intercept[0], gap, errors))
 
 
-def _wide_path(problem, Z, y):
-    """Penalties, coefficients and gaps of one task."""
-    scale, corr = Z.norm(dim=0).max() * y.norm(), Z.T @ y
+def _wide_lassos(problem, Zs, ys):
+    """Penalties of a task, coefficients of all its parts, and gaps of the first."""
+    scale, corr = Zs[0].norm(dim=0).max() * ys[0].norm(), Zs[0].T @ ys[0]
     how = {"positive": problem.positive}
     if problem.sizes is None:
-        alphas = _penalties(problem, corr[None], scale[None])[0]
-        if problem.groups is None:
-            return alphas, *solve_wide_path(Z, y, alphas, tol=problem.tol, **how)
-        return alphas, *solve_wide_group_path(Z, y, alphas, **_grouped(problem))
-    # Rounding errors are no correlations.
-    y = y * (corr.abs().max() > ROUNDING * scale)
-    sizes = torch.from_numpy(problem.sizes).to(Z.device)
-    coef, alphas, gap = solve_wide_sizes(Z, y, sizes, problem.eps, **how)
-    return torch.where(alphas > 0, alphas, _SMALLEST), coef, gap
+        alphas, tol = _penalties(problem, corr[None], scale[None])[0], problem.tol
+        found = [
+            solve_wide_path(Z, y, alphas, tol=tol, **how)
+            for Z, y in zip(Zs, ys, strict=True)
+        ]
+        return alphas, torch.stack([coef for coef, _ in found]), found[0][1]
+    sizes, found = torch.from_numpy(problem.sizes).to(corr.device), []
+    for Z, y in zip(Zs, ys, strict=True):
+        # Rounding errors are no correlations.
+        scale = Z.norm(dim=0).max() * y.norm()
+        y = y * ((Z.T @ y).abs().max() > ROUNDING * scale)
+        found.append(solve_wide_sizes(Z, y, sizes, problem.eps, **how))
+    coef, alphas, gap = zip(*found, strict=True)
+    alphas = torch.where(alphas[0] > 0, alphas[0], _SMALLEST)
+    return alphas, torch.stack(coef), gap[0]
+
+
+def _wide_groups(problem, Zs, ys):
+    """The same with groups, for all parts together if they are small."""
+    scale, corr = Zs[0].norm(dim=0).max() * ys[0].norm(), Zs[0].T @ ys[0]
+    alphas = _penalties(problem, corr[None], scale[None])[0]
+    size, found = max(1, _BLOCK // Zs[0].numel()), []
+    for first in range(0, len(Zs), size):
+        some = slice(first, first + size)
+        Z, y = (pad_sequence(part[some], batch_first=True) for part in (Zs, ys))
+        each = alphas.expand(len(Z), -1)
+        found.append(solve_wide_group_path(Z, y, each, **_grouped(problem)))
+    coef, gap = (torch.cat(part) for part in zip(*found, strict=True))
+    return alphas, coef, gap[0]
 
 
 def _grouped(problem):

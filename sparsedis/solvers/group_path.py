@@ -4,6 +4,7 @@ import torch
 
 from sparsedis.solvers import _composite
 from sparsedis.solvers._descent import descend
+from sparsedis.solvers._group_newton import GroupNewton
 from sparsedis.solvers._grouped import Grouped, Groups
 
 # Steps with a line search for a penalty, and rounds of the general solver after those.
@@ -13,11 +14,18 @@ _STEPS, _ROUNDS = 100, 100
 # not convex because of small penalties and few samples, some need hundreds.
 _CONCAVE_STEPS = 500
 
+# Entries of the Gram matrices of problems that take their steps together, enough to
+# outweigh the cost of calls and few enough for the cache.
+_TABLE = 2**19
+
 # Violation at which to stop, relative to the tolerance.
 _SHARE = 1e-2
 
 # Largest step to a smaller penalty, as a factor.
 _DOWN = 0.5
+
+# Share of the penalty from which the norm of a group makes it a candidate.
+_NEAR = 0.97
 
 # Excess of the largest penalty that rounding errors can explain.
 _ROUNDING = 1e-10
@@ -80,35 +88,31 @@ def solve_group_path(gram, corr, y_sq, alphas, groups, *, mcp=None, tol=1e-10):
     tensor([[[1.5000, 2.0000, 0.0000],
              [2.7000, 3.6000, 0.5000]]], dtype=torch.float64)
     """
-    groups = Groups(groups)
-    problem = Grouped(gram, corr, y_sq, groups, mcp)
-    largest, V = groups.norms(corr).amax(-1), torch.zeros_like(problem.corr)
-    found, last = [], largest
-    for alpha in alphas.unbind(1):
-        while bool((alpha < _DOWN * last).any()):
-            last = torch.maximum(alpha, _DOWN * last)
-            V, _ = _solve(problem, last, largest, V, tol)
-        V, gap = _solve(problem, alpha, largest, V, tol)
-        last = alpha
-        found.append((groups.flat(V * problem.scale.unsqueeze(-1)), gap))
-    return tuple(torch.stack(part, 1) for part in zip(*found, strict=True))
+    found, size = [], max(1, _TABLE // max(1, gram[0].numel()))
+    for first in range(0, len(corr), size):
+        some = slice(first, first + size)
+        problems = GroupNewton(gram[some], corr[some], groups)
+        path = _Path(corr[some], y_sq[some], groups, mcp, problems)
+        found.append(_follow(path, alphas[some], tol))
+    return tuple(torch.cat(part) for part in zip(*found, strict=True))
 
 
 def solve_wide_group_path(Z, y, alphas, groups, *, mcp=None, tol=1e-10):
-    """Solve a problem with many features for several penalties.
+    """Solve problems with many features in common for several penalties each.
 
-    Groups that the strong rule [1]_ keeps are candidates, and all others are checked
-    afterwards.
+    Groups are candidates if they are near the penalty where their path so far leads
+    to, as in sequential strong rules [1]_, and all others are checked afterwards.
 
     Parameters
     ----------
-    Z : tensor of shape (n, k)
-        Features, centred and weighted, divided by ``sqrt(n)``.
+    Z : tensor of shape (n_problems, n, k)
+        Features, centred and weighted, divided by ``sqrt(n)``. The problems should use
+        similar groups, as those of folds do.
 
-    y : tensor of shape (n,)
+    y : tensor of shape (n_problems, n)
         Targets, likewise.
 
-    alphas : tensor of shape (n_alphas,)
+    alphas : tensor of shape (n_problems, n_alphas)
         Penalties, positive and in decreasing order.
 
     groups, mcp, tol : object
@@ -116,9 +120,9 @@ def solve_wide_group_path(Z, y, alphas, groups, *, mcp=None, tol=1e-10):
 
     Returns
     -------
-    coef : tensor of shape (n_alphas, k)
+    coef : tensor of shape (n_problems, n_alphas, k)
 
-    gap : tensor of shape (n_alphas,)
+    gap : tensor of shape (n_problems, n_alphas)
         As `tol` defines it.
 
     References
@@ -131,86 +135,183 @@ def solve_wide_group_path(Z, y, alphas, groups, *, mcp=None, tol=1e-10):
     >>> import torch
     >>> from sparsedis.solvers.group_path import solve_wide_group_path
     >>> from sparsedis.solvers.penalties import MCP
-    >>> Z, y = torch.eye(3).double(), torch.tensor([5.0, 2.0, 1.0]).double()
-    >>> alphas, groups = torch.tensor([1.0]).double(), torch.arange(3)
+    >>> Z, y = torch.eye(3).double()[None], torch.tensor([[5.0, 2.0, 1.0]]).double()
+    >>> alphas, groups = torch.tensor([[1.0]]).double(), torch.arange(3)
     >>> solve_wide_group_path(Z, y, alphas, groups, mcp=MCP())[0]
-    tensor([[5.0000, 1.5000, 0.0000]], dtype=torch.float64)
+    tensor([[[5.0000, 1.5000, 0.0000]]], dtype=torch.float64)
     """
-    path = _Candidates(Z, y, groups, mcp)
-    coef, gap = Z.new_zeros(len(alphas), Z.shape[1]), Z.new_zeros(len(alphas))
-    for i, alpha in enumerate(alphas):
-        while bool(alpha < _DOWN * path.alpha):
-            path.go(_DOWN * path.alpha, tol)
-        gap[i] = path.go(alpha, tol)
-        coef[i] = path.coef
-    return coef, gap
+    return _follow(_Candidates(Z, y, groups, mcp), alphas, tol)
 
 
-class _Candidates:
-    """A path on some of the groups: `coef` is the solution for the penalty `alpha`."""
+def _follow(path, alphas, tol):
+    """Solutions and gaps for all penalties."""
+    found = []
+    for alpha in alphas.unbind(1):
+        while bool((alpha < _DOWN * path.alpha).any()):
+            path.go(torch.maximum(alpha, _DOWN * path.alpha), tol)
+        gap = path.go(alpha, tol)
+        found.append((path.coef, gap))
+    return tuple(torch.stack(part, 1) for part in zip(*found, strict=True))
 
-    def __init__(self, Z, y, groups, mcp):
-        self.Z, self.y, self.mcp, self.every = Z, y, mcp, Groups(groups)
-        self.corr, self.coef = Z.T @ y, torch.zeros_like(Z[0])
-        self.sizes = self.every.norms(self.corr)
-        self.alpha = self.largest = self.sizes.max()
-        self.chosen = torch.zeros_like(self.sizes, dtype=torch.bool)
+
+class _Path:
+    """Where several problems are on their paths: `coef` solves them for `alpha`."""
+
+    def __init__(self, corr, y_sq, groups, mcp, problems):
+        self.y_sq, self.groups, self.mcp = y_sq, Groups(groups), mcp
+        self.problems, self.rows = problems, None
+        self.coef, self.past = torch.zeros_like(corr), []
+        self.sizes = self.groups.norms(corr)
+        self.alpha = self.largest = self.sizes.amax(-1)
 
     def go(self, alpha, tol):
-        """Move to a smaller penalty, and return the gap of the solution."""
-        new = self.sizes > 2 * alpha - self.alpha
+        """Move to smaller penalties, and return the gaps of the solutions."""
+        self.coef, gap = self._solve(self.coef, *self._guess(alpha), alpha, tol)
+        self._arrive(alpha)
+        return gap
+
+    def _arrive(self, alpha):
         self.alpha = alpha
-        while True:
-            self._let_in(new & ~self.chosen)
-            gap = self._solve(tol)
-            new = self.sizes > alpha
-            if not bool((new & ~self.chosen).any()):
-                return gap
+        self.past = [*self.past[-2:], (alpha.log(), self.coef)]
 
-    def _let_in(self, new):
-        """Add candidates."""
-        if not bool(new.any()):
-            return
-        self.chosen = self.chosen | new
-        self.at = self.chosen[self.every.groups].nonzero().flatten()
-        groups = Groups(self.every.groups[self.at].unique(return_inverse=True)[1])
-        self.part = self.Z[:, self.at]
-        form = (self.part.T @ self.part)[None], self.corr[None, self.at]
-        y_sq = self.y.square().sum()[None]
-        self.problem = Grouped(*form, y_sq, groups, self.mcp)
+    def _guess(self, alpha):
+        """Continue paths as parabolas in the logarithm of the penalty.
 
-    def _solve(self, tol):
-        """Solve the problem on the candidates, and return the gap."""
-        if not bool(self.chosen.any()):
-            return torch.zeros_like(self.alpha)
-        groups, scale = self.problem.groups, self.problem.scale.unsqueeze(-1)
-        start = groups.rows(self.coef[None, self.at]) / scale
-        penalties = self.alpha[None], self.largest[None]
-        V, gap = _solve(self.problem, *penalties, start, tol)
-        own = groups.flat(V * scale)[0]
-        self.coef = torch.zeros_like(self.coef)
-        self.coef[self.at] = own
-        self.sizes = self.every.norms((self.y - self.part @ own) @ self.Z)
-        return gap[0]
+        Returns
+        -------
+        coef : tensor of shape (n_problems, k)
 
-
-def _solve(problem, alpha, largest, start, tol):
-    """Solve problems for one penalty each, starting from solutions for larger ones."""
-    problem.penalise(alpha)
-    convex = problem.penalty.convex
-    # A violation has an effect on the gap of its own order.
-    unit = torch.linalg.vector_norm(problem.corr, dim=-1).max()
-    enough, steps = _SHARE * tol * float(unit), _STEPS if convex else _CONCAVE_STEPS
-    V, _ = descend(problem, start, enough=enough, max_iter=steps)
-    gap = problem.gap(V)
-    missed = (convex & ~(gap <= tol)).nonzero().flatten()
-    if len(missed):
-        V[missed], info = _composite.solve(
-            *(problem.take(missed), start[missed]),
-            **{"tol": tol, "max_iter": _ROUNDS, "warm": True},
+        guessed : tensor of shape (n_problems,) of bool
+            Problems with the same groups in use at the last three penalties. For the
+            others, `coef` is the last solution.
+        """
+        if len(self.past) < 3:
+            return self.coef, torch.zeros_like(alpha, dtype=torch.bool)
+        at, (first, second, last) = zip(*self.past, strict=True)
+        used = last != 0
+        same = (((first != 0) == used) & ((second != 0) == used)).all(1)
+        x, y, z = (log - alpha.log() for log in at)
+        same &= (x > y) & (y > z)
+        parabola = zip(
+            (first, second, last),
+            (y * z / (x - y) / (x - z), x * z / (y - x) / (y - z)),
+            strict=False,
         )
-        gap[missed] = info.gap
-    # Rounding errors must not decide which solutions are zero.
-    zero = alpha >= (1 - _ROUNDING) * largest
-    V = torch.where(zero[:, None, None], 0.0, V)
-    return V, torch.where(zero, 0.0, gap)
+        third = x * y / (z - x) / (z - y)
+        guess = sum((w * f.unsqueeze(1) for w, f in parabola), last * third[:, None])
+        return torch.where(same.unsqueeze(1), guess, last), same
+
+    def _solve(self, last, start, guessed, alpha, tol):
+        """Solutions and gaps, on the features of `problems`."""
+        if self.mcp is None:
+            W, gap = self._step(start, guessed, alpha, tol)
+            missed = (~(gap <= tol)).nonzero().flatten()
+        else:
+            W, gap = last.clone(), torch.zeros_like(alpha)
+            missed = torch.arange(len(W), device=W.device)
+        if len(missed):
+            W[missed], gap[missed] = self._descend(missed, last, alpha, tol)
+        # Rounding errors must not decide which solutions are zero.
+        zero = alpha >= (1 - _ROUNDING) * self.largest
+        return W.masked_fill(zero[:, None], 0.0), gap.masked_fill(zero, 0.0)
+
+    def _step(self, start, guessed, alpha, tol):
+        """Take Newton steps; points and their gaps."""
+        problems = self.problems
+        W, gradient = problems.solve(start, alpha, _SHARE * tol, guessed)
+        explained = (W * problems.corr).sum(1)
+        left = self.y_sq - explained
+        residual_sq = (left + (W * gradient).sum(1)).clamp_min(0)
+        largest = problems.norms(gradient).amax(1)
+        share = torch.where(largest > alpha, alpha / largest, 1.0)
+        gap = 0.5 * residual_sq * (1 + share * share) - share * left
+        gap = (gap + alpha * problems.norms(W).sum(1)).clamp_min(0)
+        gap = gap / torch.where(self.y_sq > 0, 0.5 * self.y_sq, 1.0)
+        problems.ready &= gap <= tol
+        return W, gap
+
+    def _descend(self, at, start, alpha, tol):
+        """Solve problems by descent, or by the general solver if that fails."""
+        problem = self._rows(at)
+        start = problem.groups.rows(start[at]) / problem.scale.unsqueeze(-1)
+        problem.penalise(alpha[at])
+        convex = problem.penalty.convex
+        # A violation has an effect on the gap of its own order.
+        unit = torch.linalg.vector_norm(problem.corr, dim=-1).max()
+        enough, steps = _SHARE * tol * float(unit), _STEPS if convex else _CONCAVE_STEPS
+        V, _ = descend(problem, start, enough=enough, max_iter=steps)
+        gap = problem.gap(V)
+        missed = (convex & ~(gap <= tol)).nonzero().flatten()
+        if len(missed):
+            V[missed], info = _composite.solve(
+                *(problem.take(missed), start[missed]),
+                **{"tol": tol, "max_iter": _ROUNDS, "warm": True},
+            )
+            gap[missed] = info.gap
+        return problem.groups.flat(V * problem.scale.unsqueeze(-1)), gap
+
+    def _rows(self, at):
+        """Some problems, as tables of groups."""
+        if self.rows is not None:
+            return self.rows
+        whole, groups = self.problems, Groups(self.problems.groups)
+        parts = (part[at] for part in (whole.gram, whole.corr, self.y_sq))
+        rows = Grouped(*parts, groups, self.mcp)
+        if self.mcp is not None:
+            # All of them, for every penalty.
+            self.rows = rows
+        return rows
+
+
+class _Candidates(_Path):
+    """Paths on some of the groups, which are the same for all problems."""
+
+    def __init__(self, Z, y, groups, mcp):
+        corr = (Z.mT @ y.unsqueeze(-1)).squeeze(-1)
+        super().__init__(corr, y.square().sum(1), groups, mcp, None)
+        self.Z, self.y, self.corr, self.part = Z, y, corr, Z[..., :0]
+        self.line = corr, torch.zeros_like(corr)
+        self.chosen = torch.zeros_like(self.sizes[0], dtype=torch.bool)
+        self.at = self.groups.groups[:0]
+
+    def go(self, alpha, tol):
+        """Move to smaller penalties, and return the gaps of the solutions."""
+        ahead = self.line[0] + (alpha - self.alpha).unsqueeze(1) * self.line[1]
+        self._let_in(self.groups.norms(ahead) > _NEAR * alpha.unsqueeze(1))
+        (start, guessed), gap = self._guess(alpha), torch.zeros_like(alpha)
+        while len(self.at):
+            some = (part[:, self.at] for part in (self.coef, start))
+            own, gap = self._solve(*some, guessed, alpha, tol)
+            start = torch.zeros_like(self.coef)
+            start[:, self.at] = own
+            if bool(self.chosen.all()):
+                break
+            left = self.y.unsqueeze(-1) - self.part @ own.unsqueeze(-1)
+            corr = (left.mT @ self.Z).squeeze(1)
+            if not self._let_in(self.groups.norms(corr) > alpha.unsqueeze(1)):
+                step = (alpha - self.alpha).unsqueeze(1)
+                slope = torch.where(step != 0, (corr - self.line[0]) / step, 0.0)
+                self.line = corr, slope
+                break
+        self.coef = start
+        self._arrive(alpha)
+        return gap
+
+    def _let_in(self, groups):
+        """Add candidates, and return whether there are new ones."""
+        new = groups.any(0) & ~self.chosen
+        if not bool(new.any()):
+            return False
+        self.chosen = self.chosen | new
+        groups = self.groups.groups
+        at = new[groups].nonzero().flatten()
+        number = groups[at].unique(return_inverse=True)[1]
+        part = self.Z[:, :, at]
+        self.at, self.part = torch.cat([self.at, at]), torch.cat([self.part, part], 2)
+        form = part.mT @ self.part, self.corr[:, at]
+        if self.problems is None:
+            self.problems = GroupNewton(*form, number)
+        else:
+            self.problems.extend(*form, self.problems.n_groups + number)
+        self.rows = None
+        return True

@@ -8,6 +8,7 @@ from celer import GroupLasso
 
 from sparsedis.solvers.group_path import (
     _Candidates,
+    _Path,
     solve_group_path,
     solve_wide_group_path,
 )
@@ -147,13 +148,13 @@ def test_mcp_with_a_large_gamma_is_the_lasso():
 @pytest.mark.parametrize("mcp", [None, MCP()])
 @pytest.mark.parametrize(("n", "k"), [(60, 12), (25, 40)])
 def test_candidates_give_the_path_of_all_features(mcp, n, k):
-    Z, Y, groups = design(n, k, 1)
+    Z, Y, groups = design(n, k)
     *form, alphas = gram_form(Z, Y, groups)
     groups = torch.from_numpy(groups)
     coef, _ = solve_group_path(*form, alphas, groups, mcp=mcp)
-    data = torch.from_numpy(Z), torch.from_numpy(Y[:, 0])
-    wide, gap = solve_wide_group_path(*data, alphas[0], groups, mcp=mcp)
-    np.testing.assert_allclose(wide, coef[0], atol=1e-8)
+    data = torch.from_numpy(Z).expand(Y.shape[1], -1, -1), torch.from_numpy(Y.T)
+    wide, gap = solve_wide_group_path(*data, alphas, groups, mcp=mcp)
+    np.testing.assert_allclose(wide, coef, atol=1e-8)
     assert float(gap.max()) <= 1e-10
 
 
@@ -178,17 +179,104 @@ def test_equal_features_do_not_stop_the_path(mcp):
 
 
 @pytest.mark.parametrize("mcp", [None, MCP()])
-def test_groups_that_the_strong_rule_discards_are_checked(mcp):
+def test_groups_that_are_not_candidates_are_checked(mcp):
     # The second group has no correlation with the target, until the first is fitted.
     Z = torch.linalg.cholesky(torch.tensor([[1.0, 0.6], [0.6, 1.0]]).double()).T
     y, groups = Z @ torch.tensor([1.0, -0.6]).double(), torch.arange(2)
-    path, alpha = _Candidates(Z, y, groups, mcp), torch.tensor(0.05).double()
-    # As if the last penalty was the same: only groups beyond it at zero are candidates.
-    path.alpha = alpha
-    assert (path.sizes > alpha).tolist() == [True, False]
+    path, alpha = _Candidates(Z[None], y[None], groups, mcp), torch.tensor([0.05])
+    alpha = alpha.double()
+    assert (path.sizes > alpha).tolist() == [[True, False]]
     gap = path.go(alpha, 1e-10)
     assert path.chosen.all()
     assert float(gap) <= 1e-10
     form = (Z.T @ Z)[None], (Z.T @ y)[None], y.square().sum()[None]
-    expected, _ = solve_group_path(*form, alpha.reshape(1, 1), groups, mcp=mcp)
-    np.testing.assert_allclose(path.coef, expected[0, 0], atol=1e-8)
+    expected, _ = solve_group_path(*form, alpha[None], groups, mcp=mcp)
+    np.testing.assert_allclose(path.coef, expected[0], atol=1e-8)
+
+
+def hard(name):
+    """Features and targets that are hard to fit, and groups."""
+    rng = np.random.default_rng(0)
+    n, k, share, groups = 40, 24, 0.3, np.arange(24) // 4
+    if name == "correlated":
+        share = 0.99
+    if name == "unequal groups":
+        groups = np.repeat([0, 1, 2, 3], [1, 2, 5, 16])
+    if name == "a group larger than the rows":
+        n, groups = 12, np.repeat([0, 1, 2], [16, 4, 4])
+    if name == "fewer rows than features":
+        n, groups = 12, np.arange(24) // 2
+    if name == "groups that are not contiguous":
+        groups = np.arange(24) % 5
+    Z = np.sqrt(share) * rng.standard_normal((n, 1))
+    Z = Z + np.sqrt(1 - share) * rng.standard_normal((n, k))
+    if name == "constant":
+        Z[:, groups == 1], Z[:, 0] = 0.0, 0.0
+    if name == "duplicates in a group":
+        Z[:, 1] = Z[:, 0]
+    if name == "duplicates across groups":
+        Z[:, 12:] = Z[:, :12]
+    if name == "units":
+        Z *= 10.0 ** rng.uniform(-4, 4, k)
+    Y = Z[:, :8] @ rng.standard_normal((8, 2)) / Z.std()
+    Y += 0.5 * Y.std(0) * rng.standard_normal(Y.shape)
+    return Z / np.sqrt(n), Y / np.sqrt(n), groups
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("correlated", "unequal groups", "a group larger than the rows"),
+        *("fewer rows than features", "groups that are not contiguous", "constant"),
+        *("duplicates in a group", "duplicates across groups", "units"),
+    ],
+)
+@pytest.mark.parametrize("wide", [True, False])
+def test_hard_problems_are_solved(name, wide):
+    Z, Y, groups = hard(name)
+    *form, alphas = gram_form(Z, Y, groups, 15, 1e-3)
+    index = torch.from_numpy(groups)
+    if wide:
+        data = torch.from_numpy(Z).expand(Y.shape[1], -1, -1), torch.from_numpy(Y.T)
+        coef, _ = solve_wide_group_path(*data, alphas, index)
+    else:
+        coef, _ = solve_group_path(*form, alphas, index)
+    member = np.eye(groups.max() + 1)[groups]
+    # The duality gap from the data.
+    for w, y, grid in zip(coef.numpy(), Y.T, alphas.numpy(), strict=True):
+        left = y - w @ Z.T
+        largest = np.sqrt((left @ Z) ** 2 @ member).max(1)
+        dual = left * np.minimum(1, grid / largest)[:, None]
+        primal = (left**2).sum(1) / 2 + grid * np.sqrt(w**2 @ member).sum(1)
+        gap = primal - (dual @ y - (dual**2).sum(1) / 2)
+        assert gap.max() <= 1.1e-10 * (y @ y) / 2
+        assert gap.min() >= -1e-12 * (y @ y)
+
+
+@pytest.mark.parametrize("wide", [True, False])
+def test_newton_steps_suffice(wide, monkeypatch):
+    def descend(*_):
+        raise AssertionError("Newton steps failed.")
+
+    monkeypatch.setattr(_Path, "_descend", descend)
+    Z, Y, groups = design(60, 30)
+    *form, alphas = gram_form(Z, Y, groups, 30, 1e-3)
+    groups = torch.from_numpy(groups)
+    if wide:
+        data = torch.from_numpy(Z).expand(Y.shape[1], -1, -1), torch.from_numpy(Y.T)
+        coef, gap = solve_wide_group_path(*data, alphas, groups)
+    else:
+        coef, gap = solve_group_path(*form, alphas, groups)
+    assert float(gap.max()) <= 1e-10
+    assert coef.any()
+
+
+def test_blocks_of_problems_are_solved_as_one(monkeypatch):
+    Z, Y, groups = design(60, 12)
+    *form, alphas = gram_form(Z, Y, groups)
+    groups = torch.from_numpy(groups)
+    coef, gap = solve_group_path(*form, alphas, groups)
+    monkeypatch.setattr("sparsedis.solvers.group_path._TABLE", 2 * 12**2)
+    again, certificates = solve_group_path(*form, alphas, groups)
+    np.testing.assert_allclose(again, coef, atol=1e-9)
+    assert certificates.shape == gap.shape
