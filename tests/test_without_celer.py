@@ -10,12 +10,16 @@ from sklearn.linear_model import Lasso
 from sparsedis import SparseMultiTaskRepresentation
 from sparsedis.datasets import make_sparse_tasks
 from sparsedis.implicit import lasso, logistic, multitask_lasso
+from sparsedis.implicit._squared import has_celer
 
 
 @pytest.fixture(autouse=True)
 def _no_celer(monkeypatch):
     monkeypatch.setitem(sys.modules, "celer", None)  # `import celer` now raises
     monkeypatch.delitem(sys.modules, "sparsedis.solvers._celer", raising=False)
+    has_celer.cache_clear()
+    yield
+    has_celer.cache_clear()
 
 
 def problem(layer):
