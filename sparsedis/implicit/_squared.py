@@ -284,8 +284,8 @@ def prepare(tasks, fit_intercept):
 
 def check_limits(tol, max_iter=0):
     """Refuse invalid tolerances and numbers of iterations."""
-    if not isinstance(tol, Real) or not tol >= 0:
-        raise ValueError(f"tol must be a number of at least 0, got {tol!r}.")
+    if not isinstance(tol, Real) or not 0 <= tol < math.inf:
+        raise ValueError(f"tol must be a finite number of at least 0, got {tol!r}.")
     if not isinstance(max_iter, Integral) or max_iter < 0:
         raise ValueError(f"max_iter must be an int of at least 0, got {max_iter!r}.")
 

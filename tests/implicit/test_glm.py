@@ -345,7 +345,7 @@ def test_at_alpha_max_nothing_is_used_but_what_is_free():
         ({"loss": Logistic()}, "y must hold one label per sample, 0 or 1"),
         ({"penalty": L1([1.0])}, "one number for each of the 5 features, got 1"),
         ({"multi_output": True}, r"y must have shape \(..., 40, n_outputs\)"),
-        ({"tol": -1}, "tol must be a number of at least 0, got -1"),
+        ({"tol": -1}, "tol must be a finite number of at least 0, got -1"),
     ],
 )
 def test_bad_arguments(change, match):
