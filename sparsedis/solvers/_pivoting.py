@@ -52,14 +52,14 @@ def find_active(hessian, corr, penalty, start=None):
     system : SignedSystem or None
         The system that solutions solve on their support, if it is small.
     """
-    lowest = -penalty
     reach = corr
     if start is None:
         start = torch.zeros_like(corr)
     else:
         reach = start + torch.baddbmm(corr, hessian, start, alpha=-1)
-    signs = _next_signs(reach, penalty, lowest, start)
-    return _pivot(hessian, corr, penalty, lowest, signs, _MAX_STEPS)
+    excess = _shrink(reach, penalty)
+    signs = _let_few_enter(excess.sign(), excess, start == 0)
+    return _pivot(hessian, corr, penalty, signs, _MAX_STEPS)
 
 
 def from_signs(hessian, corr, penalty, signs):
@@ -68,16 +68,17 @@ def from_signs(hessian, corr, penalty, signs):
     return signs * system.solve(_linear(corr, penalty, signs)).clamp_min(0)
 
 
-def _pivot(hessian, corr, penalty, lowest, signs, n_steps):
+def _pivot(hessian, corr, penalty, signs, n_steps):
     n_iter = torch.ones(len(corr), 1, dtype=torch.long, device=corr.device)
     for left in reversed(range(n_steps)):
         system = SignedSystem(hessian, signs)
         size = system.solve(_linear(corr, penalty, signs))
         v = signs * size
-        reach = torch.baddbmm(corr, hessian, v, alpha=-1)
-        # The product of an active feature and its sign is the penalty: no sign turns.
-        reach.addcmul_(signs, size.maximum(lowest))
-        last, signs = signs, _next_signs(reach, penalty, lowest, signs)
+        excess = _shrink(torch.baddbmm(corr, hessian, v, alpha=-1), penalty)
+        last, new = signs, signs == 0
+        # The correlations of active features are the penalty, up to rounding errors.
+        signs = torch.where(new, excess, last * (size > 0)).sign_()
+        signs = _let_few_enter(signs, excess, new)
         wrong = (signs != last).any(1)
         n_wrong = int(wrong.count_nonzero())
         if n_wrong == 0:
@@ -86,7 +87,7 @@ def _pivot(hessian, corr, penalty, lowest, signs, n_steps):
             v = torch.where(wrong.unsqueeze(-1), torch.nan, v)
         elif 2 * n_wrong <= len(v) and hessian.numel() >= _LARGE:
             at = wrong.squeeze(1).nonzero().flatten()
-            part = (x[at] for x in (hessian, corr, penalty, lowest, signs))
+            part = (x[at] for x in (hessian, corr, penalty, signs))
             v[at], more, rest = _pivot(*part, left)
             n_iter[at] += more
             system = system.replace(at, rest)
@@ -99,22 +100,20 @@ def _linear(corr, penalty, signs):
     return torch.addcmul(corr, penalty, signs, value=-1)
 
 
-def _signs(reach, penalty, lowest):
-    """Signs of the coefficients after a gradient step to `reach`."""
-    return (reach - reach.clamp(lowest, penalty)).sign_()
+def _shrink(reach, penalty):
+    """What exceeds the penalty, with its sign."""
+    return reach - reach.clamp(-penalty, penalty)
 
 
-def _next_signs(reach, penalty, lowest, last):
-    """Signs after a gradient step to `reach`, of which few are new in wide problems.
+def _let_few_enter(signs, excess, new):
+    """Set the signs of most new features to zero in wide problems.
 
     If all features whose correlations exceed the penalty entered, they could be more
     than the samples, and the system would be singular.
     """
-    signs = _signs(reach, penalty, lowest)
     if signs.shape[1] < _WIDE:
         return signs
-    new = last == 0
-    excess = torch.where(new, reach.abs() - penalty, 0.0)
+    excess = torch.where(new, excess.abs(), 0.0)
     n_active = signs.abs().masked_fill(new, 0.0).sum(1, keepdim=True)
     size = n_active.clamp(_FIRST, signs.shape[1]).long()
     bound = excess.sort(1, descending=True).values.gather(1, size - 1)

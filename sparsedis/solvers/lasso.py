@@ -110,7 +110,9 @@ class Adjoint:
 
     def __init__(self, system, scale):
         self.system, self.scale = system, scale
-        self.pivot = system.factor[0].diagonal(dim1=-2, dim2=-1).abs().amin(-1)
+        pivots = system.factor[0].diagonal(dim1=-2, dim2=-1).abs()
+        # No pivot of a unit diagonal exceeds 1, and an empty support has none.
+        self.pivot = torch.nn.functional.pad(pivots, (0, 1), value=1.0).amin(-1)
 
     def solve(self, rhs):
         """Solutions for right-hand sides of shape (n_tasks, k)."""
@@ -219,7 +221,8 @@ def _normalise(gram, corr, alpha, l2):
     """
     diagonal = gram.diagonal(dim1=-2, dim2=-1) + l2.unsqueeze(-1)
     # A zero feature has no correlation with targets, so it never becomes active.
-    scale = diagonal.clamp_min(torch.finfo(gram.dtype).tiny).rsqrt().unsqueeze(-1)
+    normal = diagonal >= torch.finfo(gram.dtype).tiny
+    scale = torch.where(normal, diagonal, 1.0).rsqrt().unsqueeze(-1)
     hessian = (scale * scale.mT).mul_(gram)
     hessian.diagonal(dim1=-2, dim2=-1).fill_(1.0)
     return hessian, corr.unsqueeze(-1) * scale, alpha[:, None, None] * scale, scale

@@ -338,12 +338,32 @@ def test_gradient_is_finite_at_kinks(tasks):
         "no target, no penalty": (Z, 0 * y, 0.0),
         "no features": (0 * Z, y, 0.1),
         "a dead feature": (Z * (torch.arange(6, device=Z.device) > 0), y, 0.1),
+        "many features": (Z.repeat(1, 1, 5), y, 2 * lasso_alpha_max(Z, y)),
         # w = (0, 0) with both correlations exactly at alpha
         "degenerate": (torch.eye(2).to(Z), torch.tensor([2.0, 2.0]).to(Z), 1.0),
     }
     for case, problem in kinks.items():
         for gradient in backward(*problem):
             assert torch.isfinite(gradient).all(), case
+
+
+def test_coefficients_at_kinks_have_no_share_in_the_gradient(device):
+    rng = np.random.default_rng(0)
+    n_kinks = 0
+    for _ in range(60):
+        Z = rng.integers(-3, 4, (8, 4)).astype(float)
+        signs, w = rng.choice([-1, 1], 4), rng.integers(0, 3, 4)
+        # All correlations are exactly 1 at this solution, also those of zeros.
+        y = Z @ (signs * w) + 8 * Z @ np.linalg.solve(Z.T @ Z, signs)
+        arrays = (torch.tensor(a, device=device) for a in (Z, y, 1.0))
+        gradients = backward(*arrays, solver="batched")
+        found = lasso(*(torch.tensor(a) for a in (Z, y)), 1.0).numpy()
+        assert_allclose(found, signs * w, atol=1e-12)
+        at = found != 0
+        n_kinks += at.sum() < 4
+        u = 8 * np.linalg.solve(Z[:, at].T @ Z[:, at], np.arange(1, 5)[at])
+        assert_allclose(gradients[2].cpu(), -u @ np.sign(found[at]), atol=1e-8)
+    assert n_kinks > 10
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
@@ -374,6 +394,15 @@ def test_gradient_at_duplicated_columns_is_of_minimum_norm(tasks, solver):
         assert_allclose(gradients[2][t], -u @ np.sign(w[t]), atol=1e-8)
         l2 -= u @ w[t]
     assert_allclose(gradients[3], l2, atol=1e-7)
+
+
+def test_large_cotangents_do_not_overflow_at_a_dead_feature(tasks):
+    Z, y = tasks
+    Z[..., 0] = 0
+    Z.requires_grad_()
+    (1e160 * lasso(Z, y, 0.1)).sum().backward()
+    assert torch.isfinite(Z.grad).all()
+    assert Z.grad.any()
 
 
 def test_masked_values_may_be_nan_and_get_no_gradient(tasks):
