@@ -30,7 +30,7 @@ def factors_of_table(Z, table, *, n_components, rng):
     -------
     Factors
     """
-    whitening = Whitening(Z)
+    whitening = _whiten(Z)
     white = whitening(Z)
     counts = table.labels.counts()
     useful = (counts >= 2) & table.teaching
@@ -51,6 +51,17 @@ def factors_of_table(Z, table, *, n_components, rng):
         labels = class_labels(white, table, tasks[several])
     moments = join_moments(parts, labels, whitening.rank)
     return find_factors(moments, whitening, n_components=n_components, rng=rng)
+
+
+def _whiten(Z):
+    """Whitening of features that are not all constant."""
+    whitening = Whitening(Z)
+    if whitening.rank == 0:
+        raise ValueError(
+            "The encoder gives all rows the same features, up to rounding errors of "
+            "float32. If columns vary by less than 1e-6 of their mean, subtract it."
+        )
+    return whitening
 
 
 @torch.no_grad()
@@ -89,7 +100,7 @@ def factors_of_batches(module, batches, categorical, *, n_components, rng, devic
         )
         for batch in batches
     ]
-    whitening = Whitening(np.concatenate(features))
+    whitening = _whiten(np.concatenate(features))
     parts = []
     for batch, Z in zip(batches, features, strict=True):
         white = whitening(Z)

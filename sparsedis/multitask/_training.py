@@ -176,6 +176,7 @@ class TaskTraining(RepresentationParameters):
         seed = random_state.randint(np.iinfo(np.int32).max)
         with TorchRandomness(seed, device).lent():
             narrow = self._new_module(self.input_shape_, len(components)).to(device)
+        self._standardize(narrow.encoder, table)
         options = {}
         # New weights need all the steps.
         if take_over(narrow, wide, components, mean, rows):
@@ -231,7 +232,7 @@ class TaskTraining(RepresentationParameters):
             return getattr(module, "representation", module)
         module = self._new_module(self.input_shape_, width)
         check_inputs_fit(module.encoder, self.input_shape_)
-        if table is not None and len(self.input_shape_) == 1:
+        if table is not None:
             self._standardize(module.encoder, table)
         return module
 
@@ -239,7 +240,8 @@ class TaskTraining(RepresentationParameters):
         first = next(encoder.children(), None)
         # A module that was given may have been trained in other units.
         given = isinstance(self.encoder, torch.nn.Module)
-        if isinstance(first, Standardized) and not given:
+        flat = len(self.input_shape_) == 1
+        if flat and isinstance(first, Standardized) and not given:
             first.set_statistics(device_blocks(table.blocks(), torch.device("cpu")))
 
     def _goes_on(self):

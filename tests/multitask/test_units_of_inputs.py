@@ -1,12 +1,15 @@
 """Columns of a table in any units."""
 
+import warnings
 from functools import partial
 
 import numpy as np
 import pytest
+import torch
 
 from sparsedis import SparseMultiTaskClassifier, SparseMultiTaskRepresentation
 from sparsedis.encoders import MLP
+from sparsedis.multitask import _training
 
 UNITS = 2.0 ** np.array([-30, 20, 0, 7, -3])
 
@@ -50,6 +53,35 @@ def test_units_stay_in_a_warm_start(table):
     before = est.module_.encoder[0].scale.clone()
     est.fit(X * UNITS, Y)
     assert (est.module_.encoder[0].scale == before).all()
+
+
+def test_a_narrow_encoder_with_weights_of_its_own_has_the_units(table, monkeypatch):
+    X, Y = table
+    narrow = []
+
+    def keep(module, *_):
+        narrow.append(module)
+        return False
+
+    monkeypatch.setattr(_training, "take_over", keep)
+    monkeypatch.setattr(SparseMultiTaskClassifier, "_narrows", lambda *_: True)
+    est = SparseMultiTaskClassifier(
+        encoder=partial(MLP, hidden_layer_sizes=(16,)), max_iter=4, random_state=0
+    )
+    with warnings.catch_warnings():
+        # After so few steps the count is not certain.
+        warnings.simplefilter("ignore")
+        est.fit(X * UNITS, Y > 0)
+    (module,) = narrow
+    inputs = module.encoder[0](torch.tensor(X * UNITS).float())
+    np.testing.assert_allclose(inputs.std(0, correction=0), 1, rtol=1e-5)
+
+
+def test_columns_that_are_constant_in_float32_raise(table):
+    X, Y = table
+    est = SparseMultiTaskRepresentation(max_iter=4, random_state=0)
+    with pytest.raises(ValueError, match="same features, up to rounding"):
+        est.fit(1e-3 * X + 1e7, Y)
 
 
 def test_a_module_that_is_given_keeps_its_units(table):
