@@ -44,5 +44,7 @@ class Standardized(nn.Flatten):
         two = largest - found.variance <= _TWO_VALUES * largest
         unit = torch.where(two, found.high - found.low, spread)
         varies = spread > _CONSTANT * found.mean.abs()
+        # The inverse of a smaller unit may be infinite.
+        varies &= unit >= torch.finfo(self.scale.dtype).tiny
         self.mean.copy_(found.mean)
         self.scale.copy_(torch.where(varies, 1 / unit, 0.0))

@@ -52,6 +52,14 @@ def test_constant_columns_are_ignored(value):
     assert new[0, 1] == 0
 
 
+def test_columns_below_the_normal_numbers_of_float32_are_ignored():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((50, 3)) * [1e-37, 1e-40, 1e-300]
+    layer, Z = standardized(X)
+    assert torch.isfinite(layer.scale).all()
+    np.testing.assert_allclose(Z.std(0), [1, 0, 0], rtol=1e-6)
+
+
 def test_an_mlp_without_it_has_no_buffers():
     assert not list(MLP((3,), 2, standardize=False).buffers())
     assert len(list(MLP((3,), 2).buffers())) == 2
