@@ -22,6 +22,7 @@ from sparsedis.solvers._linalg import (
     product,
     ridge_system,
     solve_on_support,
+    take_tasks,
 )
 
 SOLVERS = ("auto", "batched", "celer")
@@ -178,7 +179,7 @@ def _solve_adjoint(grad, gram, alpha, l2, W, support, Z, n, system=None):
             for at in (poor & (l2 > 0), poor & (l2 == 0)):
                 at = at.nonzero().flatten()
                 if len(at):
-                    part = (Z if len(Z) == 1 else Z[at]) / math.sqrt(n)
+                    part = take_tasks(Z, at) / math.sqrt(n)
                     exact = DataSystem(part, l2[at], support[at])
                     u[at], singular[at] = exact.solve_normal(grad[at]), exact.singular
         return u.unsqueeze(-1), singular

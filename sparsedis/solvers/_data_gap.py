@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import torch
 
+from sparsedis.solvers._linalg import take_tasks
+
 
 def recertify(info, W, data, gram, y_sq, alpha, l2, *, tol):
     """Compute gaps from the data if rounding errors of the Gram form may exceed `tol`.
@@ -39,7 +41,7 @@ def recertify(info, W, data, gram, y_sq, alpha, l2, *, tol):
         return info
     at = doubtful.nonzero().flatten()
     Z, Y = data()
-    part = Z if len(Z) == 1 else Z[at]
+    part = take_tasks(Z, at)
     gap = data_gap(W[at], part, Y[at], alpha[at], l2[at])
     residual = torch.linalg.vector_norm(Y[at] - part @ W[at], dim=(1, 2))
     rounding = eps * size[at] * (2 * residual + eps * size[at])

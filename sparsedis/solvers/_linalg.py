@@ -20,6 +20,11 @@ def product(A, B):
     return (B.mT @ A[0].mT).mT if len(A) == 1 else A @ B[0]
 
 
+def take_tasks(part, at):
+    """Entries of the tasks with indices `at`; a single entry is that of all tasks."""
+    return part if len(part) == 1 else part[at]
+
+
 class SignedSystem:
     """Factorised systems ``H_SS v_S = r_S``, with ``v = 0`` outside of a support S.
 

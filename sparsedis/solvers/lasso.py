@@ -13,7 +13,7 @@ import torch
 from sparsedis.solvers import _composite
 from sparsedis.solvers._homotopy import find_signs
 from sparsedis.solvers._info import SolverInfo
-from sparsedis.solvers._linalg import product
+from sparsedis.solvers._linalg import product, take_tasks
 from sparsedis.solvers._pivoting import find_active, from_signs
 from sparsedis.solvers._quadratic import Quadratic
 from sparsedis.solvers.ridge import solve_ridge
@@ -126,11 +126,13 @@ def _finish(w, gap, n_iter, form, problem, start, tol, max_iter, data):
     smooth = alpha == 0
     at = (~(smooth | (gap <= tol))).nonzero().flatten()
     if len(at):
-        hessian = _take(gram, at) + torch.diag_embed(l2[at, None].expand_as(corr[at]))
+        hessian = take_tasks(gram, at) + torch.diag_embed(
+            l2[at, None].expand_as(corr[at])
+        )
         signs, more = find_signs(hessian, corr[at], alpha[at])
         *system, scale = (part[at] for part in problem)
         w[at] = (from_signs(*system, signs.unsqueeze(-1)) * scale).squeeze(-1)
-        gap[at] = lasso_gap(w[at], *(_take(part, at) for part in form))
+        gap[at] = lasso_gap(w[at], *(take_tasks(part, at) for part in form))
         n_iter[at] += more
     # If rounding errors of the correlations exceed the penalty, no dual point of the
     # Lasso is feasible.
@@ -140,10 +142,10 @@ def _finish(w, gap, n_iter, form, problem, start, tol, max_iter, data):
         # Use the minimum-norm solution of Ridge and its certificate.
         def some():
             Z, y = data()
-            return _take(Z, at), y[at]
+            return take_tasks(Z, at), y[at]
 
         w[at], ridge, _ = solve_ridge(
-            *(_take(gram, at), corr[at], y_sq[at], l2[at]),
+            *(take_tasks(gram, at), corr[at], y_sq[at], l2[at]),
             tol=tol,
             data=None if data is None else some,
         )
@@ -153,7 +155,7 @@ def _finish(w, gap, n_iter, form, problem, start, tol, max_iter, data):
     at = (~(smooth | (gap <= tol))).nonzero().flatten()
     if len(at):
         parts = (
-            _take(part, at) for part in (gram, corr.unsqueeze(-1), y_sq, alpha, l2)
+            take_tasks(part, at) for part in (gram, corr.unsqueeze(-1), y_sq, alpha, l2)
         )
         rest = Quadratic(*parts)
         scale = rest.scale.unsqueeze(-1)
@@ -226,8 +228,3 @@ def _normalise(gram, corr, alpha, l2):
     hessian = (scale * scale.mT).mul_(gram)
     hessian.diagonal(dim1=-2, dim2=-1).fill_(1.0)
     return hessian, corr.unsqueeze(-1) * scale, alpha[:, None, None] * scale, scale
-
-
-def _take(part, at):
-    # Tasks may share one Gram matrix.
-    return part if len(part) == 1 else part[at]

@@ -11,6 +11,7 @@ import torch
 
 from sparsedis.solvers import _composite
 from sparsedis.solvers._info import SolverInfo
+from sparsedis.solvers._linalg import take_tasks
 from sparsedis.solvers._quadratic import Quadratic
 from sparsedis.solvers.lasso import WEAK
 from sparsedis.solvers.ridge import solve_ridge
@@ -77,7 +78,7 @@ def solve_multitask_lasso(
             return Z, Y[at].mT.flatten(0, 1)
 
         W[at], gap[at] = _solve_ridges(
-            *(_take(gram, at), corr[at], y_sq[at], l2[at], tol),
+            *(take_tasks(gram, at), corr[at], y_sq[at], l2[at], tol),
             None if data is None else some,
         )
         extra = alpha[at] * torch.linalg.vector_norm(W[at], dim=-1).sum(-1)
@@ -116,8 +117,3 @@ def multitask_lasso_gap(W, gram, corr, y_sq, alpha, l2):
     """
     problem = Quadratic(gram, corr, y_sq, alpha, l2)
     return problem.gap(W / problem.scale.unsqueeze(-1))
-
-
-def _take(part, at):
-    # Tasks may share one Gram matrix.
-    return part if len(part) == 1 else part[at]

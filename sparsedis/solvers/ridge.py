@@ -4,7 +4,7 @@ import torch
 
 from sparsedis.solvers._data_system import DataSystem
 from sparsedis.solvers._info import SolverInfo
-from sparsedis.solvers._linalg import GOOD_PIVOT, product, ridge_system
+from sparsedis.solvers._linalg import GOOD_PIVOT, product, ridge_system, take_tasks
 
 
 def solve_ridge(gram, corr, y_sq, l2, *, tol=1e-12, data=None):
@@ -60,13 +60,8 @@ def solve_ridge(gram, corr, y_sq, l2, *, tol=1e-12, data=None):
         for at in (poor & (l2 > 0), poor & (l2 == 0)):
             at = at.nonzero().flatten()
             if len(at):
-                w[at], exact = DataSystem(_take(Z, at), l2[at]).solve(y[at])
+                w[at], exact = DataSystem(take_tasks(Z, at), l2[at]).solve(y[at])
                 half = 0.5 * y[at].square().sum(-1)
                 gap[at] = exact / torch.where(half > 0, half, 1.0)
     n_iter = torch.ones(len(w), dtype=torch.long, device=w.device)
     return w, SolverInfo(gap, n_iter, gap <= tol, every), system
-
-
-def _take(part, at):
-    # Tasks may share one matrix.
-    return part if len(part) == 1 else part[at]
