@@ -7,7 +7,6 @@ from sparsedis.solvers.svm.group_penalty import (
     apply_curvature,
     link_curvature,
     norm,
-    push,
     unit,
     weighted_gram,
 )
@@ -84,13 +83,14 @@ class _ActiveRows:
         count = int(support.sum(-1).max())
         index = support.to(torch.uint8).topk(count, -1).indices
         real = support.gather(1, index).to(alpha).unsqueeze(1)
-        self.index, self.at, self.weight = index, at, part.weight
+        self.index, self.at = index, at
         self.where = (
             (at if len(Z) > 1 else torch.zeros_like(at))[:, None, None],
             torch.arange(Z.shape[1], device=Z.device)[None, :, None],
             index[:, None],
         )
         self.Z = Z[self.where].to(alpha) * real
+        self.S = part.weight.unsqueeze(-1) * self.Z
         basis, task = part.basis.mT, at.unsqueeze(-1)
         self.W = basis @ solution.W[task, index].mT.to(alpha) * real
         self.G = basis @ grad_W[task, index].mT.to(alpha) * real
@@ -98,12 +98,12 @@ class _ActiveRows:
 
     def hessian(self, blocks):
         """Return ``Pi s Z M Z's Pi``, given the blocks of Pi."""
-        return weighted_gram(self.Z, self.weight, *self.curvature, blocks)
+        return weighted_gram(self.S, *self.curvature, blocks)
 
     def drive(self):
         """Return ``s Z M G``."""
         self.driven = apply_curvature(*self.curvature, self.G)
-        return push(self.Z, self.weight, self.driven)
+        return torch.bmm(self.S, self.driven.mT)
 
     def factor(self, i):
         """Return ``L = s Z M^(1/2)`` and ``t = M^(1/2) G`` of task i."""
@@ -111,9 +111,8 @@ class _ActiveRows:
         more = (across + more).sqrt() - across.sqrt()
         eye = torch.eye(len(along), dtype=along.dtype, device=along.device)
         root = eye.unsqueeze(-1) * across.sqrt() + more * along[:, None] * along
-        Z = (self.Z[i] * self.weight[i].unsqueeze(-1))[:, None, None]
-        target = (root * self.G[i]).sum(1)
-        return (Z * root).flatten(2).flatten(0, 1), target.flatten()
+        S, target = self.S[i][:, None, None], (root * self.G[i]).sum(1)
+        return (S * root).flatten(2).flatten(0, 1), target.flatten()
 
     def finish(self, grad_Z, sX, sa):
         """Set ``U = M (G - Z's a)`` and add ``s X U' - s a W'`` to the cotangent."""

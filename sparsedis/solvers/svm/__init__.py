@@ -34,8 +34,10 @@ All modules use these symbols. A product with ``s`` is one with ``diag(s)``:
 ``z``
     (n, c), multipliers of ``beta >= 0``. At a solution, ``z + s (1 - Y) + s F`` is
     constant on every sample, and ``beta * z = 0``.
-``u``
-    (m, q), gradient of the norms: ``V = l2 W + u`` with ``||u_j|| <= alpha``.
+``t``, ``g``, slack
+    (q,), (m, q) and (q,): sizes of the rows ``W_j = t_j g_j``, and slacks of ``||g_j||
+    <= 1``, in the interior-point method, see :mod:`.group_pairs`. At a solution, ``t *
+    slack = 0``.
 ``mu``
     Complementarity that a step aims at. An interior-point method replaces the products
     that are zero at a solution, such as ``beta * z``, by ``mu``.
@@ -46,15 +48,16 @@ All modules use these symbols. A product with ``s`` is one with ``diag(s)``:
     simplices. Its blocks are defined in :mod:`.faces`.
 ``M``
     Jacobian of the link from ``V`` to ``W``, one (m, m) block per feature. In the
-    interior-point method it is smoothed, see :mod:`.cones`.
+    interior-point method it is smoothed, see :mod:`.group_pairs`.
 ``R``
-    (m, q), residual of the link in a Newton step: ``V - l2 W - u``. On the active set,
-    ``u_j = alpha w_j``.
+    (m, q), residual of the link in a Newton step on the active set: ``V - l2 W - alpha
+    w``.
 ``L``, factor
     (n, r) with ``L L' = (s Z)(s Z)' / l2``: features of problems with ``alpha = 0``, in
     units in which ``l2 = 1``. In the gradient, (n m, r) with ``L L' = s Z M Z's``.
 ``S``
-    (n, q), ``s Z``, with a column ``s`` for intercepts; in the primal solver only.
+    (n, q), ``s Z``; in the Newton system of the primal solver, with a column ``s`` for
+    intercepts.
 ``G``, ``U``
     Cotangent of ``W``, and ``M (G - Z' diag(s) a)``, where ``a`` solves the adjoint
     system; in the gradient only (`sparsedis.implicit._svm_adjoint`).

@@ -12,6 +12,7 @@ A Newton step has ``dW = M (dV + R)``. Eliminating dW leaves a system in dX and 
 Symbols are those of :mod:`sparsedis.solvers.svm`.
 """
 
+import dataclasses
 from dataclasses import dataclass
 
 import torch
@@ -21,8 +22,6 @@ from sparsedis.solvers.svm.saddle import SaddlePoint
 
 # Gap, relative to the objective at zero, below which the active set counts as right.
 EXACT = 1e-13
-# Rounds of Newton steps and corrections of the active set.
-_ROUNDS = 7
 # Relative gaps up to this value are rounding errors.
 _ROUNDING = 1e-15
 
@@ -72,13 +71,15 @@ class PrimalDualPair:
         )
 
 
-def polish(penalty, simplices, beta, z, intercept, index):
+def polish(penalty, simplices, beta, z, intercept, index, rounds=7):
     """Guess the active set from an interior point, then solve on it and correct it.
 
     Newton steps alternate with updates of the face. Entries of beta that become
     negative leave the face. Entries whose score exceeds the level of their sample join
-    it. On the right active set, only rounding errors remain. The result is the pair
-    with the smallest gap, so that it is no worse than the interior point.
+    it. A step that does not reduce the gap ends where the first entry becomes zero, and
+    only this entry leaves: after the whole step, many others would be wrong. On the
+    right active set, only rounding errors remain. The result is the pair with the
+    smallest gap, so that it is no worse than the interior point.
 
     Parameters
     ----------
@@ -89,6 +90,8 @@ def polish(penalty, simplices, beta, z, intercept, index):
     intercept : tensor of shape (n_tasks, m) or None
     index : tensor of int
         Tasks to polish, among those of penalty, beta, z and intercept.
+    rounds : int, default=7
+        Largest number of Newton steps, with a correction of the active set after each.
 
     Returns
     -------
@@ -105,18 +108,17 @@ def polish(penalty, simplices, beta, z, intercept, index):
     face = simplices.free & (beta * weight > z * scale.clamp_min(1e-8))
     best = _measure(simplices, beta, face, intercept, iterate)
     beta, face = _onto_face(beta, face)
-    X = simplices.coordinates(beta)
     last = False
-    for _ in range(_ROUNDS):
+    for _ in range(rounds):
+        X = simplices.coordinates(beta)
         scores, fixed = iterate.linearise(X)
         scores = simplices.add_intercept(scores + fixed, intercept)
         dX, d_intercept = _newton_step(simplices, face, iterate.hessian, X, scores)
-        iterate = iterate.advance(dX)
-        X = X + dX
+        W, iterate = iterate.W, iterate.advance(dX)
         intercept = None if intercept is None else intercept + d_intercept
-        newton_beta = simplices.beta(X)
-        beta, _ = _onto_face(newton_beta, face)
-        pair = _measure(simplices, beta, face, intercept, iterate)
+        newton_beta = simplices.beta(X + dX)
+        projected, _ = _onto_face(newton_beta, face)
+        pair = _measure(simplices, projected, face, intercept, iterate)
         # If gaps are only rounding errors, the later pair is kept.
         better = pair.gap <= best.gap.clamp_min(_ROUNDING)
         best = best.replace(pair, better)
@@ -127,11 +129,20 @@ def polish(penalty, simplices, beta, z, intercept, index):
         last = bool((best.gap <= EXACT).all())
         scores = simplices.add_intercept(iterate.scores(), intercept)
         raised = simplices.cost + simplices.expand(scores)
-        level = (beta * raised).sum(-1, keepdim=True)
+        level = (projected * raised).sum(-1, keepdim=True)
         joins = raised - level > 1e-12 * (1 + level.abs())
-        face = simplices.free & torch.where(face, newton_beta > 0, joins)
-        beta, face = _onto_face(newton_beta, face)
-        X = simplices.coordinates(beta)
+        corrected = simplices.free & torch.where(face, newton_beta > 0, joins)
+        # The share of the step after which the first entry becomes zero.
+        leaves = face & (newton_beta <= 0)
+        share = torch.where(leaves, beta / (beta - newton_beta), 1.0)
+        length = share.amin((1, 2), keepdim=True)
+        short = ~better[:, None, None] & (length < 1)
+        face = torch.where(short, face & (share > length), corrected)
+        length = torch.where(short, length, 1.0)
+        iterate = dataclasses.replace(iterate, W=torch.lerp(W, iterate.W, length))
+        if intercept is not None:
+            intercept = intercept - (1 - length[:, 0]) * d_intercept
+        beta, face = _onto_face(torch.lerp(beta, newton_beta, length), face)
     return best
 
 

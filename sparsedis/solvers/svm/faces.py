@@ -21,23 +21,22 @@ def project_gram(gram, blocks):
     return pairs
 
 
-def face_projector(face, basis):
+def face_projector(face, simplices):
     """Return the blocks ``Pi_i`` of the projection, one per sample.
 
     Parameters
     ----------
     face : tensor of shape (n_tasks, n_samples, n_classes) of bool
         Entries of beta that may be positive.
-    basis : tensor of shape (n_tasks, n_classes, m)
+    simplices : Simplices
 
     Returns
     -------
     tensor of shape (n_tasks, n_samples, m, m)
     """
-    on = face.to(basis.dtype)
-    size = on.sum(-1).clamp_min(1)[..., None, None]
-    full = torch.diag_embed(on) - on.unsqueeze(-1) * on.unsqueeze(-2) / size
-    return basis.mT.unsqueeze(1) @ full @ basis.unsqueeze(1)
+    on = face.to(simplices.basis)
+    mean = torch.bmm(on, simplices.basis) / on.sum(-1, keepdim=True).clamp_min(1).sqrt()
+    return simplices.blocks(on) - mean.unsqueeze(-1) * mean.unsqueeze(-2)
 
 
 def face_system(simplices, face, hessian):
@@ -64,7 +63,7 @@ def face_system(simplices, face, hessian):
     blocks : tensor of shape (n_tasks, n_samples, m, m)
         The blocks of ``Pi``.
     """
-    blocks = face_projector(face, simplices.basis)
+    blocks = face_projector(face, simplices)
     n_tasks, n, m, _ = blocks.shape
     matrix = hessian(blocks)
     height = matrix.diagonal(dim1=-2, dim2=-1).amax(-1)

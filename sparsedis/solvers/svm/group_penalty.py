@@ -10,7 +10,6 @@ from dataclasses import dataclass, fields
 
 import torch
 
-from sparsedis.solvers._linalg import product
 from sparsedis.solvers.svm.faces import project_gram
 
 # Maximal number of elements in an intermediate array of `weighted_gram`.
@@ -66,11 +65,6 @@ def pull(Z, weight, X, tasks=None):
     return torch.stack([x @ Z[t] for x, t in zip(X, tasks.tolist(), strict=True)])
 
 
-def push(Z, weight, W):
-    """Return the scores ``s Z W``, (n_tasks, n_samples, m)."""
-    return weight.unsqueeze(-1) * product(Z, W.mT)
-
-
 def link(V, alpha, l2):
     """Link from V to W, the minimiser of ``P(W) - <V, W>``.
 
@@ -115,7 +109,7 @@ def apply_curvature(a, d, direction, V):
     return a.unsqueeze(1) * V + (d * dot(direction, V)).unsqueeze(1) * direction
 
 
-def weighted_gram(Z, weight, a, d, direction, blocks=None):
+def weighted_gram(S, a, d, direction, blocks=None):
     """Return ``s Z M Z's``, which is ``sum_j (s Z_j)(s Z_j)' (x) M_j``.
 
     ``(x)`` is the Kronecker product. The blocks are ``M_j = a_j I + d_j w_j w_j'``.
@@ -123,8 +117,7 @@ def weighted_gram(Z, weight, a, d, direction, blocks=None):
 
     Parameters
     ----------
-    Z : tensor of shape (n_tasks, n_samples, q)
-    weight : tensor of shape (n_tasks, n_samples)
+    S : tensor of shape (n_tasks, n_samples, q)
     a, d : tensor of shape (n_tasks, q)
         Non-negative.
     direction : tensor of shape (n_tasks, m, q)
@@ -135,16 +128,16 @@ def weighted_gram(Z, weight, a, d, direction, blocks=None):
     -------
     tensor of shape (n_tasks, n_samples * m, n_samples * m)
     """
-    n_tasks, n, q = Z.shape
+    n_tasks, n, q = S.shape
     m = direction.shape[1]
-    plain = Z.new_empty(n_tasks, n, n)
-    full = Z.new_empty(n_tasks, n * m, n * m)
+    plain = S.new_empty(n_tasks, n, n)
+    full = S.new_empty(n_tasks, n * m, n * m)
     radial = direction * d.sqrt().unsqueeze(1)
     size = max(1, _CHUNK // max(1, n_tasks * n * m))
     for start in range(0, max(q, 1), size):
         # The first part overwrites what the memory holds.
         part, kept = slice(start, start + size), min(start, 1)
-        rows = Z[:, :, part] * weight.unsqueeze(-1)
+        rows = S[:, :, part]
         plain.baddbmm_(rows * a[:, None, part], rows.mT, beta=kept)
         turned = radial[:, None, :, part]
         if blocks is not None:
@@ -167,16 +160,14 @@ class GroupIterate:
 
     Attributes
     ----------
-    Z : tensor of shape (n_tasks, n_samples, q)
-    weight : tensor of shape (n_tasks, n_samples)
+    S : tensor of shape (n_tasks, n_samples, q)
     W : tensor of shape (n_tasks, m, q)
     alpha, l2 : tensor of shape (n_tasks, 1)
     index : tensor of shape (n_tasks, q)
         Feature in each column; -1 for padding.
     """
 
-    Z: torch.Tensor
-    weight: torch.Tensor
+    S: torch.Tensor
     W: torch.Tensor
     alpha: torch.Tensor
     l2: torch.Tensor
@@ -193,7 +184,7 @@ class GroupIterate:
 
     def scores(self):
         """Return ``s Z W``."""
-        return push(self.Z, self.weight, self.W)
+        return torch.bmm(self.S, self.W.mT)
 
     def linearise(self, X):
         """Return ``s Z W`` and ``s Z M R``.
@@ -201,7 +192,7 @@ class GroupIterate:
         This sets M (`curvature`) and R (`residual`) for :meth:`hessian` and
         :meth:`advance`.
         """
-        V = pull(self.Z, self.weight, X)
+        V = torch.bmm(X.mT, self.S)
         w = norm(self.W)
         # Rows of zeros with ||V_j|| > alpha become active.
         self.W = torch.where(
@@ -212,7 +203,7 @@ class GroupIterate:
         residual = V - pushed_back - self.l2.unsqueeze(1) * self.W
         self.residual = residual * (norm(self.W) > 0).unsqueeze(1)
         fixed = apply_curvature(*self.curvature, self.residual)
-        return self.scores(), push(self.Z, self.weight, fixed)
+        return self.scores(), torch.bmm(self.S, fixed.mT)
 
     def hessian(self, blocks):
         """Return ``Pi s Z M Z's Pi``, the matrix of a step in X on a face."""
@@ -221,15 +212,15 @@ class GroupIterate:
         size = a + d
         at = size.topk(int((size > 0).sum(-1).amax()), -1).indices
         a, d = a.gather(1, at), d.gather(1, at)
-        Z, direction = gather_columns(self.Z, at), gather_columns(direction, at)
-        return weighted_gram(Z, self.weight, a, d, direction, blocks)
+        S, direction = gather_columns(self.S, at), gather_columns(direction, at)
+        return weighted_gram(S, a, d, direction, blocks)
 
     def advance(self, dX):
         """Add ``M (Z'(s dX) + R)`` to W.
 
         Rows that would turn by 90 degrees or more become zero.
         """
-        drive = pull(self.Z, self.weight, dX) + self.residual
+        drive = torch.bmm(dX.mT, self.S) + self.residual
         W = self.W + apply_curvature(*self.curvature, drive)
         stays = dot(W, self.W) > 0
         return dataclasses.replace(self, W=W * stays.unsqueeze(1))
@@ -239,8 +230,8 @@ class GroupIterate:
 
         The first iterate is this one, the second has the link of V as W.
         """
-        V = pull(self.Z, self.weight, X)
+        V = torch.bmm(X.mT, self.S)
+        gap = fenchel_gap(V, self.W, self.alpha, self.l2)
+        yield self.scores(), gap.sum(-1), self
         linked = dataclasses.replace(self, W=link(V, self.alpha, self.l2))
-        for iterate in (self, linked):
-            gap = fenchel_gap(V, iterate.W, self.alpha, self.l2)
-            yield iterate.scores(), gap.sum(-1), iterate
+        yield linked.scores(), 0.0, linked

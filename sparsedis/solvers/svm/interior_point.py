@@ -1,16 +1,17 @@
 """Primal-dual interior-point method for a batch of SVMs, with Newton steps in the dual.
 
-The iterates are positive beta and z, W and u in the interior of their cones, and the
-intercepts b. In addition to the complementarity of the pairs, they solve
+The iterates are pairs of positive variables, beta and z as well as the sizes of the
+rows of W and their slacks, and the intercepts b. In addition to the complementarity of
+the pairs, they solve the equations of the slacks in :mod:`.group_pairs` and
 
-    Q' (z_i + s_i (1 - Y_i) + s_i F_i) = 0,    E'X = 0,    V = l2 W + u.
+    Q' (z_i + s_i (1 - Y_i) + s_i F_i) = 0,    E'X = 0.
 
-Eliminating W, u and z from a Newton step leaves a system in dX and db,
+Eliminating all but X and b from a Newton step leaves a system in dX and db,
 
     (s Z M Z's + Q' diag(z / beta) Q) dX + E db = r,    E' dX = -E'X.
 
 It has m unknowns per sample, for any number of features. Symbols are those of
-:mod:`sparsedis.solvers.svm`, with the M of :mod:`.cones`.
+:mod:`sparsedis.solvers.svm`, with the M of :mod:`.group_pairs`.
 """
 
 import torch
@@ -19,14 +20,17 @@ from sparsedis.solvers.svm.active_set import EXACT, polish
 from sparsedis.solvers.svm.mehrotra import predictor_corrector
 from sparsedis.solvers.svm.saddle import SaddlePoint
 
-# Relative gap below which the method guesses the active set and solves on it, and
-# factor on this gap after a wrong guess.
-_POLISH, _WRONG = 1e-3, 0.1
-# Number of iterations without progress after which a task stops.
-_PATIENCE = 15
+# Factor on the gap from which the active set is guessed, after a wrong guess.
+_WRONG = 0.1
+# Numbers of iterations without progress after which the active set is guessed again,
+# because rounding errors grow from then on, and after which a task stops.
+_STUCK, _PATIENCE = 2, 15
+# Rounds of Newton's method on the active set if interior points cannot become more
+# accurate.
+_MANY = 30
 
 
-def interior_point(penalty, simplices, X, *, tol, max_iter, emit):
+def interior_point(penalty, simplices, X, own=None, *, tol, max_iter, emit):
     """Iterate until all tasks are solved, and emit their solutions.
 
     Parameters
@@ -37,6 +41,9 @@ def interior_point(penalty, simplices, X, *, tol, max_iter, emit):
 
     X : tensor of shape (n_tasks, n_samples, m)
         Starting point, in the interior of the simplices.
+
+    own : tensor of shape (2, n_tasks, q), default=None
+        Pairs of the penalty at X. By default, it has none.
 
     tol : float
         Tolerance on the duality gap, relative to the objective at zero.
@@ -53,17 +60,24 @@ def interior_point(penalty, simplices, X, *, tol, max_iter, emit):
     # z of the scores at W = 0, plus the weights so that it is positive.
     z = simplices.shortfall(torch.zeros_like(beta)) + simplices.weight.unsqueeze(-1)
     z = torch.where(simplices.free, z, 1.0)
+    pairs = torch.stack([beta, z]).flatten(2)
+    pairs = pairs if own is None else torch.cat([pairs, own], -1)
+    n_simplex, shape = beta[0].numel(), beta.shape[1:]
     intercept = None
     if simplices.border is not None:
         intercept = X.new_zeros(len(X), X.shape[-1])
     mu = simplices.weight.mean(-1)
     best, since = torch.full_like(mu, torch.inf), torch.zeros_like(at)
-    held, level = {}, _POLISH
+    held, level = {}, penalty.guess_from
 
     for n_iter in range(max_iter + 1):
+        beta = pairs[0, :, :n_simplex].unflatten(1, shape)
+        z = pairs[1, :, :n_simplex].unflatten(1, shape)
         X = simplices.coordinates(beta)
-        penalty.grow(X, mu)
-        scores = penalty.evaluate(X)
+        new = penalty.grow(X, mu)
+        if new is not None:
+            pairs = torch.cat([pairs, new], -1)
+        scores = penalty.evaluate(X, *pairs[..., n_simplex:])
         scores = simplices.expand(simplices.add_intercept(scores, intercept))
         gap = (beta * simplices.shortfall(scores)).sum((1, 2)) + penalty.gap()
         gap = gap / simplices.total
@@ -75,7 +89,8 @@ def interior_point(penalty, simplices, X, *, tol, max_iter, emit):
         spent = ~((since < _PATIENCE) & (gap < torch.inf))
         if n_iter == max_iter:
             spent = torch.ones_like(spent)
-        ready = spent | (gap <= max(level, tol))
+        stuck = (since == _STUCK) & (gap <= penalty.guess_from)
+        ready = spent | stuck | (gap <= max(level, tol))
         leave = bool(ready.any())
         if leave:
             dual = (beta * simplices.cost).sum((1, 2)) - penalty.conjugate()
@@ -85,11 +100,13 @@ def interior_point(penalty, simplices, X, *, tol, max_iter, emit):
             target = 0.1 * tol * objective.clamp(1e-3, 1.0)
             # A step for one task costs almost as much as a step for all. Wait, to
             # polish several tasks together.
-            leave = bool(ready.all() | (ready & (spent | (gap <= target))).any())
+            due = spent | stuck | (gap <= target)
+            leave = bool(ready.all() | (ready & due).any())
         if leave:
             index = ready.nonzero().flatten()
             part = simplices.take(index)
-            pair = polish(penalty, part, beta, z, intercept, index)
+            more = {"rounds": _MANY} if bool((since[index] >= _STUCK).any()) else {}
+            pair = polish(penalty, part, beta, z, intercept, index, **more)
             pair.gap += penalty.excess(index, pair, part) / part.total
             # A task whose gap exceeds its target continues unless its polished solution
             # is exact: otherwise its active set is not known yet.
@@ -104,52 +121,56 @@ def interior_point(penalty, simplices, X, *, tol, max_iter, emit):
             if bool(leaves.any()):
                 simplices, at = simplices.take(keep), at[keep]
                 best, since = best[keep], since[keep]
-                X, beta, z, scores = X[keep], beta[keep], z[keep], scores[keep]
+                X, pairs, scores = X[keep], pairs[:, keep], scores[keep]
                 intercept = None if intercept is None else intercept[keep]
                 penalty.take(keep)
 
-        newton = _DualNewton(penalty, simplices, X, beta, z, scores)
-        beta, z, intercept, total, count = predictor_corrector(
-            newton, simplices, penalty, beta, z, intercept
-        )
-        mu = total / count
+        newton = _DualNewton(penalty, simplices, X, pairs, scores)
+        pairs, d_intercept, length, mu = predictor_corrector(newton, pairs, newton.free)
+        penalty.advance(length)
+        if intercept is not None:
+            intercept = intercept + length.unsqueeze(-1) * d_intercept
 
 
 class _DualNewton:
     """The Newton system of an iteration, factorised for two right-hand sides."""
 
-    def __init__(self, penalty, simplices, X, beta, z, scores):
+    def __init__(self, penalty, simplices, X, pairs, scores):
         self.penalty, self.simplices = penalty, simplices
-        self.ratio = simplices.where_free(z / beta)
-        matrix = simplices.add_barrier(penalty.hessian(), self.ratio)
+        (x, s), shape = pairs, simplices.free.shape
+        self.n_simplex, self.free, self.ratio = simplices.free[0].numel(), None, s / x
+        if not simplices.all_free:
+            rest = torch.ones_like(x[:, self.n_simplex :], dtype=torch.bool)
+            self.free = torch.cat([simplices.free.flatten(1), rest], 1)
+            self.ratio = torch.where(self.free, self.ratio, 0.0)
+        ratio = self.ratio[:, : self.n_simplex].view(shape)
+        matrix = simplices.add_barrier(penalty.hessian(), ratio)
         self.system = SaddlePoint(matrix, simplices.border)
-        slope = simplices.where_free(z + simplices.cost + scores)
-        self.residual = torch.bmm(slope, simplices.basis)
+        slope = s[:, : self.n_simplex].view(shape) + simplices.cost + scores
+        self.residual = torch.bmm(simplices.where_free(slope), simplices.basis)
         self.balance = None if simplices.border is None else -simplices.imbalance(X)
 
-    def step(self, change, target=None, predictor=None):
-        """Return ``d_beta = -dX Q'``, ``dz = change - z / beta d_beta``, db and dW, du.
+    def step(self, change, kept=None):
+        """Return the steps in the pairs, (2, n_tasks, N), and db.
 
-        dX and db solve the system with ``r = -Q'(z + s (1 - Y) + s F + change) -
-        shift``, where the penalty returns the shift of the scores. The predictor step
-        is not refined, because it is not taken.
-
-        Parameters
-        ----------
-        change : tensor of shape (n_tasks, n_samples, n_classes)
-            Step in z if that in beta is zero.
-        target, predictor
-            As in :meth:`.cones.Cones.shift`.
+        Those of beta and z are ``-dX Q'`` and ``change - z / beta d_beta``. dX and db
+        solve the system with ``r = -Q'(z + s (1 - Y) + s F + change) - shift``, where
+        the penalty returns the shift of the scores. The predictor step is not refined,
+        because it is not taken. Parameters are those of :func:`.predictor_corrector`.
         """
         simplices = self.simplices
-        shift = self.penalty.shift(target, predictor)
-        change = simplices.where_free(change)
-        right = -(torch.baddbmm(self.residual, change, simplices.basis) + shift)
-        refine = predictor is not None
-        dX, d_intercept = self.system.solve(right, self.balance, refine=refine)
-        d_beta = -simplices.where_free(simplices.expand(dX))
-        dz = change - self.ratio * d_beta
-        return d_beta, dz, d_intercept, self.penalty.step(dX)
+        if self.free is not None:
+            change = torch.where(self.free, change, 0.0)
+        own = change[:, : self.n_simplex].view(simplices.free.shape)
+        shift = self.penalty.shift(change[:, self.n_simplex :], kept)
+        right = -(torch.baddbmm(self.residual, own, simplices.basis) + shift)
+        dX, d_intercept = self.system.solve(
+            right, self.balance, refine=kept is not None
+        )
+        d_beta = simplices.where_free(simplices.expand(-dX)).flatten(1)
+        dx = torch.cat([d_beta, self.penalty.step(dX)], 1)
+        ds = torch.addcmul(change, self.ratio, dx, value=-1)
+        return torch.stack([dx, ds]), d_intercept
 
 
 def _emit(emit, held, tasks, n_iter, leaves, pair):

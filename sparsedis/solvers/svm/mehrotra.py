@@ -10,69 +10,71 @@ import torch
 _SHORT = 0.1
 
 
-def predictor_corrector(newton, simplices, penalty, beta, z, intercept):
-    """Take one step towards ``beta * z = mu`` and the cones' ``t alpha - <W, u> = mu``.
+def predictor_corrector(newton, pairs, free=None):
+    """Take one step towards ``x s = mu`` for pairs of positive variables x and s.
 
     The predictor aims at ``mu = 0``. Its longest feasible step leaves a fraction ``r``
     of the complementarity. The corrector then aims at ``mu = r^3`` times the mean
-    complementarity, with the second-order term of the predictor, that of beta and z if
-    its step is longer than 0.1, and goes 99 % of the way to the boundary.
+    complementarity, with the second-order term of the predictor if its step is longer
+    than 0.1, and goes 99 % of the way to the boundary.
 
     Parameters
     ----------
     newton : object
-        The Newton system, with a method ``step(change, target=None, predictor=None)``
-        that returns steps in beta, z, the intercepts and the variables of the penalty.
-        ``change`` is the step in z for entries whose step in beta is zero.
+        The Newton system, with a method ``step(change, kept=None)`` that returns
+        steps in the pairs, and in the variables without bounds. ``change``, (n_tasks,
+        N), is the step in s of pairs whose step in x is zero. Second-order terms of the
+        last step, times ``kept`` (n_tasks,), enter other equations.
 
-    simplices : Simplices
+    pairs : tensor of shape (2, n_tasks, N)
+        x and s.
 
-    penalty : object
-        The penalty, which stores and updates its own variables.
-
-    beta, z : tensor of shape (n_tasks, n_samples, n_classes)
-
-    intercept : tensor of shape (n_tasks, m) or None
-        ``b`` in coordinates.
+    free : tensor of shape (n_tasks, N) of bool, default=None
+        Pairs that count. The steps of the others are zero. By default, all of them.
 
     Returns
     -------
-    beta, z, intercept
+    pairs : tensor of shape (2, n_tasks, N)
         Values after the step.
 
-    total : tensor of shape (n_tasks,)
-        Sum of the complementarity products after the step, to first order.
+    unbounded : tensor or None
+        Step in the variables without bounds, of which a share was taken.
 
-    count : tensor of shape (n_tasks,)
-        Number of products.
+    length : tensor of shape (n_tasks,)
+        The share.
+
+    mu : tensor of shape (n_tasks,)
+        Mean of the products after the step, to first order.
     """
-    total, count = penalty.complementarity()
-    total = total + simplices.where_free(beta * z).sum((1, 2))
-    count = (count + simplices.free.sum((1, 2))).clamp_min(1)
-    d_beta, dz, _, own = newton.step(-z)
-    length = _max_step(simplices, penalty, beta, z, d_beta, dz, own, 1.0)
+    x, s = pairs
+    mean = _mean(x * s, free)
+    step, _ = newton.step(-s)
+    length = _max_step(pairs, step, free, 1.0)
     # Without second-order terms, the products are `1 - length` times the present ones.
-    curved = (d_beta * dz).sum((1, 2)) + penalty.curved(own)
-    left = 1 - length + length * length * curved / total
+    second = step[0] * step[1]
+    left = 1 - length + length * length * _mean(second, free) / mean
 
-    target = left.clamp(0, 1) ** 3 * total / count
+    target = left.clamp(0, 1) ** 3 * mean
     # The term is that of the whole predictor, and too large if little is feasible.
-    kept = (length > _SHORT).to(total)[:, None, None]
-    change = (target[:, None, None] - kept * d_beta * dz) / beta - z
-    d_beta, dz, d_intercept, own = newton.step(change, target, own)
-    length = _max_step(simplices, penalty, beta, z, d_beta, dz, own, 0.99)
-    along = length[:, None, None]
-    beta, z = beta + along * d_beta, z + along * dz
-    if intercept is not None:
-        intercept = intercept + length[:, None] * d_intercept
-    penalty.advance(own, length)
-    return beta, z, intercept, total + length * (target * count - total), count
+    kept = (length > _SHORT).to(x)
+    change = (target.unsqueeze(-1) - kept.unsqueeze(-1) * second) / x - s
+    step, unbounded = newton.step(change, kept)
+    length = _max_step(pairs, step, free, 0.99)
+    pairs = pairs + length.unsqueeze(-1) * step
+    return pairs, unbounded, length, mean + length * (target - mean)
 
 
-def _max_step(simplices, penalty, beta, z, d_beta, dz, own, share):
-    """Return a share of the length at which a variable leaves its cone, at most 1."""
-    rate = penalty.max_rate(own)
-    for x, dx in ((beta, d_beta), (z, dz)):
-        fastest = simplices.where_free(dx / x).flatten(1).amin(-1).neg()
-        rate = torch.maximum(rate, fastest)
-    return share / rate.clamp_min(share)
+def _mean(products, free):
+    """Return the mean over the pairs that count."""
+    if free is None:
+        return products.mean(-1)
+    total = torch.where(free, products, 0.0).sum(-1)
+    return total / free.sum(-1).clamp_min(1)
+
+
+def _max_step(pairs, step, free, share):
+    """Return a share of the length at which a variable becomes zero, at most 1."""
+    rate = step / pairs
+    if free is not None:
+        rate = torch.where(free, rate, 0.0)
+    return share / rate.amin((0, 2)).neg().clamp_min(share)

@@ -82,13 +82,17 @@ def solve_svm_primal(
         )
     else:
         penalty = PrimalRidge(features, weight, l2)
+    pairs = torch.cat([torch.stack([beta, z]).flatten(2), penalty.pairs], -1)
     total, mu, inner = float(weight.sum()), weight.mean(), torch.inf
     best, least, since = _Best(basis), torch.inf, 0
 
     for n_iter in range(max_iter + 1):
+        beta = pairs[0, :, : z.numel()].view(z.shape)
         X = simplices.coordinates(beta)
-        penalty.grow(X, mu, inner)
-        scores = simplices.add_intercept(penalty.evaluate(X), intercept)
+        new = penalty.grow(X, mu, inner)
+        pairs = pairs if new is None else torch.cat([pairs, new], -1)
+        scores = penalty.evaluate(X, *pairs[..., z.numel() :])
+        scores = simplices.add_intercept(scores, intercept)
         shortfall = simplices.shortfall(simplices.expand(scores))
         gap = (beta * shortfall).sum() + penalty.gap()
         dual = (beta * simplices.cost).sum() - penalty.conjugate()
@@ -104,11 +108,11 @@ def solve_svm_primal(
         if best.gap <= _FURTHER * target or since >= patience or n_iter == max_iter:
             break
 
-        newton = _PrimalNewton(simplices, penalty, beta, z, shortfall, fit_intercept)
-        beta, z, intercept, inner, count = predictor_corrector(
-            newton, simplices, penalty, beta, z, intercept
-        )
-        mu = inner / count
+        newton = _PrimalNewton(simplices, penalty, pairs, X, shortfall, fit_intercept)
+        pairs, d_intercept, length, mu = predictor_corrector(newton, pairs)
+        penalty.advance(length)
+        intercept = None if intercept is None else intercept + length * d_intercept
+        inner = mu * pairs.shape[-1]
     W = weight.new_zeros(features.shape[1], n_classes)
     W[best.index] = best.W.T @ basis.T
     b = weight.new_zeros(n_classes) if intercept is None else basis @ best.intercept[0]
@@ -118,33 +122,37 @@ def solve_svm_primal(
 class _PrimalNewton:
     """The Newton system of an iteration, factorised for two right-hand sides."""
 
-    def __init__(self, simplices, penalty, beta, z, shortfall, fit_intercept):
-        self.penalty, self.basis = penalty, simplices.basis[0]
-        self.residual, self.ratio = shortfall - z, z / beta
+    def __init__(self, simplices, penalty, pairs, X, shortfall, fit_intercept):
+        self.penalty, self.basis, self.shape = (
+            penalty,
+            simplices.basis[0],
+            shortfall.shape,
+        )
+        (x, s), n_simplex = pairs, shortfall.numel()
+        self.ratio, self.n_simplex = s / x, n_simplex
+        self.residual = shortfall - s[:, :n_simplex].view(self.shape)
         cost = simplices.weight.T
         S, self.balance = penalty.design(), None
         if fit_intercept:
             S = torch.cat([S, cost], 1)
-            self.balance = -(cost * simplices.coordinates(beta)[0]).sum(0)
-        self.system = PrimalSystem(S, (beta / z)[0], self.basis, penalty.curvature())
+            self.balance = -(cost * X[0]).sum(0)
+        d = (x / s)[0, :n_simplex].view(self.shape[1:])
+        self.system = PrimalSystem(S, d, self.basis, penalty.curvature())
 
-    def step(self, change, target=None, predictor=None):
-        """Return ``d_beta = -x``, ``dz = change + z / beta x``, db and dW, du.
+    def step(self, change, kept=None):
+        """Return the steps in the pairs, (2, 1, N), and db.
 
+        Those of beta and z are ``-x`` and ``change + z / beta x``.
         :class:`PrimalSystem` is solved for ``x = dX Q'``, dW and db, with ``r =
-        shortfall - z - change`` and the g of the penalty.
-
-        Parameters
-        ----------
-        change : tensor of shape (1, n_samples, n_classes)
-            Step in z if that in beta is zero.
-        target, predictor
-            As in :meth:`.cones.Cones.shift`.
+        shortfall - z - change`` and the g of the penalty. Parameters are those of
+        :func:`.predictor_corrector`.
         """
-        right, g = self.residual - change, self.penalty.drive(target, predictor)
+        right = self.residual - change[:, : self.n_simplex].view(self.shape)
+        g = self.penalty.drive(change[:, self.n_simplex :], kept)
         x, dW, d_intercept = self.system.solve(right[0], g, self.balance)
-        own = self.penalty.complete((x @ self.basis).unsqueeze(0), dW)
-        return -x.unsqueeze(0), change + self.ratio * x, d_intercept, own
+        dt = self.penalty.complete((x @ self.basis).unsqueeze(0), dW)
+        dx = torch.cat([-x.reshape(1, -1), dt], 1)
+        return torch.stack([dx, change - self.ratio * dx]), d_intercept
 
 
 class _Best:

@@ -1,6 +1,6 @@
 """Newton systems of one group Lasso SVM, reduced to the coefficients.
 
-Symbols are those of :mod:`sparsedis.solvers.svm`, with the M of :mod:`.cones`.
+Symbols are those of :mod:`sparsedis.solvers.svm`, with the M of :mod:`.group_pairs`.
 """
 
 import torch

@@ -1,17 +1,16 @@
 """Penalties of one SVM with many samples, for Newton steps in the coefficients.
 
-Symbols are those of :mod:`sparsedis.solvers.svm` and :mod:`.cones`.
+Symbols are those of :mod:`sparsedis.solvers.svm` and :mod:`.group_pairs`.
 """
 
 import torch
 
-from sparsedis.solvers.svm.cones import Cones
+from sparsedis.solvers.svm.group_pairs import GroupPairs
 from sparsedis.solvers.svm.group_penalty import (
     conjugate,
     fenchel_gap,
     link,
-    pull,
-    push,
+    unit,
 )
 from sparsedis.solvers.svm.ridge_penalty import RidgePenalty
 
@@ -21,7 +20,7 @@ _JOIN = 0.9
 _START = 32
 
 
-class PrimalWorkingSet(Cones):
+class PrimalWorkingSet(GroupPairs):
     """Group penalty on a working set of features.
 
     Every other feature has ``W_j = 0`` and adds its conjugate,
@@ -36,6 +35,11 @@ class PrimalWorkingSet(Cones):
         Penalties, positive.
     X : tensor of shape (1, n_samples, m)
         Starting point. The first features are those with the largest ``||V_j||`` there.
+
+    Attributes
+    ----------
+    pairs : tensor of shape (2, 1, q)
+        t and slack of the features that are in use at the start.
     """
 
     def __init__(self, features, weight, alpha, l2, X):
@@ -44,10 +48,12 @@ class PrimalWorkingSet(Cones):
         self.features = features
         self.index = torch.zeros(0, dtype=torch.long)
         self.member = torch.zeros(features.shape[1], dtype=torch.bool)
-        self._let_in(X, self._reach(X), self.weight.mean())
+        self.pairs = self._let_in(X, self._reach(X), self.weight.mean())
 
     def grow(self, X, mu, inner):
         """Add features if those outside add at least `inner` to the duality gap.
+
+        Return t and slack of the new features, (2, 1, k), or None.
 
         Parameters
         ----------
@@ -58,34 +64,45 @@ class PrimalWorkingSet(Cones):
             Duality gap without the features outside of the working set.
         """
         if bool(self.member.all()):
-            return
+            return None
         reach = self._reach(X)
-        if self._cost(reach) >= inner:
-            reach = self._let_in(X, reach, mu)
         self.outside = self._cost(reach)
+        return self._let_in(X, reach, mu) if self.outside >= inner else None
 
     def design(self):
         """Return ``S = s Z`` of the working set, (n_samples, q)."""
-        return self.rows[0] * self.weight.T
+        return self.S[0]
 
     def curvature(self):
         """Return ``(a, b, w)`` with ``M_j^-1 = a_j I + b_j w_j w_j'``.
 
-        ``w_j`` is the direction along which T is stretched, see :meth:`evaluate`.
+        ``w_j`` is the direction of g_j.
         """
-        across, along = self.M
-        return 1 / across[0], 1 / along[0] - 1 / across[0], self.direction[0]
+        a = self.l2.unsqueeze(1) + self.alpha.unsqueeze(1) / self.t
+        b = -self.alpha.unsqueeze(1) * self.flatter * self.square
+        direction = unit(self.g, self.square[:, 0].sqrt())
+        return a[0, 0], b[0, 0], direction[0]
 
-    def drive(self, target=None, predictor=None):
-        """Return ``g = R + T^-1 rc_W``; parameters are as in :meth:`shift`."""
-        self._aim(target, predictor)
-        across = self.root_W / self.root_u
-        scaling = 1 / across, 1 / (across * self.stretch)
-        return (self.infeasible + self._apply(scaling, self.rc_W))[0]
+    def drive(self, change, kept=None):
+        """Return ``g = M^-1 fixed``, which is ``R + alpha T^-1 q``.
+
+        Here, ``dW = q + T dg``. Parameters are as in :meth:`shift`.
+        """
+        self._aim(change, kept)
+        ratio = self.flatter * (self.g * self.q).sum(1, keepdim=True)
+        turned = torch.addcmul(self.q / self.t, ratio, self.g, value=-1)
+        return (self.R + self.alpha.unsqueeze(1) * turned)[0]
 
     def complete(self, dX, dW):
-        """Return the steps in t, W and u for steps in X and W."""
-        return self._complete(pull(self.rows, self.weight, dX), dW.unsqueeze(0))
+        """Set the steps for those in X and W, and return that in t."""
+        dt = self.step(dX)
+        self.dW = dW.unsqueeze(0)
+        return dt
+
+    @property
+    def flatter(self):
+        """Factor of g g' in ``T^-1 = I / t - flatter g g'``."""
+        return self.k / (self.t * (self.t + self.k * self.square))
 
     def solutions(self):
         """Yield W, (m, q), its scores, and the penalty's part of the gap.
@@ -97,7 +114,7 @@ class PrimalWorkingSet(Cones):
             link(self.V, self.alpha, self.l2),
         ):
             gap = fenchel_gap(self.V, W, self.alpha, self.l2).sum()
-            yield W[0], push(self.rows, self.weight, W), gap + self.outside
+            yield W[0], torch.bmm(self.S, W.mT), gap + self.outside
 
     def _reach(self, X):
         """Return ``||V_j||`` of the features outside, and zero for the others."""
@@ -109,18 +126,15 @@ class PrimalWorkingSet(Cones):
         return conjugate(reach, self.alpha[0], self.l2[0]).sum()
 
     def _let_in(self, X, reach, mu):
-        """Add features with the largest ``||V_j||``; return that of all others."""
+        """Add features with the largest ``||V_j||``; return their t and slack."""
         room = max(_START, len(self.index))
         wanted = int((reach > _JOIN * self.alpha).sum())
         index = reach.topk(min(max(wanted, 1), room)).indices
         self.member[index] = True
         self.index = torch.cat([self.index, index])
-        rows = self.features.columns(index.numpy()).unsqueeze(0)
-        real = torch.ones(1, len(index), dtype=torch.bool)
-        self.join(rows, pull(rows, self.weight, X), real, mu.reshape(1))
-        reach = reach.masked_fill(self.member, 0.0)
-        self.outside = self._cost(reach)
-        return reach
+        self.outside = self._cost(reach.masked_fill(self.member, 0.0))
+        S = self.weight.unsqueeze(-1) * self.features.columns(index.numpy())
+        return self.join(S, X, mu.reshape(1))
 
 
 class PrimalRidge(RidgePenalty):
@@ -139,9 +153,10 @@ class PrimalRidge(RidgePenalty):
         super().__init__(rows.unsqueeze(0), None, rotated=False)
         self.index = torch.arange(features.shape[1])
         self.root = l2**0.5
+        self.pairs = rows.new_zeros(2, 1, 0)
 
     def grow(self, X, mu, inner):
-        """Do nothing, because all features are in use."""
+        """Return None, because all features are in use."""
 
     def design(self):
         """Return ``S = s Z / sqrt(l2)``, (n_samples, p)."""
@@ -152,13 +167,14 @@ class PrimalRidge(RidgePenalty):
         zeros = torch.zeros_like(self.W[0].T)
         return torch.ones_like(zeros[0]), zeros[0], zeros
 
-    def drive(self, target=None, predictor=None):
-        """Return ``g = R = V - W``."""
+    def drive(self, change, kept=None):
+        """Return ``g = V - W``."""
         return (self.V - self.W)[0].T
 
     def complete(self, dX, dW):
-        """Return the step in W, the only variable of the penalty."""
-        return dW.T.unsqueeze(0)
+        """Set the step in W, the only variable of the penalty; return that in t."""
+        self.dW = dW.T.unsqueeze(0)
+        return dX.new_zeros(1, 0)
 
     def solutions(self):
         """Yield W, (m, p), its scores, and the penalty's part of the gap.

@@ -32,6 +32,10 @@ class RidgePenalty:
         of from W. The gap is then that of ``W = L'X``.
     """
 
+    # Relative gap below which the interior-point method guesses the active set. It is
+    # easier to guess than with the rows of W.
+    guess_from = 1e-3
+
     def __init__(self, factor, gram, *, rotated):
         self.factor, self.gram, self.rotated = factor, gram, rotated
         self.W = None
@@ -53,10 +57,13 @@ class RidgePenalty:
         return 0.0
 
     def grow(self, X, mu):
-        """Do nothing, because all features are in use."""
+        """Return None, because all features are in use."""
 
-    def evaluate(self, X):
-        """Set ``V = L'X`` and return the scores ``L W``, (n_tasks, n_samples, m)."""
+    def evaluate(self, X, t, slack):
+        """Set ``V = L'X`` and return the scores ``L W``, (n_tasks, n_samples, m).
+
+        There are no pairs: t and its slack are empty.
+        """
         self.X, self.V = X, self.factor.mT @ X
         if self.W is None:
             self.W = torch.zeros_like(self.V)
@@ -74,7 +81,7 @@ class RidgePenalty:
         """Return ``L L' (x) I_m``, the matrix of a step in X after eliminating dW."""
         return kron_identity(self.gram, self.W.shape[-1])
 
-    def shift(self, target=None, predictor=None):
+    def shift(self, change, kept=None):
         """Return ``L (V - W)``, the change of the scores for ``dX = 0``.
 
         It does not depend on the parameters, because the link is linear.
@@ -82,24 +89,13 @@ class RidgePenalty:
         return self.factor @ (self.V - self.W)
 
     def step(self, dX):
-        """Return ``dW = L'dX + V - W``."""
-        return self.factor.mT @ dX + self.V - self.W
+        """Set ``dW = L'dX + V - W`` and return the empty step in t."""
+        self.dW = self.factor.mT @ dX + self.V - self.W
+        return dX.new_zeros(len(dX), 0)
 
-    def max_rate(self, step):
-        """Return 0, because W is not bounded."""
-        return torch.zeros_like(step[:, 0, 0])
-
-    def complementarity(self):
-        """Return 0 and 0, because there are no cones."""
-        return 0.0, 0
-
-    def curved(self, step):
-        """Return 0, because there are no cones."""
-        return 0.0
-
-    def advance(self, step, length):
+    def advance(self, length):
         """Add ``length * dW`` to W."""
-        self.W = self.W + length[:, None, None] * step
+        self.W = self.W + length[:, None, None] * self.dW
 
 
 @dataclass

@@ -10,9 +10,10 @@ class SaddlePoint:
     factorised, by Cholesky without ``E`` and by LU with it. If the factorisation fails,
     a shift is added to the diagonal of ``A`` and subtracted from that of the corner.
     The shift starts at N times the unit roundoff, or at ``singular``, and grows by
-    factors of 100 until the factorisation succeeds. Solutions are refined once with the
-    system without the shift. Unknowns with a zero row in ``A`` and ``E``, or a zero
-    column in ``E``, are set to zero.
+    factors of 100 until the factorisation succeeds. Solutions are refined with the
+    system without the shift: once, or twice if any system of the batch has a shift.
+    Unknowns with a zero row in ``A`` and ``E``, or a zero column in ``E``, are set to
+    zero.
 
     Parameters
     ----------
@@ -42,7 +43,7 @@ class SaddlePoint:
         self.matrix, self.scale = A, scale.unsqueeze(-1)
         self.matrix.mul_(self.scale).mul_(self.scale.mT)
         self.matrix.diagonal(dim1=-2, dim2=-1).add_(~alive)
-        self.factor, self.shift = _factorise(self.matrix, sign, singular)
+        self.factor, self.shift, self.passes = _factorise(self.matrix, sign, singular)
 
     def singular(self):
         """Return a mask of systems that needed a shift, of shape (n_tasks,)."""
@@ -54,7 +55,7 @@ class SaddlePoint:
         right = (right if q is None else torch.cat([right, q], 1)).unsqueeze(-1)
         right = right * self.scale
         x = self._apply(right)
-        if refine:
+        for _ in range(self.passes if refine else 0):
             x = x + self._apply(torch.baddbmm(right, self.matrix, x, alpha=-1))
         x = (x * self.scale).squeeze(-1)
         a = None if q is None else x[:, self.size :]
@@ -70,13 +71,17 @@ class SaddlePoint:
 
 
 def _factorise(A, sign, singular):
-    """Return factors of ``A + shift diag(sign)`` and the first shifts that work."""
+    """Return factors of ``A + shift diag(sign)``, the shifts, and the refinements.
+
+    The shifts are the first that work, and there are two refinements with a shift.
+    """
     least = 100 * A.shape[-1] * torch.finfo(A.dtype).eps
     factor, pivot = _factor(A, sign)
     failed = ~(pivot > (0.0 if singular is None else least))
     shift, more = A.new_zeros(len(A)), least / 100 if singular is None else singular
+    passes = 1
     while bool(failed.any()):
-        at = failed.nonzero().flatten()
+        at, passes = failed.nonzero().flatten(), 2
         direction = torch.ones_like(A[0, :1]) if sign is None else sign
         again, pivot = _factor(A[at] + torch.diag_embed(more * direction), sign)
         for old, new in zip(_parts(factor), _parts(again), strict=True):
@@ -84,7 +89,7 @@ def _factorise(A, sign, singular):
         shift[at], more = more, 100 * more
         # Only a matrix with NaN or inf fails with shifts up to 1.
         failed[at] = ~(pivot > 0) & (more < 1)
-    return factor, shift
+    return factor, shift, passes
 
 
 def _factor(A, sign):

@@ -137,12 +137,16 @@ class Simplices:
         best = torch.where(self.free, raised, -torch.inf).amax(-1, keepdim=True)
         return torch.where(self.free, best - raised, 0.0)
 
+    def blocks(self, values):
+        """Return ``Q' diag(values_i) Q`` of every sample i, (n_tasks, n, m, m)."""
+        pairs = (self.basis.unsqueeze(-1) * self.basis.unsqueeze(-2)).flatten(2)
+        m = self.basis.shape[-1]
+        return torch.bmm(values, pairs).unflatten(-1, (m, m))
+
     def add_barrier(self, matrix, curvature):
         """Add ``Q' diag(curvature_i) Q`` to the block of each sample i, in place."""
-        pairs = (self.basis.unsqueeze(-1) * self.basis.unsqueeze(-2)).flatten(2)
-        n_tasks, n, _ = curvature.shape
-        m = self.basis.shape[-1]
-        blocks = torch.bmm(curvature, pairs).reshape(n_tasks, n, m, m)
+        blocks = self.blocks(curvature)
+        n_tasks, n, m, _ = blocks.shape
         blocks = blocks.permute(0, 2, 3, 1)
         matrix.view(n_tasks, n, m, n, m).diagonal(dim1=1, dim2=3).add_(blocks)
         return matrix

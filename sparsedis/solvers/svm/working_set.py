@@ -5,7 +5,7 @@ Symbols are those of :mod:`sparsedis.solvers.svm`.
 
 import torch
 
-from sparsedis.solvers.svm.cones import Cones
+from sparsedis.solvers.svm.group_pairs import GroupPairs
 from sparsedis.solvers.svm.group_penalty import (
     GroupIterate,
     conjugate,
@@ -14,15 +14,16 @@ from sparsedis.solvers.svm.group_penalty import (
     pull,
 )
 
-# A feature joins the working set if its ||V_j|| exceeds this fraction of alpha.
-_JOIN = 0.9
+# Features whose ||V_j|| exceeds the first fraction of alpha join the working set, as
+# soon as one of them exceeds the second.
+_JOIN, _START = 0.9, 0.95
 # A feature takes part in Newton's method on the active set from this fraction on.
 _NEAR = 0.8
 # Smallest multiple of the given direction to start from.
 _LEAST = 0.01
 
 
-class WorkingSet(Cones):
+class WorkingSet(GroupPairs):
     """Group penalty in the interior-point method, on a working set of features.
 
     Every other feature has ``W_j = 0`` and adds its conjugate,
@@ -40,9 +41,10 @@ class WorkingSet(Cones):
     weight : tensor of shape (n_tasks, n_samples)
     alpha, l2 : tensor of shape (n_tasks,)
         Penalties, positive.
-    m : int
-        Number of coordinates of a row of W.
     """
+
+    # Relative gap below which the interior-point method guesses the active set.
+    guess_from = 1e-4
 
     def __init__(self, Z, tasks, weight, alpha, l2, m):
         super().__init__(weight, alpha, l2, m)
@@ -56,16 +58,14 @@ class WorkingSet(Cones):
     def take(self, at):
         """Keep only the tasks ``at``, in place."""
         for name, value in vars(self).items():
-            if isinstance(value, tuple):
-                setattr(self, name, tuple(part[at] for part in value))
-            elif name not in ("Z", "fresh", "complete"):
+            if name not in ("Z", "fresh", "complete"):
                 setattr(self, name, value[at])
 
     def begin(self, X, V, slope):
         """Choose the starting point along a direction, and the first working set.
 
         The starting point is ``0.9 f X`` with ``f = min_j alpha / ||V_j||``, at most 1.
-        There, every feature is inside of its cone. If ``0.01 X`` is larger, it is the
+        There, every ``||V_j||`` is below alpha. If ``0.01 X`` is larger, it is the
         start. The working set consists of the features with the largest ``||V_j||``.
 
         Parameters
@@ -81,8 +81,11 @@ class WorkingSet(Cones):
 
         Returns
         -------
-        tensor of shape (n_tasks, n_samples, m)
-            The starting point, a multiple of X.
+        X : tensor of shape (n_tasks, n_samples, m)
+            The starting point, a multiple of the direction.
+
+        pairs : tensor of shape (2, n_tasks, q)
+            t and slack of the working set.
         """
         reach = norm(V)
         alpha, l2 = self.alpha.to(reach), self.l2[:, 0].to(reach)
@@ -104,38 +107,38 @@ class WorkingSet(Cones):
         self.complete = p <= 2 * room
         room = p if self.complete else room
         index = reach.topk(room, -1).indices
-        # With a small alpha, a start outside of some cones is better than one near 0.
+        # With a small alpha, a start with ||V_j|| > alpha is better than one near 0.
         X = (0.9 * first).clamp_min(_LEAST).to(X)[:, None, None] * X
         everywhere = torch.ones_like(index, dtype=torch.bool)
-        self._let_in(X, index, everywhere, self.weight.mean(-1))
-        return X
+        return X, self._let_in(X, index, everywhere, self.weight.mean(-1))
 
     def grow(self, X, mu):
-        """Add features with ``||V_j|| > 0.9 alpha``.
+        """Add features with ``||V_j|| > 0.9 alpha``, if one exceeds ``0.95 alpha``.
 
         A round adds at most half as many features as are in use, or as there are dual
         variables if these are more. Features that stay outside count in the duality
-        gap.
+        gap. Return t and slack of the new features, (2, n_tasks, k), or None.
         """
         if self.fresh or self.complete:
             # The working set is that of `begin`, or contains all features.
             self.fresh = False
-            return
+            return None
         V = pull(self.Z, self.weight, X, self.tasks)
         reach = V.mul_(V).sum(1).masked_fill_(self.member, 0.0).sqrt_()
         alpha = self.alpha.to(reach)
-        wanted = reach > _JOIN * alpha
+        due = reach.amax(-1, keepdim=True) > _START * alpha
+        wanted = due & (reach > _JOIN * alpha)
         count = int(wanted.sum(-1).max())
         self.outside = torch.zeros_like(self.alpha[:, 0])
-        if count:
-            room = max(X[0].numel(), self.W.shape[-1]) // 2 + 1
-            score, index = reach.topk(min(room, count), -1)
-            self._let_in(X, index, score > _JOIN * alpha, mu)
-            if count > room:
-                reach = reach.masked_fill_(self.member, 0.0)
-                self.outside = conjugate(reach.to(self.alpha), self.alpha, self.l2).sum(
-                    -1
-                )
+        if not count:
+            return None
+        room = max(X[0].numel(), self.S.shape[-1]) // 2 + 1
+        score, index = reach.topk(min(room, count), -1)
+        pairs = self._let_in(X, index, due & (score > _JOIN * alpha), mu)
+        if count > room:
+            reach = reach.masked_fill_(self.member, 0.0).to(self.alpha)
+            self.outside = conjugate(reach, self.alpha, self.l2).sum(-1)
+        return pairs
 
     def _let_in(self, X, index, real, mu):
         """Add the features `index`, except padding, where `real` is false."""
@@ -144,7 +147,7 @@ class WorkingSet(Cones):
         sample = torch.arange(self.Z.shape[1], device=index.device)[None, :, None]
         matrix = self.tasks if len(self.Z) > 1 else torch.zeros_like(self.tasks)
         rows = self.Z[matrix[:, None, None], sample, index.unsqueeze(1)].to(X)
-        self.join(rows, pull(rows, self.weight, X), real, mu)
+        return self.join(rows * (self.weight.unsqueeze(-1) * real.unsqueeze(1)), X, mu)
 
     def excess(self, at, pair, simplices):
         """Return the part of the gap of features outside, the sum of conjugates."""
@@ -163,10 +166,10 @@ class WorkingSet(Cones):
         It contains the features that are active, or close to it.
         """
         active, alpha = self.active()[at], self.alpha[at]
-        reach = norm(self.V[at]).masked_fill_(active, torch.inf)
+        reach = self.reach[at].masked_fill_(active, torch.inf)
         count = int((reach > _NEAR * alpha).sum(-1).max())
         near = reach.topk(count, -1).indices
-        rows = gather_columns(self.rows[at], near)
+        S = gather_columns(self.S[at], near)
         W = gather_columns(self.W[at] * active.unsqueeze(1), near)
         index = self.index[at].gather(1, near)
-        return GroupIterate(rows, self.weight[at], W, alpha, self.l2[at], index)
+        return GroupIterate(S, W, alpha, self.l2[at], index)

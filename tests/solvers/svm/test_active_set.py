@@ -47,7 +47,7 @@ def make_problem(fit_intercept, size):
     if fit_intercept:
         intercept = (exact.intercept.unsqueeze(1) @ simplices.basis).squeeze(1) + size
     index = torch.arange(P).expand(2, P)
-    start = Start(Z, weight, W, alpha[:, None], l2[:, None], index)
+    start = Start(weight.unsqueeze(-1) * Z, W, alpha[:, None], l2[:, None], index)
     return exact, start, simplices, beta, z, intercept
 
 
@@ -83,6 +83,29 @@ def test_a_missing_entry_of_beta_joins():
     assert float(pair.gap.max()) <= EXACT
     assert bool(pair.face[at])
     assert_allclose(pair.beta, exact.beta, atol=1e-9)
+
+
+def test_a_wrong_entry_of_beta_leaves():
+    # What the samples share is a thousand times larger than what tells them apart, so
+    # that the first step goes far beyond the simplices.
+    generator = torch.Generator().manual_seed(0)
+    base = torch.randn(12, dtype=torch.float64, generator=generator).exp()
+    noise = torch.randn(1, 10, 12, dtype=torch.float64, generator=generator)
+    Z, y = 300 * base * (1 + 1e-3 * noise), torch.arange(10)[None] % 5
+    weight, l2 = torch.ones(1, 10).double(), torch.full((1,), 100.0).double()
+    alpha = 0.1 * alpha_bound(Z, y, weight, 5)
+    exact = solve_svm_dual(Z, y, weight, alpha, l2, 5)
+    simplices, index = exact.simplices, torch.arange(12)[None]
+    W = (exact.W @ simplices.basis).mT
+    shortfall = simplices.shortfall(Z @ exact.W)
+    for at in (~exact.active).nonzero().tolist():
+        beta, z = exact.beta.clone(), shortfall + 1e-9
+        beta[tuple(at)], z[tuple(at)] = 1e-3, 0.0
+        beta = beta / beta.sum(-1, keepdim=True)
+        start = Start(Z, W, alpha[:, None], l2[:, None], index)
+        pair = polish(start, simplices, beta, z, None, torch.arange(1))
+        assert float(pair.gap) <= EXACT
+        assert not bool(pair.face[tuple(at)])
 
 
 def test_the_result_is_never_worse_than_the_start():

@@ -305,6 +305,38 @@ def test_an_early_stop_has_a_valid_gap(max_iter):
     assert_allclose(solution.info.gap, batch.gap(solution), rtol=1e-6, atol=1e-11)
 
 
+@pytest.mark.parametrize("share", [1e-3, 0.3, 0.999])
+@pytest.mark.parametrize("case", ["common", "common, float32", "5", "250", "64 tasks"])
+def test_few_iterations_reach_the_optimum(case, share):
+    # Features as they come out of a ReLU, some of which are copies. With "common", what
+    # the samples share is a hundred times larger than what tells them apart.
+    rng = np.random.default_rng(0)
+    n_tasks = 64 if case == "64 tasks" else 2
+    n, n_classes = {"5": (5, 2), "250": (250, 2)}.get(case, (10, 3))
+    y = np.arange(n) % n_classes * np.ones((n_tasks, 1), int)
+    Z = rng.standard_normal((n_tasks, n, 40)) + np.eye(40)[y]
+    if case.startswith("common"):
+        Z = (50 + 0.5 * Z) * rng.random((n_tasks, 1, 40))
+    Z = np.maximum(Z, 0)
+    Z[..., -5:] = Z[..., :5]
+    Z = Z.astype(np.float32 if "float32" in case else float)
+    weight, l2 = np.ones((n_tasks, n)), np.ones(n_tasks)
+    parts = [torch.tensor(part) for part in (Z, y, weight)]
+    alpha = share * alpha_bound(*parts, n_classes).double()
+    solution = solve_svm_dual(*parts, alpha, torch.tensor(l2), n_classes)
+    assert bool(solution.info.converged.all())
+    assert int(solution.info.n_iter.max()) <= 20
+    Z, alpha = np.asarray(Z, float), alpha.numpy()
+    upper = primal(
+        Z, y, weight, *(v.numpy() for v in (solution.W, solution.intercept)), alpha, l2
+    )
+    lower = dual(Z, y, weight, solution.beta.numpy(), alpha, l2)
+    rounding = 1e-4 if "float32" in case else 1e-9
+    assert_allclose(upper / n, lower / n, rtol=0, atol=rounding)
+    # The copies have the coefficients of their originals.
+    assert_allclose(solution.W[:, -5:], solution.W[:, :5], atol=1e-6)
+
+
 def test_samples_that_nearly_coincide():
     # The Gram matrix alone would lose the difference between the samples.
     Z, y, weight = ordinary()

@@ -28,15 +28,15 @@ def make_hessian():
 
 
 def test_projector_keeps_the_moves_that_stay_on_the_face():
-    basis = make_simplices().basis
-    blocks = face_projector(FACE, basis)
+    simplices = make_simplices()
+    blocks = face_projector(FACE, simplices)
     assert_allclose(blocks @ blocks, blocks, atol=1e-14)
     assert_allclose(blocks.mT, blocks, atol=1e-15)
     # A face with k vertices has k - 1 dimensions.
     rank = torch.linalg.matrix_rank(blocks)
     assert np.array_equal(rank, FACE.sum(-1) - 1)
     # In classes, a projected move leaves the entries off the face where they are.
-    moves = basis.unsqueeze(1) @ blocks
+    moves = simplices.basis.unsqueeze(1) @ blocks
     assert_allclose(moves * ~FACE.unsqueeze(-1), 0, atol=1e-15)
     assert_allclose(moves.sum(2), 0, atol=1e-15)
 
@@ -52,7 +52,7 @@ def project(H):
 
 
 def test_project_gram_applies_the_projector_on_both_sides():
-    blocks, H = face_projector(FACE, make_simplices().basis), make_hessian()
+    blocks, H = face_projector(FACE, make_simplices()), make_hessian()
     gram = H[:, :4, :4]
     expected = project([torch.kron(A, torch.eye(3).double()) for A in gram])(blocks)
     assert_allclose(project_gram(gram, blocks), expected, atol=1e-13)

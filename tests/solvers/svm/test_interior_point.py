@@ -43,7 +43,7 @@ def run(alpha, l2, *, fit_intercept, max_iter=100):
     else:
         factor = (weight / l2.sqrt()[:, None]).unsqueeze(-1) * Z
         penalty = RidgePenalty(factor, factor @ factor.mT, rotated=False)
-        start = 0.9 * X
+        start = (0.9 * X,)
     found = [[] for _ in range(N_TASKS)]
 
     def emit(tasks, n_iter, pair):
@@ -58,7 +58,7 @@ def run(alpha, l2, *, fit_intercept, max_iter=100):
                 W = W / l2[t].sqrt()
             found[t].append((n_iter, part, (W @ simplices.basis[t].T).numpy()))
 
-    interior_point(penalty, simplices, start, tol=1e-9, max_iter=max_iter, emit=emit)
+    interior_point(penalty, simplices, *start, tol=1e-9, max_iter=max_iter, emit=emit)
     return found
 
 

@@ -38,36 +38,47 @@ def test_group_penalty_takes_the_steps_of_the_dual(corrected):
     penalty, _, _ = make(20.0)
     X, dX = draw(1, N, M_, seed=1), draw(1, N, M_, seed=2)
     penalty.W = 0.1 * draw(*penalty.W.shape, seed=3)
-    penalty.evaluate(X)
-    penalty.shift()
-    how = ()
+    penalty.evaluate(X, *penalty.pairs)
+    change, kept = draw(*penalty.pairs[0].shape, seed=3), None
     if corrected:
-        how = torch.tensor([0.3]).double(), penalty.step(draw(1, N, M_, seed=4))
-    penalty.shift(*how)
-    expected = penalty.step(dX)
-    g = penalty.drive(*how)
-    check_equations(penalty, dX, expected[1], g)
-    found = penalty.complete(dX, expected[1][0])
-    for one, other in zip(found, expected, strict=True):
-        assert_allclose(one, other, atol=1e-10)
+        penalty.shift(-penalty.slack[:, 0])
+        penalty.step(draw(1, N, M_, seed=4))
+        kept = torch.ones(1, dtype=torch.float64)
+    last = (penalty.dg, penalty.dt) if corrected else ()
+    penalty.shift(change, kept)
+    dt = penalty.step(dX)
+    dW, dg = penalty.dW, penalty.dg
+    if corrected:
+        penalty.dg, penalty.dt = last
+    # dW = M dV + fixed solves the equations of the primal solver.
+    check_equations(penalty, dX, dW, penalty.drive(change, kept))
+    assert_allclose(penalty.complete(dX, dW[0]), dt, rtol=1e-12)
+    assert_allclose(penalty.dg, dg, rtol=1e-12)
+    W, g = penalty.W, penalty.g
+    penalty.advance(torch.tensor([0.5]).double())
+    assert_allclose(penalty.W, W + 0.5 * dW, atol=1e-12)
+    assert_allclose(penalty.g, g + 0.5 * dg, atol=1e-12)
 
 
 def test_ridge_penalty_takes_the_steps_of_the_dual():
     penalty, X, weight = make(0.0)
-    penalty.evaluate(draw(1, N, M_, seed=1))
+    penalty.evaluate(draw(1, N, M_, seed=1), *penalty.pairs)
     dX = draw(1, N, M_, seed=2)
     sZ = weight[:, None].numpy() * X
     assert_allclose(penalty.design(), sZ / np.sqrt(0.5), atol=1e-12)
-    expected = penalty.step(dX)
-    check_equations(penalty, dX, expected, penalty.drive())
-    assert_allclose(penalty.complete(dX, expected[0].T), expected)
+    empty = penalty.pairs[0]
+    assert penalty.step(dX).shape == empty.shape
+    expected = penalty.dW
+    check_equations(penalty, dX, expected, penalty.drive(empty))
+    assert penalty.complete(dX, expected[0].T).shape == empty.shape
+    assert_allclose(penalty.dW, expected)
 
 
 def test_solutions_come_with_their_scores_and_gaps():
     for alpha in (0.0, 20.0):
         penalty, X, weight = make(alpha)
         dual = draw(1, N, M_, seed=1)
-        penalty.evaluate(dual)
+        penalty.evaluate(dual, *penalty.pairs)
         V = X.T @ (weight[:, None] * dual[0]).numpy()
         norms = np.linalg.norm(V, axis=1)
         conjugate = (np.maximum(norms - alpha, 0) ** 2).sum() / (2 * 0.5)
