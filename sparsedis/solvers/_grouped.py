@@ -64,8 +64,10 @@ class Grouped(Quadratic):
     Attributes
     ----------
     scale : tensor of shape (n_tasks, n_groups)
-        ``W = scale * V`` for the V of this problem, in whose Hessian the largest
+        ``W = unit * scale * V`` for the V of this problem, in whose Hessian the largest
         eigenvalue of the block of each group is 1.
+    unit : tensor of shape (n_tasks,)
+        Unit of the targets, in which the largest norm of a group of ``scale * c`` is 1.
     """
 
     def __init__(self, gram, corr, y_sq, groups, own):
@@ -81,11 +83,16 @@ class Grouped(Quadratic):
         self.scale = torch.where(largest > 0, largest.rsqrt(), 1.0)
         each = torch.nn.functional.pad(self.scale[:, groups.groups], (0, 1))
         self.gram = gram * (each.unsqueeze(-1) * each.unsqueeze(-2))
-        self.corr = groups.rows(corr) * self.scale.unsqueeze(-1)
-        self.y_sq, self.ridge = y_sq, torch.zeros_like(self.scale)
+        corr = groups.rows(corr) * self.scale.unsqueeze(-1)
+        largest = torch.linalg.vector_norm(corr, dim=-1).amax(-1)
+        self.unit = torch.where(largest > 0, largest, 1.0)
+        self.corr = corr / self.unit[:, None, None]
+        self.y_sq = y_sq / self.unit.square()
+        self.ridge = torch.zeros_like(self.scale)
 
     def penalise(self, alpha):
         """Set the strengths of the penalty, of shape (n_tasks,)."""
+        alpha = alpha / self.unit
         if self.own is None:
             self.penalty = Norms(alpha.unsqueeze(-1) * self.scale)
         else:
@@ -113,6 +120,4 @@ class Grouped(Quadratic):
         if self.own is None:
             return super().gap(V)
         # Without convexity there is no dual: the largest violation by a group.
-        found = self.penalty.violation(V, self.gradient(V)).amax(-1)
-        unit = torch.linalg.vector_norm(self.corr, dim=-1).amax(-1)
-        return found / torch.where(unit > 0, unit, 1.0)
+        return self.penalty.violation(V, self.gradient(V)).amax(-1)

@@ -233,13 +233,13 @@ class _Path:
     def _descend(self, at, start, alpha, tol):
         """Solve problems by descent, or by the general solver if that fails."""
         problem = self._rows(at)
-        start = problem.groups.rows(start[at]) / problem.scale.unsqueeze(-1)
+        unit = problem.unit[:, None, None] * problem.scale.unsqueeze(-1)
+        start = problem.groups.rows(start[at]) / unit
         problem.penalise(alpha[at])
         convex = problem.penalty.convex
         # A violation has an effect on the gap of its own order.
-        unit = torch.linalg.vector_norm(problem.corr, dim=-1).max()
-        enough, steps = _SHARE * tol * float(unit), _STEPS if convex else _CONCAVE_STEPS
-        V, _ = descend(problem, start, enough=enough, max_iter=steps)
+        steps = _STEPS if convex else _CONCAVE_STEPS
+        V, _ = descend(problem, start, enough=_SHARE * tol, max_iter=steps)
         gap = problem.gap(V)
         missed = (convex & ~(gap <= tol)).nonzero().flatten()
         if len(missed):
@@ -248,7 +248,7 @@ class _Path:
                 **{"tol": tol, "max_iter": _ROUNDS, "warm": True},
             )
             gap[missed] = info.gap
-        return problem.groups.flat(V * problem.scale.unsqueeze(-1)), gap
+        return problem.groups.flat(V * unit), gap
 
     def _rows(self, at):
         """Some problems, as tables of groups."""

@@ -92,6 +92,17 @@ def test_mcp_is_stationary(p, fit_intercept):
         assert 0 < (w != 0).sum() < 60
 
 
+@pytest.mark.parametrize("p", [8, 80])
+def test_units_of_targets_have_no_effect(p):
+    X, Y = table(60, p, 3)
+    groups, units = groups_of(p), np.array([1e-6, 1.0, 1e6])
+    how = {"penalty": MCP(), "feature_groups": groups}
+    heads = SparseHeads(0.5, **how).fit(X, Y)
+    other = SparseHeads(0.5 * units, **how).fit(X, Y * units)
+    assert other.dual_gap_.max() <= 1e-10
+    np.testing.assert_allclose(other.coef_ / units[:, None], heads.coef_, atol=1e-8)
+
+
 def test_mcp_does_not_shrink_large_coefficients():
     rng = np.random.default_rng(0)
     X = rng.standard_normal((200, 10))
