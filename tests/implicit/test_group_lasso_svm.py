@@ -396,3 +396,19 @@ def test_values_outside_of_the_mask_do_not_matter():
     assert_allclose(W[1].detach(), expected, atol=1e-9)
     W.sum().backward()
     assert not bool(Z.grad[1, 7:].any())
+
+
+@pytest.mark.parametrize("fit_intercept", [False, True])
+def test_samples_of_tiny_weight_do_not_matter(fit_intercept):
+    Z = torch.from_numpy(np.random.default_rng(0).standard_normal((18, 7)))
+    y = Z[:, :3].argmax(1)
+    weight = torch.ones(18, dtype=Z.dtype)
+    how = {"fit_intercept": fit_intercept, "n_classes": 3}
+    alpha = 0.1 * group_lasso_svm_alpha_max(Z, y, **how)
+    for tiny in (1e-9, 1e-300):
+        weight[:2] = tiny
+        found = group_lasso_svm(Z, y, alpha, 1.0, sample_weight=weight, **how)
+        expected = group_lasso_svm(Z[2:], y[2:], alpha, 1.0, **how)
+        W, without = (x[0] if fit_intercept else x for x in (found, expected))
+        assert W.abs().max() > 0.1
+        assert_allclose(W, without, atol=1e-6)

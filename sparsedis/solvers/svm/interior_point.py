@@ -57,8 +57,11 @@ def interior_point(penalty, simplices, X, own=None, *, tol, max_iter, emit):
     """
     at = torch.arange(len(X), device=X.device)
     beta = simplices.beta(X)
-    # z of the scores at W = 0, plus the weights so that it is positive.
-    z = simplices.shortfall(torch.zeros_like(beta)) + simplices.weight.unsqueeze(-1)
+    mu = simplices.weight.mean(-1)
+    # z of the scores at W = 0, plus a constant for each sample so that it is positive.
+    # If it were tiny for samples of small weight, their first steps would be short.
+    constant = torch.maximum(simplices.weight, mu.unsqueeze(-1))
+    z = simplices.shortfall(torch.zeros_like(beta)) + constant.unsqueeze(-1)
     z = torch.where(simplices.free, z, 1.0)
     pairs = torch.stack([beta, z]).flatten(2)
     pairs = pairs if own is None else torch.cat([pairs, own], -1)
@@ -66,7 +69,6 @@ def interior_point(penalty, simplices, X, own=None, *, tol, max_iter, emit):
     intercept = None
     if simplices.border is not None:
         intercept = X.new_zeros(len(X), X.shape[-1])
-    mu = simplices.weight.mean(-1)
     best, since = torch.full_like(mu, torch.inf), torch.zeros_like(at)
     held, level = {}, penalty.guess_from
 
