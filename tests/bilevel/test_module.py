@@ -51,5 +51,7 @@ def test_an_encoder_of_another_width_is_named(n_components, make):
 
 def test_lazy_weights_get_their_shape_in_training():
     encoder = torch.nn.LazyLinear(2)
-    est = SparseMultiTaskRepresentation(2, encoder=encoder, max_iter=2, rotation=None)
+    est = SparseMultiTaskRepresentation(
+        2, encoder=encoder, max_iter=2, rotation=None, random_state=0
+    )
     assert est.fit(np.eye(3), np.eye(3)[:, :2]).transform(np.eye(3)).shape == (3, 2)
