@@ -52,6 +52,12 @@ def test_constant_columns_are_ignored(value):
     assert new[0, 1] == 0
 
 
+def test_columns_that_vary_by_rounding_errors_are_ignored():
+    rng = np.random.default_rng(0)
+    X = 3e5 * (1 + rng.standard_normal((50, 2)) * [1e-5, 1e-9])
+    np.testing.assert_allclose(standardized(X)[1].std(0), [1, 0], rtol=1e-2)
+
+
 def test_columns_below_the_normal_numbers_of_float32_are_ignored():
     rng = np.random.default_rng(0)
     X = rng.standard_normal((50, 3)) * [1e-37, 1e-40, 1e-300]
