@@ -140,11 +140,17 @@ def checkpoint_of(estimator, module, *contents):
     Raises
     ------
     ValueError
-        When two folders are given, or `random_state` is not an int.
+        When an entry of `callbacks` is none, two folders are given, or `random_state`
+        is not an int.
     """
     callbacks, folder, prefix = [], estimator.checkpoint, ""
     for callback in estimator.callbacks or []:
-        plain = callback[1] if isinstance(callback, tuple) else callback
+        plain = callback[-1] if isinstance(callback, tuple) else callback
+        if not hasattr(plain, "on_train_begin"):
+            raise ValueError(
+                "callbacks must hold skorch callbacks, or pairs of a name and one; got "
+                f"{callback!r}."
+            )
         if not isinstance(plain, LoadInitState):
             callbacks.append(callback)
             continue

@@ -22,6 +22,7 @@ from sparsedis.encoders import (
     input_shape_of,
     n_features_of,
 )
+from sparsedis.implicit._modes import plain_mode
 from sparsedis.inputs._arrays import is_8bit_image
 from sparsedis.inputs._devices import read_device
 
@@ -59,8 +60,12 @@ def _has_trained(estimator, before):
 
 # Editors infer the type of what a function decorates, but not through a partial.
 def whole_unless_trained(fit: Method) -> Method:
-    """Decorate `fit` so that it keeps the weights so far if training fails."""
-    return whole_or_not(fit, begin=_begin, stands=_has_trained)
+    """Decorate `fit` so that it keeps the weights so far if training fails.
+
+    It trains with gradients and in the precision of the estimator, also within
+    ``torch.inference_mode`` or ``torch.autocast``.
+    """
+    return whole_or_not(plain_mode()(fit), begin=_begin, stands=_has_trained)
 
 
 def _check_shape(estimator, shaped):
@@ -268,7 +273,9 @@ def encode_blocks(module, blocks, device, *, wide):
     if wide:
         module = copy.deepcopy(module).double()
     for rows in device_blocks(blocks, device, wide=wide):
-        yield module(rows)
+        with plain_mode([device.type]):
+            codes = module(rows)
+        yield codes
 
 
 def stacked(blocks, n, dtype=None):

@@ -167,7 +167,8 @@ class BilevelNet(SteppedNet):
             if self.precision == "float32":
                 return self.module_(own)
             device_type = torch.device(self.device).type
-            with torch.autocast(device_type, dtype=torch.bfloat16):
+            # Within another autocast, a cache would keep the weights of the first step.
+            with torch.autocast(device_type, torch.bfloat16, cache_enabled=False):
                 raw = self.module_.encode(own)
             return self.module_.normalization(raw.float())
 

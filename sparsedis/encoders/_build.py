@@ -2,6 +2,7 @@
 
 import copy
 import math
+from inspect import signature
 
 import torch
 from torch import nn
@@ -39,6 +40,8 @@ def build_encoder(encoder, input_shape, n_components=None):
     ------
     ValueError
         When `encoder` is none of these.
+    TypeError
+        When a class or function does not accept these two arguments.
 
     Examples
     --------
@@ -61,7 +64,7 @@ def build_encoder(encoder, input_shape, n_components=None):
         if encoder in _NAMED:
             return _NAMED[encoder](input_shape, n_components)
     elif callable(encoder):
-        module = encoder(input_shape, n_components)
+        module = _made(encoder, input_shape, n_components)
         if isinstance(module, nn.Module):
             return module
         raise ValueError(
@@ -73,6 +76,20 @@ def build_encoder(encoder, input_shape, n_components=None):
         "torch.nn.Module, or a class or function that makes one from (input_shape, "
         f"n_components); got {encoder!r}."
     )
+
+
+def _made(encoder, input_shape, n_components):
+    try:
+        signature(encoder).bind(input_shape, n_components)
+    except ValueError:
+        # Functions in C may have no signature.
+        pass
+    except TypeError as error:
+        raise TypeError(
+            f"encoder={encoder!r} must accept two arguments, (input_shape, "
+            f"n_components): {error}. An instance of a module is accepted too."
+        ) from error
+    return encoder(input_shape, n_components)
 
 
 def n_features_of(module, input_shape):

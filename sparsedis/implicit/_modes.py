@@ -1,8 +1,8 @@
-"""Modes of torch that a layer does not use: inference mode and autocast."""
+"""Modes of torch that computations do not use: inference mode and autocast."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, cast
 
@@ -10,6 +10,39 @@ import torch
 
 if TYPE_CHECKING:
     from sparsedis._typing import Method
+
+
+@contextmanager
+def plain_mode(devices=("cpu", "cuda", "mps", "xpu")):
+    """Leave ``torch.inference_mode`` and ``torch.autocast``.
+
+    Parameters
+    ----------
+    devices : iterable of str, default=("cpu", "cuda", "mps", "xpu")
+        Types of the devices on which autocast is left.
+
+    Yields
+    ------
+    None
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sparsedis.implicit._modes import plain_mode
+    >>> with torch.inference_mode(), plain_mode():
+    ...     torch.is_inference_mode_enabled()
+    False
+    """
+    with ExitStack() as modes:
+        for kind in devices:
+            known = torch.amp.is_autocast_available(kind)
+            if known and torch.is_autocast_enabled(kind):
+                modes.enter_context(torch.autocast(kind, enabled=False))
+        if torch.is_inference_mode_enabled():
+            graph = torch.is_grad_enabled()
+            modes.enter_context(torch.inference_mode(False))
+            modes.enter_context(torch.set_grad_enabled(graph))
+        yield
 
 
 def in_plain_mode(function: Method) -> Method:
@@ -30,15 +63,10 @@ def in_plain_mode(function: Method) -> Method:
 
     @wraps(function)
     def plain(*args, **kwargs):
-        with ExitStack() as modes:
-            for kind in {v.device.type for v in (*args, *kwargs.values()) if _is(v)}:
-                known = torch.amp.is_autocast_available(kind)
-                if known and torch.is_autocast_enabled(kind):
-                    modes.enter_context(torch.autocast(kind, enabled=False))
-            if torch.is_inference_mode_enabled():
-                graph = torch.is_grad_enabled()
-                modes.enter_context(torch.inference_mode(False))
-                modes.enter_context(torch.set_grad_enabled(graph))
+        devices = {v.device.type for v in (*args, *kwargs.values()) if _is(v)}
+        inference = torch.is_inference_mode_enabled()
+        with plain_mode(devices):
+            if inference:
                 args = map(_ordinary, args)
                 kwargs = {name: _ordinary(value) for name, value in kwargs.items()}
             return function(*args, **kwargs)

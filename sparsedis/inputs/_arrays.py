@@ -110,7 +110,9 @@ def as_inputs(X):
     (2, 8, 8, 3)
     """
     if isinstance(X, torch.Tensor):
-        X = X.detach().cpu().numpy()
+        X = X.detach().cpu()
+        # numpy has no bfloat16.
+        X = (X.float() if X.dtype == torch.bfloat16 else X).numpy()
     elif isinstance(X, list | tuple) and len(X) and np.ndim(X[0]) > 1:
         X = np.stack([np.asarray(x) for x in X])
     if isinstance(X, np.ndarray):

@@ -1,5 +1,7 @@
 """Blocks of inputs on a device."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -55,3 +57,27 @@ def test_lazy_weights_get_their_shape_in_training():
         2, encoder=encoder, max_iter=2, rotation=None, random_state=0
     )
     assert est.fit(np.eye(3), np.eye(3)[:, :2]).transform(np.eye(3)).shape == (3, 2)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    "mode", [torch.inference_mode, torch.no_grad, partial(torch.autocast, "cpu")]
+)
+def test_modes_of_torch_do_not_change_a_fit(mode, precision):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(30, 8, 8, 1)).astype(np.float32)
+    Y = X[:, 0, :3, 0]
+    est = SparseMultiTaskRepresentation(
+        2, max_iter=4, rotation=None, alpha=0.1, precision=precision, random_state=0
+    )
+    expected = est.fit(X, Y).transform(X)
+    with mode():
+        found = est.fit(X, Y).transform(X)
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("callbacks", [[1], ["progress"], [("name", None)]])
+def test_callbacks_that_are_none(callbacks):
+    est = SparseMultiTaskRepresentation(2, callbacks=callbacks, max_iter=2)
+    with pytest.raises(ValueError, match=r"callbacks must hold skorch callbacks.*got"):
+        est.fit(np.eye(3), np.eye(3)[:, :2])

@@ -82,6 +82,13 @@ def test_counting_features_leaves_the_module_as_it_was():
     assert all(p.grad is None for p in module.parameters())
 
 
+@pytest.mark.parametrize("encoder", [lambda x: x, lambda: nn.Linear(4, 3)])
+def test_functions_of_other_arguments(encoder):
+    message = r"encoder=<function.* must accept two arguments, \(input_shape, n_comp"
+    with pytest.raises(TypeError, match=message):
+        build_encoder(encoder, (4,), 3)
+
+
 @pytest.mark.parametrize(
     ("module", "message"),
     [

@@ -132,6 +132,13 @@ def test_other_layouts_are_refused(X, message):
             est.fit(lazy, TARGETS)
 
 
+def test_tensors_of_bfloat16_are_read_exactly():
+    tensor = torch.linspace(-3, 3, 24).reshape(12, 2).bfloat16().requires_grad_()
+    found = as_inputs(tensor)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, tensor.detach().float().numpy())
+
+
 def test_other_inputs_are_left_alone():
     for shape in ((9, 3, 4), (9, 3), (9, 3, 4, 4), (9, 8, 8, 1), (9, 8, 8, 3)):
         check_images(shape, np.dtype(float))
