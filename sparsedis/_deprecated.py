@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import inspect
-import warnings
 from typing import TYPE_CHECKING
 
 from sklearn.utils._param_validation import Hidden, StrOptions
+
+from sparsedis._warn import warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,22 +22,18 @@ REMOVED_IN = "0.2"
 _UNSET = "deprecated"
 
 
-def warn_renamed(old, new, *, stacklevel=3):
+def warn_renamed(old, new):
     """Warn about an old name.
 
     Parameters
     ----------
     old, new : str
         The names.
-
-    stacklevel : int, default=3
-        As in :func:`warnings.warn`; 3 is the caller of the function that warns.
     """
-    warnings.warn(
+    warn(
         f"{old} is now called {new}; the old name will be removed in version "
         f"{REMOVED_IN}.",
         FutureWarning,
-        stacklevel=stacklevel,
     )
 
 
@@ -195,7 +192,7 @@ def check_renamed(estimator):
                 f"Both {new}={value!r} and its old name, {old}={theirs!r}, are set; "
                 f"set only {new}."
             )
-        warn_renamed(old, new, stacklevel=4)
+        warn_renamed(old, new)
 
 
 def _is_set(estimator, old):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -19,6 +18,7 @@ from skorch.callbacks import LRScheduler
 from torch.optim.lr_scheduler import LambdaLR
 
 from sparsedis._randomness import TorchRandomness
+from sparsedis._warn import warn
 from sparsedis.bilevel._checkpoint import checkpoint_of, identify
 from sparsedis.bilevel._module import (
     ModuleMixin,
@@ -261,12 +261,11 @@ channels)
             raise
         self._record(net.history, valid, stopping)
         if net.ran_out_:
-            warnings.warn(
+            warn(
                 f"source ended after {net.n_steps_} of max_iter={net.max_iter} "
                 "steps: an iterable that can be used only once, such as a generator, "
                 "must have that many batches; a list is repeated.",
                 UserWarning,
-                stacklevel=5,
             )
 
     def _note_of(self, net):

@@ -5,6 +5,8 @@ from io import BytesIO
 
 import numpy as np
 
+from sparsedis._warn import warn
+
 from ._checks import check_count, check_option, import_optional
 
 # Formats that Pillow may open: some others start programs.
@@ -106,11 +108,10 @@ def decode_images(names, read, *, user, path, image_size, color, on_error):
             f"{len(unequal)} others:{_listed(unequal)}"
         )
     if skipped:
-        warnings.warn(
+        warn(
             f"{user} skipped {len(skipped)} of {len(names)} files in {path}, which it "
             f"could not read:{_listed(skipped)}",
             UserWarning,
-            stacklevel=3,
         )
     return data[: len(kept)], kept, skipped
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import warnings
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from sparsedis._warn import warn
 
 from ._checks import check_index, import_optional
 from ._grid import FACTOR_NAMES, FactorGrid
@@ -321,13 +322,12 @@ class Shapes3DFile(FactorGrid):
             if images.chunks and images.chunks[0] > 1:
                 n_bytes = images.chunks[0] * np.prod(_IMAGE_SHAPE)
                 if n_bytes > _SLOW_BYTES and images.compression:
-                    warnings.warn(
+                    warn(
                         f"{self.path} is stored in chunks across {images.chunks[0]} "
                         f"images: each image read at random decompresses "
                         f"{n_bytes / 2**20:.0f} MiB. Write a copy with "
                         "`save_by_image` once and open that one.",
                         UserWarning,
-                        stacklevel=3,
                     )
             return self._read_labels(labels)
         except BaseException:

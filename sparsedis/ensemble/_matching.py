@@ -1,10 +1,10 @@
 """Features of several models, matched one to one, with their signs."""
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 
+from sparsedis._warn import warn
 from sparsedis.metrics._mcc import match
 
 # Smallest absolute correlation of matching features. Measured with few labels, where
@@ -149,9 +149,8 @@ def warn_if_none(n_components, n_models):
     n_models : int
     """
     if not n_components:
-        warnings.warn(
+        warn(
             f"No feature occurs in most of the {n_models} members: none is stable, and "
             "transform returns no features. More tasks or labels may help.",
             UserWarning,
-            stacklevel=5,
         )

@@ -7,6 +7,8 @@ from collections import Counter
 import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 
+from sparsedis._warn import warn
+
 # Number of different texts to show for each category of warnings.
 _SHOWN = 3
 
@@ -74,6 +76,7 @@ def _warn_once(told, n_members):
             for text, count in counts[:_SHOWN]
         )
         more = f" And {len(counts) - _SHOWN} others." if counts[_SHOWN:] else ""
-        warnings.warn(
-            f"Warnings of {n_members} members: {shown}{more}", category, stacklevel=6
+        warn(
+            f"Warnings of {n_members} members: {shown}{more}",
+            category,
         )

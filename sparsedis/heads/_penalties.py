@@ -1,10 +1,11 @@
 """Penalties that users give, and certificates of what was fitted with them."""
 
-import warnings
 from numbers import Integral
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
+
+from sparsedis._warn import warn
 
 
 def read_alpha(alpha, n_tasks):
@@ -62,7 +63,7 @@ def read_alphas(alphas):
     return values
 
 
-def read_sizes(values, n_features, *, stacklevel):
+def read_sizes(values, n_features):
     """Numbers of features of a head, to choose from.
 
     Parameters
@@ -72,8 +73,6 @@ def read_sizes(values, n_features, *, stacklevel):
     n_features : int
         Larger numbers are replaced by this one, with a warning.
 
-    stacklevel : int
-        Stack level of the warning in the caller.
 
     Returns
     -------
@@ -98,11 +97,10 @@ def read_sizes(values, n_features, *, stacklevel):
             f"k_features must be a positive integer, or a list of them, got {values!r}."
         )
     if sizes.max() > n_features:
-        warnings.warn(
+        warn(
             f"k_features={values!r} is larger than the number of features, which is "
             f"used instead: {n_features}.",
             UserWarning,
-            stacklevel=stacklevel + 1,
         )
     return np.unique(np.minimum(sizes, n_features))
 
@@ -118,7 +116,7 @@ def _positive(values):
     return values if ((values > 0) & np.isfinite(values)).all() else np.empty(0)
 
 
-def warn_of_gaps(names, gap, tol, *, tiny=None, stacklevel):
+def warn_of_gaps(names, gap, tol, *, tiny=None):
     """Warn once about tasks whose duality gap is above the tolerance.
 
     Parameters
@@ -132,9 +130,6 @@ def warn_of_gaps(names, gap, tol, *, tiny=None, stacklevel):
 
     tiny : ndarray of shape (n_tasks,) of bool, default=None
         Whether the penalty is within rounding errors of 0. None: of none.
-
-    stacklevel : int
-        Stack level of the warning in the caller.
     """
     # NaN certifies nothing.
     above = ~(gap <= tol)
@@ -143,9 +138,8 @@ def warn_of_gaps(names, gap, tol, *, tiny=None, stacklevel):
         cause = "Features may be nearly combinations of others."
         if tiny is not None and tiny[above].all():
             cause = "The penalties are so small that rounding errors hide them."
-        warnings.warn(
+        warn(
             f"{len(missed)} of {len(gap)} tasks (first: {missed[:5].tolist()}) have a "
             f"relative gap above tol={tol:g}; the largest is {gap.max():.1e}. " + cause,
             ConvergenceWarning,
-            stacklevel=stacklevel + 1,
         )

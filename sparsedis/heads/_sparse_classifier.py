@@ -132,7 +132,7 @@ class SparseClassifier(MultiOutputMixin, ClassifierMixin, BaseEstimator):
         name = type(self).__name__
         targets = read_targets(y, len(X), weight=weight, real=False, estimator=name)
         targets, classes = encode_classes(targets)
-        check_classes(classes, targets.names, name, stacklevel=5)
+        check_classes(classes, targets.names, name)
         return X, targets, classes, weight
 
     def _fit(self, X, targets, classes, weight, alphas, folds, problem):
@@ -171,7 +171,7 @@ class SparseClassifier(MultiOutputMixin, ClassifierMixin, BaseEstimator):
         self.dual_gap_ = joined("gap")
         gap = np.atleast_1d(self.dual_gap_)[fitted]
         tiny = np.array([head.tiny for head in found])
-        warn_of_gaps(self.tasks_[fitted], gap, self.tol, tiny=tiny, stacklevel=5)
+        warn_of_gaps(self.tasks_[fitted], gap, self.tol, tiny=tiny)
         return [joined(n) for n in ("alpha", "alphas", "errors", "criterion")]
 
     def __sklearn_tags__(self):

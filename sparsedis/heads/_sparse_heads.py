@@ -232,7 +232,7 @@ default=None
         X, targets, weight = self._read(X, y, sample_weight, task)
         n_tasks = targets.n_tasks
         alphas = read_alpha(self.alpha, n_tasks)[:, None]
-        sizes = read_sizes(self.k_features, X.shape[1], stacklevel=4)
+        sizes = read_sizes(self.k_features, X.shape[1])
         if self.adaptive and sizes is not None:
             raise ValueError(
                 "adaptive=True needs a penalty for the first Lasso, which k_features "

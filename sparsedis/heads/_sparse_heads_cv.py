@@ -296,7 +296,7 @@ default=None
         """
         X, targets, weight = self._read(X, y, sample_weight, task)
         alphas, shape = read_alphas(self.alphas), (targets.n_tasks, X.shape[1])
-        sizes = read_sizes(self.k_features, X.shape[1], stacklevel=4)
+        sizes = read_sizes(self.k_features, X.shape[1])
         problem = self._problem(alphas, self.eps, sizes, self.selection, shape)
         by_folds = self.selection != "bic"
         folds = Folds.read(self.cv, X, groups) if by_folds else Folds(0)

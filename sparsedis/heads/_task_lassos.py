@@ -244,7 +244,7 @@ default=None
         self.coef_, self.intercept_ = joined("coef"), joined("intercept")
         self.dual_gap_, self.alpha_ = joined("gap"), joined("alpha")
         gap = np.atleast_1d(self.dual_gap_)[tasks]
-        warn_of_gaps(self.tasks_[tasks], gap, self.tol, stacklevel=5)
+        warn_of_gaps(self.tasks_[tasks], gap, self.tol)
         return joined
 
     def __sklearn_tags__(self):

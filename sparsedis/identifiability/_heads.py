@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numbers
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils import Bunch, check_scalar
+
+from sparsedis._warn import warn
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -90,10 +91,9 @@ def check_heads(coef, tol):
     if missing.all():
         raise ValueError("coef has no head without NaN.")
     if missing.any():
-        warnings.warn(
+        warn(
             f"{missing.sum()} of {len(heads)} heads in coef are NaN and left out.",
             UserWarning,
-            stacklevel=3,
         )
         heads = heads[~missing]
     # In units of the largest, whose square is in range.

@@ -207,7 +207,7 @@ def group_lasso_svm(
         shift = mean.unsqueeze(-2).to(intercept) @ W.to(intercept)
         intercept = intercept - shift.squeeze(-2)
     info = SolverInfo(*certificate)
-    warn_if_not_converged(info, tol, "group_lasso_svm", stacklevel=7)
+    warn_if_not_converged(info, tol, "group_lasso_svm")
     return pack(
         tasks.unflatten(units.coefficients(W)),
         tasks.unflatten(intercept) if fit_intercept else None,

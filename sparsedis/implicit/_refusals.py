@@ -1,9 +1,10 @@
 """Errors for derivatives that do not exist, a warning for those that are not unique."""
 
-import warnings
 from functools import wraps
 
 import torch
+
+from sparsedis._warn import warn
 
 
 def once_differentiable(layer, order="second"):
@@ -71,12 +72,11 @@ class _Refusal(torch.autograd.Function):
 
 def warn_of_dependence():
     """Warn that the gradient is not unique."""
-    warnings.warn(
+    warn(
         "The features in the support of a task are linearly dependent, so its "
         "solution is not unique; the minimum-norm gradient is used. A "
         "positive l2 makes the solution unique.",
         RuntimeWarning,
-        stacklevel=3,
     )
 
 

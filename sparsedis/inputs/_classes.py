@@ -1,6 +1,5 @@
 """Classes of every task, and labels as their numbers."""
 
-import warnings
 from dataclasses import replace
 from datetime import date, timedelta
 from itertools import pairwise
@@ -8,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
 
+from sparsedis._warn import warn
 from sparsedis.inputs._values import unboxed
 
 
@@ -97,7 +97,7 @@ def number_classes(values):
     return classes, codes
 
 
-def check_classes(classes, names, estimator, *, stacklevel):
+def check_classes(classes, names, estimator):
     """Refuse labels of which no task has two classes, and warn of single classes.
 
     Parameters
@@ -110,8 +110,6 @@ def check_classes(classes, names, estimator, *, stacklevel):
     estimator : str
         Name of the estimator.
 
-    stacklevel : int
-        Stack level of a warning in the caller.
 
     Raises
     ------
@@ -131,12 +129,11 @@ def check_classes(classes, names, estimator, *, stacklevel):
         )
     if single:
         some = ", ".join(str(names[t]) for t in single[:5])
-        warnings.warn(
+        warn(
             f"{len(single)} of {len(classes)} tasks have a single class ({some}"
             f"{', ...' if len(single) > 5 else ''}), and no head: they always "
             "predict it.",
             UserWarning,
-            stacklevel=stacklevel + 1,
         )
 
 

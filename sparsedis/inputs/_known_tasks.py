@@ -1,9 +1,8 @@
 """Matching of tasks to those of a fit, by name."""
 
-import warnings
-
 import numpy as np
 
+from sparsedis._warn import warn
 from sparsedis.inputs._ids import distinct_ids, read_task_ids
 
 
@@ -130,10 +129,9 @@ def known_tasks(targets, y, n_samples, names, layout):
             f"Known ones begin with {names[:5].tolist()}."
         )
     if unknown:
-        warnings.warn(
+        warn(
             f"{(number < 0).sum()} tasks of y, such as {unknown}, were not seen in "
             "fit; they are ignored.",
             UserWarning,
-            stacklevel=4,
         )
     return number

@@ -1,11 +1,10 @@
 """Weights of samples, of labels and of tasks."""
 
-import warnings
-
 import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import check_array
 
+from sparsedis._warn import warn
 from sparsedis.inputs._ids import column_names
 from sparsedis.inputs._known_tasks import task_numbers
 
@@ -212,10 +211,9 @@ def _by_name(task_weight, names):
                 f"task_weight names {some}, none of which is in y. Those begin with "
                 f"{names[:5].tolist()}."
             )
-        warnings.warn(
+        warn(
             f"task_weight names {some}, which are not in y; they are ignored.",
             UserWarning,
-            stacklevel=4,
         )
     weight = np.ones(len(names))
     values = np.array(list(task_weight.values()), dtype=float)

@@ -1,7 +1,6 @@
 """Base class of the meta-learner: training and evaluation on episodes."""
 
 import copy
-import warnings
 from functools import partial
 from typing import ClassVar
 
@@ -11,6 +10,7 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from sparsedis._deprecated import parameter, renamed_attribute
 from sparsedis._persistence import Saved
+from sparsedis._warn import warn
 from sparsedis.bilevel._estimator import BilevelEstimator
 from sparsedis.bilevel._module import check_inputs_fit, new_representation
 from sparsedis.bilevel._schedules import OPTIMIZERS
@@ -250,12 +250,11 @@ class BaseMetaLearner(BilevelEstimator):
     def _warn_if_dead(self):
         active = self.history_["active"][-_LAST_STEPS:]
         if len(active) and not active.any():
-            warnings.warn(
+            warn(
                 f"No head used a feature in the last {len(active)} steps, so the "
                 "encoder has learned nothing from them: lower alpha (now "
                 f"{self.alpha_:g}).",
                 UserWarning,
-                stacklevel=3,
             )
 
     def __sklearn_tags__(self):

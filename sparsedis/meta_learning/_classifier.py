@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -15,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from sparsedis._fitted import whole_or_not
 from sparsedis._typing import keeps_types
+from sparsedis._warn import warn
 from sparsedis.heads import GroupLassoSVMHead
 from sparsedis.inputs._plain import check_plain
 from sparsedis.inputs._values import complete_labels
@@ -131,11 +131,10 @@ channels)
         self.active_features_ = np.flatnonzero(self.coef_.any(0))
         self.n_features_in_ = self._learner.n_features_in_
         if len(self.active_features_) == 0:
-            warnings.warn(
+            warn(
                 "The head uses no feature, so all classes are equally likely: lower "
                 f"alpha (now {self._learner.alpha_:g}).",
                 UserWarning,
-                stacklevel=4,
             )
         return self
 

@@ -173,7 +173,7 @@ def dci_explicitness(
         scored[columns] = is_varying(z) & is_varying(test_z)
         for p, regressor in enumerate(regressors):
             losses[p, columns] = _loss(regressor, z, c, test_z, test_c, rng)
-    warn_of_constant_parts(factor_mask, scored, "explicitness", stacklevel=2)
+    warn_of_constant_parts(factor_mask, scored, "explicitness")
     if not scored.any():
         raise ValueError(
             "No column of factors varies in both the training and the test samples."

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import Bunch, check_random_state
 
+from sparsedis._warn import warn
 from sparsedis.metrics._details import scores_or_details
 from sparsedis.metrics._linear import linear_r2, r2_columns
 from sparsedis.metrics._regressions import (
@@ -208,7 +208,7 @@ def dci(
     per_code, per_factor, disentanglement, completeness = _summarize(
         importances, code_mask, factor_mask, weighting
     )
-    warn_of_constant_parts(factor_mask, scored, "informativeness", stacklevel=2)
+    warn_of_constant_parts(factor_mask, scored, "informativeness")
     informativeness = float(r2[scored].mean()) if scored.any() else 0.0
     scores = DCIScores(disentanglement, completeness, informativeness)
     if not return_details:
@@ -332,11 +332,10 @@ def _summarize(importance, code_mask, factor_mask, weighting):
     else:
         code_weights, factor_weights = importance.sum(axis=1), importance.sum(axis=0)
     if not importance.any():
-        warnings.warn(
+        warn(
             "No code is important for any factor; disentanglement and completeness "
             "are 0.",
             UndefinedMetricWarning,
-            stacklevel=3,
         )
         return per_code, per_factor, 0.0, 0.0
     return (

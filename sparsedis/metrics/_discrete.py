@@ -1,12 +1,12 @@
 """Discrete values: factors as labels, codes in bins, and their mutual information."""
 
 import numbers
-import warnings
 
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_scalar
 
+from sparsedis._warn import warn
 from sparsedis.metrics._validation import known_groups
 
 # Cochran's rule for contingency tables: fewer per value say little about a value.
@@ -141,12 +141,11 @@ def warn_of_rare_values(labels):
     """
     rare = [i for i, y in enumerate(labels) if 2 * (y.max() + 1) > (y >= 0).sum()]
     if rare:
-        warnings.warn(
+        warn(
             f"Column(s) {rare} of factors have fewer than two samples per value, so "
             "that random codes score high. Pass numbers such as ages in bins: "
             "numpy.digitize makes them.",
             UndefinedMetricWarning,
-            stacklevel=3,
         )
 
 

@@ -12,6 +12,7 @@ from sklearn.utils import Bunch, check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sparsedis._fitted import whole_or_not
+from sparsedis._warn import warn
 from sparsedis.inputs._plain import check_plain
 from sparsedis.metrics._mcc import correlation_matrix, mean_correlation_coefficient
 from sparsedis.metrics._registry import resolve_metrics
@@ -275,11 +276,10 @@ class DisentanglementScorer(TransformerMixin, BaseEstimator):
         if not counted.any():
             raise ValueError("y must have a column that varies.")
         if not counted.all():
-            warnings.warn(
+            warn(
                 f"Constant column(s) {np.flatnonzero(~counted).tolist()} of y are left "
                 "out.",
                 UndefinedMetricWarning,
-                stacklevel=2,
             )
         aligned = X @ self.coef_.T + self.intercept_
         pairs = [

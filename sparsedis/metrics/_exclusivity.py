@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numbers
-import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +10,7 @@ from scipy.stats import t as student
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import Bunch, check_scalar
 
+from sparsedis._warn import warn
 from sparsedis.metrics._details import scores_or_details
 from sparsedis.metrics._mcc import match
 from sparsedis.metrics._validation import (
@@ -197,11 +197,10 @@ def _partial_correlations(factors, codes, names):
         live = norms > ROUNDING
         partial[live, i] = own @ rest[:, live] / (own_norm * norms[live])
     if determined:
-        warnings.warn(
+        warn(
             f"Column(s) {determined} of factors are linear functions of others, given "
             "which no code can measure them.",
             UndefinedMetricWarning,
-            stacklevel=3,
         )
     return np.clip(partial, -1.0, 1.0)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import Bunch
 
+from sparsedis._warn import warn
 from sparsedis.metrics._details import scores_or_details
 from sparsedis.metrics._validation import (
     ColumnNormalizer,
@@ -115,11 +115,10 @@ def linear_r_score(
     factors, codes, factor_mask, code_mask = check_factors_codes(factors, codes)
     n_known = (~np.isnan(factors[:, factor_mask])).sum(axis=0).min()
     if n_known <= code_mask.sum() + 1:
-        warnings.warn(
+        warn(
             f"With {n_known} samples and {code_mask.sum()} live codes the linear "
             "fit is perfect for any codes; R needs more samples.",
             UndefinedMetricWarning,
-            stacklevel=2,
         )
     if test_factors is None and test_codes is None:
         test_factors, test_codes = factors, codes

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import Bunch, check_random_state
 
+from sparsedis._warn import warn
 from sparsedis.metrics._details import scores_or_details
 from sparsedis.metrics._discrete import factor_labels
 from sparsedis.metrics._mcc import correlation_matrix
@@ -320,12 +320,11 @@ def _score_factors(score, labels, factor_mask, test_size, rng, shape=()):
             f"test part of {len(labels[0])} samples with test_size={test_size!r}."
         )
     if scored.sum() < factor_mask.sum():
-        warnings.warn(
+        warn(
             f"Column(s) {np.flatnonzero(factor_mask & ~scored).tolist()} of factors "
             "do not take two values both in the training and in the test part, and "
             "are left out.",
             UndefinedMetricWarning,
-            stacklevel=3,
         )
     return scores, scored
 

@@ -1,13 +1,13 @@
 """Regressions of the factors on the codes, scored on held-out samples."""
 
 import numbers
-import warnings
 
 import numpy as np
 from sklearn.base import clone
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_scalar
 
+from sparsedis._warn import warn
 from sparsedis.metrics._validation import (
     ColumnNormalizer,
     check_test_set,
@@ -131,7 +131,7 @@ def fit_factors(regressor, factors, codes, test_codes, rng):
         yield i, model, prediction
 
 
-def warn_of_constant_parts(factor_mask, scored, score, *, stacklevel):
+def warn_of_constant_parts(factor_mask, scored, score):
     """Warn of factors that vary, but not in both the training and the test samples.
 
     Parameters
@@ -144,14 +144,10 @@ def warn_of_constant_parts(factor_mask, scored, score, *, stacklevel):
 
     score : str
         What they are left out of.
-
-    stacklevel : int
-        As of :func:`warnings.warn`, from the caller of this function.
     """
     if scored.sum() < factor_mask.sum():
-        warnings.warn(
+        warn(
             f"Column(s) {np.flatnonzero(factor_mask & ~scored).tolist()} of factors "
             f"are constant in the training or test samples and left out of {score}.",
             UndefinedMetricWarning,
-            stacklevel=stacklevel + 1,
         )

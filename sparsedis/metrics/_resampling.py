@@ -230,8 +230,7 @@ class _Draw:
         )
         self.metrics = resolve_metrics(metric, params)
         self.several = isinstance(metric, (dict, list, tuple))
-        # The caller of the public function is two frames up.
-        self.factors, self.codes = check_factors_codes(factors, codes, stacklevel=2)[:2]
+        self.factors, self.codes = check_factors_codes(factors, codes)[:2]
         self.n_samples = len(self.codes)
         self.n_resamples = n_resamples
         self.tail = (1 - confidence_level) / 2

@@ -1,12 +1,12 @@
 """Samplers of batches of codes with one fixed factor."""
 
 import numbers
-import warnings
 
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_random_state, check_scalar
 
+from sparsedis._warn import warn
 from sparsedis.metrics._discrete import factor_labels
 from sparsedis.metrics._validation import (
     check_all_known,
@@ -70,11 +70,10 @@ def check_sampler(
     else:
         sampler = ArraySampler(factors, codes, factor_bins)
     if sampler.factor_mask.sum() == 1:
-        warnings.warn(
+        warn(
             "With a single factor that varies there is nothing to guess: the score is "
             "1 for any codes that are not dead.",
             UndefinedMetricWarning,
-            stacklevel=3,
         )
     return sampler, rng
 
@@ -83,9 +82,8 @@ class ArraySampler:
     """Draws, from given samples, those that share the value of a factor."""
 
     def __init__(self, factors, codes, factor_bins):
-        # Warnings point at the caller of the metric, two frames further up.
         factors, self.reference, self.factor_mask, _ = check_factors_codes(
-            factors, codes, stacklevel=3
+            factors, codes
         )
         check_all_known(factors, "a score that holds one of them fixed")
         self.labels = np.array(factor_labels(factors, factor_bins))
@@ -95,11 +93,10 @@ class ArraySampler:
         self.starts = [np.cumsum(sizes) - sizes for sizes in self.sizes]
         alone = [i for i, sizes in enumerate(self.sizes) if sizes.min() < 2]
         if alone:
-            warnings.warn(
+            warn(
                 f"Column(s) {alone} of factors have values that occur once, of which "
                 "all codes are constant: the score needs more samples for each value.",
                 UndefinedMetricWarning,
-                stacklevel=4,
             )
 
     def _partners(self, fixed, rows, rng):
@@ -135,7 +132,6 @@ class FunctionSampler:
             factors,
             encode(factors),
             names=("sample_factors(...)", "encode(factors)"),
-            stacklevel=3,
         )
 
     def _sample(self, n_samples, rng):

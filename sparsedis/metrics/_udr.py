@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numbers
-import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import Bunch, check_scalar
 
+from sparsedis._warn import warn
 from sparsedis.metrics._details import scores_or_details
 from sparsedis.metrics._mcc import match
 from sparsedis.metrics._validation import (
@@ -207,18 +207,16 @@ def _check_informative(codes, informative, coefs, tau):
     if informative is None and coefs is None:
         dead = [m for m in range(len(codes)) if not live[m].all()]
     if dead:
-        warnings.warn(
+        warn(
             f"Models {dead} have dead (constant) codes, which are not informative.",
             UndefinedMetricWarning,
-            stacklevel=3,
         )
     masks = [mask & varying for mask, varying in zip(masks, live, strict=True)]
     empty = [m for m, mask in enumerate(masks) if not mask.any()]
     if empty:
-        warnings.warn(
+        warn(
             f"Models {empty} have no informative code; their similarities are 0.",
             UndefinedMetricWarning,
-            stacklevel=3,
         )
     return masks
 

@@ -1,11 +1,10 @@
 """Input validation and column statistics shared by all metrics."""
 
-import warnings
-
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_array
 
+from sparsedis._warn import warn
 from sparsedis.inputs._plain import check_plain
 
 
@@ -129,7 +128,6 @@ def check_factors_codes(
     names=("factors", "codes"),
     min_factors=1,
     min_codes=1,
-    stacklevel=1,
 ):
     """Validate factors and codes, and find the constant columns of both.
 
@@ -150,9 +148,6 @@ def check_factors_codes(
     min_codes : int, default=1
         Least number of codes, dead ones included, for the metric to be defined.
 
-    stacklevel : int, default=1
-        How many frames above the caller of this function its own caller stands, at
-        whose line warnings point.
 
     Returns
     -------
@@ -187,18 +182,16 @@ def check_factors_codes(
             f"this metric; got {factor_mask.sum()} among {len(factor_mask)}."
         )
     if not factor_mask.all():
-        warnings.warn(
+        warn(
             f"Constant column(s) {np.flatnonzero(~factor_mask).tolist()} of "
             f"{names[0]} are left out.",
             UndefinedMetricWarning,
-            stacklevel=stacklevel + 2,
         )
     if not code_mask.all():
-        warnings.warn(
+        warn(
             f"Dead (constant) column(s) {np.flatnonzero(~code_mask).tolist()} of "
             f"{names[1]} carry no information and count as such.",
             UndefinedMetricWarning,
-            stacklevel=stacklevel + 2,
         )
     return factors, codes, factor_mask, code_mask
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.base import ClassifierMixin
 
 from sparsedis._scores import TaskMean, class_probabilities, most_probable
+from sparsedis._warn import warn
 from sparsedis.bilevel._declaration import declared
 from sparsedis.inputs._classes import check_classes, decode_classes, encode_classes
 from sparsedis.inputs._forms import read_targets
@@ -302,11 +302,10 @@ default=None
             )
         if new:
             some = ", ".join(f"{label!r} in task {t}" for t, label in new.items())
-            warnings.warn(
+            warn(
                 f"y holds classes that fit has not seen ({some[:200]}); they count as "
                 "errors.",
                 UserWarning,
-                stacklevel=2,
             )
         return float(np.nanmean(accuracy))
 
@@ -314,7 +313,7 @@ default=None
         name = type(self).__name__
         targets = read_targets(y, n_samples, task, weight, real=False, estimator=name)
         targets, classes = encode_classes(targets)
-        check_classes(classes, targets.names, name, stacklevel=3)
+        check_classes(classes, targets.names, name)
         self._classes = classes
         return targets
 

@@ -1,10 +1,10 @@
 """Number of factors, counted from the heads of a separate training."""
 
-import warnings
 from dataclasses import replace
 
 import numpy as np
 
+from sparsedis._warn import warn
 from sparsedis.heads import LinearHead
 from sparsedis.solvers.penalties import L2
 
@@ -54,16 +54,14 @@ def warn_of_count(factors, width):
     """
     found, n_tasks = factors.count.n_factors, len(factors.rotation.heads)
     if found == 0:
-        warnings.warn(
+        warn(
             "No factors were found: the heads of the tasks are not larger than their "
             "errors. One feature is kept. Give tasks more labels, or raise max_iter.",
             UserWarning,
-            stacklevel=4,
         )
     elif found == width and found < n_tasks:
-        warnings.warn(
+        warn(
             f"The tasks use all {width} trained features: there may be more "
             f"factors. Set n_components to {2 * width}, for example.",
             UserWarning,
-            stacklevel=4,
         )

@@ -1,9 +1,8 @@
 """Warnings about features, overfitting and predictions of a fit."""
 
-import warnings
-
 import numpy as np
 
+from sparsedis._warn import warn
 from sparsedis.identifiability._report import STABLE
 from sparsedis.inputs._batch import NUMBER
 from sparsedis.inputs._rows import LazyRows
@@ -150,7 +149,7 @@ def doubts_about_rows(Z, X, trained, held_out, support):
 def warn_of(doubts):
     """Give all findings in one warning."""
     if doubts:
-        warnings.warn(" ".join(doubts), UserWarning, stacklevel=4)
+        warn(" ".join(doubts), UserWarning)
 
 
 def warn_of_unused(unused, n_components, remedy):
@@ -166,10 +165,9 @@ def warn_of_unused(unused, n_components, remedy):
     remedy : str
         Advice for the user.
     """
-    warnings.warn(
+    warn(
         f"No head uses features {unused.tolist()} of {n_components}: {remedy}.",
         UserWarning,
-        stacklevel=4,
     )
 
 

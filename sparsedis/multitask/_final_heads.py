@@ -1,9 +1,8 @@
 """Heads of all tasks of a table on the final features."""
 
-import warnings
-
 import numpy as np
 
+from sparsedis._warn import warn
 from sparsedis.multitask._table_heads import fit_heads
 from sparsedis.multitask._table_moments import select_supports
 
@@ -66,7 +65,7 @@ def final_heads(Z, table, scale, problem, alpha, *, refit, rule=None, spike=None
     }
 
 
-def warn_of_missing(names, counts, stacklevel):
+def warn_of_missing(names, counts):
     """Warn about tasks without any label.
 
     Parameters
@@ -75,17 +74,13 @@ def warn_of_missing(names, counts, stacklevel):
 
     counts : ndarray of shape (n_tasks,) of int
         Labels of each task.
-
-    stacklevel : int
-        Stack level of a warning in the caller.
     """
     if counts.all():
         return
     missing = names[counts == 0]
     some = ", ".join(str(name) for name in missing[:5])
-    warnings.warn(
+    warn(
         f"{len(missing)} of {len(counts)} tasks have no label ({some}"
         f"{', ...' if len(missing) > 5 else ''}); their heads and predictions are NaN.",
         UserWarning,
-        stacklevel=stacklevel + 1,
     )

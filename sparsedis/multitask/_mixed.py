@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import KW_ONLY
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from sparsedis._judged import judged_labels
+from sparsedis._warn import warn
 from sparsedis.bilevel._declaration import declared
 from sparsedis.heads import LinearHead
 from sparsedis.inputs._batch import COUNT, NUMBER
@@ -362,12 +362,11 @@ channels), torch Dataset or array on disk
                 f"numbers, in some task; y has only the class {label!r}."
             )
         names = ", ".join(str(columns.names[t]) for t in single[:5])
-        warnings.warn(
+        warn(
             f"{len(single)} of {len(n_classes)} tasks have a single class, or no count "
             f"above 0 ({names}{', ...' if len(single) > 5 else ''}), and no head: "
             "they always predict it.",
             UserWarning,
-            stacklevel=4,
         )
 
     def _table(self, X, targets, weight, task_weight=None):
@@ -424,11 +423,10 @@ channels), torch Dataset or array on disk
         )
         if new:
             some = ", ".join(f"{label!r} in task {t}" for t, label in new.items())
-            warnings.warn(
+            warn(
                 f"y holds classes that fit has not seen ({some[:200]}); they count as "
                 "errors only in the accuracy.",
                 UserWarning,
-                stacklevel=3,
             )
         scores = MixedScores(self.tasks_, self._types, self._n_classes)
         targets = columns.targets(codes)

@@ -102,7 +102,7 @@ class TaskHeads(TaskTraining):
         return table, scale
 
     def _fit_heads(self, table, scale, targets):
-        warn_of_missing(targets.names, table.labels.counts(), stacklevel=3)
+        warn_of_missing(targets.names, table.labels.counts())
         rule = self.selection if self._rotates else None
         found = final_heads(
             self._features_of(table),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from numbers import Integral
 from typing import TYPE_CHECKING, ClassVar
 
@@ -22,6 +21,7 @@ from sparsedis._fitted import whole_or_not
 from sparsedis._judged import mean_score
 from sparsedis._scores import head_scores
 from sparsedis._typing import keeps_types
+from sparsedis._warn import warn
 from sparsedis.inputs._numbers import validate_numbers
 from sparsedis.inputs._plain import check_plain
 from sparsedis.inputs._weights import check_weights
@@ -250,7 +250,7 @@ class SparseRotation(
         if self._classifies:
             self.classes_ = self._classes[0] if self._single else self._classes
         for message in messages:
-            warnings.warn(message, UserWarning, stacklevel=2)
+            warn(message, UserWarning)
         return self
 
     def transform(self, X: ArrayLike) -> np.ndarray:

@@ -1,10 +1,11 @@
 """Certificates of solutions."""
 
-import warnings
 from dataclasses import dataclass
 
 import torch
 from sklearn.exceptions import ConvergenceWarning
+
+from sparsedis._warn import warn
 
 # Names of the two kinds of certificates.
 _NAMES = {"gap": "relative gap", "violation": "squared violation"}
@@ -68,7 +69,7 @@ class SolverInfo:
         )
 
 
-def warn_if_not_converged(info, tol, solver, *, stacklevel=6):
+def warn_if_not_converged(info, tol, solver):
     """Warn once per batch if some problems did not reach ``tol``.
 
     By default, the warning is that of the caller of a layer.
@@ -76,11 +77,10 @@ def warn_if_not_converged(info, tol, solver, *, stacklevel=6):
     if not bool(info.converged.all()):
         missed = (~info.converged).flatten().nonzero().flatten()
         some = ", ".join(map(str, missed[:5].tolist()))
-        warnings.warn(
+        warn(
             f"{solver}: {len(missed)} of {info.converged.numel()} problems (task "
             f"{some}{', ...' if len(missed) > 5 else ''}) stopped above tol={tol:g}; "
             f"the largest {_NAMES[info.certificate]} is {float(info.gap.max()):.1e}. "
             "Increase max_iter, alpha, l2 or tol.",
             ConvergenceWarning,
-            stacklevel=stacklevel,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, ClassVar
 
@@ -14,6 +13,7 @@ from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
+from sparsedis._warn import warn
 from sparsedis.inputs._numbers import validate_numbers
 from sparsedis.inputs._plain import check_plain
 from sparsedis.inputs._values import complete_labels
@@ -126,14 +126,13 @@ class GroupLassoSVMClassifier(ClassifierMixin, BaseEstimator):
         self.active_features_ = solution.active
         self.dual_gap_, self.n_iter_ = solution.gap, solution.n_iter
 
-    def _warn_of_gap(self, solution, *, stacklevel):
+    def _warn_of_gap(self, solution):
         """Warn if the gap of a solution is above the tolerance."""
         if not solution.gap <= self.tol:
-            warnings.warn(
+            warn(
                 f"{type(self).__name__} stopped after {solution.n_iter} iterations "
                 f"with a relative duality gap of {solution.gap:.1e}, above "
                 f"tol={self.tol:g}. Scale the features, increase max_iter or l2, or "
                 "relax tol.",
                 ConvergenceWarning,
-                stacklevel=stacklevel + 1,
             )

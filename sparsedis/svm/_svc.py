@@ -236,5 +236,5 @@ class GroupLassoSVC(GroupLassoSVMClassifier):
             np.array([self.alpha_]), self.l2, tol=self.tol, max_iter=self.max_iter
         )
         self._keep(solution)
-        self._warn_of_gap(solution, stacklevel=4)
+        self._warn_of_gap(solution)
         return self

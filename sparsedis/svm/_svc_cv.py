@@ -250,7 +250,7 @@ class GroupLassoSVCCV(GroupLassoSVMClassifier):
         (solution,) = self._solve(problem, self.alphas_[[best]])
         self._keep(solution)
         every = [solution, *filter(None, worst)]
-        self._warn_of_gap(max(every, key=_gap), stacklevel=4)
+        self._warn_of_gap(max(every, key=_gap))
         return self
 
     def _read_grid(self):

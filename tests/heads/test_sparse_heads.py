@@ -467,4 +467,4 @@ def test_scikit_learn_accepts_the_estimators(estimator, check):
 def test_a_gap_of_nan_is_said():
     gap = np.array([1e-12, np.nan])
     with pytest.warns(ConvergenceWarning, match=r"1 of 2 tasks \(first: \['b'\]\)"):
-        warn_of_gaps(np.array(["a", "b"]), gap, 1e-8, stacklevel=1)
+        warn_of_gaps(np.array(["a", "b"]), gap, 1e-8)
