@@ -7,6 +7,8 @@ from numbers import Integral
 import numpy as np
 import torch
 
+from sparsedis.solvers._arrays import bounds, namespace, views
+
 _DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 # Range of weights whose sums and squares are computed with full precision.
 _WEIGHTS = (1e-60, 1e60)
@@ -65,7 +67,7 @@ class Tasks:
             value = torch.full_like(self.total, value)
         else:
             value = self._per_task(value, name)
-            low, high = torch.stack(value.detach().aminmax()).tolist()
+            low, high = bounds(value)
         # NaN passes no comparison.
         if not (low >= 0 and high < math.inf and (low > 0 or not positive)):
             good = torch.isfinite(value) & (value > 0 if positive else value >= 0)
@@ -101,6 +103,8 @@ class Tasks:
         # One pass; details only for an error.
         if not math.isfinite(float(rounded.detach().sum())):
             self._check_range(rounded, value, name)
+        if len(self.batch_shape) == 1:
+            return rounded
         return rounded.reshape(self.batch_shape + value.shape[1:])
 
     def _check_range(self, rounded, value, name):
@@ -188,7 +192,7 @@ def read_tasks(
     shapes = {"Z": Z.shape[:-2], target: y.shape[: lead - 1]}
     shapes |= {name: v.shape[:-1] for name, v in weights.items() if v is not None}
     try:
-        batch_shape = np.broadcast_shapes(*shapes.values())
+        batch_shape = np.broadcast_shapes(*set(shapes.values()))
     except ValueError:
         raise ValueError(
             "The leading axes of the arguments must broadcast, got "
@@ -235,8 +239,7 @@ def read_tasks(
     for name, value in (("Z", Z), (target, y)):
         # One pass; details only for an error.
         if value.is_floating_point():
-            bounds = value.detach().square().sum(1).aminmax()
-            tasks.squares[name] = _, largest = tuple(map(float, bounds))
+            tasks.squares[name] = _, largest = _column_squares(value)
         else:
             largest = float(value.sum())
         if math.isfinite(largest):
@@ -249,6 +252,13 @@ def read_tasks(
                 f"{'' if len(value) == 1 else tasks._where(t)}."
             )
     return tasks
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def _column_squares(value):
+    """Smallest and largest sum of squares of a column of the tasks."""
+    (array,) = views(value)
+    return bounds(namespace(array).einsum("tn...,tn...->t...", array, array))
 
 
 def _flatten(value, batch_shape, *shape):

@@ -13,12 +13,11 @@ from sparsedis.implicit._refusals import ReverseOnly, warn_of_dependence
 from sparsedis.implicit._second import implicit_gradients
 from sparsedis.implicit._start import read_start
 from sparsedis.implicit._units import choose_units
+from sparsedis.solvers._arrays import namespace, tensors, views
 from sparsedis.solvers._data_gap import recertify
 from sparsedis.solvers._data_system import DataSystem
 from sparsedis.solvers._groups import Rows, add_blocks, directions, penalty_hessian
-from sparsedis.solvers._info import SolverInfo
 from sparsedis.solvers._linalg import (
-    GOOD_PIVOT,
     product,
     ridge_system,
     solve_on_support,
@@ -59,15 +58,11 @@ class SquaredLoss(NamedTuple):
 
     @classmethod
     def of(cls, Z, Y, n):
-        """Compute the products."""
-        return cls(
-            torch.bmm(Z.mT, Z).div_(n),
-            product(Z.mT, Y).div_(n),
-            (Y * Y).sum((1, 2)).div_(n),
-            Z,
-            Y,
-            n,
-        )
+        """Compute the products; Y may be without its last axis if ``c = 1``."""
+        Y = Y if Y.ndim == 3 else Y.unsqueeze(-1)
+        A, B = views(Z, Y)
+        corr, y_sq = tensors(product(A.mT, B) / n, (B * B).sum((1, 2)) / n)
+        return cls(torch.bmm(Z.mT, Z).div_(n), corr, y_sq, Z, Y, n)
 
     def scaled(self):
         """Features and targets, each multiplied by ``1 / sqrt(n)``."""
@@ -93,54 +88,64 @@ class _SquaredLoss(ReverseOnly):
     """
 
     @staticmethod
-    def forward(ctx, Z, Y, alpha, l2, n, solve):
+    def forward(ctx, Z, Y, alpha, l2, n, solve, report):
         loss = SquaredLoss.of(Z, Y, n)
-        W, info, *system = solve(loss, alpha, l2)
-        ctx.n, ctx.system = n, system
-        ctx.set_materialize_grads(False)
+        W, info, *ctx.system = solve(loss, alpha, l2)
+        report(info)
+        if Y.ndim == 2:
+            W = W.squeeze(-1)
+        ctx.n = n
         ctx.save_for_backward(Z, Y, loss.gram, alpha, l2, W, info.support)
-        ctx.mark_non_differentiable(info.gap, info.n_iter, info.converged, info.support)
-        return W, info.gap, info.n_iter, info.converged, info.support
+        return W
 
     @staticmethod
-    def backward(ctx, grad, *_):
-        if grad is None:
-            return (None,) * 6
+    def backward(ctx, grad):
         Z, Y, gram, alpha, l2, W, support = ctx.saved_tensors
+        flat = Y.ndim == 2
+        if flat:
+            Y, W, grad = (part.unsqueeze(-1) for part in (Y, W, grad))
+        parts = Z, Y, gram, alpha, l2, W, support
         if torch.is_grad_enabled():
-            return *_gradients_with_graph(ctx, grad), None, None
-        parts = gram, alpha, l2, W, support, Z, ctx.n
-        U, singular = _solve_adjoint(grad, *parts, *ctx.system)
-        if bool(singular.any()):
-            warn_of_dependence()
-        grad_Z = grad_Y = grad_alpha = grad_l2 = None
-        c = W.shape[-1]
-        U_n = U / ctx.n
-        # Stack the residual and ZU, so that each product below is a single one.
-        minus = -W
-        both = product(Z, torch.cat([minus, U_n], -1))
-        both[..., :c].add_(Y)
-        if ctx.needs_input_grad[0]:
-            other = torch.cat([U_n, minus], -1)
-            if len(Z) == 1:
-                # One product sums over all tasks.
-                grad_Z = torch.einsum("tnc,tkc->nk", both, other).unsqueeze(0)
-            else:
-                grad_Z = torch.bmm(both, other.mT)
-        if ctx.needs_input_grad[1]:
-            grad_Y = both[..., c:]
-        if ctx.needs_input_grad[2]:
-            # Factor of alpha in the optimality condition: signs if c = 1.
-            towards = torch.sign(W) if c == 1 else directions(W)
-            grad_alpha = -(U * towards).sum((1, 2))
-        if ctx.needs_input_grad[3]:
-            grad_l2 = -(U * W).sum((1, 2))
-        return grad_Z, grad_Y, grad_alpha, grad_l2, None, None
+            found = _gradients_with_graph(ctx, grad, *parts)
+        else:
+            U, singular = _solve_adjoint(grad, *parts[2:], Z, ctx.n, *ctx.system)
+            if bool(singular.any()):
+                warn_of_dependence()
+            found = _cotangents(*views(Z, Y, W, U), ctx.n, ctx.needs_input_grad)
+            found = [None if g is None else torch.as_tensor(g) for g in found]
+        if flat and found[1] is not None:
+            found[1] = found[1].squeeze(-1)
+        return *found, None, None, None
 
 
-def _gradients_with_graph(ctx, grad):
+def _cotangents(Z, Y, W, U, n, needed):
+    """Cotangents of Z, Y, alpha and l2; all arrays are of NumPy, or of torch."""
+    xp, c = namespace(W), W.shape[-1]
+    grad_Z = grad_Y = grad_alpha = grad_l2 = None
+    # Stack the residual and ZU, so that each product below is a single one.
+    minus, U_n = -W, U / n
+    both = product(Z, xp.concatenate([minus, U_n], -1))
+    both[..., :c] += Y
+    if needed[0]:
+        other = xp.concatenate([U_n, minus], -1)
+        if len(Z) == 1:
+            # One product sums over all tasks.
+            grad_Z = xp.tensordot(both, other, ([0, 2], [0, 2]))[None]
+        else:
+            grad_Z = product(both, other.mT)
+    if needed[1]:
+        grad_Y = both[..., c:]
+    if needed[2]:
+        # Factor of alpha in the optimality condition: signs if c = 1.
+        towards = xp.sign(W) if c == 1 else xp.asarray(directions(*tensors(W)))
+        grad_alpha = -(U * towards).sum((1, 2))
+    if needed[3]:
+        grad_l2 = -(U * W).sum((1, 2))
+    return grad_Z, grad_Y, grad_alpha, grad_l2
+
+
+def _gradients_with_graph(ctx, grad, Z, Y, gram, alpha, l2, W, support):
     """The same cotangents, which can be differentiated again."""
-    Z, Y, gram, alpha, l2, W, support = ctx.saved_tensors
     n, single = ctx.n, W.shape[-1] == 1
     used = support.unsqueeze(-1)
 
@@ -164,14 +169,14 @@ def _gradients_with_graph(ctx, grad):
 def _solve_adjoint(grad, gram, alpha, l2, W, support, Z, n, system=None):
     """Solve the linear system of the adjoint, with the cotangent `grad` of W.
 
-    For a single output, `system` may contain its factors.
+    For a single output, `system` may be given.
     """
     c = W.shape[-1]
     if c == 1:
         if system is None:
             _, system = ridge_system(gram, l2, support)
         grad = grad.squeeze(-1)
-        u, poor = system.solve(grad), ~(system.pivot >= GOOD_PIVOT)
+        u, poor = system.solve(grad), system.poor
         # Systems that are not poor are not singular.
         singular = poor
         if bool(poor.any()):
@@ -240,16 +245,18 @@ def solve_squared(Z, Y, alpha, l2, solve, *, start=None, fit_intercept, **read):
         start, _ = read_start(tasks, start, *n_outputs, fit_intercept=fit_intercept)
         solve = partial(solve, start=units.own_coefficients(start))
     Z, Y, n, means = prepare(units.tasks, fit_intercept)
-    W, *certificate = _SquaredLoss.apply(Z, Y, units.alpha, units.l2, n, solve)
-    info = SolverInfo(*certificate)
-    flat = tasks.y.ndim == 2
+    found = []
+    W = _SquaredLoss.apply(Z, Y, units.alpha, units.l2, n, solve, found.append)
+    (info,) = found
     intercept = None
     if fit_intercept:
         Z_mean, Y_mean = means
-        fitted = (Z_mean.unsqueeze(-2) @ W).squeeze(-2)
-        intercept = Y_mean - (fitted.squeeze(-1) if flat else fitted)
-        intercept = tasks.unflatten(units.intercepts(intercept))
-    W = tasks.unflatten(units.coefficients(W.squeeze(-1) if flat else W))
+        if Y.ndim == 2:
+            fitted = (Z_mean * W).sum(-1)
+        else:
+            fitted = (Z_mean.unsqueeze(-2) @ W).squeeze(-2)
+        intercept = tasks.unflatten(units.intercepts(Y_mean - fitted))
+    W = tasks.unflatten(units.coefficients(W))
     return W, intercept, info.reshape(tasks.batch_shape)
 
 
@@ -265,8 +272,7 @@ def prepare(tasks, fit_intercept):
     -------
     Z : tensor of shape (n_tasks, n_samples, k) or (1, n_samples, k)
 
-    Y : tensor of shape (n_tasks, n_samples, c)
-        Single targets have ``c = 1``.
+    Y : tensor of shape (n_tasks, n_samples) or (n_tasks, n_samples, c)
 
     n : int
         Divisor of the squared loss; 1 if the rows already contain the weights.
@@ -280,7 +286,7 @@ def prepare(tasks, fit_intercept):
     n = Z.shape[1]
     if tasks.weight is not None:
         (Z, Y), n = scale_rows(tasks, Z, Y), 1
-    return Z, Y if Y.ndim == 3 else Y.unsqueeze(-1), n, means
+    return Z, Y, n, means
 
 
 def check_limits(tol, max_iter=0):

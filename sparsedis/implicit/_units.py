@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from sparsedis.implicit._inputs import Tasks
+from sparsedis.solvers._arrays import bounds
 
 # Sizes in this range are not rescaled: sums of their squares have full precision.
 _RANGE = {torch.float64: (1e-60, 1e60), torch.float32: (1e-8, 1e8)}
@@ -93,9 +94,9 @@ def choose_units(tasks, alpha, l2, *, check=True, scale_y=True):
     Units
     """
     low, high = _RANGE[tasks.Z.dtype]
-    largest = torch.maximum(alpha.detach(), l2.detach()).amax()
+    largest = max(bounds(alpha)[1], bounds(l2)[1])
     squares = tasks.squares.values() if scale_y else [tasks.squares["Z"]]
-    if bool(largest <= high * high) and all(
+    if largest <= high * high and all(
         low * low <= least and most <= high * high for least, most in squares
     ):
         return Units(tasks, alpha, l2)

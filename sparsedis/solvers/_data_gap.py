@@ -2,11 +2,14 @@
 
 from dataclasses import replace
 
+import numpy as np
 import torch
 
+from sparsedis.solvers._arrays import namespace, tensors, views
 from sparsedis.solvers._linalg import take_tasks
 
 
+@np.errstate(all="ignore")
 def recertify(info, W, data, gram, y_sq, alpha, l2, *, tol):
     """Compute gaps from the data if rounding errors of the Gram form may exceed `tol`.
 
@@ -33,12 +36,16 @@ def recertify(info, W, data, gram, y_sq, alpha, l2, *, tol):
     SolverInfo
     """
     eps = torch.finfo(W.dtype).eps
-    norm = W.abs().squeeze(-1) if W.shape[-1] == 1 else W.norm(dim=-1)
-    size = (norm * gram.diagonal(dim1=-2, dim2=-1).sqrt()).sum(-1)
+    arrays = views(W, gram, y_sq, alpha)
+    xp, norm = namespace(arrays[0]), abs(arrays[0][..., 0])
+    if W.shape[-1] > 1:
+        norm = xp.linalg.vector_norm(arrays[0], axis=-1)
+    size = (norm * xp.sqrt(arrays[1].diagonal(0, 1, 2))).sum(-1)
     # Without a norm penalty, the certificate is that of Ridge.
-    doubtful = (eps * size * size > 0.1 * tol * y_sq) & (alpha > 0)
+    doubtful = (eps * size * size > 0.1 * tol * arrays[2]) & (arrays[3] > 0)
     if not bool(doubtful.any()):
         return info
+    doubtful, size = tensors(doubtful, size)
     at = doubtful.nonzero().flatten()
     Z, Y = data()
     part = take_tasks(Z, at)

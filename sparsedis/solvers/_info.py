@@ -6,6 +6,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from sparsedis._warn import warn
+from sparsedis.solvers._arrays import views
 
 # Names of the two kinds of certificates.
 _NAMES = {"gap": "relative gap", "violation": "squared violation"}
@@ -74,7 +75,7 @@ def warn_if_not_converged(info, tol, solver):
 
     By default, the warning is that of the caller of a layer.
     """
-    if not bool(info.converged.all()):
+    if not bool(views(info.converged)[0].all()):
         missed = (~info.converged).flatten().nonzero().flatten()
         some = ", ".join(map(str, missed[:5].tolist()))
         warn(

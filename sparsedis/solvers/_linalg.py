@@ -1,21 +1,30 @@
 """Linear systems restricted to the support of each task."""
 
+from functools import cached_property
+
+import numpy as np
 import torch
 
+from sparsedis.solvers._arrays import namespace, tensors
 from sparsedis.solvers._groups import Rows
 
 # From this number of features on, it is faster to gather the supports first.
 _WIDE = 24
+# With fewer entries of all matrices, NumPy solves systems in less time than torch.
+_SMALL = 2**12
 # If all squared pivots of a Gram matrix with a unit diagonal are at least this large,
 # half of the digits or more are correct.
 GOOD_PIVOT = 1e-8
 
 
 def product(A, B):
-    """``A @ B`` of two batches; either may be a single matrix for all tasks."""
-    # Without broadcasting, bmm needs half as many calls.
+    """``A @ B`` of two batches; either may be a single matrix for all tasks.
+
+    Both are arrays of NumPy, or of torch.
+    """
     if len(A) == len(B):
-        return torch.bmm(A, B)
+        # Without broadcasting, bmm needs half as many calls.
+        return torch.bmm(A, B) if isinstance(A, torch.Tensor) else A @ B
     # With a single matrix, one product takes all tasks.
     return (B.mT @ A[0].mT).mT if len(A) == 1 else A @ B[0]
 
@@ -26,46 +35,64 @@ def take_tasks(part, at):
 
 
 class SignedSystem:
-    """Factorised systems ``H_SS v_S = r_S``, with ``v = 0`` outside of a support S.
+    """Systems ``H_SS v_S = r_S``, with ``v = 0`` outside of a support S.
 
     Unlike :class:`SupportSystem`, this does not treat singular systems: their solutions
     are arbitrary, NaN included.
 
     Parameters
     ----------
-    hessian : tensor of shape (n_tasks, k, k)
-        Matrices with a unit diagonal.
-    signs : tensor of shape (n_tasks, k, 1)
+    hessian : array of shape (n_tasks, k, k)
+        Matrices with a unit diagonal. All arrays are of NumPy, or of torch.
+    signs : array of shape (n_tasks, k, 1)
         1 or -1 in the support, 0 elsewhere.
     """
 
     def __init__(self, hessian, signs):
-        self.rows, self.signs = None, signs
-        if signs.shape[1] >= _WIDE:
+        self.rows, self.own = None, signs
+        n_tasks, k, _ = signs.shape
+        if k >= _WIDE:
+            hessian, signs = tensors(hessian, signs)
             self.rows = Rows(signs.squeeze(-1) != 0)
-            hessian, signs = self.rows.block(hessian), self.rows.gather(signs)
-        self.own = signs
+            hessian, self.own = self.rows.block(hessian), self.rows.gather(signs)
+            k = self.own.shape[1]
         # The identity outside of the support.
-        matrix = (signs * signs.mT).mul_(hessian)
-        matrix.diagonal(dim1=-2, dim2=-1).fill_(1.0)
-        self.factor = torch.linalg.lu_factor_ex(matrix)[:2]
+        self.matrix = self.own * self.own.mT
+        self.matrix *= hessian
+        self.matrix.reshape(n_tasks, k * k)[:, :: k + 1] = 1.0
+
+    @cached_property
+    def _factor(self):
+        return torch.linalg.lu_factor_ex(*tensors(self.matrix))[:2]
+
+    @property
+    def _is_small(self):
+        return isinstance(self.matrix, np.ndarray) and self.matrix.size < _SMALL
 
     def solve(self, rhs):
         """Products of ``v`` and its signs, for ``r`` of shape (n_tasks, k, 1)."""
+        if self._is_small:
+            try:
+                return np.linalg.solve(self.matrix, self.own * rhs)
+            except np.linalg.LinAlgError:
+                # One matrix is singular.
+                pass
+        (column,) = tensors(rhs)
         if self.rows is not None:
-            rhs = self.rows.gather(rhs)
-        size = torch.linalg.lu_solve(*self.factor, rhs * self.own)
-        return size if self.rows is None else self.rows.scatter(size)
+            column = self.rows.gather(column)
+        size = torch.linalg.lu_solve(*self._factor, column * tensors(self.own)[0])
+        size = size if self.rows is None else self.rows.scatter(size)
+        return namespace(rhs).asarray(size)
 
-    def replace(self, at, other):
-        """Replace some tasks by those of another system; None if they are large."""
-        if self.rows is not None:
-            return None
-        for own, new in zip(
-            (self.signs, *self.factor), (other.signs, *other.factor), strict=True
-        ):
-            own[at] = new
-        return self
+    def poor(self):
+        """Whether a pivot is small, and solutions may be inaccurate, for each task."""
+        if self._is_small:
+            # With a unit diagonal, no pivot exceeds 1, nor is one below their product.
+            good = np.linalg.det(self.matrix) >= GOOD_PIVOT
+            if good.all():
+                return ~good
+        pivots = self._factor[0].diagonal(dim1=-2, dim2=-1)
+        return ~(pivots.abs() >= GOOD_PIVOT).all(-1)
 
 
 def solve_on_support(hessian, rhs, support):
@@ -131,9 +158,9 @@ class SupportSystem:
         Whether the features of the support are linearly dependent. Zero features do not
         count; their solution is zero.
 
-    pivot : tensor of shape (n_tasks,)
-        Smallest squared pivot of the matrix, scaled to a unit diagonal; 0 if it is not
-        positive definite.
+    poor : tensor of shape (n_tasks,) of bool
+        Whether solutions may be inaccurate: a squared pivot of the matrix, scaled to a
+        unit diagonal, is small, or the matrix is not positive definite.
     """
 
     def __init__(self, hessian, support):
@@ -144,7 +171,7 @@ class SupportSystem:
                 self.rows, hessian, support = rows, rows.block(hessian), rows.valid
         if support.shape[-1] == 0:
             self.singular = support.any(-1)
-            self.pivot = torch.ones_like(self.singular, dtype=hessian.dtype)
+            self.poor = self.singular
             return
         diagonal = hessian.diagonal(dim1=-2, dim2=-1)
         keep = support & (diagonal > 0)
@@ -154,9 +181,10 @@ class SupportSystem:
         scaled.diagonal(dim1=-2, dim2=-1).add_(~keep)
         self.factor, failed = torch.linalg.cholesky_ex(scaled)
         pivot = self.factor.diagonal(dim1=-2, dim2=-1).amin(-1)
-        self.pivot = torch.where(failed > 0, 0.0, pivot * pivot)
+        pivot = torch.where(failed > 0, 0.0, pivot * pivot)
+        self.poor = ~(pivot >= GOOD_PIVOT)
         threshold = 100 * support.shape[-1] * torch.finfo(hessian.dtype).eps
-        self.singular = ~(self.pivot > threshold)
+        self.singular = ~(pivot > threshold)
         if bool(self.singular.any()):
             # Singular systems are solved separately. The identity replaces their
             # factors, so that the batched substitution is finite.

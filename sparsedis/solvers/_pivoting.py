@@ -12,8 +12,9 @@ References
    regression", AISTATS 2010.
 """
 
-import torch
+import numpy as np
 
+from sparsedis.solvers._arrays import namespace
 from sparsedis.solvers._linalg import SignedSystem
 
 # Steps after which tasks are left to another method. Most take less than half.
@@ -27,82 +28,76 @@ _WIDE, _FIRST, _SHARE = 24, 10, 0.3
 _LARGE = 2**12
 
 
+@np.errstate(all="ignore")
 def find_active(hessian, corr, penalty, start=None):
     """Change the signs of all tasks until none is wrong.
 
     Parameters
     ----------
-    hessian : tensor of shape (n_tasks, k, k)
-        Matrices with a unit diagonal.
+    hessian : array of shape (n_tasks, k, k)
+        Matrices with a unit diagonal. All arrays are of NumPy, or of torch.
 
-    corr, penalty : tensor of shape (n_tasks, k, 1)
+    corr, penalty : array of shape (n_tasks, k, 1)
         Linear term, and penalty of each feature.
 
-    start : tensor of shape (n_tasks, k, 1), default=None
+    start : array of shape (n_tasks, k, 1), default=None
         Point whose gradient step determines the first signs; zero by default.
 
     Returns
     -------
-    v : tensor of shape (n_tasks, k, 1)
+    v : array of shape (n_tasks, k, 1)
         Exact solutions; NaN for tasks that are left to another method.
 
-    n_iter : tensor of shape (n_tasks, 1) of int
+    n_iter : array of shape (n_tasks, 1) of int
         Number of steps.
-
-    system : SignedSystem or None
-        The system that solutions solve on their support, if it is small.
     """
+    xp = namespace(corr)
     reach = corr
     if start is None:
-        start = torch.zeros_like(corr)
+        start = xp.zeros_like(corr)
     else:
-        reach = start + torch.baddbmm(corr, hessian, start, alpha=-1)
+        reach = start + corr - hessian @ start
     excess = _shrink(reach, penalty)
-    signs = _let_few_enter(excess.sign(), excess, start == 0)
+    signs = _let_few_enter(xp.sign(excess), excess, start == 0)
     return _pivot(hessian, corr, penalty, signs, _MAX_STEPS)
 
 
 def from_signs(hessian, corr, penalty, signs):
     """The point that `signs` determine, without coefficients of another sign."""
     system = SignedSystem(hessian, signs)
-    return signs * system.solve(_linear(corr, penalty, signs)).clamp_min(0)
+    return signs * system.solve(corr - penalty * signs).clamp_min(0)
 
 
 def _pivot(hessian, corr, penalty, signs, n_steps):
-    n_iter = torch.ones(len(corr), 1, dtype=torch.long, device=corr.device)
+    xp, n_iter = namespace(corr), 1
     for left in reversed(range(n_steps)):
-        system = SignedSystem(hessian, signs)
-        size = system.solve(_linear(corr, penalty, signs))
+        size = SignedSystem(hessian, signs).solve(corr - penalty * signs)
         v = signs * size
-        excess = _shrink(torch.baddbmm(corr, hessian, v, alpha=-1), penalty)
+        excess = _shrink(corr - hessian @ v, penalty)
         last, new = signs, signs == 0
         # The correlations of active features are the penalty, up to rounding errors.
-        signs = torch.where(new, excess, last * (size > 0)).sign_()
+        signs = xp.sign(xp.where(new, excess, last * (size > 0)))
         signs = _let_few_enter(signs, excess, new)
         wrong = (signs != last).any(1)
-        n_wrong = int(wrong.count_nonzero())
+        n_iter = n_iter + wrong
+        n_wrong = int(wrong.sum())
         if n_wrong == 0:
             break
         if left == 0:
-            v = torch.where(wrong.unsqueeze(-1), torch.nan, v)
-        elif 2 * n_wrong <= len(v) and hessian.numel() >= _LARGE:
-            at = wrong.squeeze(1).nonzero().flatten()
+            v = xp.where(wrong[:, None], xp.nan, v)
+        elif 4 * n_wrong <= 3 * len(v) and len(v) * v.shape[1] ** 2 >= _LARGE:
+            at = xp.argwhere(wrong)[:, 0]
             part = (x[at] for x in (hessian, corr, penalty, signs))
-            v[at], more, rest = _pivot(*part, left)
-            n_iter[at] += more
-            system = system.replace(at, rest)
+            v[at], more = _pivot(*part, left)
+            n_iter[at] += more - 1
             break
-        n_iter += wrong
-    return v, n_iter, system
-
-
-def _linear(corr, penalty, signs):
-    return torch.addcmul(corr, penalty, signs, value=-1)
+    return v, n_iter
 
 
 def _shrink(reach, penalty):
     """What exceeds the penalty, with its sign."""
-    return reach - reach.clamp(-penalty, penalty)
+    xp = namespace(reach)
+    return reach - xp.minimum(xp.maximum(reach, -penalty), penalty)
 
 
 def _let_few_enter(signs, excess, new):
@@ -111,11 +106,13 @@ def _let_few_enter(signs, excess, new):
     If all features whose correlations exceed the penalty entered, they could be more
     than the samples, and the system would be singular.
     """
-    if signs.shape[1] < _WIDE:
+    k = signs.shape[1]
+    if k < _WIDE:
         return signs
-    excess = torch.where(new, excess.abs(), 0.0)
-    n_active = signs.abs().masked_fill(new, 0.0).sum(1, keepdim=True)
-    size = n_active.clamp(_FIRST, signs.shape[1]).long()
-    bound = excess.sort(1, descending=True).values.gather(1, size - 1)
-    bound = bound.maximum(_SHARE * excess.amax(1, keepdim=True))
-    return signs.masked_fill(new & (excess < bound), 0.0)
+    xp = namespace(signs)
+    excess = xp.where(new, abs(excess), 0.0)
+    n_active = (~new & (signs != 0)).sum(1)
+    rank = xp.argsort(xp.argsort(-excess, 1), 1)
+    few = (rank < _FIRST) | (rank < n_active[:, None])
+    few = few & (excess >= _SHARE * xp.amax(excess, 1)[:, None])
+    return xp.where(few | ~new, signs, 0.0)

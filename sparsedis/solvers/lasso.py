@@ -8,12 +8,16 @@ with ``G = Z'Z / n`` and ``c = Z'y / n``. After these products, the cost does no
 on the number of samples: Newton steps cost k^3 per task, and duality gaps k^2.
 """
 
+from functools import cached_property
+
+import numpy as np
 import torch
 
 from sparsedis.solvers import _composite
+from sparsedis.solvers._arrays import namespace, tensors, views
 from sparsedis.solvers._homotopy import find_signs
 from sparsedis.solvers._info import SolverInfo
-from sparsedis.solvers._linalg import product, take_tasks
+from sparsedis.solvers._linalg import SignedSystem, take_tasks
 from sparsedis.solvers._pivoting import find_active, from_signs
 from sparsedis.solvers._quadratic import Quadratic
 from sparsedis.solvers.ridge import solve_ridge
@@ -81,43 +85,57 @@ def solve_lasso(
     info : SolverInfo
 
     system : Adjoint or None
-        Only with ``return_system=True``: factors that the gradient of ``w`` needs too,
-        if they are known.
+        Only with ``return_system=True``: the system of the gradient of ``w``, if
+        pivoting solved all tasks.
     """
     form = gram, corr, y_sq, alpha, l2
-    *system, scale = problem = _normalise(gram, corr, alpha, l2)
-    first = None if start is None else start.unsqueeze(-1) / scale
-    v, n_iter, last = find_active(*system, first)
-    w, n_iter = (v * scale).squeeze(-1), n_iter.squeeze(-1)
-    gap = lasso_gap(w, *form)
-    if not bool(((gap <= tol) & (alpha > 0)).all()):
-        last = None
-        _finish(w, gap, n_iter, form, problem, start, tol, max_iter, data)
+    arrays = views(*form)
+    *system, scale = problem = _normalise(arrays[0], arrays[1], *arrays[3:])
+    first = None if start is None else views(start)[0][..., None] / scale
+    v, n_iter = find_active(*system, first)
+    w, n_iter = (v * scale)[..., 0], n_iter[..., 0]
+    gap = lasso_gap(w, *arrays)
+    solved = bool(((gap <= tol) & (arrays[3] > 0)).all())
+    w, n_iter, gap = tensors(w, n_iter, gap)
+    if not solved:
+        _finish(w, gap, n_iter, form, tensors(*problem), start, tol, max_iter, data)
     info = SolverInfo(gap, n_iter, gap <= tol, w != 0)
     if not return_system:
         return w, info
-    return w, info, None if last is None else Adjoint(last, scale)
+    return w, info, Adjoint(system[0], v, scale) if solved else None
 
 
 class Adjoint:
-    """The systems of some solutions, factorised, in the units of the features.
+    """The linear systems of the gradients of solutions.
 
-    Attributes
+    Parameters
     ----------
-    pivot : tensor of shape (n_tasks,)
-        Smallest pivot of the matrices, scaled to a unit diagonal.
+    hessian : array of shape (n_tasks, k, k)
+        Matrices with a unit diagonal. All arrays are of NumPy, or of torch.
+    v : array of shape (n_tasks, k, 1)
+        Solutions in the units of the matrices.
+    scale : array of shape (n_tasks, k, 1)
+        Unit of each coefficient.
     """
 
-    def __init__(self, system, scale):
-        self.system, self.scale = system, scale
-        pivots = system.factor[0].diagonal(dim1=-2, dim2=-1).abs()
-        # No pivot of a unit diagonal exceeds 1, and an empty support has none.
-        self.pivot = torch.nn.functional.pad(pivots, (0, 1), value=1.0).amin(-1)
+    def __init__(self, hessian, v, scale):
+        self.hessian, self.scale = hessian, scale
+        self.signs = namespace(v).sign(v)
+
+    @cached_property
+    def _system(self):
+        return SignedSystem(self.hessian, self.signs)
+
+    @cached_property
+    def poor(self):
+        """Tasks with a small pivot, whose solutions may be inaccurate."""
+        return torch.as_tensor(self._system.poor())
 
     def solve(self, rhs):
         """Solutions for right-hand sides of shape (n_tasks, k)."""
-        size = self.system.solve(self.scale * rhs.unsqueeze(-1))
-        return (self.scale * self.system.signs * size).squeeze(-1)
+        (rhs,) = views(rhs)
+        size = self._system.solve(self.scale * rhs[..., None])
+        return torch.as_tensor((self.scale * self.signs * size)[..., 0])
 
 
 def _finish(w, gap, n_iter, form, problem, start, tol, max_iter, data):
@@ -168,6 +186,7 @@ def _finish(w, gap, n_iter, form, problem, start, tol, max_iter, data):
         n_iter[at] += info.n_iter
 
 
+@np.errstate(all="ignore")
 def lasso_gap(w, gram, corr, y_sq, alpha, l2):
     """Relative duality gap of the elastic net, in Gram form.
 
@@ -177,54 +196,58 @@ def lasso_gap(w, gram, corr, y_sq, alpha, l2):
 
     Parameters
     ----------
-    w : tensor of shape (n_tasks, k)
-    gram, corr, y_sq, alpha, l2 : tensor
+    w : array of shape (n_tasks, k)
+        All arrays are of NumPy, or of torch.
+    gram, corr, y_sq, alpha, l2 : array
         As in :func:`solve_lasso`.
 
     Returns
     -------
-    tensor of shape (n_tasks,)
+    array of shape (n_tasks,)
         ``(primal - dual) / (y_sq / 2)``; 0 if ``y_sq`` and ``w`` are 0. Infinite if
         ``w`` is so far from the solution that rounding errors could hide the gap.
     """
-    column = w.unsqueeze(-1)
-    descent = corr.unsqueeze(-1) - product(gram, column)
-    terms = torch.cat([corr.unsqueeze(-1), descent, column], -1)
-    explained, slope, w_sq = torch.bmm(column.mT, terms).squeeze(1).unbind(-1)
-    descent = descent.squeeze(-1)
+    xp = namespace(w)
+    # With a single matrix, one product takes all tasks.
+    fitted = w @ gram[0] if len(gram) == 1 else (gram @ w[..., None])[..., 0]
+    descent = corr - fitted
+    explained, slope = (w * corr).sum(-1), (w * descent).sum(-1)
     residual_y = y_sq - explained
-    residual_sq = (residual_y - slope).clamp_min(0)
-    value = penalty = alpha * w.abs().sum(-1)
+    residual_sq = xp.clip(residual_y - slope, 0, None)
+    value = penalty = alpha * abs(w).sum(-1)
     half, inner = 0.5 * residual_sq, descent
     ridge = bool(l2.any())
     if ridge:
-        w_sq = 0.5 * l2 * w_sq
+        w_sq = 0.5 * l2 * (w * w).sum(-1)
         half, value = half + w_sq, value + w_sq
-        inner = torch.addcmul(descent, l2.unsqueeze(-1), w, value=-1)
-    largest = inner.abs().amax(-1)
-    shrink = torch.where(largest > alpha, alpha / largest, 1.0)
+        inner = descent - l2[:, None] * w
+    largest = xp.amax(abs(inner), -1)
+    shrink = xp.where(largest > alpha, alpha / largest, 1.0)
     dual = shrink * (residual_y - shrink * half)
     if ridge:
-        excess = ((descent.abs() - alpha.unsqueeze(-1)).clamp_min(0) ** 2).sum(-1)
+        excess = (xp.clip(abs(descent) - alpha[:, None], 0, None) ** 2).sum(-1)
         smooth = residual_y - 0.5 * residual_sq - excess / (2 * l2)
-        dual = torch.where(l2 > 0, torch.maximum(dual, smooth), dual)
-    unit = (0.5 * y_sq).clamp_min(torch.finfo(y_sq.dtype).tiny)
-    gap = (half + penalty - dual).clamp_min(0) / unit
+        dual = xp.where(l2 > 0, xp.maximum(dual, smooth), dual)
+    unit = xp.clip(0.5 * y_sq, xp.finfo(y_sq.dtype).tiny, None)
+    gap = xp.clip(half + penalty - dual, 0, None) / unit
     # A point with such large terms is worse than zero.
     sane = (explained - slope <= 5 * y_sq) & (value <= y_sq)
-    return torch.where(sane, gap, torch.inf)
+    return xp.where(sane, gap, xp.inf)
 
 
+@np.errstate(all="ignore")
 def _normalise(gram, corr, alpha, l2):
     """The problems in units in which the Hessian has a unit diagonal.
 
     Vectors are columns, of shape (n_tasks, k, 1). Returns the Hessian, the linear term,
     the penalty of each feature, and the unit of each coefficient.
     """
-    diagonal = gram.diagonal(dim1=-2, dim2=-1) + l2.unsqueeze(-1)
+    xp = namespace(gram)
+    diagonal = gram.diagonal(0, 1, 2) + l2[:, None]
     # A zero feature has no correlation with targets, so it never becomes active.
-    normal = diagonal >= torch.finfo(gram.dtype).tiny
-    scale = torch.where(normal, diagonal, 1.0).rsqrt().unsqueeze(-1)
-    hessian = (scale * scale.mT).mul_(gram)
-    hessian.diagonal(dim1=-2, dim2=-1).fill_(1.0)
-    return hessian, corr.unsqueeze(-1) * scale, alpha[:, None, None] * scale, scale
+    normal = diagonal >= xp.finfo(gram.dtype).tiny
+    scale = (1 / xp.sqrt(xp.where(normal, diagonal, 1.0)))[..., None]
+    hessian = scale * scale.swapaxes(1, 2) * gram
+    n_tasks, k, _ = hessian.shape
+    hessian.reshape(n_tasks, k * k)[:, :: k + 1] = 1.0
+    return hessian, corr[..., None] * scale, alpha[:, None, None] * scale, scale

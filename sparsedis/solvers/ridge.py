@@ -4,7 +4,7 @@ import torch
 
 from sparsedis.solvers._data_system import DataSystem
 from sparsedis.solvers._info import SolverInfo
-from sparsedis.solvers._linalg import GOOD_PIVOT, product, ridge_system, take_tasks
+from sparsedis.solvers._linalg import product, ridge_system, take_tasks
 
 
 def solve_ridge(gram, corr, y_sq, l2, *, tol=1e-12, data=None):
@@ -54,7 +54,7 @@ def solve_ridge(gram, corr, y_sq, l2, *, tol=1e-12, data=None):
     gradient = corr - product(hessian, w.unsqueeze(-1)).squeeze(-1)
     gap = (gradient * system.solve(gradient)).sum(-1).abs()
     gap = gap / torch.where(y_sq > 0, y_sq, 1.0)
-    poor = (system.pivot < GOOD_PIVOT).expand(len(w))
+    poor = system.poor.expand(len(w))
     if data is not None and bool(poor.any()):
         Z, y = data()
         for at in (poor & (l2 > 0), poor & (l2 == 0)):

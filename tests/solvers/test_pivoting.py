@@ -36,7 +36,7 @@ def columns(Z, corr, alpha):
 def test_solutions_are_those_of_exact_paths(k, correlation):
     Z, y, corr, alpha = problems(6, 2 * k, k, 0.1, correlation)
     system = columns(Z, corr, alpha)
-    v, n_iter, _ = find_active(*system)
+    v, n_iter = find_active(*system)
     assert (n_iter >= 1).all()
     for t in range(6):
         at = alpha[t] / y.shape[1]
@@ -48,7 +48,7 @@ def test_solutions_are_those_of_exact_paths(k, correlation):
 def test_correlated_features_do_not_cycle(share):
     Z, _, corr, alpha = problems(500, 50, 6, share, 0.95)
     system = columns(Z, corr, alpha)
-    v, n_iter, _ = find_active(*system)
+    v, n_iter = find_active(*system)
     # Semismooth Newton steps cycle in more than half of these tasks.
     assert torch.isfinite(v).all()
     assert n_iter.max() <= 8
@@ -60,13 +60,13 @@ def test_tasks_that_take_longer_go_on_alone(monkeypatch):
     found = {}
     for limit in (1, 10**9):
         monkeypatch.setattr(_pivoting, "_LARGE", limit)
-        found[limit] = find_active(*system)[:2]
+        found[limit] = find_active(*system)
     for one, other in zip(*found.values(), strict=True):
         assert torch.equal(one, other)
     n_iter = found[1][1].flatten()
     t = int(n_iter.argmax())
     assert n_iter[t] > n_iter.min() + 2
-    v, alone, _ = find_active(*(part[t : t + 1] for part in system))
+    v, alone = find_active(*(part[t : t + 1] for part in system))
     assert torch.equal(v[0], found[1][0][t])
     assert alone[0] == n_iter[t]
 
@@ -81,7 +81,7 @@ def test_the_homotopy_solves_what_is_left(monkeypatch, copies):
     form = [torch.tensor(a) for a in (corr, (y**2).sum(1), alpha, 0 * alpha)]
     expected, _ = solve_lasso(gram, *form)
     monkeypatch.setattr(_pivoting, "_MAX_STEPS", 1)
-    v, *_ = find_active(*columns(Z, corr, alpha))
+    v, _ = find_active(*columns(Z, corr, alpha))
     assert torch.isnan(v).all(1).sum() >= 20
     found, info = solve_lasso(gram, *form)
     assert info.converged.all()
@@ -94,15 +94,28 @@ def test_the_homotopy_solves_what_is_left(monkeypatch, copies):
 def test_few_features_enter_at_once_if_there_are_many(monkeypatch, correlation):
     Z, y, corr, alpha = problems(6, 40, 100, 0.2, correlation)
     system = columns(Z, corr, alpha)
-    v, *_ = find_active(*system)
+    v, _ = find_active(*system)
     for t in range(6):
         path = lars_path(Z[t], y[t], method="lasso", alpha_min=alpha[t] / 40)
         assert_allclose(v[t, :, 0], path[2][:, -1], rtol=0, atol=1e-10)
     # From the solution, all features of the support at once.
-    again, n_iter, _ = find_active(*system, v)
+    again, n_iter = find_active(*system, v)
     assert (n_iter == 1).all()
     assert_allclose(again, v, rtol=0, atol=1e-12)
     # More features than samples at once depend on each other.
     monkeypatch.setattr(_pivoting, "_WIDE", 1000)
-    v, *_ = find_active(*system)
+    v, _ = find_active(*system)
     assert torch.isnan(v).any()
+
+
+@pytest.mark.parametrize("k", [6, 40])
+def test_arrays_of_numpy_give_the_same_solutions(k):
+    Z, _, corr, alpha = problems(200, 50, k, 0.1, 0.9)
+    # The system of the first task is singular if both copies enter.
+    Z[0, :, 1], corr[0, 1] = Z[0, :, 0], corr[0, 0]
+    system = columns(Z, corr, alpha)
+    v, n_iter = find_active(*(part.numpy() for part in system))
+    expected, steps = find_active(*system)
+    assert isinstance(v, np.ndarray)
+    assert_allclose(v[1:], expected[1:], rtol=0, atol=1e-12)
+    assert_allclose(n_iter[1:], steps[1:])
