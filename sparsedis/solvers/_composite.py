@@ -8,10 +8,13 @@ in units in which curvatures are about 1. A :class:`Problem` defines ``f``, and 
 penalty of :mod:`~sparsedis.solvers._terms` defines ``p``. A semismooth Newton iteration
 solves most problems exactly in a few steps. Large problems, and problems whose penalty
 cannot be smoothed, start with proximal gradient steps, which are cheap and find the
-support. If Newton's method still cycles, it restarts from problems with smoothed norms,
+support. Quadratic problems on the CPU start with coordinate descent, which is cheaper.
+If Newton's method still cycles, it restarts from problems with smoothed norms,
 with less and less smoothing. If the penalty cannot be smoothed, it restarts after more
 gradient steps.
 """
+
+from functools import partial
 
 import torch
 
@@ -51,6 +54,8 @@ class Problem:
     names : tuple of str
         Attributes with one entry per task, or a single entry for all tasks.
     penalty : Norms or Scaled
+    sweeps : bool
+        Whether the solver may call `sweep`.
 
     Methods
     -------
@@ -70,6 +75,8 @@ class Problem:
         Gradient of the objective in W, in the units of the features, for nonzero rows;
         other rows are undefined. Autograd can differentiate it with respect to
         ``theta``, the tensors that define the problem.
+    sweep(V, n_sweeps)
+        The point after block coordinate descent from V.
     objective(V)
         Loss plus penalty, of shape (n_tasks,). Only for penalties that are not convex.
     take(at)
@@ -77,6 +84,7 @@ class Problem:
     """
 
     names: tuple[str, ...] = ("penalty",)
+    sweeps = False
 
     def take(self, at):
         part = object.__new__(type(self))
@@ -119,6 +127,7 @@ def solve(problem, start, *, tol, max_iter, warm=False, n_newton=_MAX_NEWTON):
     """
     best = _Best(start, tol)
     slow = start[0].numel() >= _LARGE or not problem.penalty.smooths
+    slow = slow or (problem.sweeps and n_newton > 0)
     if warm or not slow:
         best.improve(problem, ~best.good, n_newton)
     for n_steps in _DESCENTS if slow else ():
@@ -249,15 +258,23 @@ def _newton_step(problem, V):
 
 
 def _descend(problem, best, start, n_steps):
-    """Accelerated proximal gradient steps, which find the nonzero rows."""
+    """Sweeps or accelerated proximal gradient steps, which find the nonzero rows."""
     at = (~best.good).nonzero().flatten()
     if len(at) == 0:
         return
     problem = problem.take(at)
     # Newton's method may have ended at a point worse than zero.
     X = torch.where((best.gap[at] < 1)[:, None, None], best.V[at], start[at])
-    ahead, momentum, lipschitz = X, X.new_ones(len(at), 1, 1), X.new_ones(len(at), 1, 1)
-    ends = X.new_tensor([0.0, 1.0]).expand(len(at), 2)
+    X = (problem.sweep if problem.sweeps else partial(_step, problem))(X, n_steps)
+    best.offer(problem, at, X, problem.gap(X), X)
+    # Newton steps compute the last digits.
+    best.settled[at] = False
+
+
+def _step(problem, X, n_steps):
+    """Accelerated proximal gradient steps from X."""
+    ahead, momentum, lipschitz = X, X.new_ones(len(X), 1, 1), X.new_ones(len(X), 1, 1)
+    ends = X.new_tensor([0.0, 1.0]).expand(len(X), 2)
     for _ in range(n_steps):
         gradient = problem.gradient(ahead)
         new = problem.penalty.prox(ahead - gradient / lipschitz, 1 / lipschitz[..., 0])
@@ -273,7 +290,7 @@ def _descend(problem, best, start, n_steps):
         grown = 0.5 + (0.25 + momentum * momentum).sqrt()
         ahead = new + (momentum - 1) / grown * (new - X)
         X, momentum = new, grown
-    best.offer(problem, at, X, problem.gap(X), X)
+    return X
 
 
 def _descend_on(problem, best, start, max_iter):

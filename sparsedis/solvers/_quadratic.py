@@ -1,8 +1,11 @@
 """Quadratic problems with a penalty on the norms of rows, in Gram form."""
 
+import numpy as np
 import torch
 
+from sparsedis.solvers._arrays import views
 from sparsedis.solvers._composite import Problem, relative_gap
+from sparsedis.solvers._sweeps import sweep
 from sparsedis.solvers._terms import Norms
 
 
@@ -38,6 +41,16 @@ class Quadratic(Problem):
         self.y_sq, self.scale = y_sq, scale
         self.penalty = Norms(alpha.unsqueeze(-1) * scale)
         self.ridge = l2.unsqueeze(-1) * scale * scale
+
+    @property
+    def sweeps(self):
+        """Whether NumPy can read the data."""
+        return isinstance(views(self.gram)[0], np.ndarray)
+
+    def sweep(self, V, n_sweeps):
+        """Point after coordinate descent; see :mod:`~sparsedis.solvers._sweeps`."""
+        data = views(self.gram, self.corr, self.penalty.threshold, V)
+        return torch.as_tensor(sweep(*data, n_sweeps))
 
     def product(self, V):
         """Product of the Hessian and a tensor of shape (n_tasks, k, c)."""
