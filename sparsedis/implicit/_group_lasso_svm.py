@@ -30,7 +30,7 @@ _LEAST_L2, _LEAST_ALPHA = 1e-60, 1e-25
 
 
 @renamed_keywords(l1="alpha")
-@transformable(Z=2, y=1, alpha=0, l2=0, mask=1, sample_weight=1)
+@transformable(forward=False, Z=2, y=1, alpha=0, l2=0, mask=1, sample_weight=1)
 def group_lasso_svm(
     Z: Tensor,
     y: Tensor,

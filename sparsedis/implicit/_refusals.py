@@ -86,6 +86,7 @@ class ReverseOnly(torch.autograd.Function):
     @staticmethod
     def jvp(ctx, *_):
         raise NotImplementedError(
-            "The layers of sparsedis.implicit have no derivative in forward mode (jvp, "
-            "jacfwd, forward_ad). Use reverse mode: backward, vjp or jacrev."
+            "group_lasso_svm and the gradients of other layers have no derivative in "
+            "forward mode (jvp, jacfwd, forward_ad, hessian). Use reverse mode: "
+            "backward, vjp, jacrev or torch.autograd.functional.hessian."
         )

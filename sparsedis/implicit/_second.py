@@ -75,7 +75,8 @@ class _Adjoint(ReverseOnly):
         if ctx.singular:
             raise RuntimeError(
                 "The features in the support of a task are linearly dependent, so its "
-                "solution has no second derivative. A positive l2 gives it one."
+                "solution has no second derivative, and none in forward mode. A "
+                "positive l2 gives it both."
             )
         u, *parts = (part.detach() for part in ctx.saved_tensors)
         v, _ = ctx.solve(cotangent)

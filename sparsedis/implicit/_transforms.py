@@ -1,8 +1,10 @@
-"""The layers under ``torch.func`` and ``torch.compile``.
+"""The layers under ``torch.func``, forward mode and ``torch.compile``.
 
 A layer checks values, and chooses what to do by them, which ``vmap`` does not allow.
 Hence a whole layer, checks included, is one operation for ``torch.func``. ``vmap`` adds
-its axis to the leading axes of the tasks.
+its axis to the leading axes of the tasks. Forward mode is reverse mode applied twice:
+the cotangents of the arguments are linear in those of the results, and the transpose of
+this linear function gives the tangents.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from numbers import Number
 from typing import TYPE_CHECKING
 
 import torch
+from torch.autograd.forward_ad import unpack_dual
 
 from sparsedis.implicit._inputs import as_tensor
 from sparsedis.implicit._modes import in_plain_mode
@@ -29,11 +32,14 @@ if TYPE_CHECKING:
 _N_INFO = 4
 
 
-def transformable(**n_axes) -> Callable[[Method], Method]:
+def transformable(*, forward: bool = True, **n_axes) -> Callable[[Method], Method]:
     """Let ``torch.func`` and ``torch.compile`` transform a layer.
 
     Parameters
     ----------
+    forward : bool, default=True
+        Whether the layer has second derivatives, and therefore a forward mode.
+
     **n_axes : int
         For each argument that may be a tensor, the number of axes after those of the
         tasks. With a true ``multi_output``, ``y`` has one more.
@@ -56,7 +62,7 @@ def transformable(**n_axes) -> Callable[[Method], Method]:
             arguments = signature.bind(*args, **kwargs).arguments
             # No result depends on it.
             arguments.pop("start", None)
-            call = _Call(layer, arguments, n_axes)
+            call = _Call(layer, arguments, n_axes, forward)
             tensors = (arguments[name] for name in call.names)
             *results, gap, n_iter, converged, support = _Layer.apply(call, *tensors)
             if arguments.get("return_info"):
@@ -77,10 +83,10 @@ def transformable(**n_axes) -> Callable[[Method], Method]:
 
 
 def _is_transformed(value):
-    """Whether a value is a tensor inside of a transform of ``torch.func``."""
-    return (
-        isinstance(value, torch.Tensor)
-        and torch.func.debug_unwrap(value, recurse=False) is not value
+    """Whether a value is a tensor in a transform of ``torch.func`` or forward mode."""
+    return isinstance(value, torch.Tensor) and (
+        torch.func.debug_unwrap(value, recurse=False) is not value
+        or unpack_dual(value).tangent is not None
     )
 
 
@@ -96,8 +102,8 @@ class _Call:
         Meaning of the certificate; `solve` sets it.
     """
 
-    def __init__(self, layer, arguments, n_axes):
-        self.layer, self.arguments = layer, arguments
+    def __init__(self, layer, arguments, n_axes, forward):
+        self.layer, self.arguments, self.forward = layer, arguments, forward
         for name in ("alpha", "l2", "mask", "sample_weight"):
             # The leading axes of an array count, too.
             if not isinstance(arguments.get(name), Number | None):
@@ -129,6 +135,19 @@ class _Call:
             allow_unused=True,
             materialize_grads=True,
         )
+
+    def tangents(self, *tangents):
+        """Tangents of the results, from those of all tensors."""
+        pairs = zip(self.leaves, tangents, strict=True)
+        leaves, tangents = zip(*(p for p in pairs if p[0].requires_grad), strict=True)
+        how = {"allow_unused": True, "materialize_grads": True, "retain_graph": True}
+        with torch.enable_grad():
+            # The value makes no difference.
+            weights = [torch.zeros_like(r, requires_grad=True) for r in self.results]
+            found = torch.autograd.grad(
+                self.results, leaves, weights, create_graph=True, **how
+            )
+        return torch.autograd.grad(found, weights, tangents, **how)
 
     def fold(self, size, in_dims, tensors):
         """Tensors in which the axis of ``vmap`` is the first of the leading axes."""
@@ -168,6 +187,7 @@ class _Layer(ReverseOnly):
     def setup_context(ctx, inputs, output):
         ctx.call, *tensors = inputs
         ctx.save_for_backward(*tensors)
+        ctx.save_for_forward(*tensors)
         ctx.mark_non_differentiable(*output[-_N_INFO:])
 
     @staticmethod
@@ -176,6 +196,17 @@ class _Layer(ReverseOnly):
         found = _Adjoint.apply(ctx.call, *tensors, *cotangents[:-_N_INFO])
         found = iter(found)
         return None, *(next(found) if t.is_floating_point() else None for t in tensors)
+
+    @staticmethod
+    def jvp(ctx, _, *tangents):
+        if not ctx.call.forward:
+            return ReverseOnly.jvp(ctx)
+        tensors = ctx.saved_tensors
+        tangents = (
+            (torch.zeros_like(x) if t is None else t) if x.is_floating_point() else x
+            for x, t in zip(tensors, tangents, strict=True)
+        )
+        return *_Tangents.apply(ctx.call, *tensors, *tangents), *[None] * _N_INFO
 
     @staticmethod
     def vmap(info, in_dims, call, *tensors):
@@ -215,4 +246,40 @@ class _Adjoint(ReverseOnly):
             folded = _Adjoint.apply(call, *call.fold(size, dims, tensors), *cotangents)
             like = [t for t in _to_front(size, dims, tensors) if t.is_floating_point()]
             found = [a.reshape(b.shape) for a, b in zip(folded, like, strict=True)]
+        return tuple(found), (0,) * len(found)
+
+
+class _Tangents(ReverseOnly):
+    """Tangents of the results of a call, from its tensors and their tangents."""
+
+    @staticmethod
+    def forward(call, *parts):
+        return call.tangents(*parts[len(call.names) :])
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.name = inputs[0].layer.__name__
+
+    @staticmethod
+    def backward(ctx, *_):
+        raise RuntimeError(
+            f"{ctx.name} has no second derivative under torch.func: use jvp or jacfwd "
+            "only once, or torch.autograd.grad with create_graph=True."
+        )
+
+    @staticmethod
+    def vmap(info, in_dims, call, *parts):
+        n, size = len(call.names), info.batch_size
+        tensors, dims = parts[:n], in_dims[1 : n + 1]
+        tangents = parts[n:], in_dims[n + 1 :]
+        if all(dim is None for dim in dims):
+            # Many tangents of the same tensors, as in jacfwd.
+            each = zip(*_to_front(size, tangents[1], tangents[0]), strict=True)
+            rows = [_Tangents.apply(call, *tensors, *one) for one in each]
+            found = [torch.stack(part) for part in zip(*rows, strict=True)]
+        else:
+            folded = (
+                call.fold(size, *reversed(p)) for p in ((tensors, dims), tangents)
+            )
+            found = _Tangents.apply(call, *chain(*folded))
         return tuple(found), (0,) * len(found)

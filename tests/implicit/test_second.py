@@ -120,7 +120,7 @@ def test_gradients_with_a_graph_are_those_without(name, inputs):
 
 
 def test_products_in_forward_direction(inputs):
-    # Twice in reverse mode; the layers have no derivative in forward mode.
+    # Twice in reverse mode; gradients of layers have no derivative in forward mode.
     Z, y, alpha, l2 = (value.detach() for value in inputs)
     direction = Z.flip(0)
     solve = LAYERS["lasso"]
