@@ -18,6 +18,9 @@ _DISTINCT = 1e-10
 # latter, with which they meet.
 _SLOW = 1e-12
 
+# Added to it, against divisions by zero.
+_TINY = 1e-300
+
 # Relative difference of a correlation and the penalty within which they may be equal.
 _NEAR = 1e-9
 
@@ -27,8 +30,8 @@ _TABLE, _LARGE = 2**18, 2**15
 
 # What changes along the path, and what is different for each problem.
 _STATE = (
-    *("scale", "penalty", "table", "level", "slope"),
-    *("sign", "active", "alpha", "n_iter"),
+    *("scale", "penalty", "table", "left", "level", "slope"),
+    *("sign", "alpha", "n_iter"),
 )
 
 
@@ -85,18 +88,20 @@ class Position:
     Features have a unit diagonal in the Gram matrix; `penalty` makes up for it. The
     table is the Gram matrix after sweeps of the active features: minus the inverse of
     their block, the coefficients of the others on them, and what they leave of the
-    others' products. As functions of alpha, ``level + alpha * slope`` are the
-    coefficients of active features, and the correlations of the others with the
-    residual.
+    others' products; `left` is its diagonal. As functions of alpha, ``level + alpha *
+    slope`` are the coefficients of active features, and the correlations of the others
+    with the residual. `sign` is the sign of the former, and 0 for the others.
+
+    Masks are numbers, since products of numbers are several times as fast as choices.
     """
 
     def __init__(self, gram, corr, positive):
         self.scale = _inverse_roots(gram.diagonal(dim1=-2, dim2=-1))
         self.table = gram * (self.scale.unsqueeze(2) * self.scale.unsqueeze(1))
         self.penalty = self.scale
+        self.left = (self.scale > 0).to(corr)
         self.level = corr * self.scale
         self.slope, self.sign = torch.zeros_like(corr), torch.zeros_like(corr)
-        self.active = torch.zeros_like(corr, dtype=torch.bool)
         self.rows = torch.arange(len(corr), device=corr.device)
         # Smallest sign of a coefficient.
         self.lowest = 0.0 if positive else -1.0
@@ -128,12 +133,15 @@ class Position:
         """The next breakpoint, and the feature that enters or leaves there."""
         # As alpha decreases, a correlation reaches the penalty on the side of its
         # level, and a coefficient reaches zero against its sign.
-        side = self.level.sign()
-        side = torch.where(self.active, -self.sign, side.clamp_min(self.lowest))
-        room = torch.addcmul(self.penalty * ~self.active, side, self.slope, value=-1)
-        left = self.table.diagonal(dim1=-2, dim2=-1)
-        may = (room > _SLOW * self.penalty) & (self.active | (left > _DISTINCT))
-        reached, j = torch.where(may, side * self.level / room, 0.0).max(-1)
+        active = self.sign.square()
+        others = 1.0 - active
+        side = self.level.sign().clamp_min_(self.lowest).mul_(others).sub_(self.sign)
+        room = others.mul_(self.penalty).addcmul_(side, self.slope, value=-1)
+        least = self.penalty * _SLOW + _TINY
+        may = active.maximum(self.left.clone().gt_(_DISTINCT))
+        may.mul_(room.clone().gt_(least))
+        side.mul_(self.level).div_(room.clamp_min_(least)).mul_(may)
+        reached, j = side.max(-1)
         return reached.clamp_min(0).minimum(self.alpha), j
 
     def copy(self):
@@ -147,6 +155,11 @@ class Position:
         return other
 
     @property
+    def active(self):
+        """Features in use, of shape (n_problems, k)."""
+        return self.sign != 0
+
+    @property
     def is_large(self):
         """Whether it pays to leave out problems."""
         return self.table.numel() >= _LARGE
@@ -156,11 +169,10 @@ class Position:
 
         Its correlation is as large as theirs, and the solution may not be unique.
         """
-        left = self.table.diagonal(dim1=-2, dim2=-1)
         bound = self.alpha.unsqueeze(-1) * self.penalty
         corr = torch.addcmul(self.level, self.alpha.unsqueeze(-1), self.slope).abs()
         reached = (corr >= (1 - _NEAR) * bound) & (bound > 0)
-        return (reached & ~self.active & (left <= _DISTINCT)).any(-1)
+        return (reached & ~self.active & (self.left <= _DISTINCT)).any(-1)
 
     def _map(self, function):
         other = copy.copy(self)
@@ -183,12 +195,14 @@ class Position:
         scale = _inverse_roots(square)
         self.scale = torch.cat([self.scale, scale], 1)
         gram = gram * scale.unsqueeze(2) * self.scale.unsqueeze(1)
-        on_active = gram[:, :, :k] * self.active.unsqueeze(1)
+        active = self.active.unsqueeze(1)
+        on_active = gram[:, :, :k] * active
         # Rows of active features in the table are minus those of the inverse.
-        cross = gram[:, :, :k] * ~self.active.unsqueeze(1) - on_active @ self.table
-        own = gram[:, :, k:] - cross @ (self.active.unsqueeze(2) * gram[:, :, :k].mT)
+        cross = gram[:, :, :k] * ~active - on_active @ self.table
+        own = gram[:, :, k:] - cross @ (active.mT * gram[:, :, :k].mT)
         upper, lower = torch.cat([self.table, cross.mT], 2), torch.cat([cross, own], 2)
         self.table = torch.cat([upper, lower], 1)
+        self.left = self.table.diagonal(dim1=-2, dim2=-1).clone()
         level, slope = (
             (on_active @ part.unsqueeze(-1)).squeeze(-1)
             for part in (self.level, self.slope)
@@ -196,21 +210,20 @@ class Position:
         self.level = torch.cat([self.level, corr * scale - level], 1)
         self.slope = torch.cat([self.slope, -slope], 1)
         self.penalty = self.scale
-        zero = torch.zeros_like(scale)
-        self.sign = torch.cat([self.sign, zero], 1)
-        self.active = torch.cat([self.active, zero.bool()], 1)
+        self.sign = torch.cat([self.sign, torch.zeros_like(scale)], 1)
 
-    def coef_at(self, alpha):
-        """Coefficients, in the units of the table."""
-        coef = torch.addcmul(self.level, alpha.unsqueeze(-1), self.slope)
-        return coef * self.active
+    def coef_at(self, alpha, rows=slice(None)):
+        """Coefficients of some problems, in the units of the table."""
+        parts = self.level[rows], alpha.unsqueeze(-1), self.slope[rows]
+        coef = torch.addcmul(*parts)
+        # Rounding errors must not keep a feature that leaves.
+        return (coef * self.sign[rows]).gt_(0).mul_(coef)
 
     def _pivot(self, j, going):
         """Let feature j of the problems that are going enter or leave."""
         at = self.rows, j
-        active, sign = self.active[at], self.sign[at]
-        level, slope, row = self.level[at], self.slope[at], self.table[at]
-        pivot = row.gather(1, j.unsqueeze(1)).squeeze(1)
+        sign, level, slope = self.sign[at], self.level[at], self.slope[at]
+        row, pivot, active = self.table[at], self.left[at], sign != 0
         own = torch.where(active, sign, torch.addcmul(level, self.alpha, slope).sign())
         # Inside, a feature's correlation is alpha times this.
         bound = own * self.penalty[at]
@@ -218,20 +231,19 @@ class Position:
         # Factors with which nothing changes in the other problems.
         inverse = torch.where(going, pivot.reciprocal(), 0.0)
         # Pivots of active features are negative.
-        size = torch.where(going, inverse.abs(), 1.0).unsqueeze(1)
-        inverse = inverse.unsqueeze(1)
-        ratio = row * inverse
+        size = torch.where(going, inverse.abs(), 1.0)
+        # With this entry, the update is also that of the feature's own row and column.
+        row[at] = pivot - pivot.sign()
+        ratio = row * inverse.unsqueeze(1)
         self.level.addcmul_(level.unsqueeze(1), ratio, value=-1)
         self.slope.addcmul_(change.unsqueeze(1), ratio, value=-1)
+        self.left.addcmul_(row, ratio, value=-1)
         self.table.addcmul_(row.unsqueeze(2), ratio.unsqueeze(1), value=-1)
-        row, size, inverse = row * size, size.squeeze(1), inverse.squeeze(1)
         self.level[at] = level * size
         self.slope[at] = torch.where(going, change * size + bound * active, slope)
-        self.table[at] = row
-        self.table[self.rows, :, j] = row
-        self.table[self.rows, j, j] = torch.where(going, -inverse, pivot)
+        self.left[at] = torch.where(going, -inverse, pivot)
+        self.table[self.rows, j, j] = self.left[at]
         self.sign[at] = torch.where(going, own - sign, sign)
-        self.active[at] = active ^ going
 
 
 def _inverse_roots(square):

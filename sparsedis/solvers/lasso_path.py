@@ -15,6 +15,9 @@ from sparsedis.solvers.lasso import solve_lasso
 # the cost of calls and few enough for the cache, and largest number of these problems.
 _TABLE, _PROBLEMS = 2**20, 1024
 
+# Coefficients whose gaps are computed together, so few that they fit in the cache.
+_CACHED = 2**18
+
 
 def solve_lasso_path(gram, corr, y_sq, alphas, *, positive=False, tol=1e-10):
     """Solve Lasso problems for several penalties each.
@@ -59,8 +62,10 @@ def solve_lasso_path(gram, corr, y_sq, alphas, *, positive=False, tol=1e-10):
     tensor([[[1.0000, 0.0000],
              [2.5000, 0.5000]]], dtype=torch.float64)
     """
-    parts = [_follow(gram[at], corr[at], alphas[at], positive) for at in _blocks(corr)]
-    coef, n_iter = (torch.cat(part) for part in zip(*parts, strict=True))
+    coef = corr.new_zeros(*alphas.shape, corr.shape[1])
+    n_iter = torch.zeros_like(corr[:, 0], dtype=torch.long)
+    for at in _blocks(corr):
+        n_iter[at] = _follow(gram[at], corr[at], alphas[at], positive, coef[at])
     gap = path_gap(coef, gram, corr, y_sq, alphas, positive=positive)
     missed = ~(gap <= tol)
     if bool(missed.any()) and not positive:
@@ -133,11 +138,18 @@ def path_gap(coef, gram, corr, y_sq, alphas, *, positive=False):
     tensor of shape (n_problems, n_alphas)
         ``(primal - dual) / (y_sq / 2)``; 0 where ``y_sq`` is 0 and so is the solution.
     """
-    descent = corr[:, None] - torch.bmm(coef, gram)
-    explained = (coef * corr[:, None]).sum(-1)
-    left = (coef * descent).sum(-1)
+    # Parts whose tables stay in the cache.
+    size = max(1, _CACHED // coef[0].numel())
+    parts = (part.split(size) for part in (coef, gram, corr, y_sq, alphas))
+    return torch.cat([_gaps(*part, positive) for part in zip(*parts, strict=True)])
+
+
+def _gaps(coef, gram, corr, y_sq, alphas, positive):
+    descent = torch.baddbmm(corr[:, None], coef, gram, alpha=-1)
+    explained = torch.bmm(coef, corr.unsqueeze(-1)).squeeze(-1)
     penalty = alphas * coef.abs().sum(-1)
     largest = (descent if positive else descent.abs()).amax(-1)
+    left = descent.mul_(coef).sum(-1)
     residual_sq = (y_sq[:, None] - explained - left).clamp_min(0)
     share = torch.where(largest > alphas, alphas / largest, 1.0)
     # Primal minus dual: both have the residual's square in them.
@@ -153,11 +165,22 @@ def _blocks(corr):
     return [slice(first, first + size) for first in range(0, n_problems, size)]
 
 
-def _follow(gram, corr, alphas, positive):
-    """Follow the paths of some problems; the coefficients, and the numbers of steps."""
+def _follow(gram, corr, alphas, positive, coef):
+    """Follow the paths of some problems to `coef`; return the numbers of steps."""
     state = Position(gram, corr, positive)
-    points, breaks, _ = _breakpoints(state, alphas[:, -1])
-    return _between(points, breaks, alphas) * state.scale.unsqueeze(1), state.n_iter
+    # Penalties in increasing order, as the search needs them.
+    rising, passed = -alphas.contiguous(), torch.zeros_like(state.rows)
+    for _ in state.steps(alphas[:, -1]):
+        reached = torch.searchsorted(rising, -state.alpha[:, None], right=True)[:, 0]
+        n_new = reached - passed
+        row = state.rows.repeat_interleave(n_new)
+        if len(row):
+            at = torch.arange(len(row), device=row.device)
+            at += (reached - n_new.cumsum(0))[row]
+            coef[row, at] = state.coef_at(alphas[row, at], row)
+        passed = reached
+    coef.mul_(state.scale.unsqueeze(1))
+    return state.n_iter
 
 
 def _follow_sizes(gram, corr, sizes, eps, positive):
@@ -197,14 +220,3 @@ def _breakpoints(state, last, most=torch.inf):
         if bool((used[-1] > most).all()):
             break
     return tuple(torch.stack(part, 1) for part in (points, breaks, used))
-
-
-def _between(points, breaks, alphas):
-    """Interpolate between breakpoints, in decreasing order."""
-    at = torch.searchsorted(-breaks, -alphas.contiguous())
-    at = at.clamp(1, breaks.shape[1] - 1)
-    upper, lower = breaks.gather(1, at - 1), breaks.gather(1, at)
-    width = upper - lower
-    share = torch.where(width > 0, (upper - alphas) / width, 1.0).clamp(0, 1)
-    rows = torch.arange(len(points), device=points.device)[:, None]
-    return torch.lerp(points[rows, at - 1], points[rows, at], share.unsqueeze(-1))
