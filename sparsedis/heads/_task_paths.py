@@ -7,6 +7,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from sparsedis._threads import threads_for
+from sparsedis.heads._fold_rows import FoldRows
 from sparsedis.heads._folds import choose
 from sparsedis.heads._least_squares import bic, relax
 from sparsedis.heads._task_rows import ROUNDING, fold_error, task_parts
@@ -89,6 +90,11 @@ class HeadProblem:
         alphas = alphas[tasks] if np.ndim(alphas) == 2 else alphas
         weights = weights[tasks] if weights.ndim == 2 else weights
         return replace(self, alphas=alphas, feature_weights=weights)
+
+    @property
+    def relaxes_points(self):
+        """Whether heads with given numbers of features are chosen after a fit again."""
+        return self.relaxed and self.sizes is not None
 
     def norms(self, x):
         """Sizes of what the penalty acts on, for vectors of shape (..., p).
@@ -232,7 +238,7 @@ def _fit_heads(X, Y, share, fold, weights, problem):
     alphas, coef, intercept, gap, errors = found
     criterion = np.full(alphas.shape, np.nan)
     if problem.rule == "bic":
-        if problem.relaxed and problem.sizes is not None:
+        if problem.relaxes_points:
             for i in range(len(problem.sizes)):
                 support = coef[:, i] != 0
                 coef[:, i], intercept[:, i] = relax(
@@ -290,24 +296,34 @@ def _penalties(problem, corr, scale):
 def _narrow(Z, Y, share, fold, weights, problem):
     """All tasks together, each in Gram form."""
     n_parts, n_tasks, p = weights.shape
-    gram = Z.new_zeros(n_parts, n_tasks, p, p)
-    corr, y_sq = Z.new_zeros(n_parts, n_tasks, p), Z.new_zeros(n_parts, n_tasks)
-    free, completions = weights[0] == 0, {}
+    gram = Z.new_empty(n_parts, n_tasks, p, p)
+    corr, x_mean = Z.new_empty(2, n_parts, n_tasks, p)
+    y_sq, y_mean = Z.new_empty(2, n_parts, n_tasks)
+    free, tables, completions = weights[0] == 0, [], {}
     for t in range(n_tasks):
         # Tasks with the same labels and weights have the same Gram matrices.
         if not t or not all(torch.equal(a[t], a[t - 1]) for a in (share.T, free)):
-            how = n_parts - 1, problem.fit_intercept, free[t]
-            parts = task_parts(Z, share[:, t], fold[:, t], *how)
+            how = n_parts - 1, problem.fit_intercept
+            labels = share[:, t], fold[:, t]
+            rows, parts = FoldRows(Z, *labels, *how), None
+        tables.append(rows)
+        gram[:, t], x_mean[:, t] = rows.gram, rows.x_mean
+        corr[:, t], y_sq[:, t], y_mean[:, t], sound = rows.targets(Y[:, t])
+        if rows.sound and sound and not bool(free[t].any()):
+            continue
+        if parts is None:
+            parts = task_parts(Z, *labels, *how, free[t])
             grams = [None if part is None else part.Z.T @ part.Z for part in parts]
         for i, part in enumerate(parts):
             if part is not None:
                 y, completions[i, t] = part.centre(Y[:, t])
                 gram[i, t], corr[i, t], y_sq[i, t] = grams[i], part.Z.T @ y, y @ y
-    # In units in which all features have the same penalty.
     unit = _units(weights)
-    gram *= unit[..., None, :]
-    gram *= unit[..., None]
-    corr *= unit
+    if bool((unit != 1).any()):
+        # In units in which all features have the same penalty.
+        gram *= unit[..., None, :]
+        gram *= unit[..., None]
+        corr *= unit
     scale = gram.diagonal(dim1=-2, dim2=-1).amax(-1).sqrt() * y_sq.sqrt()
     form = gram.flatten(0, 1), corr.flatten(0, 1), y_sq.flatten()
     how = {"positive": problem.positive}
@@ -325,17 +341,19 @@ def _narrow(Z, Y, share, fold, weights, problem):
         sizes = torch.from_numpy(problem.sizes).to(Z.device)
         coef, alphas, gap = solve_lasso_sizes(*form, sizes, problem.eps, **how)
         alphas = torch.where(alphas > 0, alphas, _SMALLEST)[:n_tasks]
-    coef = coef.reshape(n_parts, n_tasks, -1, p) * unit[:, :, None]
-    intercept = Z.new_zeros(coef.shape[1:3])
-    errors = Z.new_full((*alphas.shape, n_parts - 1), torch.nan)
-    for (i, t), complete in completions.items():
-        own = complete(coef[i, t])
-        if i:
-            of_task = Z, Y[:, t], share[:, t], fold[:, t], i - 1
-            errors[t, :, i - 1] = _error(problem, *of_task, coef[i, t], own)
-        else:
-            intercept[t] = own
-    return alphas, coef[0], intercept, gap[:n_tasks], errors
+    coef = coef.reshape(n_parts, n_tasks, -1, p).mul_(unit[:, :, None])
+    intercept = y_mean[..., None] - (coef @ x_mean[..., None]).squeeze(-1)
+    for at, complete in completions.items():
+        intercept[at] = complete(coef[at])
+    errors = Z.new_empty(*alphas.shape, n_parts - 1)
+    for t, rows in enumerate(tables):
+        if problem.relaxes_points:
+            data = Z, Y[:, t], share[:, t], fold[:, t]
+            for i in range(1, n_parts):
+                head = _relaxed_points(problem, *data, i - 1, coef[i, t])
+                coef[i, t], intercept[i, t] = head
+        errors[t] = rows.errors(Y[:, t], coef[1:, t], intercept[1:, t])
+    return alphas, coef[0], intercept[0], gap[:n_tasks], errors
 
 
 def _wide(Z, Y, share, fold, weights, problem):
@@ -355,8 +373,10 @@ def _wide(Z, Y, share, fold, weights, problem):
         coef[j] *= unit[j]
         intercept[j] = completions[j](coef[j])
         if i:
-            of_fold = Z, y, weight, fold, i - 1, coef[j], intercept[j]
-            errors[:, i - 1] = _error(problem, *of_fold)
+            data, head = (Z, y, weight, fold, i - 1), (coef[j], intercept[j])
+            if problem.relaxes_points:
+                head = _relaxed_points(problem, *data, coef[j])
+            errors[:, i - 1] = fold_error(*data, *head)
     return tuple(part[None] for part in (alphas, coef[0], intercept[0], gap, errors))
 
 
@@ -402,18 +422,13 @@ def _grouped(problem):
     return {"groups": groups, "mcp": problem.mcp, "tol": problem.tol}
 
 
-def _error(problem, Z, y, weight, fold, f, coef, intercept):
-    """Mean squared error of several heads on a fold.
-
-    Heads with given numbers of features are fitted again first, if the final ones are.
-    """
-    if problem.relaxed and problem.sizes is not None:
-        inside = torch.where(fold == f, 0.0, weight)
-        columns = (part[:, None].expand(-1, len(coef)) for part in (y, inside))
-        data = (part.cpu().numpy() for part in (Z, *columns, coef != 0))
-        head = relax(*data, problem.fit_intercept)
-        coef, intercept = (torch.from_numpy(part).to(Z) for part in head)
-    return fold_error(Z, y, weight, fold, f, coef, intercept)
+def _relaxed_points(problem, Z, y, weight, fold, f, coef):
+    """Fit several heads again without a fold, on the features that they use."""
+    inside = torch.where(fold == f, 0.0, weight)
+    columns = (part[:, None].expand(-1, len(coef)) for part in (y, inside))
+    data = (part.cpu().numpy() for part in (Z, *columns, coef != 0))
+    head = relax(*data, problem.fit_intercept)
+    return tuple(torch.from_numpy(part).to(Z) for part in head)
 
 
 def _units(weights):
