@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import chain, pairwise
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, ClassVar
 
@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sparsedis._judged import mean_score
 from sparsedis._scores import class_probabilities, head_scores, most_probable
-from sparsedis.heads._logistic_head import fit_logistic_head
+from sparsedis.heads._logistic_head import blocks_of_tasks, fit_logistic_heads
 from sparsedis.heads._penalties import warn_of_gaps
 from sparsedis.inputs._classes import check_classes, decode_classes, encode_classes
 from sparsedis.inputs._forms import read_targets
@@ -138,7 +138,7 @@ class SparseClassifier(MultiOutputMixin, ClassifierMixin, BaseEstimator):
     def _fit(self, X, targets, classes, weight, alphas, folds, problem):
         """Fit all tasks, and return what was chosen.
 
-        `alphas` has an entry for each task, see :func:`fit_logistic_head`.
+        `alphas` has an entry for each task, see :func:`fit_logistic_heads`.
         """
         bounds = np.searchsorted(targets.tasks, np.arange(targets.n_tasks + 1))
         jobs, fitted = [], []
@@ -149,11 +149,13 @@ class SparseClassifier(MultiOutputMixin, ClassifierMixin, BaseEstimator):
                 share = np.ones(len(rows))
                 if weight is not None:
                     share = label_weights(weight, rows, tasks)
-                jobs.append((rows, labels, share, alphas[t], folds, problem))
+                jobs.append((rows, labels, share, alphas[t]))
                 fitted.append(t)
         found = Parallel(n_jobs=self.n_jobs)(
-            delayed(fit_logistic_head)(X, *job) for job in jobs
+            delayed(fit_logistic_heads)(X, some, folds, problem)
+            for some in blocks_of_tasks(jobs, X.shape[1])
         )
+        found = list(chain.from_iterable(found))
         self.tasks_, self._layout = targets.names, targets.layout
         self._classes = classes
         single = self._layout == "single"

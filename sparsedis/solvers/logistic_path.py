@@ -39,7 +39,8 @@ class LogisticPath:
     """Solutions of several problems on shared rows, for smaller and smaller penalties.
 
     The problems are those of :func:`~sparsedis.solvers.logistic.solve_logistic`
-    without l2. Each penalty starts from the solution of the last one, and semismooth
+    without l2; :class:`~sparsedis.solvers.two_class_path.TwoClassPath` is faster for
+    two classes. Each penalty starts from the solution of the last one, and semismooth
     Newton steps on the features in use solve it, or steps with a line search where
     these cycle. The first step reuses the Hessian of the last penalty. With many
     features, those that the strong rule [1]_ keeps are candidates, and all others are
@@ -245,13 +246,11 @@ class LogisticPath:
         moved = (hessian @ V.reshape(n_problems, -1, 1)).reshape(V.shape)
         rhs = (moved - gradient).addcmul(threshold.unsqueeze(-1), towards, value=-1)
         kept = keep.to(V.dtype).repeat_interleave(d, 1)
-        if d > 1:
-            # The norms of single coefficients have no curvature.
-            beyond = torch.linalg.vector_norm(reach, dim=-1) - threshold
-            strength = torch.where(keep & (threshold > 0), threshold / beyond, 0.0)
-            blocks = curvature(towards, strength)
-            hessian = hessian.reshape(n_problems, -1, d, len(at), d)
-            hessian = add_blocks(hessian.clone(), blocks).reshape_as(self.hessian)
+        beyond = torch.linalg.vector_norm(reach, dim=-1) - threshold
+        strength = torch.where(keep & (threshold > 0), threshold / beyond, 0.0)
+        blocks = curvature(towards, strength)
+        hessian = hessian.reshape(n_problems, -1, d, len(at), d)
+        hessian = add_blocks(hessian.clone(), blocks).reshape_as(self.hessian)
         matrix = hessian * (kept.unsqueeze(-1) * kept.unsqueeze(-2))
         matrix.diagonal(dim1=-2, dim2=-1).add_(1.0 - kept)
         rhs = rhs.reshape(n_problems, -1) * kept
