@@ -1,7 +1,7 @@
 """Checks and conversions of the arguments of the layers."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from numbers import Integral
 
 import numpy as np
@@ -97,6 +97,13 @@ class Tasks:
             return self.total.new_full((len(self.y), n_samples), 1 / n_samples)
         return self.weight / self.total.unsqueeze(-1)
 
+    def apart(self):
+        """These tasks with features of their own, which are zero outside the mask."""
+        if self.weight is None or len(self.Z) == len(self.y):
+            return self
+        Z = torch.where((self.weight > 0).unsqueeze(-1), self.Z, 0.0)
+        return replace(self, Z=Z, squares=self.squares | {"Z": _column_squares(Z)})
+
     def unflatten(self, value, name="The solution"):
         """Give a result its leading axes and the dtype of the features."""
         rounded = value.to(self.dtype)
@@ -134,7 +141,15 @@ class Tasks:
 
 
 def read_tasks(
-    Z, y, *, mask=None, sample_weight=None, target_ndim=0, target="y", cast=True
+    Z,
+    y,
+    *,
+    mask=None,
+    sample_weight=None,
+    target_ndim=0,
+    target="y",
+    cast=True,
+    together=False,
 ):
     """Check and flatten the arguments of a layer.
 
@@ -152,6 +167,9 @@ def read_tasks(
         Name of ``y`` in the layer's signature.
     cast : bool, default=True
         Whether to cast Z to float64. Otherwise it keeps its dtype, from float32 on.
+    together : bool, default=False
+        Whether to keep a Z that tasks share beside masks and weights. Only rows without
+        weight in any task are then zero.
 
     Returns
     -------
@@ -233,7 +251,8 @@ def read_tasks(
             weight = weight / unit.unsqueeze(-1)
         total = weight.sum(-1)
         used = weight > 0
-        Z = torch.where(used.unsqueeze(-1), Z, 0.0)
+        filled = used.any(0) if together and shared else used
+        Z = torch.where(filled.unsqueeze(-1), Z, 0.0)
         y = torch.where(used.reshape(*used.shape, *[1] * target_ndim), y, 0)
     tasks = Tasks(Z, y, weight, total, tuple(batch_shape), dtype, target, unit)
     for name, value in (("Z", Z), (target, y)):
@@ -416,9 +435,15 @@ def centre_features(tasks, fit_intercept):
 
 
 def _centred(tasks, values):
-    """Features or targets without their means, and the means."""
+    """Features or targets without their means, and the means.
+
+    Features that tasks share lose the mean over all tasks.
+    """
     if tasks.weight is None:
         mean = values.mean(1)
+        centred = values - mean.unsqueeze(1)
+    elif len(values) < len(tasks.weight):
+        mean = tasks.share().mean(0).to(values) @ values
         centred = values - mean.unsqueeze(1)
     else:
         share = (tasks.weight / tasks.total.unsqueeze(-1)).to(values)

@@ -11,6 +11,7 @@ from sparsedis.implicit._inputs import centre_features, read_labels, read_tasks
 from sparsedis.implicit._layer import solve_implicitly
 from sparsedis.implicit._squared import check_limits, check_solver, has_celer, pack
 from sparsedis.implicit._start import read_start
+from sparsedis.implicit._together import spread_together
 from sparsedis.implicit._transforms import transformable
 from sparsedis.implicit._units import choose_units
 from sparsedis.solvers._info import warn_if_not_converged
@@ -185,6 +186,10 @@ def logistic(
         tasks,
     )
 
+    # Without an l1 penalty, no rounding error decides which coefficients are zero.
+    smooth = not bool((alpha > 0).any()) and bool((l2 > 0).all())
+    if not smooth or spread_together(tasks, fit_intercept) is None:
+        tasks = tasks.apart()
     units = choose_units(tasks, alpha, l2, scale_y=False)
     share, k = tasks.share(), tasks.Z.shape[-1]
     features, mean = centre_features(units.tasks, fit_intercept)
@@ -279,6 +284,7 @@ def logistic_alpha_max(
     tensor(0.5000)
     """
     tasks, labels, n_classes = _read(Z, y, n_classes, mask, sample_weight)
+    tasks = tasks.apart()
     zero = torch.zeros_like(tasks.total)
     units = choose_units(tasks, zero, zero, check=False, scale_y=False)
     features, _ = centre_features(units.tasks, fit_intercept)
@@ -290,7 +296,8 @@ def logistic_alpha_max(
 
 def _read(Z, y, n_classes, mask, sample_weight):
     """Tasks, labels of shape (n_tasks, n_samples) and the number of classes."""
-    tasks = read_tasks(Z, y, mask=mask, sample_weight=sample_weight)
+    weights = {"mask": mask, "sample_weight": sample_weight}
+    tasks = read_tasks(Z, y, **weights, together=True)
     labels, n_classes = read_labels(tasks, n_classes)
     return tasks, labels, n_classes
 

@@ -8,6 +8,7 @@ import torch
 
 from sparsedis.implicit._inputs import centre_features, read_tasks, scale_rows
 from sparsedis.implicit._squared import check_limits, pack, solve_squared
+from sparsedis.implicit._together import spread_together
 from sparsedis.implicit._transforms import transformable
 from sparsedis.implicit._units import choose_units
 from sparsedis.solvers._info import warn_if_not_converged
@@ -160,7 +161,12 @@ def ridge_alpha_max(
     >>> ridge_alpha_max(torch.eye(2), torch.tensor([3.0, 1.0]))
     tensor(1.)
     """
-    tasks = read_tasks(Z, y, mask=mask, sample_weight=sample_weight)
+    weights = {"mask": mask, "sample_weight": sample_weight}
+    tasks = read_tasks(Z, y, **weights, together=True)
+    spread = spread_together(tasks, fit_intercept)
+    if spread is not None:
+        return tasks.unflatten(spread.sum(-1), "This penalty")
+    tasks = tasks.apart()
     none = torch.zeros_like(tasks.total)
     units = choose_units(tasks, none, none, check=False, scale_y=False)
     Z, _ = centre_features(units.tasks, fit_intercept)

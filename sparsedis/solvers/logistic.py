@@ -159,7 +159,7 @@ class Logistic(_composite.Problem):
         self.onehot = onehot * (self.weight > 0)
         # The curvature of the softmax along a column of the basis is at most this.
         bound = 0.25 if n_classes == 2 else 0.5
-        moment = (weight.unsqueeze(-2) @ (Z * Z).detach()).squeeze(-2)
+        moment = pull((Z * Z).detach(), self.weight).squeeze(-1)
         lipschitz = bound * moment + l2.detach().unsqueeze(-1)
         # A zero feature has no gradient, so it never becomes active.
         scale = torch.where(lipschitz > 0, lipschitz.rsqrt(), 1.0)
