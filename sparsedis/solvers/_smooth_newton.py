@@ -6,7 +6,7 @@ from sparsedis.solvers import _composite
 from sparsedis.solvers._groups import add_blocks
 from sparsedis.solvers._info import SolverInfo
 from sparsedis.solvers._linalg import solve_on_support
-from sparsedis.solvers._products import pull
+from sparsedis.solvers._products import forward, pull
 
 # Maximal number of steps, and the gradient at which to stop, relative to the tolerance
 # for the gap, in units in which curvatures are about one. The gap is of the order of
@@ -73,54 +73,67 @@ def smooth_newton(problem, V, tol=1e-12):
     n_iter : tensor of shape (n_tasks,) of int
         Number of steps.
     """
-    found = V.clone()
+    found, scale = V.clone(), problem.scale.unsqueeze(-1)
     at = torch.arange(len(V), device=V.device)
     n_iter = torch.zeros_like(at)
-    scores = problem.scores(V)
-    gradient, bends = _derivatives(problem, V, scores)
-    size, stale = _size(gradient), True
+    W = scale * V
+    scores = forward(problem.Z, W)
+    gradient, bends = _derivatives(problem, W, scores)
+    size, left = _size(problem, gradient), torch.ones_like(at, dtype=torch.bool)
+    stale = True
     for _ in range(_STEPS):
         if stale:
             hessian = own_hessian(problem, bends, _SHIFT)
             factor, failed = torch.linalg.cholesky_ex(hessian)
-        step = _solve(problem, factor, -gradient)
-        along = problem.scores(step)
+        step = _solve(factor, -gradient)
+        along = forward(problem.Z, step)
         far = size > _FAR
         if bool(far.any()):
-            slope = (gradient * step).sum((1, 2))
-            best = _best_length(problem, V, step, slope, scores, along)
+            best = _best_length(problem, W, step, gradient, scores, along)
             length = torch.where(far, best, 1.0)[:, None, None]
             step, along = length * step, length * along
-        sound = ((failed == 0) & torch.isfinite(step).all(2).all(1))[:, None, None]
-        V = torch.where(sound, V + step, V)
-        scores = torch.where(sound, scores + along, scores)
-        gradient, bends = _derivatives(problem, V, scores)
-        before, size = size, _size(gradient)
-        found[at] = V
-        n_iter[at] += 1
+        last = W
+        W, scores = W + step, scores + along
+        gradient, bends = _derivatives(problem, W, scores)
+        before, size = size, _size(problem, gradient)
+        n_iter[at] += left
+        sound = (failed == 0) & torch.isfinite(size)
+        lost = not bool(sound.all())
+        if lost:
+            W = torch.where(sound[:, None, None], W, last)
         moves = (size > _ROUNDING) | (2 * size < before)
-        left = sound.flatten() & (size > _SHARE * tol) & moves
+        left = left & sound & (size > _SHARE * tol) & moves
         stale = bool((left & ((size > _NEAR) | (_FALL * size > before))).any())
-        left = left.nonzero().flatten()
-        if len(left) == 0:
-            break
-        if len(left) < len(at):
-            at, problem = at[left], problem.take(left)
-            V, scores, gradient, bends, size, factor, failed = (
-                x[left] for x in (V, scores, gradient, bends, size, factor, failed)
+        remain = left.nonzero().flatten()
+        # Tasks that have converged cost less than copies of those that have not.
+        if lost or 2 * len(remain) <= len(at):
+            found[at] = W / problem.scale.unsqueeze(-1)
+            if len(remain) == 0:
+                break
+            at, problem = at[remain], problem.take(remain)
+            W, scores, gradient, bends, size, factor, failed, left = (
+                x[remain]
+                for x in (W, scores, gradient, bends, size, factor, failed, left)
             )
+    else:
+        found[at] = W / problem.scale.unsqueeze(-1)
     return found, n_iter
 
 
-def _size(gradient):
-    return gradient.abs().amax((1, 2))
+def _size(problem, gradient):
+    """Largest derivative of each task in the units of the problem."""
+    return (problem.scale.unsqueeze(-1) * gradient).abs().amax((1, 2))
 
 
-def _derivatives(problem, V, scores):
-    """Gradient of the objective in V, and second derivatives in the scores."""
+def _ridge(problem):
+    """Ridge penalty in the features' own units, of shape (n_tasks, k, 1)."""
+    return (problem.ridge / problem.scale.square()).unsqueeze(-1)
+
+
+def _derivatives(problem, W, scores):
+    """Gradient of the objective in W, and second derivatives in the scores."""
     slopes, bends = problem.derivatives(scores)
-    pulled = pull(problem.Z, problem.weight * slopes)
-    gradient = problem.scale.unsqueeze(-1) * pulled + problem.ridge.unsqueeze(-1) * V
+    gradient = pull(problem.Z, problem.weight * slopes) + _ridge(problem) * W
     return gradient, bends
 
 
@@ -137,40 +150,39 @@ def own_hessian(problem, bends, shift=0.0):
     return hessian
 
 
-def _solve(problem, factor, gradient):
+def _solve(factor, gradient):
     n_tasks, k, d = gradient.shape
-    scale = problem.scale.unsqueeze(-1)
-    flat = (gradient / scale).mT.reshape(n_tasks, d * k, 1)
-    return torch.cholesky_solve(flat, factor).reshape(n_tasks, d, k).mT / scale
+    flat = gradient.mT.reshape(n_tasks, d * k, 1)
+    return torch.cholesky_solve(flat, factor).reshape(n_tasks, d, k).mT
 
 
-def _best_length(problem, V, step, slope, scores, along):
+def _best_length(problem, W, step, gradient, scores, along):
     """Minimum of the objective along a step, by the secant method.
 
     Parameters
     ----------
     problem : Logistic or Linear
 
-    V, step : tensor of shape (n_tasks, k, d)
-
-    slope : tensor of shape (n_tasks,)
-        Derivative of the objective at length zero.
+    W, step, gradient : tensor of shape (n_tasks, k, d)
+        In the features' own units.
 
     scores, along : tensor of shape (n_tasks, n_samples, d)
-        Scores at V, and their change with a step of length one.
+        Scores at W, and their change with a step of length one.
 
     Returns
     -------
     tensor of shape (n_tasks,)
     """
-    ridge = problem.ridge.unsqueeze(-1)
-    start, bend = ((ridge * X * step).sum((1, 2)) for X in (V, step))
+    ridge = _ridge(problem) * step
+    slope, start, bend = (
+        (X * Y).sum((1, 2)) for X, Y in ((gradient, step), (W, ridge), (step, ridge))
+    )
     weighted = problem.weight * along
     low = last = torch.zeros_like(slope)
     high = torch.full_like(slope, torch.inf)
     length = torch.ones_like(slope)
     for _ in range(_LINE_STEPS):
-        here = problem.slopes(scores + length[:, None, None] * along)
+        here = problem.slopes(torch.addcmul(scores, length[:, None, None], along))
         new = (here * weighted).sum((1, 2)) + start + length * bend
         low = torch.where(new <= 0, length, low)
         high = torch.where(new > 0, length, high)
