@@ -68,9 +68,11 @@ class Curvature:
         """
         n_tasks, n, d = bends.shape[:3]
         Z, k = self.Z, self.Z.shape[-1]
-        a, b = torch.tril_indices(d, d, device=Z.device)
-        weight = bends.movedim(1, -1)
-        weight = weight.flatten(1, 2) if d == 1 else weight[:, a, b]
+        if d == 1:
+            weight = bends.reshape(n_tasks, 1, n)
+        else:
+            a, b = torch.tril_indices(d, d, device=Z.device)
+            weight = bends.movedim(1, -1)[:, a, b]
         if len(Z) != 1 or 2 * n_tasks <= k:
             pairs = weight.unsqueeze(-1).unbind(1)
             gram = torch.stack([Z.mT @ (share * Z) for share in pairs], 1)

@@ -1,5 +1,6 @@
 """Newton's method for smooth losses of linear scores with at most a ridge penalty."""
 
+import numpy as np
 import torch
 
 from sparsedis.solvers import _composite
@@ -73,13 +74,12 @@ def smooth_newton(problem, V, tol=1e-12):
     n_iter : tensor of shape (n_tasks,) of int
         Number of steps.
     """
-    found, scale = V.clone(), problem.scale.unsqueeze(-1)
+    found, W = V.clone(), problem.scale.unsqueeze(-1) * V
     at = torch.arange(len(V), device=V.device)
-    n_iter = torch.zeros_like(at)
-    W = scale * V
-    scores = forward(problem.Z, W)
-    gradient, bends = _derivatives(problem, W, scores)
-    size, left = _size(problem, gradient), torch.ones_like(at, dtype=torch.bool)
+    n_iter, left = np.zeros(len(V), dtype=int), np.ones(len(V), dtype=bool)
+    ridge, scores = _ridge(problem), forward(problem.Z, W)
+    gradient, bends = _derivatives(problem, ridge, W, scores)
+    size, now = _size(problem, gradient)
     stale = True
     for _ in range(_STEPS):
         if stale:
@@ -87,42 +87,47 @@ def smooth_newton(problem, V, tol=1e-12):
             factor, failed = torch.linalg.cholesky_ex(hessian)
         step = _solve(factor, -gradient)
         along = forward(problem.Z, step)
-        far = size > _FAR
-        if bool(far.any()):
-            best = _best_length(problem, W, step, gradient, scores, along)
-            length = torch.where(far, best, 1.0)[:, None, None]
+        if (now > _FAR).any():
+            best = _best_length(problem, ridge, W, step, gradient, scores, along)
+            length = torch.where(size > _FAR, best, 1.0)[:, None, None]
             step, along = length * step, length * along
-        last = W
+        last, before = W, now
         W, scores = W + step, scores + along
-        gradient, bends = _derivatives(problem, W, scores)
-        before, size = size, _size(problem, gradient)
-        n_iter[at] += left
-        sound = (failed == 0) & torch.isfinite(size)
-        lost = not bool(sound.all())
-        if lost:
-            W = torch.where(sound[:, None, None], W, last)
-        moves = (size > _ROUNDING) | (2 * size < before)
-        left = left & sound & (size > _SHARE * tol) & moves
-        stale = bool((left & ((size > _NEAR) | (_FALL * size > before))).any())
-        remain = left.nonzero().flatten()
+        gradient, bends = _derivatives(problem, ridge, W, scores)
+        size, now = _size(problem, gradient, failed > 0)
+        n_iter[at.cpu().numpy()] += left
+        sound = np.isfinite(now)
+        if not sound.all():
+            W = torch.where(torch.isfinite(size)[:, None, None], W, last)
+        moves = (now > _ROUNDING) | (2 * now < before)
+        left = left & sound & (now > _SHARE * tol) & moves
+        stale = (left & ((now > _NEAR) | (_FALL * now > before))).any()
         # Tasks that have converged cost less than copies of those that have not.
-        if lost or 2 * len(remain) <= len(at):
+        if not sound.all() or 2 * left.sum() <= len(left):
             found[at] = W / problem.scale.unsqueeze(-1)
-            if len(remain) == 0:
+            if not left.any():
                 break
+            remain = torch.from_numpy(left.nonzero()[0]).to(V.device)
             at, problem = at[remain], problem.take(remain)
-            W, scores, gradient, bends, size, factor, failed, left = (
+            ridge, W, scores, gradient, bends, size, factor, failed = (
                 x[remain]
-                for x in (W, scores, gradient, bends, size, factor, failed, left)
+                for x in (ridge, W, scores, gradient, bends, size, factor, failed)
             )
+            now, left = now[left], left[left]
     else:
         found[at] = W / problem.scale.unsqueeze(-1)
-    return found, n_iter
+    return found, torch.from_numpy(n_iter).to(V.device)
 
 
-def _size(problem, gradient):
-    """Largest derivative of each task in the units of the problem."""
-    return (problem.scale.unsqueeze(-1) * gradient).abs().amax((1, 2))
+def _size(problem, gradient, failed=None):
+    """Largest derivative of each task in the units of the problem, also as an array.
+
+    It is NaN for tasks whose step failed.
+    """
+    size = (problem.scale.unsqueeze(-1) * gradient).abs().amax((1, 2))
+    if failed is not None:
+        size = size.masked_fill(failed, torch.nan)
+    return size, size.cpu().numpy()
 
 
 def _ridge(problem):
@@ -130,10 +135,10 @@ def _ridge(problem):
     return (problem.ridge / problem.scale.square()).unsqueeze(-1)
 
 
-def _derivatives(problem, W, scores):
+def _derivatives(problem, ridge, W, scores):
     """Gradient of the objective in W, and second derivatives in the scores."""
     slopes, bends = problem.derivatives(scores)
-    gradient = pull(problem.Z, problem.weight * slopes) + _ridge(problem) * W
+    gradient = torch.addcmul(pull(problem.Z, problem.weight * slopes), ridge, W)
     return gradient, bends
 
 
@@ -142,7 +147,8 @@ def own_hessian(problem, bends, shift=0.0):
     d = bends.shape[-1]
     hessian = problem.curvature(problem.weight.unsqueeze(-1) * bends)
     added = (problem.ridge + shift) / problem.scale.square()
-    hessian.diagonal(dim1=-2, dim2=-1).add_(added.repeat(1, d))
+    added = added if d == 1 else added.repeat(1, d)
+    hessian.diagonal(dim1=-2, dim2=-1).add_(added)
     if problem.gauge is not None:
         k = problem.scale.shape[1]
         gauge = problem.gauge / problem.scale[:, -1:, None].square()
@@ -156,15 +162,16 @@ def _solve(factor, gradient):
     return torch.cholesky_solve(flat, factor).reshape(n_tasks, d, k).mT
 
 
-def _best_length(problem, W, step, gradient, scores, along):
+def _best_length(problem, ridge, W, step, gradient, scores, along):
     """Minimum of the objective along a step, by the secant method.
 
     Parameters
     ----------
     problem : Logistic or Linear
 
+    ridge : tensor of shape (n_tasks, k, 1)
+
     W, step, gradient : tensor of shape (n_tasks, k, d)
-        In the features' own units.
 
     scores, along : tensor of shape (n_tasks, n_samples, d)
         Scores at W, and their change with a step of length one.
@@ -173,9 +180,9 @@ def _best_length(problem, W, step, gradient, scores, along):
     -------
     tensor of shape (n_tasks,)
     """
-    ridge = _ridge(problem) * step
+    shrink = ridge * step
     slope, start, bend = (
-        (X * Y).sum((1, 2)) for X, Y in ((gradient, step), (W, ridge), (step, ridge))
+        (X * Y).sum((1, 2)) for X, Y in ((gradient, step), (W, shrink), (step, shrink))
     )
     weighted = problem.weight * along
     low = last = torch.zeros_like(slope)
@@ -183,15 +190,14 @@ def _best_length(problem, W, step, gradient, scores, along):
     length = torch.ones_like(slope)
     for _ in range(_LINE_STEPS):
         here = problem.slopes(torch.addcmul(scores, length[:, None, None], along))
-        new = (here * weighted).sum((1, 2)) + start + length * bend
-        low = torch.where(new <= 0, length, low)
-        high = torch.where(new > 0, length, high)
-        ahead = length + new * (length - last) / (slope - new)
-        ahead = torch.minimum(torch.maximum(ahead, length / _CHANGE), _CHANGE * length)
+        new = (here * weighted).sum((1, 2)) + torch.addcmul(start, length, bend)
+        below = new <= 0
+        low, high = torch.where(below, length, low), torch.where(below, high, length)
+        ahead = torch.addcmul(length, new, (length - last) / (slope - new))
+        ahead = ahead.clamp(length / _CHANGE, _CHANGE * length).clamp(low, high)
         # Equal slopes: at the minimum, or on a line.
         ahead = torch.where(new == slope, length, ahead)
-        slope, last = new, length
-        length = torch.minimum(torch.maximum(ahead, low), high)
+        slope, last, length = new, length, ahead
     return length
 
 
