@@ -117,6 +117,7 @@ class TaskObjective(Objective):
                 there.y,
                 warmth * self._alpha(inner, tasks, Z),
                 n_classes=n_classes,
+                training=True,
                 **there.options,
             )
             losses.append(

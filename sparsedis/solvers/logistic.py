@@ -299,12 +299,13 @@ class Logistic(_composite.Problem):
         return self.pull(probability - self.onehot) + self.ridge.unsqueeze(-1) * V
 
     def stationarity(self, W, Z, alpha, l2):
-        scale, k = self.scale.unsqueeze(-1), self.n_features
-        slope = self.gradient(W / scale) / scale
+        k = self.n_features
+        slope = pull(self.Z, self.weight * self.slopes(forward(self.Z, W)))
         rows = W[:, :k]
         used = (rows != 0).any(-1, keepdim=True)
         # The second derivative of a norm at zero is NaN.
         penalty = alpha[:, None, None] * used * directions(torch.where(used, rows, 1.0))
+        penalty = penalty + l2[:, None, None] * rows
         return slope + torch.nn.functional.pad(penalty, (0, 0, 0, len(W[0]) - k))
 
     def linear_term(self, V):

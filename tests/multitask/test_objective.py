@@ -3,10 +3,16 @@
 import numpy as np
 import pytest
 import torch
+from numpy.testing import assert_allclose
+from sklearn.linear_model import LogisticRegression
 
 from sparsedis import SparseMultiTaskRepresentation
 from sparsedis.datasets import make_sparse_tasks
+from sparsedis.heads import LinearHead
+from sparsedis.heads._problem import InnerProblem
 from sparsedis.implicit import lasso, lasso_alpha_max
+from sparsedis.solvers.losses import log_loss
+from sparsedis.solvers.penalties import L2
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +86,33 @@ def test_a_step_descends_the_bilevel_objective(data, penalty_at):
         down[i, j] -= eps
         expected = (objective(up) - objective(down)) / (2 * eps)
         assert found[i, j] == pytest.approx(expected, rel=1e-2, abs=1e-6)
+
+
+@pytest.mark.parametrize("alpha", [1e-4, 1e-2])
+def test_heads_in_training_give_the_gradient_of_exact_heads(alpha):
+    rng = np.random.default_rng(0)
+    Z = rng.normal(size=(80, 8))
+    y = (Z @ rng.normal(size=(8, 6)) + rng.logistic(size=(80, 6)) > 0).T
+    problem = InnerProblem(
+        LinearHead(log_loss, L2()), "inner", "absolute", True, "auto"
+    )
+    features = torch.from_numpy(Z).requires_grad_()
+    labels, alphas = torch.from_numpy(y).double(), torch.full((6,), alpha).double()
+    heads = problem.solve(features, labels, alphas, training=True)
+    problem.loss(features, labels, heads).mean().backward()
+
+    def value(Z):
+        losses = []
+        for labels in y:
+            peer = LogisticRegression(C=1 / (80 * alpha), tol=1e-12, max_iter=1000)
+            peer.set_params(solver="newton-cholesky").fit(Z, labels)
+            score = peer.decision_function(Z)
+            losses.append(np.logaddexp(0, np.where(labels, -score, score)).mean())
+        return np.mean(losses)
+
+    for _ in range(4):
+        way = rng.normal(size=Z.shape)
+        slope = (value(Z + 1e-5 * way) - value(Z - 1e-5 * way)) / 2e-5
+        found = (features.grad.numpy() * way).sum()
+        size = np.linalg.norm(features.grad) * np.linalg.norm(way)
+        assert_allclose(found, slope, atol=2e-6 * size, rtol=0)
