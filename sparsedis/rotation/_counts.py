@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sparsedis.rotation._moments import weighted_gram
+from sparsedis.rotation._moments import WeightedGram
 
 # Number of steps of iteratively reweighted least squares, and change of a log mean at
 # which to stop.
@@ -50,13 +50,14 @@ def linear_counts(Z, Y, weight=None):
     mean = np.maximum((share * y).sum(0) / total, 1e-300)
     centre = np.log(mean)
     features = np.concatenate([Z, np.ones((len(Z), 1))], 1)
+    gram = WeightedGram(features)
     prior = np.diag([1.0] * Z.shape[1] + [_INTERCEPT])
     # Counts are shrunk towards the mean, since the logarithm of 0 is not finite.
     eta = np.log(0.5 * (y + mean) / mean)
     for _ in range(_MAX_ITER):
         rate = mean * np.exp(eta)
         response = eta + (y - rate) / rate
-        hessian = weighted_gram(features, share * rate) + prior
+        hessian = gram(share * rate) + prior
         gradient = (share * rate * response).T @ features
         W = np.linalg.solve(hessian, gradient[:, :, None])[:, :, 0]
         new = np.clip(features @ W.T, -_RANGE, _RANGE)
