@@ -52,8 +52,8 @@ class Linear(_composite.Problem):
     """
 
     names = ("Z", "y", "weight", "penalty", "ridge", "scale")
-    # Every direction of the intercept has an effect.
-    gauge = None
+    # Every direction of the intercept has an effect. Scores need not be of classes.
+    gauge = basis = None
 
     def __init__(self, loss, penalty, Z, y, weight, alpha, l2, fit_intercept):
         self.loss, self.own = loss, penalty

@@ -8,6 +8,7 @@ from sparsedis.solvers._groups import add_blocks
 from sparsedis.solvers._info import SolverInfo
 from sparsedis.solvers._linalg import solve_on_support
 from sparsedis.solvers._products import forward, pull
+from sparsedis.solvers._softmax_hessian import SoftmaxHessian, has_many_classes
 
 # Maximal number of steps, and the gradient at which to stop, relative to the tolerance
 # for the gap, in units in which curvatures are about one. The gap is of the order of
@@ -25,6 +26,11 @@ _LINE_STEPS, _CHANGE = 2, 3.0
 # With smaller gradients, keep the factor of an earlier Hessian, while each step divides
 # the gradient by at least this.
 _NEAR, _FALL = 1e-4, 10.0
+
+# Residuals of steps by conjugate gradients, relative to the gradient: the root of its
+# size, between these two; and those of the system of the implicit gradient.
+_FORCING = 1e-2, 0.3
+_EXACT = 1e-11
 
 # Added to the curvature of singular tasks, such as those with constant features.
 _SHIFT = 1e-12
@@ -83,9 +89,8 @@ def smooth_newton(problem, V, tol=1e-12):
     stale = True
     for _ in range(_STEPS):
         if stale:
-            hessian = own_hessian(problem, bends, _SHIFT)
-            factor, failed = torch.linalg.cholesky_ex(hessian)
-        step = _solve(factor, -gradient)
+            system = _system(problem, scores, bends)
+        step = system.solve(-gradient, size.sqrt().clamp(*_FORCING))
         along = forward(problem.Z, step)
         if (now > _FAR).any():
             best = _best_length(problem, ridge, W, step, gradient, scores, along)
@@ -94,7 +99,7 @@ def smooth_newton(problem, V, tol=1e-12):
         last, before = W, now
         W, scores = W + step, scores + along
         gradient, bends = _derivatives(problem, ridge, W, scores)
-        size, now = _size(problem, gradient, failed > 0)
+        size, now = _size(problem, gradient, system.failed)
         n_iter[at.cpu().numpy()] += left
         sound = np.isfinite(now)
         if not sound.all():
@@ -108,11 +113,11 @@ def smooth_newton(problem, V, tol=1e-12):
             if not left.any():
                 break
             remain = torch.from_numpy(left.nonzero()[0]).to(V.device)
-            at, problem = at[remain], problem.take(remain)
-            ridge, W, scores, gradient, bends, size, factor, failed = (
-                x[remain]
-                for x in (ridge, W, scores, gradient, bends, size, factor, failed)
+            at, problem, system = at[remain], problem.take(remain), system.take(remain)
+            ridge, W, scores, gradient, size = (
+                x[remain] for x in (ridge, W, scores, gradient, size)
             )
+            bends = None if bends is None else bends[remain]
             now, left = now[left], left[left]
     else:
         found[at] = W / problem.scale.unsqueeze(-1)
@@ -136,8 +141,11 @@ def _ridge(problem):
 
 
 def _derivatives(problem, ridge, W, scores):
-    """Gradient of the objective in W, and second derivatives in the scores."""
-    slopes, bends = problem.derivatives(scores)
+    """Gradient of the objective in W, and second derivatives in the scores, if used."""
+    if has_many_classes(problem):
+        slopes, bends = problem.slopes(scores), None
+    else:
+        slopes, bends = problem.derivatives(scores)
     gradient = torch.addcmul(pull(problem.Z, problem.weight * slopes), ridge, W)
     return gradient, bends
 
@@ -156,10 +164,35 @@ def own_hessian(problem, bends, shift=0.0):
     return hessian
 
 
-def _solve(factor, gradient):
-    n_tasks, k, d = gradient.shape
-    flat = gradient.mT.reshape(n_tasks, d * k, 1)
-    return torch.cholesky_solve(flat, factor).reshape(n_tasks, d, k).mT
+def _system(problem, scores, bends):
+    """Newton's equations, to solve by a factor or by products."""
+    if bends is None:
+        return SoftmaxHessian(problem, scores)
+    return _Factorised(*torch.linalg.cholesky_ex(own_hessian(problem, bends, _SHIFT)))
+
+
+class _Factorised:
+    """Systems of matrices with a Cholesky factor.
+
+    Parameters
+    ----------
+    factor : tensor of shape (n_tasks, d * k, d * k)
+
+    info : tensor of shape (n_tasks,) of int
+        Zero where the matrix is positive definite.
+    """
+
+    def __init__(self, factor, info):
+        self.factor, self.info, self.failed = factor, info, info > 0
+
+    def take(self, at):
+        return _Factorised(self.factor[at], self.info[at])
+
+    def solve(self, rhs, share):
+        """Solutions for right-hand sides of shape (n_tasks, k, d), whatever `share`."""
+        n_tasks, k, d = rhs.shape
+        flat = rhs.mT.reshape(n_tasks, d * k, 1)
+        return torch.cholesky_solve(flat, self.factor).reshape(n_tasks, d, k).mT
 
 
 def _best_length(problem, ridge, W, step, gradient, scores, along):
@@ -216,6 +249,19 @@ def solve_hessian(problem, V, rhs):
 
     singular : tensor of shape (n_tasks,) of bool
     """
+    if not has_many_classes(problem):
+        return _solve_by_factor(problem, V, rhs)
+    system = SoftmaxHessian(problem, problem.scores(V))
+    found, singular = system.solve(rhs, _EXACT), ~system.solved
+    hard = singular.nonzero().flatten()
+    if len(hard):
+        found[hard], singular[hard] = _solve_by_factor(
+            problem.take(hard), V[hard], rhs[hard]
+        )
+    return found, singular
+
+
+def _solve_by_factor(problem, V, rhs):
     _, bends = problem.derivatives(problem.scores(V))
     flat = rhs.mT.flatten(1)
     every = torch.ones_like(flat, dtype=torch.bool)

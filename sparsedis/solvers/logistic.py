@@ -246,7 +246,8 @@ class Logistic(_composite.Problem):
         """The same from the scores."""
         return self._present(scores).log_softmax(1).mT
 
-    def _softmax(self, scores):
+    def probability_at(self, scores):
+        """Probabilities of the classes, of shape (n_tasks, n_samples, n_classes)."""
         return self._present(scores).softmax(1).mT
 
     def _present(self, scores):
@@ -260,7 +261,7 @@ class Logistic(_composite.Problem):
         """Derivative of the loss of each sample in its scores."""
         if self.basis.shape[1] == 1:
             return self._sigmoid(scores) - self.onehot[..., 1:]
-        return _combine(self._softmax(scores) - self.onehot, self.basis)
+        return _combine(self.probability_at(scores) - self.onehot, self.basis)
 
     def derivatives(self, scores):
         """First and second derivatives of the loss of each sample in its scores.
@@ -271,7 +272,7 @@ class Logistic(_composite.Problem):
         if d == 1:
             p = self._sigmoid(scores)
             return p - self.onehot[..., 1:], (p * (1 - p)).unsqueeze(-1)
-        probability = self._softmax(scores)
+        probability = self.probability_at(scores)
         outer = (self.basis.unsqueeze(-1) * self.basis.unsqueeze(-2)).flatten(1)
         square = _combine(probability, outer).unflatten(-1, (d, d))
         mean = _combine(probability, self.basis)

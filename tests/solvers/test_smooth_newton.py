@@ -31,7 +31,8 @@ def make_ridge(kind, l2, *, fit_intercept=False, shared=False, separable=False):
     Z, weight, generator = make_data(shared=shared)
     none = torch.zeros_like(l2)
     if kind == "counts":
-        y = torch.poisson(2 * torch.rand(10, 15, generator=generator)).double()
+        rate = 2 * torch.rand(10, 15, generator=generator)
+        y = torch.poisson(rate, generator=generator).double()
         return Linear(Poisson(), L2(), Z, y, weight, l2, none, fit_intercept)
     y = torch.randint(0, kind, (10, 15), generator=generator)
     if separable:
