@@ -65,7 +65,7 @@ def data():
 
 
 def nearby(Z):
-    return Z + 0.01 * Z.flip(-1).sin()
+    return Z + 0.001 * Z.flip(-1).sin()
 
 
 def parts(results):
