@@ -12,6 +12,7 @@ from sparsedis.implicit._squared import (
     check_limits,
     check_solver,
     choose_celer,
+    is_wide,
     pack,
     prepare,
     solve_squared,
@@ -19,6 +20,7 @@ from sparsedis.implicit._squared import (
 from sparsedis.implicit._transforms import transformable
 from sparsedis.implicit._units import choose_units
 from sparsedis.solvers._info import warn_if_not_converged
+from sparsedis.solvers._working_set import solve_wide_lasso
 from sparsedis.solvers.lasso import solve_lasso
 
 if TYPE_CHECKING:
@@ -90,8 +92,8 @@ def lasso(
 
     solver : {"auto", "batched", "celer"}, default="auto"
         "batched" solves all tasks at once in torch, on the device of ``Z``; "celer"
-        solves them one by one on the CPU. "auto" uses "celer" on the CPU for more than
-        32 features if ``k > 2 * n_samples``.
+        solves them one by one on the CPU. "auto" uses "celer" on the CPU if tasks share
+        more than 32 features and ``k > 2 * n_samples``.
 
     start : tensor of shape (..., k), default=None
         Solution of an earlier call, for data or penalties that have changed little;
@@ -169,8 +171,17 @@ def lasso(
     check_solver(solver, start)
 
     def solve(loss, alpha, l2, start=None):
-        gram_form = loss.gram, loss.corr[..., 0], loss.y_sq, alpha, l2
         how = {"tol": tol, "max_iter": max_iter}
+        if start is not None:
+            start = start[..., 0]
+        form = loss.corr[..., 0], loss.y_sq, alpha, l2
+        if solver != "celer" and is_wide(loss, alpha):
+            w, info, system = solve_wide_lasso(
+                *loss.single(), *form, start=start, **how
+            )
+            if bool(info.converged.all()):
+                return w.unsqueeze(-1), info, system
+        gram_form = loss.gram, *form
         if start is None and choose_celer(solver, loss):
             from sparsedis.solvers._celer import solve_lasso_celer
 
@@ -178,8 +189,6 @@ def lasso(
             w, info = solve_lasso_celer(Z, Y[..., 0], *gram_form, **how)
             system = None
         else:
-            if start is not None:
-                start = start[..., 0]
             how |= {"start": start, "data": loss.single, "return_system": True}
             w, info, system = solve_lasso(*gram_form, **how)
         W = w.unsqueeze(-1)

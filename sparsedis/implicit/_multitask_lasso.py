@@ -172,7 +172,7 @@ def multitask_lasso(
         else:
             how |= {"start": start, "data": loss.scaled}
             W, info = solve_multitask_lasso(*gram_form, **how)
-        return W, loss.certify(info, W, alpha, l2, tol)
+        return W, loss.certify(info, W, alpha, l2, tol), None
 
     W, intercept, info = solve_squared(
         Z,

@@ -1,10 +1,10 @@
 """Implicit gradients of the problems with a squared loss."""
 
 import math
-from functools import cache, partial
+from dataclasses import dataclass
+from functools import cache, cached_property, partial
 from importlib.util import find_spec
 from numbers import Integral, Real
-from typing import NamedTuple
 
 import torch
 
@@ -23,46 +23,49 @@ from sparsedis.solvers._linalg import (
     solve_on_support,
     take_tasks,
 )
+from sparsedis.solvers.lasso import WEAK
 
 SOLVERS = ("auto", "batched", "celer")
 
 
-class SquaredLoss(NamedTuple):
+@dataclass
+class SquaredLoss:
     """``1/(2n) ||Y - ZW||^2`` of a batch of tasks, in Gram form.
 
     Attributes
     ----------
-    gram : tensor of shape (n_tasks, k, k) or (1, k, k)
-        ``Z'Z / n``.
-
-    corr : tensor of shape (n_tasks, k, c)
-        ``Z'Y / n``.
-
-    y_sq : tensor of shape (n_tasks,)
-        ``||Y||^2 / n``.
-
     Z : tensor of shape (n_tasks, n_samples, k) or (1, n_samples, k)
 
     Y : tensor of shape (n_tasks, n_samples, c)
 
     n : int
         Divisor of the products; 1 if ``Z`` and ``Y`` are already scaled.
+
+    corr : tensor of shape (n_tasks, k, c)
+        ``Z'Y / n``.
+
+    y_sq : tensor of shape (n_tasks,)
+        ``||Y||^2 / n``.
     """
 
-    gram: torch.Tensor
-    corr: torch.Tensor
-    y_sq: torch.Tensor
     Z: torch.Tensor
     Y: torch.Tensor
     n: int
+    corr: torch.Tensor
+    y_sq: torch.Tensor
 
     @classmethod
     def of(cls, Z, Y, n):
         """Compute the products; Y may be without its last axis if ``c = 1``."""
         Y = Y if Y.ndim == 3 else Y.unsqueeze(-1)
         A, B = views(Z, Y)
-        corr, y_sq = tensors(product(A.mT, B) / n, (B * B).sum((1, 2)) / n)
-        return cls(torch.bmm(Z.mT, Z).div_(n), corr, y_sq, Z, Y, n)
+        products = tensors(product(A.mT, B) / n, (B * B).sum((1, 2)) / n)
+        return cls(Z, Y, n, *products)
+
+    @cached_property
+    def gram(self):
+        """``Z'Z / n``, of shape (n_tasks, k, k) or (1, k, k)."""
+        return torch.bmm(self.Z.mT, self.Z).div_(self.n)
 
     def scaled(self):
         """Features and targets, each multiplied by ``1 / sqrt(n)``."""
@@ -90,12 +93,13 @@ class _SquaredLoss(ReverseOnly):
     @staticmethod
     def forward(ctx, Z, Y, alpha, l2, n, solve, report):
         loss = SquaredLoss.of(Z, Y, n)
-        W, info, *ctx.system = solve(loss, alpha, l2)
+        W, info, ctx.system = solve(loss, alpha, l2)
         report(info)
         if Y.ndim == 2:
             W = W.squeeze(-1)
         ctx.n = n
-        ctx.save_for_backward(Z, Y, loss.gram, alpha, l2, W, info.support)
+        gram = None if ctx.system else loss.gram
+        ctx.save_for_backward(Z, Y, gram, alpha, l2, W, info.support)
         return W
 
     @staticmethod
@@ -108,7 +112,7 @@ class _SquaredLoss(ReverseOnly):
         if torch.is_grad_enabled():
             found = _gradients_with_graph(ctx, grad, *parts)
         else:
-            U, singular = _solve_adjoint(grad, *parts[2:], Z, ctx.n, *ctx.system)
+            U, singular = _solve_adjoint(grad, *parts[2:], Z, ctx.n, ctx.system)
             if bool(singular.any()):
                 warn_of_dependence()
             found = _cotangents(*views(Z, Y, W, U), ctx.n, ctx.needs_input_grad)
@@ -156,20 +160,20 @@ def _gradients_with_graph(ctx, grad, Z, Y, gram, alpha, l2, W, support):
         towards = torch.sign(W) if single else directions(safe)
         return torch.where(used, slope + alpha[:, None, None] * towards, 0.0)
 
-    parts = [part.detach() for part in (gram, alpha, l2, W, support, Z)]
+    parts = [part.detach() for part in (alpha, l2, W, support, Z)]
 
     def solve(cotangent):
-        return _solve_adjoint(cotangent, *parts, n, *ctx.system)
+        return _solve_adjoint(cotangent, gram, *parts, n, ctx.system)
 
     theta = Z, Y, alpha, l2
     needed = ctx.needs_input_grad[:4]
     return implicit_gradients(solve, stationarity, grad, W, theta, needed)
 
 
-def _solve_adjoint(grad, gram, alpha, l2, W, support, Z, n, system=None):
+def _solve_adjoint(grad, gram, alpha, l2, W, support, Z, n, system):
     """Solve the linear system of the adjoint, with the cotangent `grad` of W.
 
-    For a single output, `system` may be given.
+    For a single output, `gram` may be None if there is a `system`.
     """
     c = W.shape[-1]
     if c == 1:
@@ -213,9 +217,9 @@ def solve_squared(Z, Y, alpha, l2, solve, *, start=None, fit_intercept, **read):
         Functions that read the penalties for the tasks.
 
     solve : callable
-        ``(loss, alpha, l2) -> W, info``, with a :class:`SquaredLoss` and ``W`` of
-        shape (n_tasks, k, c); with ``start=``, of this shape, if there is a start. It
-        may also return the factors of the system of the gradient.
+        ``(loss, alpha, l2) -> W, info, system``, with a :class:`SquaredLoss` and ``W``
+        of shape (n_tasks, k, c); with ``start=``, of this shape, if there is a start.
+        ``system`` is that of the gradient, or None if it is not known.
 
     start : tensor or pair of tensors, default=None
         Results of an earlier call.
@@ -329,6 +333,16 @@ def choose_celer(solver, loss):
         return k > max(32, 2 * n_samples)
     # With one or two tasks batching gains nothing.
     return n_tasks <= 2 or k > 32
+
+
+def is_wide(loss, alpha):
+    """Whether to avoid the products of all features, of which few can be active."""
+    n_tasks, n_samples, k = loss.Z.shape
+    # Tasks that share their features share their products, too.
+    if k <= max(32, 2 * n_samples) or n_tasks < len(loss.Y):
+        return False
+    # Ridge solutions, for penalties of about zero, use all features.
+    return bool((alpha > WEAK * loss.corr.abs().amax((1, 2))).all())
 
 
 def pack(w, intercept, info, fit_intercept, return_info):

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from sparsedis.solvers._arrays import namespace, tensors, views
-from sparsedis.solvers._linalg import take_tasks
+from sparsedis.solvers._linalg import product, take_tasks
 
 
 @np.errstate(all="ignore")
@@ -45,16 +45,37 @@ def recertify(info, W, data, gram, y_sq, alpha, l2, *, tol):
     doubtful = (eps * size * size > 0.1 * tol * arrays[2]) & (arrays[3] > 0)
     if not bool(doubtful.any()):
         return info
-    doubtful, size = tensors(doubtful, size)
-    at = doubtful.nonzero().flatten()
+    at = tensors(doubtful)[0].nonzero().flatten()
     Z, Y = data()
     part = take_tasks(Z, at)
-    gap = data_gap(W[at], part, Y[at], alpha[at], l2[at])
-    residual = torch.linalg.vector_norm(Y[at] - part @ W[at], dim=(1, 2))
-    rounding = eps * size[at] * (2 * residual + eps * size[at])
-    gap = (gap + rounding) / torch.where(y_sq[at] > 0, 0.5 * y_sq[at], 1.0)
+    norm = take_tasks(gram, at).diagonal(dim1=-2, dim2=-1).sqrt()
+    gap = certified_gap(W[at], part, Y[at], y_sq[at], alpha[at], l2[at], norm)
     gap = info.gap.index_put((at,), gap)
     return replace(info, gap=gap, converged=gap <= tol)
+
+
+def certified_gap(W, Z, Y, y_sq, alpha, l2, norm):
+    """Gap from the data, relative to the objective at zero, with its rounding errors.
+
+    Parameters
+    ----------
+    W, Z, Y, alpha, l2 : tensor
+        As in :func:`data_gap`.
+    y_sq : tensor of shape (n_tasks,)
+        ``||Y||^2``.
+    norm : tensor of shape (n_tasks, k) or (1, k)
+        Norms of the columns of Z.
+
+    Returns
+    -------
+    tensor of shape (n_tasks,)
+    """
+    gap = data_gap(W, Z, Y, alpha, l2)
+    residual = torch.linalg.vector_norm(Y - product(Z, W), dim=(1, 2))
+    size = (torch.linalg.vector_norm(W, dim=-1) * norm).sum(-1)
+    eps = torch.finfo(W.dtype).eps
+    rounding = eps * size * (2 * residual + eps * size)
+    return (gap + rounding) / torch.where(y_sq > 0, 0.5 * y_sq, 1.0)
 
 
 def data_gap(W, Z, Y, alpha, l2):
