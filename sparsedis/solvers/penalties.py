@@ -486,6 +486,57 @@ class MCP(Penalty):
             raise ValueError(f"gamma must be above 1 and finite, got {gamma!r}.")
         self.gamma = gamma
 
+    def get_params(self, deep: bool = True) -> dict[str, float]:
+        """Parameters by their names, as scikit-learn's searches need them.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Without an effect.
+
+        Returns
+        -------
+        params : dict
+            `gamma`.
+
+        Examples
+        --------
+        >>> from sparsedis.solvers.penalties import MCP
+        >>> MCP(2.0).get_params()
+        {'gamma': 2.0}
+        """
+        return {"gamma": self.gamma}
+
+    def set_params(self, **params: float) -> MCP:
+        """Change parameters in place, such as ``penalty__gamma`` of an estimator.
+
+        Parameters
+        ----------
+        **params : dict
+            `gamma`.
+
+        Returns
+        -------
+        self : object
+            The penalty.
+
+        Raises
+        ------
+        TypeError
+            When a parameter has another name.
+        ValueError
+            When `gamma` is not above 1 and finite.
+
+        Examples
+        --------
+        >>> from sparsedis.heads import SparseHeadsCV
+        >>> from sparsedis.solvers.penalties import MCP
+        >>> SparseHeadsCV(penalty=MCP()).set_params(penalty__gamma=2.0).penalty
+        MCP(gamma=2.0)
+        """
+        self.gamma = MCP(**{**self.get_params(), **params}).gamma
+        return self
+
     def value(self, W: Tensor, alpha: Tensor) -> Tensor:
         norm = torch.linalg.vector_norm(W, dim=-1)
         near = torch.minimum(norm, self.gamma * alpha)

@@ -6,7 +6,7 @@ from celer import GroupLasso
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression
-from sklearn.model_selection import KFold
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sparsedis.heads import SparseHeads, SparseHeadsCV
@@ -257,3 +257,25 @@ def test_parameters_that_do_not_go_together(estimator, params, message):
 @parametrize_with_checks([SparseHeads(0.1, penalty=MCP())])
 def test_scikit_learn_accepts_mcp(estimator, check):
     check(estimator)
+
+
+def test_searches_choose_the_concavity():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((60, 5))
+    y = 2 * X[:, 0] + 0.1 * rng.standard_normal(60)
+    given, gammas = MCP(), [1.5, 100.0]
+    model = SparseHeads(0.5, penalty=given)
+    search = GridSearchCV(model, {"penalty__gamma": gammas}, cv=3).fit(X, y)
+    # Large coefficients are not shrunk.
+    assert search.best_params_ == {"penalty__gamma": 1.5}
+    for gamma in gammas:
+        at = gammas.index(gamma)
+        expected = cross_val_score(SparseHeads(0.5, penalty=MCP(gamma)), X, y, cv=3)
+        found = search.cv_results_["mean_test_score"][at]
+        assert found == pytest.approx(expected.mean(), rel=1e-12)
+    assert given == MCP()
+    with pytest.raises(ValueError, match=r"gamma must be above 1 .* got 0\.5"):
+        model.set_params(penalty__gamma=0.5)
+    with pytest.raises(TypeError, match="slope"):
+        model.set_params(penalty__slope=1.0)
+    assert given == MCP()
