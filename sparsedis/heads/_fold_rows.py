@@ -1,5 +1,7 @@
 """Products and errors of a task for all folds at once."""
 
+from dataclasses import dataclass
+
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
@@ -41,6 +43,9 @@ class FoldRows:
 
     sound : bool
         Whether these are exact up to rounding errors.
+
+    held_out : HeldOut
+        What errors on the folds need, which is less than all of this.
     """
 
     def __init__(self, Z, weight, fold, n_folds, fit_intercept):
@@ -60,12 +65,13 @@ class FoldRows:
         self.valid = total > 0
         self.valid[1:] &= mass[:n_folds] > 0
         self.parts *= torch.where(self.valid, 1 / total, 0.0)[:, None]
-        self.share = self.weight / mass[:, None]
-        self.Z, root = Z[self.rows], self.weight.sqrt().unsqueeze(-1)
-        self.root, self.R = root, root * self.Z
+        share = self.weight / mass[:, None]
+        self.held_out = HeldOut(self.rows, share, self.valid[1:])
+        table, self.root = Z[self.rows], self.weight.sqrt().unsqueeze(-1)
+        self.R = self.root * table
         gram = (self.R.mT @ self.R).flatten(1)
         self.gram = (self.parts @ gram).unflatten(1, (-1, Z.shape[1]))
-        self.x_mean = self._mean(self.Z)
+        self.x_mean = self._mean(table)
         before = self.gram.diagonal(dim1=1, dim2=2).clone()
         self.gram.addcmul_(self.x_mean.unsqueeze(2), self.x_mean.unsqueeze(1), value=-1)
         after = self.gram.diagonal(dim1=1, dim2=2)
@@ -101,11 +107,34 @@ class FoldRows:
         sound = (y_sq > _LEFT * before) | (before == 0)
         return corr, y_sq, mean, bool(sound.all())
 
-    def errors(self, y, coef, intercept):
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Rows of a task in each fold.
+
+    Attributes
+    ----------
+    rows : tensor of shape (n_folds, m) of int
+        Padded with other rows.
+
+    share : tensor of shape (n_folds, m)
+        Their weights, which add up to 1 in each fold; 0 for padding.
+
+    valid : tensor of shape (n_folds,) of bool
+        False for folds that hold no label, or all.
+    """
+
+    rows: torch.Tensor
+    share: torch.Tensor
+    valid: torch.Tensor
+
+    def errors(self, Z, y, coef, intercept):
         """Mean squared errors on each fold, of shape (n_heads, n_folds).
 
         Parameters
         ----------
+        Z : tensor of shape (n, p)
+
         y : tensor of shape (n,)
 
         coef : tensor of shape (n_folds, n_heads, p)
@@ -115,6 +144,6 @@ class FoldRows:
         if not len(coef):
             return coef.new_empty(coef.shape[1], 0)
         left = y[self.rows].unsqueeze(-1) - intercept.unsqueeze(1)
-        left = torch.baddbmm(left, self.Z, coef.mT, alpha=-1).square_()
+        left = torch.baddbmm(left, Z[self.rows], coef.mT, alpha=-1).square_()
         error = torch.bmm(self.share.unsqueeze(1), left).squeeze(1)
-        return error.masked_fill(~self.valid[1:, None], torch.nan).T
+        return error.masked_fill(~self.valid[:, None], torch.nan).T

@@ -299,14 +299,14 @@ def _narrow(Z, Y, share, fold, weights, problem):
     gram = Z.new_empty(n_parts, n_tasks, p, p)
     corr, x_mean = Z.new_empty(2, n_parts, n_tasks, p)
     y_sq, y_mean = Z.new_empty(2, n_parts, n_tasks)
-    free, tables, completions = weights[0] == 0, [], {}
+    free, held_out, completions = weights[0] == 0, [], {}
     for t in range(n_tasks):
         # Tasks with the same labels and weights have the same Gram matrices.
         if not t or not all(torch.equal(a[t], a[t - 1]) for a in (share.T, free)):
             how = n_parts - 1, problem.fit_intercept
             labels = share[:, t], fold[:, t]
             rows, parts = FoldRows(Z, *labels, *how), None
-        tables.append(rows)
+        held_out.append(rows.held_out)
         gram[:, t], x_mean[:, t] = rows.gram, rows.x_mean
         corr[:, t], y_sq[:, t], y_mean[:, t], sound = rows.targets(Y[:, t])
         if rows.sound and sound and not bool(free[t].any()):
@@ -346,13 +346,13 @@ def _narrow(Z, Y, share, fold, weights, problem):
     for at, complete in completions.items():
         intercept[at] = complete(coef[at])
     errors = Z.new_empty(*alphas.shape, n_parts - 1)
-    for t, rows in enumerate(tables):
+    for t, own in enumerate(held_out):
         if problem.relaxes_points:
             data = Z, Y[:, t], share[:, t], fold[:, t]
             for i in range(1, n_parts):
                 head = _relaxed_points(problem, *data, i - 1, coef[i, t])
                 coef[i, t], intercept[i, t] = head
-        errors[t] = rows.errors(Y[:, t], coef[1:, t], intercept[1:, t])
+        errors[t] = own.errors(Z, Y[:, t], coef[1:, t], intercept[1:, t])
     return alphas, coef[0], intercept[0], gap[:n_tasks], errors
 
 

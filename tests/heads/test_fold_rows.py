@@ -50,7 +50,8 @@ def test_errors_are_those_of_each_fold():
     rng = np.random.default_rng(1)
     coef = torch.from_numpy(rng.standard_normal((5, 3, 4)))
     intercept = torch.from_numpy(rng.standard_normal((5, 3)))
-    found = FoldRows(Z, weight, fold, 5, True).errors(y, coef, intercept)
+    rows = FoldRows(Z, weight, fold, 5, True).held_out
+    found = rows.errors(Z, y, coef, intercept)
     for f in range(4):
         expected = fold_error(Z, y, weight, fold, f, coef[f], intercept[f])
         torch.testing.assert_close(found[:, f], expected)
