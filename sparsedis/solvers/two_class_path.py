@@ -298,7 +298,7 @@ class TwoClassPath:
         for t in tasks:
             rows, unit = self.across[t, self.inside], self.unit[t][:, self.inside]
             bends = self.weight[t] * self.p[t] * (1 - self.p[t])
-            hessian = (rows * bends.unsqueeze(1)) @ rows.T
+            hessian = torch.stack([(rows * part) @ rows.T for part in bends])
             hessian *= unit.unsqueeze(2) * unit.unsqueeze(1)
             hessian.diagonal(dim1=1, dim2=2).add_(_PROXIMAL)
             # No active set has this value: the factors are those of another matrix.
