@@ -9,7 +9,7 @@ import torch
 
 from sparsedis.implicit._inputs import centre_features, read_tasks
 from sparsedis.implicit._layer import solve_implicitly
-from sparsedis.implicit._modes import in_plain_mode
+from sparsedis.implicit._modes import constant, in_plain_mode
 from sparsedis.implicit._squared import check_limits, pack
 from sparsedis.implicit._start import read_start
 from sparsedis.implicit._transforms import transformable
@@ -200,7 +200,7 @@ def glm(
 
 
 @in_plain_mode
-@torch.no_grad()
+@constant
 def glm_alpha_max(
     Z: Tensor,
     y: Tensor,

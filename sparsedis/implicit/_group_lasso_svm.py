@@ -9,7 +9,7 @@ import torch
 
 from sparsedis._deprecated import renamed_function, renamed_keywords
 from sparsedis.implicit._inputs import centre_features, read_labels, read_tasks
-from sparsedis.implicit._modes import in_plain_mode
+from sparsedis.implicit._modes import constant, in_plain_mode
 from sparsedis.implicit._refusals import ReverseOnly, once_differentiable
 from sparsedis.implicit._squared import check_limits, pack
 from sparsedis.implicit._svm_adjoint import svm_adjoint
@@ -218,7 +218,7 @@ def group_lasso_svm(
 
 
 @in_plain_mode
-@torch.no_grad()
+@constant
 def group_lasso_svm_alpha_max(
     Z: Tensor,
     y: Tensor,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from sparsedis.implicit._inputs import read_tasks
+from sparsedis.implicit._modes import constant
 from sparsedis.implicit._squared import (
     SquaredLoss,
     check_limits,
@@ -209,7 +210,7 @@ def lasso(
     return pack(w, intercept, info, fit_intercept, return_info)
 
 
-@torch.no_grad()
+@constant
 def lasso_alpha_max(
     Z: Tensor,
     y: Tensor,

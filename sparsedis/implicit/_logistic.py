@@ -9,6 +9,7 @@ import torch
 
 from sparsedis.implicit._inputs import centre_features, read_labels, read_tasks
 from sparsedis.implicit._layer import solve_implicitly
+from sparsedis.implicit._modes import constant
 from sparsedis.implicit._squared import check_limits, check_solver, has_celer, pack
 from sparsedis.implicit._start import read_start
 from sparsedis.implicit._together import spread_together
@@ -237,7 +238,7 @@ def logistic(
     )
 
 
-@torch.no_grad()
+@constant
 def logistic_alpha_max(
     Z: Tensor,
     y: Tensor,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from sparsedis.implicit._inputs import read_tasks
+from sparsedis.implicit._modes import constant
 from sparsedis.implicit._squared import (
     SquaredLoss,
     check_limits,
@@ -191,7 +192,7 @@ def multitask_lasso(
     return pack(W, intercept, info, fit_intercept, return_info)
 
 
-@torch.no_grad()
+@constant
 def multitask_lasso_alpha_max(
     Z: Tensor,
     Y: Tensor,

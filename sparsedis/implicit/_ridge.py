@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from sparsedis.implicit._inputs import centre_features, read_tasks, scale_rows
+from sparsedis.implicit._modes import constant
 from sparsedis.implicit._squared import check_limits, pack, solve_squared
 from sparsedis.implicit._together import spread_together
 from sparsedis.implicit._transforms import transformable
@@ -121,7 +122,7 @@ def ridge(
     return pack(w, intercept, info, fit_intercept, return_info)
 
 
-@torch.no_grad()
+@constant
 def ridge_alpha_max(
     Z: Tensor,
     y: Tensor,

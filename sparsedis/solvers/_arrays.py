@@ -12,10 +12,18 @@ _HOST = "cpu"
 
 
 def views(*tensors):
-    """NumPy arrays that share the memory of tensors on the CPU; else the tensors."""
-    if tensors[0].device.type != _HOST:
+    """NumPy arrays that share the memory of tensors on the CPU; else the tensors.
+
+    Tensors inside of a transform of ``torch.func`` have no memory of their own.
+    """
+    if not all(map(_has_memory, tensors)):
         return tensors
     return tuple(t.detach().numpy() for t in tensors)
+
+
+def _has_memory(tensor):
+    own = torch.func.debug_unwrap(tensor, recurse=False) is tensor
+    return own and tensor.device.type == _HOST
 
 
 def tensors(*arrays):

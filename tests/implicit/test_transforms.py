@@ -8,14 +8,19 @@ from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, vjp,
 
 from sparsedis.implicit import (
     glm,
+    glm_alpha_max,
     group_lasso_svm,
     lasso,
+    lasso_alpha_max,
     logistic,
+    logistic_alpha_max,
     multitask_lasso,
+    multitask_lasso_alpha_max,
     ridge,
+    ridge_alpha_max,
 )
 from sparsedis.solvers.losses import Huber, Squared
-from sparsedis.solvers.penalties import MCP, GroupL1
+from sparsedis.solvers.penalties import L1, MCP, GroupL1
 
 N_TASKS, N_SAMPLES, K = 3, 20, 4
 
@@ -313,6 +318,33 @@ def test_forward_mode_of_batches(forward_layer, inputs):
     close(
         found, torch.stack([push(*both) for both in zip(tangents, alphas, strict=True)])
     )
+
+
+RELATIVE = {
+    "lasso": lambda Z, y: lasso(Z, y, 0.1 * lasso_alpha_max(Z, y)),
+    "multitask_lasso": lambda Z, y: multitask_lasso(
+        Z, both_targets(y), 0.1 * multitask_lasso_alpha_max(Z, both_targets(y))
+    ),
+    "ridge": lambda Z, y: ridge(Z, y, 0.1 * ridge_alpha_max(Z, y)),
+    "logistic": lambda Z, y: logistic(Z, y > 0, 0.1 * logistic_alpha_max(Z, y > 0)),
+    "glm": lambda Z, y: glm(Z, y, 0.1 * glm_alpha_max(Z, y, **HUBER), **HUBER),
+}
+HUBER = {"loss": Huber(), "penalty": L1()}
+
+
+@forward_mode
+@pytest.mark.parametrize("name", RELATIVE)
+def test_relative_penalties_are_constants(name, inputs):
+    layer, (Z, y, *_) = RELATIVE[name], inputs
+    leaf = Z.clone().requires_grad_()
+    (expected,) = torch.autograd.grad((layer(leaf, y) ** 3).sum(), leaf)
+    close(grad(lambda Z: (layer(Z, y) ** 3).sum())(Z), expected)
+    total = (expected * Z.sin()).sum()
+    close(jvp(lambda Z: (layer(Z, y) ** 3).sum(), (Z,), (Z.sin(),))[1], total)
+    with torch.autograd.forward_ad.dual_level():
+        dual = torch.autograd.forward_ad.make_dual(Z, Z.sin())
+        slope = torch.autograd.forward_ad.unpack_dual((layer(dual, y) ** 3).sum())
+    close(slope.tangent, total)
 
 
 @forward_mode
