@@ -39,6 +39,7 @@ _PLAIN = {
     "n_features_in_": lambda value: _is_whole(value, 1),
     "n_components_": lambda value: _is_whole(value, 1),
     "_n_trained": lambda value: _is_whole(value, 1),
+    "_noisy": (False, True).__contains__,
     "n_iter_": _is_whole,
     "best_iter_": _is_whole,
     "learned_alpha_": _is_penalty,

@@ -63,7 +63,7 @@ class BaseRepresentation(MultiOutputMixin, TaskHeads):
         ),
         plain=(
             *("n_features_in_", "n_components_", "n_iter_", "learned_alpha_"),
-            *("_layout", "_n_trained"),
+            *("_layout", "_n_trained", "_noisy"),
         ),
         names=("feature_names_in_", "tasks_", "_classes"),
         tables=("history_",),
@@ -149,7 +149,7 @@ default=None
             data = {"X": X, "y": y}
             if self.rotation is None and self.n_components == "auto":
                 width = self._count(scaled, width, random_state, data)
-            split = self._train_table(scaled, width, random_state, data)
+            split = self._train_by_noise(scaled, width, random_state, data)
             if self.rotation is not None:
                 factors = self._factors(table, self.n_components, random_state)
                 if self._narrows(factors):

@@ -19,8 +19,8 @@ from sparsedis.inputs._weights import check_weights
 from sparsedis.multitask._conformal import check_level
 from sparsedis.multitask._final_heads import final_heads, warn_of_missing
 from sparsedis.multitask._linear import is_quick, linear_part
+from sparsedis.multitask._noise import NoiseTraining
 from sparsedis.multitask._predictor import Predictor
-from sparsedis.multitask._training import TaskTraining
 
 if TYPE_CHECKING:
     from typing import Any
@@ -36,7 +36,7 @@ HEADS = (
 )
 
 
-class TaskHeads(TaskTraining):
+class TaskHeads(NoiseTraining):
     """Heads of the tasks of a table, and their predictions.
 
     A subclass has a `_likelihood`, and reads scores with the module of `_reading`.

@@ -30,8 +30,11 @@ from sparsedis.multitask._table_training import split_table
 # tables, which the encoder can overfit.
 _WEIGHT_DECAY = {"table": 3.0, "stream": 1.0}
 
-# Dropout of the encoder of tables, before a rotation.
-_DROPOUT = 0.1
+# Dropout of the encoder of tables before a rotation, and where labels are noisy.
+_DROPOUT, _NOISY_DROPOUT = 0.1, 0.3
+
+# Batch size where labels are noisy, in that of the estimator.
+_NOISY_BATCHES = 4
 
 
 class TaskTraining(RepresentationParameters):
@@ -110,9 +113,10 @@ class TaskTraining(RepresentationParameters):
             n_samples=self.batch_size,
             random_state=random_state,
         )
+        larger = self._noisy and table.rows_first
         source = TableSource(
             split.trained,
-            n_samples=self.batch_size,
+            n_samples=self.batch_size * (_NOISY_BATCHES if larger else 1),
             n_tasks=self.task_batch_size,
             random_state=random_state,
             min_labels=1 if self.inner_fraction is None else 2,
@@ -175,7 +179,8 @@ class TaskTraining(RepresentationParameters):
         )
         seed = random_state.randint(np.iinfo(np.int32).max)
         with TorchRandomness(seed, device).lent():
-            narrow = self._new_module(self.input_shape_, len(components)).to(device)
+            narrow = self._new_module(self.input_shape_, len(components), self._noisy)
+        narrow = narrow.to(device)
         self._standardize(narrow.encoder, table)
         options = {}
         # New weights need all the steps.
@@ -226,11 +231,15 @@ class TaskTraining(RepresentationParameters):
         return np.concatenate(codes).astype(np.float64)
 
     def _make_module(self, width, table=None):
-        """A new module, in the units of a table, or a copy of the trained one."""
+        """A new module, or a copy of the trained one."""
         if self._goes_on():
             module = copy.deepcopy(self.module_)
             return getattr(module, "representation", module)
-        module = self._new_module(self.input_shape_, width)
+        return self._fresh_module(width, table)
+
+    def _fresh_module(self, width, table=None):
+        """A new module, in the units of a table."""
+        module = self._new_module(self.input_shape_, width, self._noisy)
         check_inputs_fit(module.encoder, self.input_shape_)
         if table is not None:
             self._standardize(module.encoder, table)
@@ -247,16 +256,18 @@ class TaskTraining(RepresentationParameters):
     def _goes_on(self):
         return self.warm_start and "module_" in vars(self)
 
-    def _new_module(self, input_shape, width):
+    def _new_module(self, input_shape, width, noisy):
         shape = input_shape_of(np.empty((0, *input_shape)))
         encoder = self.encoder
         if encoder == "auto" and len(shape) == 1 and self.rotation is not None:
-            encoder = partial(MLP, dropout=_DROPOUT)
+            encoder = partial(MLP, dropout=_NOISY_DROPOUT if noisy else _DROPOUT)
         return new_representation(encoder, shape, width, self.normalization)
 
     def _new_modules(self, fitted):
         width, k = fitted["_n_trained"], fitted["n_components_"]
-        module = self._new_module(fitted["input_shape_"], width)
+        module = self._new_module(
+            fitted["input_shape_"], width, fitted.get("_noisy", False)
+        )
         if "rotation_" in fitted:
             components, mean = torch.zeros(k, width), torch.zeros(width)
             module = RotatedRepresentation(module, components, mean)

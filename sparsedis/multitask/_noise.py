@@ -1,0 +1,78 @@
+"""A second training on tables with noisy labels."""
+
+import copy
+
+import numpy as np
+import torch
+
+from sparsedis.multitask._objective import TaskObjective
+from sparsedis.multitask._training import TaskTraining
+from sparsedis.solvers.penalties import L2
+
+# Labels may be noisy where heads explain less than this share of the held-out loss of
+# constants.
+_EXPLAINED = 0.5
+
+# Share by which the held-out loss must become smaller to keep a second training.
+_MARGIN = 0.03
+
+# Relative penalty that leaves only the intercepts of heads.
+_HUGE = 1e6
+
+
+class NoiseTraining(TaskTraining):
+    """Training of an encoder on tables of clean or noisy labels."""
+
+    def _train_by_noise(self, table, width, random_state, data):
+        """Train on a table, and again for noisy labels if this may predict better.
+
+        Noisy labels need a larger penalty and more dropout, with which the features
+        behind clean ones would not be the factors. The second training is kept if
+        heads on its features predict held-out rows better.
+        """
+        goes_on = self._goes_on()
+        split = self._train_table(table, width, random_state, data)
+        if goes_on or not self._may_be_noisy(split.valid):
+            return split
+        first = {name: vars(self)[name] for name in ("module_", "history_", "n_iter_")}
+        self._noisy = True
+        # The same heads judge both, so that only the features differ.
+        before = self._held_out_loss(split.valid, self._alpha)
+        self._train_table(
+            table,
+            width,
+            # A copy: what follows does not depend on a training that is not kept.
+            copy.deepcopy(random_state),
+            data,
+            split,
+            make=lambda: self._fresh_module(width, table),
+        )
+        after = self._held_out_loss(split.valid, self._alpha)
+        better = after <= (1 - _MARGIN) * before
+        if not better:
+            vars(self).update(first, _noisy=False)
+        if self.verbose:
+            print(
+                f"The labels may be noisy: the loss on held-out rows is {before:.4f}, "
+                f"and {after:.4f} after a second training with a larger alpha, batches "
+                f"and dropout. The {'second' if better else 'first'} is kept."
+            )
+        return split
+
+    def _may_be_noisy(self, valid):
+        """Whether a training for noisy labels is possible, and may be of use."""
+        auto = self.encoder == "auto" and isinstance(self.alpha, str)
+        ridge = self.rotation is not None and isinstance(self._head.penalty, L2)
+        flat = len(self.input_shape_) == 1
+        if valid is None or not (auto and ridge and flat):
+            return False
+        smallest = np.nanmin(self.history_["valid_loss"])
+        return smallest > (1 - _EXPLAINED) * self._held_out_loss(valid, _HUGE)
+
+    @torch.no_grad()
+    def _held_out_loss(self, valid, alpha):
+        """Loss of heads with a given penalty on the trained features."""
+        inner, outer = valid
+        Z, Z_outer = (torch.cat(list(self._codes([part.rows]))) for part in valid)
+        judge = TaskObjective(self._problem(), alpha)
+        return float(judge.judge(Z, inner, Z_outer, outer))
