@@ -9,6 +9,9 @@ from ._moments import moments
 # and largest distance from the variance of two values, at which there are two.
 _CONSTANT, _TWO_VALUES = 1e-7, 1e-6
 
+# Fewest rows that tell the units of others.
+_FEWEST = 30
+
 
 class Standardized(nn.Flatten):
     """Flattened inputs, in units that :meth:`set_statistics` sets.
@@ -27,18 +30,24 @@ class Standardized(nn.Flatten):
         return (super().forward(x) - self.mean) * self.scale
 
     @torch.no_grad()
-    def set_statistics(self, blocks):
+    def set_statistics(self, blocks, *, whole=True):
         """Use the statistics of a table.
 
         Columns of two values, such as those of a one-hot encoder, get a difference of
-        one: rare values would become large with unit variance. Constant columns become
-        zero, also where they have another value later.
+        one: rare values would become large with unit variance.
 
         Parameters
         ----------
         blocks : iterable of tensor of shape (n, n_columns)
+
+        whole : bool, default=True
+            Whether these are all rows of training. If so, constant columns become zero,
+            also where they have another value later. Otherwise they keep their unit,
+            as all columns do if there are fewer than 30 rows.
         """
         found = moments(blocks)
+        if not whole and found.n_rows < _FEWEST:
+            return
         spread = found.variance.sqrt()
         largest = (found.high - found.mean) * (found.mean - found.low)
         two = largest - found.variance <= _TWO_VALUES * largest
@@ -47,4 +56,4 @@ class Standardized(nn.Flatten):
         # The inverse of a smaller unit may be infinite.
         varies &= unit >= torch.finfo(self.scale.dtype).tiny
         self.mean.copy_(found.mean)
-        self.scale.copy_(torch.where(varies, 1 / unit, 0.0))
+        self.scale.copy_(torch.where(varies, 1 / unit, 0.0 if whole else 1.0))

@@ -208,12 +208,13 @@ default=None
                 "n_components must be a number in fit_stream when rotation=None, got "
                 "'auto': features are counted with their rotation."
             )
+        width = self._width(self.input_shape_)
         with threads_for(first.size):
             steps = self._train_on(
                 "stream",
                 stream,
-                self._width(self.input_shape_),
                 random_state,
+                make=lambda: self._make_module(width, [first], whole=False),
                 rows=lambda: (batch.rows for batch in stream.remembered),
                 data={"X": first, "y": None},
                 contents=vars(stream.first).values(),

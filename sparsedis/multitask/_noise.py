@@ -45,7 +45,7 @@ class NoiseTraining(TaskTraining):
             copy.deepcopy(random_state),
             data,
             split,
-            make=lambda: self._fresh_module(width, table),
+            make=lambda: self._fresh_module(width, table.blocks()),
         )
         after = self._held_out_loss(split.valid, self._alpha)
         better = after <= (1 - _MARGIN) * before

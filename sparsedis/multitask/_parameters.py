@@ -120,7 +120,8 @@ class RepresentationParameters(BilevelEstimator):
         for images ``(n, height, width, channels)``, else "mlp", with a dropout of 0.1
         where a rotation follows, or 0.3 for noisy labels (see `alpha` and
         :mod:`sparsedis.encoders`). `fit` standardises the
-        columns that an :class:`~sparsedis.encoders.MLP` receives, unless you pass it as
+        columns that an :class:`~sparsedis.encoders.MLP` receives, and `fit_stream` does
+        so by the first batch if it has 30 rows, unless you pass it as
         a module or with ``standardize=False``. A module is copied; a
         class or function is called with ``(input_shape, n_components)``. It receives
         images as ``(n, channels, height, width)``. Its weights are converted to

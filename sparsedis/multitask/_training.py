@@ -54,12 +54,11 @@ class TaskTraining(RepresentationParameters):
         self,
         kind,
         batches,
-        width,
         random_state,
         *,
+        make,
         contents,
         problem=None,
-        make=None,
         valid=None,
         **options,
     ):
@@ -85,7 +84,7 @@ class TaskTraining(RepresentationParameters):
         if valid is not None:
             stopping = StopEarly(self.n_iter_no_change)
         return self._train(
-            make or (lambda: self._make_module(width)),
+            make,
             objective,
             _repeat(batches),
             seed=random_state.randint(np.iinfo(np.int32).max),
@@ -101,7 +100,7 @@ class TaskTraining(RepresentationParameters):
 
     def _train_table(self, table, width, random_state, data, split=None, **options):
         """Train on a table, and return its split, which may be given."""
-        options.setdefault("make", lambda: self._make_module(width, table))
+        options.setdefault("make", lambda: self._make_module(width, table.blocks()))
         early = self.early_stopping
         if early == "auto" and self.rotation is None:
             early = False
@@ -124,7 +123,6 @@ class TaskTraining(RepresentationParameters):
         self._train_on(
             "table",
             source,
-            width,
             random_state,
             rows=table.blocks,
             data=data,
@@ -181,7 +179,7 @@ class TaskTraining(RepresentationParameters):
         with TorchRandomness(seed, device).lent():
             narrow = self._new_module(self.input_shape_, len(components), self._noisy)
         narrow = narrow.to(device)
-        self._standardize(narrow.encoder, table)
+        self._standardize(narrow.encoder, table.blocks())
         options = {}
         # New weights need all the steps.
         if take_over(narrow, wide, components, mean, rows):
@@ -230,28 +228,27 @@ class TaskTraining(RepresentationParameters):
         codes = [codes.cpu().numpy() for codes in self._codes(table.blocks())]
         return np.concatenate(codes).astype(np.float64)
 
-    def _make_module(self, width, table=None):
+    def _make_module(self, width, blocks, **how):
         """A new module, or a copy of the trained one."""
         if self._goes_on():
             module = copy.deepcopy(self.module_)
             return getattr(module, "representation", module)
-        return self._fresh_module(width, table)
+        return self._fresh_module(width, blocks, **how)
 
-    def _fresh_module(self, width, table=None):
-        """A new module, in the units of a table."""
+    def _fresh_module(self, width, blocks, **how):
+        """A new module, in the units of some rows."""
         module = self._new_module(self.input_shape_, width, self._noisy)
         check_inputs_fit(module.encoder, self.input_shape_)
-        if table is not None:
-            self._standardize(module.encoder, table)
+        self._standardize(module.encoder, blocks, **how)
         return module
 
-    def _standardize(self, encoder, table):
+    def _standardize(self, encoder, blocks, **how):
         first = next(encoder.children(), None)
         # A module that was given may have been trained in other units.
         given = isinstance(self.encoder, torch.nn.Module)
         flat = len(self.input_shape_) == 1
         if flat and isinstance(first, Standardized) and not given:
-            first.set_statistics(device_blocks(table.blocks(), torch.device("cpu")))
+            first.set_statistics(device_blocks(blocks, torch.device("cpu")), **how)
 
     def _goes_on(self):
         return self.warm_start and "module_" in vars(self)

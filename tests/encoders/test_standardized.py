@@ -66,6 +66,23 @@ def test_columns_below_the_normal_numbers_of_float32_are_ignored():
     np.testing.assert_allclose(Z.std(0), [1, 0, 0], rtol=1e-6)
 
 
+def test_some_of_the_rows_leave_constant_columns():
+    rng = np.random.default_rng(0)
+    X = np.column_stack([5 + 2 * rng.standard_normal(50), np.full(50, 7.0)])
+    layer = Standardized(2)
+    layer.set_statistics([torch.from_numpy(X)], whole=False)
+    found = layer.double()(torch.from_numpy(X + [[0, 3]])).numpy()
+    np.testing.assert_allclose(found[:, 0].std(), 1, rtol=1e-6)
+    np.testing.assert_allclose(found[:, 1], 3, rtol=1e-6)
+
+
+@pytest.mark.parametrize("n_rows", [1, 29])
+def test_few_of_the_rows_tell_no_units(n_rows):
+    layer, X = Standardized(2), torch.randn(n_rows, 2)
+    layer.set_statistics([X], whole=False)
+    torch.testing.assert_close(layer(X), X, rtol=0, atol=0)
+
+
 def test_an_mlp_without_it_has_no_buffers():
     assert not list(MLP((3,), 2, standardize=False).buffers())
     assert len(list(MLP((3,), 2).buffers())) == 2

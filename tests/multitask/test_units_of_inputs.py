@@ -47,6 +47,17 @@ def test_units_do_not_matter(table, estimator, encoder):
     np.testing.assert_allclose(found, expected, atol=5e-3)
 
 
+@pytest.mark.parametrize("encoder", [partial(MLP, hidden_layer_sizes=(16,)), "auto"])
+def test_units_of_streams_do_not_matter(table, encoder):
+    X, Y = table
+
+    def features(X):
+        batches = [(X[:40], Y[:40]), (X[40:], Y[40:])]
+        return quick(encoder=encoder).fit_stream(batches).transform(X)
+
+    np.testing.assert_allclose(features(X * UNITS), features(X), atol=5e-3)
+
+
 def test_units_stay_in_a_warm_start(table):
     X, Y = table
     est = quick(warm_start=True).fit(X, Y)
