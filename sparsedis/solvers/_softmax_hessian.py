@@ -112,7 +112,8 @@ class SoftmaxHessian:
         -------
         tensor of shape (n_tasks, k, d)
         """
-        R = rhs @ self.basis.T
+        # An intercept that all classes share has no curvature.
+        R = self._centred(rhs @ self.basis.T)
         X = torch.zeros_like(R)
         M = self.precondition(R)
         P, energy = M, _inner(R, M)

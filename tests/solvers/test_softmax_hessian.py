@@ -126,3 +126,22 @@ def test_gradients_of_finite_differences():
     with torch.no_grad():
         change = (loss(Z + h * direction) - loss(Z - h * direction)) / (2 * h)
     assert np.isclose(float((gradient * direction).sum()), float(change), rtol=1e-6)
+
+
+def test_gradients_with_classes_that_some_tasks_lack():
+    generator = torch.Generator().manual_seed(0)
+    Z = torch.randn(3, 5, 2, generator=generator).double()
+    y = torch.randint(0, 12, (3, 5), generator=generator)
+    # Its sum over the classes of a task is not zero.
+    cotangent = torch.randn(3, 12, generator=generator).double()
+
+    def loss(l2):
+        _, b = logistic(Z, y, 0.0, l2=l2, n_classes=12, fit_intercept=True, tol=1e-14)
+        return (b * cotangent).sum()
+
+    l2 = torch.tensor(0.01, dtype=torch.float64, requires_grad=True)
+    (gradient,) = torch.autograd.grad(loss(l2), l2)
+    h = 1e-6
+    with torch.no_grad():
+        change = (loss(l2 + h) - loss(l2 - h)) / (2 * h)
+    assert np.isclose(float(gradient), float(change), rtol=1e-5)
