@@ -18,7 +18,8 @@ def views(*tensors):
     """
     if not all(map(_has_memory, tensors)):
         return tensors
-    return tuple(t.detach().numpy() for t in tensors)
+    # NumPy reads no negation that torch has put off, as in ``z.conj().imag``.
+    return tuple(t.detach().resolve_neg().numpy() for t in tensors)
 
 
 def _has_memory(tensor):

@@ -33,6 +33,20 @@ def test_bounds_are_the_smallest_and_largest_value(monkeypatch):
     assert bounds(x) == (-2.0, 3.0)
 
 
+@pytest.mark.parametrize("layer", [lasso, ridge])
+def test_imaginary_parts_of_conjugates(layer):
+    Z, y = problem("none")
+    leaf = (-Z).requires_grad_()
+    # Negations that torch puts off, of the features and of the cotangent.
+    lazy = torch.complex(Z, leaf).conj().imag
+    w = layer(lazy, y, 0.1)
+    torch.testing.assert_close(w, layer(Z, y, 0.1))
+    torch.complex(w, w).conj().imag.sum().backward()
+    plain = Z.clone().requires_grad_()
+    layer(plain, y, 0.1).sum().backward()
+    torch.testing.assert_close(leaf.grad, plain.grad)
+
+
 def problem(fault):
     generator = torch.Generator().manual_seed(0)
     n, k = {"wide": (20, 40), "one sample": (1, 4)}.get(fault, (30, 6))
