@@ -54,6 +54,7 @@ class StreamTasks:
         if first is None:
             raise ValueError("source is empty: it must yield at least one batch.")
         self.first = _read_batch(first)
+        _check_magnitude(self.first, 0)
         self.remembered = deque(maxlen=remember)
         one_shot = iterator is source
         self._source = chain([first], iterator) if one_shot else source
@@ -66,9 +67,13 @@ class StreamTasks:
                     "source must yield inputs of one shape; got "
                     f"{self.first.rows.shape[1:]}, then {batch.rows.shape[1:]}."
                 )
-            check_magnitude(batch.rows, f"source: batch {number}, counted from 0,")
+            _check_magnitude(batch, number)
             self.remembered.append(batch)
             yield batch
+
+
+def _check_magnitude(batch, number):
+    check_magnitude(batch.rows, f"source: batch {number}, counted from 0,")
 
 
 def _read_batch(batch):
