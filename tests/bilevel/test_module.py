@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from skorch.callbacks import Callback
 
 from sparsedis import SparseMultiTaskRepresentation
 from sparsedis.bilevel._module import device_blocks, encode_blocks, stacked
@@ -81,3 +82,34 @@ def test_callbacks_that_are_none(callbacks):
     est = SparseMultiTaskRepresentation(2, callbacks=callbacks, max_iter=2)
     with pytest.raises(ValueError, match=r"callbacks must hold skorch callbacks.*got"):
         est.fit(np.eye(3), np.eye(3)[:, :2])
+
+
+def test_steps_of_all_weights_at_once_change_no_result():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((60, 4))
+    Y = X @ rng.standard_normal((4, 5))
+
+    def fit(optimizer):
+        record = Record()
+        est = SparseMultiTaskRepresentation(
+            2,
+            optimizer=optimizer,
+            rotation=None,
+            alpha=0.1,
+            max_iter=20,
+            callbacks=[record],
+            random_state=0,
+        )
+        return est.fit(X, Y).transform(X), record.fused
+
+    found, fused = fit(torch.optim.AdamW)
+    # A function may make any optimiser, so it is called as it is.
+    expected, plain = fit(partial(torch.optim.AdamW))
+    assert fused
+    assert not plain
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+class Record(Callback):
+    def on_train_end(self, net, **kwargs):
+        self.fused = net.optimizer_.defaults["fused"]
