@@ -221,8 +221,9 @@ class TwoClassPath:
             gradient = self._derivatives(V)
             reach = V - gradient
             towards = reach.clamp(-bound, bound)
-            moved = reach - towards
-            left = (moved - V).abs_().amax(-1)
+            moved, slope = reach - towards, gradient + towards
+            # This is V - moved, without rounding errors of a large V.
+            left = slope.abs().amax(-1)
             solved = left <= self.enough
             if i > _HOPEFUL:
                 failed |= ~(solved | (left < before))
@@ -243,7 +244,7 @@ class TwoClassPath:
                 self._span((near | active | used).flatten(0, 1).any(0))
                 stale = torch.ones_like(stale)
             self._update(stale.nonzero().flatten().tolist())
-            V = self._step(V, gradient + towards, active, going)
+            V = self._step(V, slope, active, going)
             before, last = left, active
         if not bool(solved.all()):
             task, part = (~solved).nonzero().unbind(1)

@@ -124,3 +124,24 @@ def test_other_solvers_go_on_after_too_few_steps(monkeypatch, n_descent, k):
         alpha = share * path.largest[:, 0]
         path.go(alpha)
         assert float(path.gap(path.V[:, 0], alpha).max()) < 1e-10
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_features_that_are_nearly_equal_and_separate_the_classes(k):
+    rng = torch.Generator().manual_seed(32)
+    Z = torch.randn(1, 4, 1, generator=rng, dtype=torch.float64)
+    Z = Z + 1e-5 * torch.randn(1, 4, 8, generator=rng, dtype=torch.float64)
+    labels = (Z[..., 0] > 0).long()
+    weight = torch.full((1, 1, 4), 0.25, dtype=torch.float64)
+    path = TwoClassPath(Z[..., :k], labels, weight, False, 1e-8)
+    # Newton's equations are almost singular: a step may lead far away.
+    alpha = 1e-4 * path.alpha[:, 0]
+    path.go(alpha)
+    assert float(path.gap(path.V[:, 0], alpha)) < 1e-7
+    W, _ = path.coefficients(path.V[:, 0])
+    expected, _, _ = solve_logistic(
+        *(path.Z, labels, weight[:, 0], alpha, 0 * alpha),
+        n_classes=2,
+        fit_intercept=False,
+    )
+    assert float(W.sum()) == pytest.approx(float(expected.sum()), rel=1e-3)
