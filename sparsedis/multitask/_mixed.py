@@ -26,6 +26,7 @@ from sparsedis.inputs._weights import check_weights
 from sparsedis.multitask._base import BaseRepresentation
 from sparsedis.multitask._mixed_predictions import WITH_CLASSES, MixedPredictions
 from sparsedis.multitask._mixed_scores import MixedScores, count_unit
+from sparsedis.multitask._parameters import RIDGE_ALPHA
 from sparsedis.multitask._predictor import Outcomes
 from sparsedis.multitask._task_heads import check_teaching
 from sparsedis.solvers.losses import Poisson, Squared, log_loss
@@ -324,8 +325,7 @@ channels), torch Dataset or array on disk
         if self._penalty != "l2":
             return super()._alpha
         several = np.isin(self._types, WITH_CLASSES)
-        ridge = self._ridge_alpha
-        alpha = np.where(several, ridge["categorical"], ridge["gaussian"])
+        alpha = np.where(several, RIDGE_ALPHA["categorical"], RIDGE_ALPHA["gaussian"])
         # One number if all tasks have the same type.
         return float(alpha[0]) if (alpha == alpha[0]).all() else alpha
 

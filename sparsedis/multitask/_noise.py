@@ -1,4 +1,4 @@
-"""A second training on tables with noisy labels."""
+"""A second training on tables of classes with noisy labels."""
 
 import copy
 
@@ -21,14 +21,15 @@ _HUGE = 1e6
 
 
 class NoiseTraining(TaskTraining):
-    """Training of an encoder on tables of clean or noisy labels."""
+    """Training of an encoder on tables of clean or noisy classes."""
 
     def _train_by_noise(self, table, width, random_state, data):
         """Train on a table, and again for noisy labels if this may predict better.
 
-        Noisy labels need a larger penalty and more dropout, with which the features
+        Noisy classes need a larger penalty and more dropout, with which the features
         behind clean ones would not be the factors. The second training is kept if
-        heads on its features predict held-out rows better.
+        heads on its features predict held-out rows better. Numbers do not benefit:
+        their penalty is larger, and suits clean and noisy ones.
         """
         goes_on = self._goes_on()
         split = self._train_table(table, width, random_state, data)
@@ -62,6 +63,7 @@ class NoiseTraining(TaskTraining):
     def _may_be_noisy(self, valid):
         """Whether a training for noisy labels is possible, and may be of use."""
         auto = self.encoder == "auto" and isinstance(self.alpha, str)
+        auto = auto and self._likelihood == "categorical"
         ridge = self.rotation is not None and isinstance(self._head.penalty, L2)
         flat = len(self.input_shape_) == 1
         if valid is None or not (auto and ridge and flat):

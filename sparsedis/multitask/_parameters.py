@@ -27,8 +27,8 @@ _LASSO_ALPHA, _OUTER_ALPHA = 0.4, 0.05
 # Shrunk logistic heads are nearly linear in the features, but probabilities are not:
 # the features would become nonlinear functions of the factors, like the probabilities.
 # More shrinkage costs less than it gains where the labels are noisy.
-_RIDGE_ALPHA = {"gaussian": 0.01, "categorical": 1e-4}
-_NOISY_RIDGE_ALPHA = {"gaussian": 0.1, "categorical": 1e-2}
+RIDGE_ALPHA = {"gaussian": 0.01, "categorical": 1e-4}
+_NOISY_RIDGE_ALPHA = 1e-2
 
 
 @declared
@@ -74,12 +74,12 @@ class RepresentationParameters(BilevelEstimator):
         makes a task's head zero, or for "l2" of the mean curvature, computed for every
         task at every step; no gradient flows through it. "auto": for "l2" 0.01, or
         0.0001 if labels are classes; otherwise 0.4, or 0.05 if ``penalty_at="outer"``.
-        With a rotation, and ``encoder="auto"`` on a table with held-out rows (see
-        `early_stopping`), `fit` trains a second time, for noisy labels, if heads
-        explain less than half of the held-out loss of constants: with a penalty of 0.1,
-        or 0.01 for classes, a dropout of 0.3 and, if labels are dense, four times as
-        many samples in a step. It is kept if the same heads then predict the held-out
-        rows at least 3% better; "alpha" in `history_` tells.
+        With a rotation, and ``encoder="auto"`` on a table of classes with held-out rows
+        (see `early_stopping`), `fit` trains a second time, for noisy labels, if heads
+        explain less than half of the held-out loss of constants: with a penalty of
+        0.01, a dropout of 0.3 and, if labels are dense, four times as many samples in a
+        step. It is kept if the same heads then predict the held-out rows at least 3%
+        better; "alpha" in `history_` tells.
         With a rotation `alpha` affects only the training. With ``rotation=None`` small
         values leave correlated factors mixed, since the shrinkage of the heads costs
         less with mixed features.
@@ -118,7 +118,7 @@ class RepresentationParameters(BilevelEstimator):
     encoder : str, torch module or callable, default="auto"
         "auto", "mlp", "conv", "conv4", "resnet12" or "identity", where "auto" is "conv"
         for images ``(n, height, width, channels)``, else "mlp", with a dropout of 0.1
-        where a rotation follows, or 0.3 for noisy labels (see `alpha` and
+        where a rotation follows, or 0.3 for noisy classes (see `alpha` and
         :mod:`sparsedis.encoders`). `fit` standardises the
         columns that an :class:`~sparsedis.encoders.MLP` receives, and `fit_stream` does
         so by the first batch if it has 30 rows, unless you pass it as
@@ -346,13 +346,8 @@ class RepresentationParameters(BilevelEstimator):
         if not isinstance(self.alpha, str):
             return self.alpha
         if isinstance(self._head.penalty, L2):
-            return self._ridge_alpha[self._likelihood]
+            return _NOISY_RIDGE_ALPHA if self._noisy else RIDGE_ALPHA[self._likelihood]
         return _OUTER_ALPHA if self.penalty_at == "outer" else _LASSO_ALPHA
-
-    @property
-    def _ridge_alpha(self):
-        """Default penalties of Ridge heads, for numbers and for classes."""
-        return _NOISY_RIDGE_ALPHA if self._noisy else _RIDGE_ALPHA
 
     @property
     def _module_alone(self):
