@@ -76,6 +76,11 @@ def test_some_of_the_rows_leave_constant_columns():
     np.testing.assert_allclose(found[:, 1], 3, rtol=1e-6)
 
 
+def test_few_rows_are_enough_if_they_are_all():
+    X = 1e3 * np.random.default_rng(0).standard_normal((5, 2))
+    np.testing.assert_allclose(standardized(X)[1].std(0), 1, rtol=1e-6)
+
+
 @pytest.mark.parametrize("n_rows", [1, 29])
 def test_few_of_the_rows_tell_no_units(n_rows):
     layer, X = Standardized(2), torch.randn(n_rows, 2)
