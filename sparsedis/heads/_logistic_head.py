@@ -11,8 +11,8 @@ from sparsedis._threads import threads_for
 from sparsedis.heads._folds import choose
 from sparsedis.heads._strata import stratify
 from sparsedis.solvers.logistic import class_basis, solve_logistic
-from sparsedis.solvers.logistic_path import LogisticPath
-from sparsedis.solvers.two_class_path import NARROW, TwoClassPath
+from sparsedis.solvers.logistic_path import NARROW, LogisticPath
+from sparsedis.solvers.two_class_path import TwoClassPath
 
 # Features with a smaller spread, relative to their size, are constant. Features whose
 # gradients are smaller, relative to the largest feature, say nothing about the labels.

@@ -10,29 +10,29 @@ from sparsedis.solvers._terms import Norms
 from sparsedis.solvers.logistic import Logistic
 
 # Number of features up to which all are candidates.
-_NARROW = 64
+NARROW = 64
 
 # Largest step to a smaller penalty, as a factor.
-_DOWN = 0.5
+DOWN = 0.5
 
 # Newton steps for a penalty, and those after which a larger violation is a failure.
-_STEPS, _HOPEFUL = 20, 2
+STEPS, HOPEFUL = 20, 2
 
 # Steps with a line search after those have failed; then the general solver goes on.
-_DESCENT = 100
+DESCENT = 100
 
 # While a step divides the violation by at least this, the Hessian is kept.
-_FALL = 10.0
+FALL = 10.0
 
 # Violation at which to stop, relative to the tolerance for the gap, and the least one
 # that rounding errors allow. The gap also has the square of its ratio to the penalty.
-_SHARE, _LEAST = 1e-2, 1e-13
+SHARE, LEAST = 1e-2, 1e-13
 
 # Excess of a gradient over the penalty that rounding errors can explain.
-_ROUNDING = 1e-10
+ROUNDING = 1e-10
 
 # Weight of a proximal term, in the units of the problem: no system is singular.
-_PROXIMAL = 1e-12
+PROXIMAL = 1e-12
 
 
 class LogisticPath:
@@ -91,7 +91,7 @@ class LogisticPath:
         self.largest, self.at_zero = self.alpha, self.V.clone()
         self._evaluate(self.whole, self.V)
         every = torch.ones(Z.shape[1], dtype=torch.bool, device=Z.device)
-        self._choose(every & (len(every) <= _NARROW))
+        self._choose(every & (len(every) <= NARROW))
 
     def go(self, alpha):
         """Move to smaller penalties, or stay at zero.
@@ -100,13 +100,13 @@ class LogisticPath:
         ----------
         alpha : tensor of shape (n_problems,)
         """
-        small = _SHARE * min(self.tol, self.tol**0.5 * float(alpha.min()))
-        self.enough = max(small, _LEAST)
-        while bool((alpha < _DOWN * self.alpha).any()):
-            self._go(torch.maximum(alpha, _DOWN * self.alpha))
+        small = SHARE * min(self.tol, self.tol**0.5 * float(alpha.min()))
+        self.enough = max(small, LEAST)
+        while bool((alpha < DOWN * self.alpha).any()):
+            self._go(torch.maximum(alpha, DOWN * self.alpha))
         self._go(alpha)
         # Rounding errors must not decide which solutions are zero.
-        zero = alpha >= (1 - _ROUNDING) * self.largest
+        zero = alpha >= (1 - ROUNDING) * self.largest
         self.V[zero] = self.at_zero[zero]
 
     def coefficients(self, V):
@@ -152,7 +152,7 @@ class LogisticPath:
             if bool(self.chosen.all()):
                 break
             self._evaluate(self.whole, self.V)
-            excess = self._sizes() > (1 + _ROUNDING) * alpha.unsqueeze(-1)
+            excess = self._sizes() > (1 + ROUNDING) * alpha.unsqueeze(-1)
             if not self._let_in(excess.any(0)):
                 break
 
@@ -189,18 +189,18 @@ class LogisticPath:
         problem.penalty = _norms(problem, self.alpha)
         one = torch.ones_like(problem.scale[:, :1])
         V, before = start, torch.inf
-        for i in range(_STEPS):
+        for i in range(STEPS):
             reach = V - self.gradient
             left = (V - problem.penalty.prox(reach, one)).abs().amax((1, 2))
             largest = float(left.max())
-            if largest <= self.enough or (i > _HOPEFUL and not largest < before):
+            if largest <= self.enough or (i > HOPEFUL and not largest < before):
                 break
             active, used = problem.penalty.active(V, reach), (V != 0).any(-1)
             kept = used | (problem.penalty.threshold == 0)
             if i == 0 and bool(kept.any()):
                 # Other features may no longer enter after those in use have moved.
                 active &= kept
-            stale = i == 1 or (i > 1 and _FALL * largest > before)
+            stale = i == 1 or (i > 1 and FALL * largest > before)
             if self.hessian is None or stale or bool(active[:, self.unused].any()):
                 self._update_hessian((active | used).any(0))
             V, before = self._step(V, reach, active), largest
@@ -214,7 +214,7 @@ class LogisticPath:
 
     def _descend(self, problem, start):
         """Solve problems by descent, or by the general solver if that fails."""
-        V, left = descend(problem, start, enough=self.enough, max_iter=_DESCENT)
+        V, left = descend(problem, start, enough=self.enough, max_iter=DESCENT)
         missed = (~(left <= self.enough)).nonzero().flatten()
         if len(missed):
             V[missed], _ = _composite.solve(
@@ -232,7 +232,7 @@ class LogisticPath:
         hessian = hessian.permute(0, 2, 1, 4, 3) * scale[..., None, None]
         hessian = hessian * scale.unsqueeze(1).unsqueeze(1)
         self.hessian = hessian.reshape(-1, u * d, u * d)
-        self.hessian.diagonal(dim1=-2, dim2=-1).add_(_PROXIMAL)
+        self.hessian.diagonal(dim1=-2, dim2=-1).add_(PROXIMAL)
 
     def _step(self, V, reach, active):
         """Newton step on ``V = prox(V - f'(V))``, with the Hessian that is kept.

@@ -6,35 +6,24 @@ from sparsedis.solvers import _composite
 from sparsedis.solvers._cholesky import CholeskyFactors
 from sparsedis.solvers._descent import descend
 from sparsedis.solvers.logistic import Logistic
+from sparsedis.solvers.logistic_path import (
+    DESCENT,
+    DOWN,
+    FALL,
+    HOPEFUL,
+    LEAST,
+    NARROW,
+    PROXIMAL,
+    ROUNDING,
+    SHARE,
+    STEPS,
+)
 
-# Number of features up to which all are candidates, and have second derivatives.
-NARROW = 64
-
-# Share of the penalty from which a candidate with that gradient has them too.
+# Share of the penalty from which a candidate with that gradient has second derivatives.
 _NEAR = 0.9
 
-# Largest step to a smaller penalty, as a factor.
-_DOWN = 0.5
-
-# Newton steps for a penalty, and those after which a larger violation is a failure.
-_STEPS, _HOPEFUL = 20, 2
-
-# Steps with a line search after those have failed; then the general solver goes on.
-_DESCENT = 100
-
-# While a step divides the violation by at least this, the Hessian is kept.
-_FALL = 10.0
-
-# Violation at which to stop, relative to the tolerance for the gap, and the least one
-# that rounding errors allow. The gap also has the square of its ratio to the penalty.
-_SHARE, _LEAST = 1e-2, 1e-13
-
-# Excess of a gradient over the penalty that rounding errors can explain.
-_ROUNDING = 1e-10
-
-# Diagonal entry that keeps a feature where it is, and of a proximal term, with which no
-# system is singular, in the units of the problem.
-_FIXED, _PROXIMAL = 1e20, 1e-12
+# Diagonal entry that keeps a feature where it is, in the units of the problem.
+_FIXED = 1e20
 
 
 class TwoClassPath:
@@ -112,13 +101,13 @@ class TwoClassPath:
         alpha : tensor of shape (n_tasks,)
         """
         alpha = alpha.unsqueeze(1).expand_as(self.largest)
-        enough = _SHARE * (self.tol**0.5 * alpha).clamp_max(self.tol)
-        self.enough = enough.clamp_min(_LEAST)
-        while bool((alpha < _DOWN * self.alpha).any()):
-            self._go(torch.maximum(alpha, _DOWN * self.alpha))
+        enough = SHARE * (self.tol**0.5 * alpha).clamp_max(self.tol)
+        self.enough = enough.clamp_min(LEAST)
+        while bool((alpha < DOWN * self.alpha).any()):
+            self._go(torch.maximum(alpha, DOWN * self.alpha))
         self._go(alpha)
         # Rounding errors must not decide which solutions are zero.
-        zero = alpha >= (1 - _ROUNDING) * self.largest
+        zero = alpha >= (1 - ROUNDING) * self.largest
         self.V = torch.where(zero.unsqueeze(-1), self.at_zero, self.V)
 
     def losses(self):
@@ -173,7 +162,7 @@ class TwoClassPath:
             slopes = self.weight * (self.scores.sigmoid() - self.y)
             self.gradient = torch.bmm(slopes, self.Z[..., : self.k])
             self.gradient *= self.scale[..., : self.k]
-            least = (1 + _ROUNDING) * alpha.unsqueeze(-1)
+            least = (1 + ROUNDING) * alpha.unsqueeze(-1)
             if not self._let_in(self._sizes() > least):
                 break
 
@@ -217,7 +206,7 @@ class TwoClassPath:
             bound[..., -1] = 0.0
         before = torch.full_like(self.alpha, torch.inf)
         failed, last = torch.zeros_like(before, dtype=torch.bool), V != 0
-        for i in range(_STEPS + 1):
+        for i in range(STEPS + 1):
             gradient = self._derivatives(V)
             reach = V - gradient
             towards = reach.clamp(-bound, bound)
@@ -225,10 +214,10 @@ class TwoClassPath:
             # This is V - moved, without rounding errors of a large V.
             left = slope.abs().amax(-1)
             solved = left <= self.enough
-            if i > _HOPEFUL:
+            if i > HOPEFUL:
                 failed |= ~(solved | (left < before))
             going = ~(solved | failed)
-            if i == _STEPS or not bool(going.any()):
+            if i == STEPS or not bool(going.any()):
                 break
             active, used = moved != 0, V != 0
             if self.fit_intercept:
@@ -238,7 +227,7 @@ class TwoClassPath:
                 active &= used | ~used.any(-1, keepdim=True)
             # Where other features are active, the violation may rise by itself.
             same = (active == last).all(-1)
-            stale = (going & same & (_FALL * left > before)).any(-1)
+            stale = (going & same & (FALL * left > before)).any(-1)
             if self.hessian is None or self._leads_outside(active, going):
                 near = gradient.abs() > _NEAR * bound
                 self._span((near | active | used).flatten(0, 1).any(0))
@@ -264,7 +253,7 @@ class TwoClassPath:
         )
         start = self.V[task, part][:, self.at].unsqueeze(-1)
         enough = float(self.enough[task, part].min())
-        V, left = descend(problem, start, enough=enough, max_iter=_DESCENT)
+        V, left = descend(problem, start, enough=enough, max_iter=DESCENT)
         missed = (~(left <= enough)).nonzero().flatten()
         if len(missed):
             V[missed], _ = _composite.solve(
@@ -301,7 +290,7 @@ class TwoClassPath:
             bends = self.weight[t] * self.p[t] * (1 - self.p[t])
             hessian = torch.stack([(rows * part) @ rows.T for part in bends])
             hessian *= unit.unsqueeze(2) * unit.unsqueeze(1)
-            hessian.diagonal(dim1=1, dim2=2).add_(_PROXIMAL)
+            hessian.diagonal(dim1=1, dim2=2).add_(PROXIMAL)
             # No active set has this value: the factors are those of another matrix.
             self.hessian[t], self.on[t] = hessian, torch.nan
 

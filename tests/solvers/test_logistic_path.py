@@ -95,8 +95,8 @@ def test_features_that_the_strong_rule_discards_are_checked():
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize("n_descent", [0, 1, 200])
 def test_other_solvers_go_on_after_too_few_steps(monkeypatch, n_classes, n_descent):
-    monkeypatch.setattr("sparsedis.solvers.logistic_path._STEPS", 1)
-    monkeypatch.setattr("sparsedis.solvers.logistic_path._DESCENT", n_descent)
+    monkeypatch.setattr("sparsedis.solvers.logistic_path.STEPS", 1)
+    monkeypatch.setattr("sparsedis.solvers.logistic_path.DESCENT", n_descent)
     Z, labels, weight = problems(n_classes=n_classes)
     path = LogisticPath(Z, labels, weight, n_classes, True, 1e-10)
     path.go(0.1 * path.alpha)

@@ -116,8 +116,8 @@ def test_features_that_the_strong_rule_discards_are_checked():
 @pytest.mark.parametrize("n_descent", [0, 1, 200])
 @pytest.mark.parametrize("k", [12, 80])
 def test_other_solvers_go_on_after_too_few_steps(monkeypatch, n_descent, k):
-    monkeypatch.setattr("sparsedis.solvers.two_class_path._STEPS", 1)
-    monkeypatch.setattr("sparsedis.solvers.two_class_path._DESCENT", n_descent)
+    monkeypatch.setattr("sparsedis.solvers.two_class_path.STEPS", 1)
+    monkeypatch.setattr("sparsedis.solvers.two_class_path.DESCENT", n_descent)
     Z, labels, weight = tasks(k=k)
     path = TwoClassPath(Z, labels, weight, True, 1e-10)
     for share in (0.5, 0.1):
