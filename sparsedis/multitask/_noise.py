@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import torch
 
+from sparsedis.bilevel._net import NonFiniteError
 from sparsedis.multitask._objective import TaskObjective
 from sparsedis.multitask._training import TaskTraining
 from sparsedis.solvers.penalties import L2
@@ -39,16 +40,20 @@ class NoiseTraining(TaskTraining):
         self._noisy = True
         # The same heads judge both, so that only the features differ.
         before = self._held_out_loss(split.valid, self._alpha)
-        self._train_table(
-            table,
-            width,
-            # A copy: what follows does not depend on a training that is not kept.
-            copy.deepcopy(random_state),
-            data,
-            split,
-            make=lambda: self._fresh_module(width, table.blocks()),
-        )
-        after = self._held_out_loss(split.valid, self._alpha)
+        try:
+            self._train_table(
+                table,
+                width,
+                # A copy: what follows does not depend on a training that is not kept.
+                copy.deepcopy(random_state),
+                data,
+                split,
+                make=lambda: self._fresh_module(width, table.blocks()),
+            )
+            after = self._held_out_loss(split.valid, self._alpha)
+        except NonFiniteError:
+            # The first training is sound.
+            after = np.inf
         better = after <= (1 - _MARGIN) * before
         if not better:
             vars(self).update(first, _noisy=False)

@@ -115,6 +115,24 @@ def test_a_second_training_that_predicts_no_better_is_undone(monkeypatch):
     np.testing.assert_array_equal(est.stability_, once.stability_)
 
 
+class Diverge(Callback):
+    """Weights of the second training become NaN."""
+
+    def on_batch_begin(self, net, training=None, **kwargs):
+        if training and net.criterion_.alpha == NOISY and net.n_steps_ == 5:
+            for weight in net.module_.parameters():
+                weight.data.fill_(np.nan)
+
+
+def test_a_second_training_that_diverges_is_undone(monkeypatch):
+    monkeypatch.setattr(_noise, "_EXPLAINED", 2.0)
+    X, Y = table(1)
+    est = make(callbacks=[Diverge()]).fit(X, Y)
+    once = make(alpha=PLAIN).fit(X, Y)
+    assert est.n_iter_ == once.n_iter_
+    np.testing.assert_array_equal(est.transform(X), once.transform(X))
+
+
 @pytest.mark.parametrize("side", [-1, 1])
 def test_classes_may_be_noisy_below_half_of_the_loss(side, monkeypatch):
     X, Y = table(1)
