@@ -9,10 +9,9 @@ import torch
 
 from sparsedis.implicit._inputs import centre_features, read_tasks
 from sparsedis.implicit._layer import solve_implicitly
-from sparsedis.implicit._modes import constant, in_plain_mode
 from sparsedis.implicit._squared import check_limits, pack
 from sparsedis.implicit._start import read_start
-from sparsedis.implicit._transforms import transformable
+from sparsedis.implicit._transforms import transformable, underivable
 from sparsedis.solvers._info import warn_if_not_converged
 from sparsedis.solvers._linear import Linear, solve_linear
 from sparsedis.solvers.losses import Loss
@@ -199,8 +198,7 @@ def glm(
     )
 
 
-@in_plain_mode
-@constant
+@underivable(Z=2, y=1, mask=1, sample_weight=1)
 def glm_alpha_max(
     Z: Tensor,
     y: Tensor,

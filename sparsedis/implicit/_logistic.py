@@ -9,11 +9,10 @@ import torch
 
 from sparsedis.implicit._inputs import centre_features, read_labels, read_tasks
 from sparsedis.implicit._layer import solve_implicitly
-from sparsedis.implicit._modes import constant
 from sparsedis.implicit._squared import check_limits, check_solver, has_celer, pack
 from sparsedis.implicit._start import read_start
 from sparsedis.implicit._together import spread_together
-from sparsedis.implicit._transforms import transformable
+from sparsedis.implicit._transforms import transformable, underivable
 from sparsedis.implicit._units import choose_units
 from sparsedis.solvers._info import warn_if_not_converged
 from sparsedis.solvers.logistic import Logistic, class_basis, solve_logistic
@@ -238,7 +237,7 @@ def logistic(
     )
 
 
-@constant
+@underivable(Z=2, y=1, mask=1, sample_weight=1)
 def logistic_alpha_max(
     Z: Tensor,
     y: Tensor,

@@ -1,4 +1,4 @@
-"""Modes of torch that computations do not use, and functions without derivatives."""
+"""Modes of torch that computations do not use."""
 
 from __future__ import annotations
 
@@ -72,31 +72,6 @@ def in_plain_mode(function: Method) -> Method:
             return function(*args, **kwargs)
 
     return cast("Method", plain)
-
-
-def constant(function: Method) -> Method:
-    """Let neither gradients nor tangents pass through a function.
-
-    ``torch.no_grad`` alone does not apply to forward mode.
-
-    Parameters
-    ----------
-    function : callable
-
-    Returns
-    -------
-    callable
-        The same function.
-    """
-
-    @wraps(function)
-    def apart(*args, **kwargs):
-        args = (value.detach() if _is(value) else value for value in args)
-        kwargs = {k: v.detach() if _is(v) else v for k, v in kwargs.items()}
-        with torch.no_grad():
-            return function(*args, **kwargs)
-
-    return cast("Method", apart)
 
 
 def _is(value):

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import torch
 
 from sparsedis.implicit._inputs import read_tasks
-from sparsedis.implicit._modes import constant
 from sparsedis.implicit._squared import (
     SquaredLoss,
     check_limits,
@@ -17,7 +16,7 @@ from sparsedis.implicit._squared import (
     prepare,
     solve_squared,
 )
-from sparsedis.implicit._transforms import transformable
+from sparsedis.implicit._transforms import transformable, underivable
 from sparsedis.implicit._units import choose_units
 from sparsedis.solvers._info import warn_if_not_converged
 from sparsedis.solvers.multitask_lasso import solve_multitask_lasso
@@ -192,7 +191,7 @@ def multitask_lasso(
     return pack(W, intercept, info, fit_intercept, return_info)
 
 
-@constant
+@underivable(Z=2, Y=2, mask=1, sample_weight=1)
 def multitask_lasso_alpha_max(
     Z: Tensor,
     Y: Tensor,

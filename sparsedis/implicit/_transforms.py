@@ -70,16 +70,59 @@ def transformable(*, forward: bool = True, **n_axes) -> Callable[[Method], Metho
                 results.append(SolverInfo(*certificate))
             return tuple(results) if len(results) > 1 else results[0]
 
-        @wraps(layer)
-        def wrapped(*args, **kwargs):
-            if torch.compiler.is_compiling():
-                # One break of the graph, instead of one at every check of a value.
-                return torch.compiler.disable(run)(*args, **kwargs)
-            return run(*args, **kwargs)
-
-        return wrapped
+        return _compiled_apart(layer, run)
 
     return decorate
+
+
+def underivable(**n_axes: int) -> Callable[[Method], Method]:
+    """Let neither gradients nor tangents pass through a function of tensors.
+
+    ``torch.func`` and ``torch.compile`` transform it as they do layers.
+
+    Parameters
+    ----------
+    **n_axes : int
+        As in `transformable`.
+
+    Returns
+    -------
+    callable
+        Decorator of a function that returns one tensor.
+    """
+
+    def decorate(function):
+        signature = inspect.signature(function)
+
+        @in_plain_mode
+        @torch.no_grad()
+        def run(*args, **kwargs):
+            arguments = signature.bind(*args, **kwargs).arguments
+            for name, value in arguments.items():
+                if isinstance(value, torch.Tensor):
+                    # `no_grad` alone does not apply to forward mode.
+                    arguments[name] = value.detach()
+            if not any(map(_is_transformed, arguments.values())):
+                return function(**arguments)
+            call = _Call(function, arguments, n_axes, forward=False)
+            return _Constant.apply(call, *(arguments[name] for name in call.names))
+
+        return _compiled_apart(function, run)
+
+    return decorate
+
+
+def _compiled_apart(function, run):
+    """Run `run` in the place of `function`, outside of the graph of torch.compile."""
+
+    @wraps(function)
+    def wrapped(*args, **kwargs):
+        if torch.compiler.is_compiling():
+            # One break of the graph, instead of one at every check of a value.
+            return torch.compiler.disable(run)(*args, **kwargs)
+        return run(*args, **kwargs)
+
+    return wrapped
 
 
 def _is_transformed(value):
@@ -212,6 +255,29 @@ class _Layer(ReverseOnly):
     def vmap(info, in_dims, call, *tensors):
         results = _Layer.apply(call, *call.fold(info.batch_size, in_dims[1:], tensors))
         return results, (0,) * len(results)
+
+
+class _Constant(torch.autograd.Function):
+    """Result of a function without derivatives."""
+
+    @staticmethod
+    def forward(call, *tensors):
+        return call.layer(
+            **{**call.arguments, **dict(zip(call.names, tensors, strict=True))}
+        )
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.mark_non_differentiable(output)
+
+    @staticmethod
+    def backward(ctx, _):
+        return None
+
+    @staticmethod
+    def vmap(info, in_dims, call, *tensors):
+        folded = call.fold(info.batch_size, in_dims[1:], tensors)
+        return _Constant.apply(call, *folded), 0
 
 
 class _Adjoint(ReverseOnly):

@@ -10,6 +10,7 @@ from sparsedis.implicit import (
     glm,
     glm_alpha_max,
     group_lasso_svm,
+    group_lasso_svm_alpha_max,
     lasso,
     lasso_alpha_max,
     logistic,
@@ -347,6 +348,28 @@ def test_relative_penalties_are_constants(name, inputs):
     close(slope.tangent, total)
 
 
+def svm_by_alpha_max(Z, y):
+    alpha = 0.1 * group_lasso_svm_alpha_max(Z, y > 0)
+    return group_lasso_svm(Z, y > 0, alpha, 1.0)
+
+
+@pytest.mark.parametrize("name", [*RELATIVE, "svm"])
+def test_vmap_of_relative_penalties_is_a_loop(name, inputs):
+    layer = {**RELATIVE, "svm": svm_by_alpha_max}[name]
+    close(vmap(layer)(*inputs[:2]), each(layer, inputs[:2]))
+    slope = grad(lambda Z, y: (layer(Z, y) ** 3).sum())
+    close(vmap(slope)(*inputs[:2]), each(slope, inputs[:2]))
+
+
+def test_vmap_of_a_bound_with_shared_arguments(inputs):
+    Z, y, *_ = inputs
+    mask = torch.arange(N_SAMPLES) < 12
+    bound = partial(lasso_alpha_max, mask=mask, fit_intercept=True)
+    close(vmap(bound, (0, None))(Z, y[0]), bound(Z, y[0]))
+    both = vmap(vmap(bound, (None, 0)), (0, None))(Z, y)
+    close(both, torch.stack([bound(one, y) for one in Z]))
+
+
 @forward_mode
 def test_forward_mode_with_all_arguments(inputs):
     Z, y, alpha, _ = inputs
@@ -488,3 +511,4 @@ def test_vmap_and_compile(inputs):
     expected = solve(Z, y)
     close(vmap(compiled(lambda Z, y: solve(Z, y)))(Z, y), expected)
     close(compiled(lambda Z, y: vmap(solve)(Z, y))(Z, y), expected)
+    close(compiled(lasso_alpha_max)(Z, y), lasso_alpha_max(Z, y))
