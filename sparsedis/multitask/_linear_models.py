@@ -9,7 +9,8 @@ from sparsedis.multitask._penalised import penalised_models
 from sparsedis.multitask._ridge import ridge
 from sparsedis.multitask._table_heads import task_batches
 from sparsedis.multitask._table_moments import chunks
-from sparsedis.solvers.losses import Logistic, Multinomial, Poisson, contrasts, log_loss
+from sparsedis.solvers.losses import Logistic, Multinomial, Poisson, log_loss
+from sparsedis.solvers.losses._classes import contrasts
 
 # Bound of the scores on held-out rows, so that means of counts are finite.
 _RANGE = 100.0

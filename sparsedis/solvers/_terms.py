@@ -8,7 +8,7 @@ from sparsedis.solvers._groups import (
     penalty_hessian,
     smoothed_curvature,
 )
-from sparsedis.solvers.penalties import shrink
+from sparsedis.solvers.penalties._norms import shrink
 
 
 class Norms:

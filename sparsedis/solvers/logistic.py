@@ -24,7 +24,7 @@ from sparsedis.solvers._linalg import SupportSystem
 from sparsedis.solvers._products import Curvature, forward, pull
 from sparsedis.solvers._smooth_newton import hessian_on, solve_smooth
 from sparsedis.solvers._terms import Norms
-from sparsedis.solvers.losses import contrasts
+from sparsedis.solvers.losses._classes import contrasts
 
 # Products of residuals and features up to this size count as zero, in units in which
 # curvatures are about one.

@@ -16,9 +16,9 @@ from sparsedis.solvers.losses import (
     Multinomial,
     Poisson,
     Squared,
-    contrasts,
     log_loss,
 )
+from sparsedis.solvers.losses._classes import contrasts
 from sparsedis.solvers.penalties import L1
 
 RNG = np.random.default_rng(0)
