@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 # probability of the class is below the rounding errors of float64.
 _ABSENT = math.log(torch.finfo(torch.float64).eps)
 
+# Number of features up to which celer is not faster, however many tasks there are.
+_WIDE = 256
+
 
 @transformable(Z=2, y=1, alpha=0, l2=0, mask=1, sample_weight=1)
 def logistic(
@@ -96,10 +99,9 @@ def logistic(
 
     solver : {"auto", "batched", "celer"}, default="auto"
         "batched" solves all tasks at once in torch, on the device of ``Z``; "celer"
-        solves them one by one on the CPU, and is faster for few or wide tasks. celer
-        supports only two classes, without l2 term, intercept or sample weights. "auto"
-        uses it for such problems on the CPU with more than 32 features or up to 30
-        tasks.
+        solves them one by one on the CPU, and is faster for wide tasks. celer supports
+        only two classes, without l2 term, intercept or sample weights. "auto" uses it
+        for such problems on the CPU with more than 256 features.
 
     start : tensor of shape (..., k) or (..., k, n_classes), default=None
         Solution of an earlier call, for data or penalties that have changed little;
@@ -325,8 +327,8 @@ def _choose_celer(solver, lacks, tasks):
             f"{', '.join(asked)}; use solver='batched'."
         )
     if solver == "auto":
-        large = tasks.Z.shape[-1] > 32 or len(tasks.y) <= 30
-        return not asked and large and tasks.Z.device.type == "cpu" and has_celer()
+        wide = tasks.Z.shape[-1] > _WIDE
+        return not asked and wide and tasks.Z.device.type == "cpu" and has_celer()
     return solver == "celer"
 
 

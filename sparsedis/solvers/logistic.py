@@ -22,6 +22,7 @@ from sparsedis.solvers._groups import Rows, directions
 from sparsedis.solvers._info import SolverInfo
 from sparsedis.solvers._linalg import SupportSystem
 from sparsedis.solvers._products import Curvature, forward, pull
+from sparsedis.solvers._proximal_newton import solve_sparse
 from sparsedis.solvers._smooth_newton import hessian_on, solve_smooth
 from sparsedis.solvers._terms import Norms
 from sparsedis.solvers.losses._classes import contrasts
@@ -107,7 +108,7 @@ def solve_logistic(
     if problem.is_smooth:
         V, info = solve_smooth(problem, first, **how)
     else:
-        V, info = _composite.solve(problem, first, warm=warm, **how)
+        V, info = solve_sparse(problem, first, warm=warm, **how)
     gap = info.gap
     if not problem.is_smooth:
         # alpha_max is compared in the original units: rounding errors of the

@@ -7,7 +7,7 @@ import torch
 from numpy.testing import assert_allclose
 
 from sparsedis.solvers import _arrays, _sweeps
-from sparsedis.solvers._sweeps import sweep
+from sparsedis.solvers._sweeps import sweep, sweep_blocks
 from sparsedis.solvers.multitask_lasso import solve_multitask_lasso
 
 
@@ -97,3 +97,30 @@ def test_solutions_do_not_depend_on_sweeps(monkeypatch, correlation, c):
         assert bool(info.converged.all())
         found.append(Z @ W)
     torch.testing.assert_close(*found, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.9])
+def test_sweeps_of_coupled_columns_converge_to_the_minimum(correlation):
+    _, _, gram, corr, threshold = problem(correlation=correlation)
+    coupling = np.array([[0.6, 0.3], [0.3, 0.5]])  # eigenvalues of at most one
+    hessian = np.kron(coupling, gram)
+    V = sweep_blocks(hessian, corr, threshold, np.zeros_like(corr), 5000)
+    for t in range(3):
+        W = cp.Variable((6, 2))
+        root = np.linalg.cholesky(hessian[t] + 1e-14 * np.eye(12)).T
+        loss = 0.5 * cp.sum_squares(root @ cp.vec(W, order="F"))
+        loss -= cp.sum(cp.multiply(corr[t], W))
+        penalty = threshold[t, 0] * cp.sum(cp.norm2(W, axis=1))
+        cp.Problem(cp.Minimize(loss + penalty)).solve(
+            cp.CLARABEL, tol_gap_abs=1e-12, tol_gap_rel=1e-12
+        )
+        assert_allclose(V[t], W.value, atol=1e-6)
+
+
+def test_columns_without_coupling_need_no_blocks(monkeypatch):
+    monkeypatch.setattr(_sweeps, "_SAME", 2.0)
+    _, _, gram, corr, threshold = problem(correlation=0.5)
+    hessian = np.kron(np.eye(2), gram)
+    start = np.random.default_rng(1).standard_normal(corr.shape)
+    found = sweep_blocks(hessian, corr, threshold, start, 3)
+    assert_allclose(found, sweep(gram, corr, threshold, start, 3), atol=1e-13)

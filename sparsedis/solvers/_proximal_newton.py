@@ -1,0 +1,155 @@
+"""Proximal Newton method: sparse problems as a sequence of Lassos."""
+
+import numpy as np
+import torch
+
+from sparsedis.solvers import _composite
+from sparsedis.solvers._arrays import tensors, views
+from sparsedis.solvers._info import SolverInfo
+from sparsedis.solvers._pivoting import find_active
+from sparsedis.solvers._smooth_newton import own_hessian
+from sparsedis.solvers._sweeps import sweep_blocks
+
+# Maximal number of steps.
+_STEPS = 20
+
+# Violation below which to stop as soon as it does not fall to half.
+_ROUNDING = 1e-10
+
+# With several scores, steps are not exact. Newton steps follow at this violation,
+# relative to the penalty.
+_NEAR, _SWEEPS = 0.05, 10
+
+# Lengths of steps where the whole one does not lower the objective.
+_LENGTHS = 0.0, 1.0, 0.5, 0.25, 0.1, 0.01
+
+# Rise of the objective that rounding errors can explain.
+_RISE = 1e-14
+
+# Largest number of coefficients of a task: the Hessians of all of them are used.
+_LARGEST = 260
+
+
+def solve_sparse(problem, start, *, tol, max_iter, warm):
+    """Solve problems with norms of rows; the general solver takes what is left.
+
+    Parameters and results are those of :func:`sparsedis.solvers._composite.solve`.
+    """
+    how = {"tol": tol, "max_iter": max_iter}
+    exact = start.shape[-1] == 1
+    on_host = isinstance(views(start)[0], np.ndarray)
+    if start[0].numel() > _LARGEST or not (exact or on_host):
+        return _composite.solve(problem, start, warm=warm, **how)
+    V, n_iter = proximal_newton(problem, start)
+    gap = problem.gap(V)
+    # With several scores, the last digits are those of the general solver.
+    left = (~(exact & (gap <= tol))).nonzero().flatten()
+    if len(left):
+        near = (gap[left] < 1)[:, None, None]
+        first = torch.where(near, V[left], start[left])
+        V[left], info = _composite.solve(problem.take(left), first, warm=True, **how)
+        gap[left], n_iter[left] = info.gap, n_iter[left] + info.n_iter
+    return V, SolverInfo(gap, n_iter, gap <= tol, (V != 0).any(-1))
+
+
+def proximal_newton(problem, V):
+    """Minimise a loss with norms of rows.
+
+    Each step minimises the norms and a second-order model of the loss. With one score,
+    this is a Lasso, solved exactly by block principal pivoting. With several, sweeps of
+    block coordinate descent come near its minimum. Correlated features slow down
+    neither.
+
+    Parameters
+    ----------
+    problem : Logistic
+
+    V : tensor of shape (n_tasks, k, d)
+        Starting point.
+
+    Returns
+    -------
+    V : tensor of shape (n_tasks, k, d)
+        Solution with one score, a point near it with several. The last point of tasks
+        whose steps fail.
+
+    n_iter : tensor of shape (n_tasks,) of int
+        Number of steps.
+    """
+    found, n_iter = V.clone(), torch.zeros(len(V), dtype=torch.long, device=V.device)
+    at, before = torch.arange(len(V), device=V.device), torch.inf
+    for _ in range(_STEPS):
+        slopes, bends = problem.derivatives(problem.scores(V))
+        gradient = problem.pull_scores(slopes) + problem.ridge.unsqueeze(-1) * V
+        size = _violation(problem, V, gradient)
+        if V.shape[-1] == 1:
+            going = (size > _ROUNDING) | (2 * size < before)
+        else:
+            going = size > _NEAR * problem.penalty.threshold.amax(1)
+        before = size
+        if not bool(going.all()):
+            found[at] = V
+            on = going.nonzero().flatten()
+            if not len(on):
+                return found, n_iter
+            at, problem, before = at[on], problem.take(on), before[on]
+            V, gradient, bends = V[on], gradient[on], bends[on]
+        V = _shorten(problem, V, _minimum_of_model(problem, V, gradient, bends))
+        n_iter[at] += 1
+    found[at] = V
+    return found, n_iter
+
+
+def _violation(problem, V, gradient):
+    """Largest entry of ``V - prox(V - gradient)``, without rounding errors of V."""
+    bound, reach = problem.penalty.threshold.unsqueeze(-1), V - gradient
+    length = torch.linalg.vector_norm(reach, dim=-1, keepdim=True)
+    inside = torch.where(length > bound, bound / length, 1.0) * reach
+    return (gradient + inside).abs().amax((1, 2))
+
+
+def _minimum_of_model(problem, V, gradient, bends):
+    """Minimum of the model; NaN where pivoting fails."""
+    n_tasks, k, d = V.shape
+    scale = problem.scale.repeat(1, d)
+    hessian = own_hessian(problem, bends)
+    hessian *= scale.unsqueeze(-1) * scale.unsqueeze(-2)
+    # Units in which the largest eigenvalue of the block of each row is at most one.
+    blocks = hessian.view(n_tasks, d, k, d, k).diagonal(dim1=2, dim2=4)
+    largest = blocks.abs().sum(1).amax(1)
+    unit = torch.where(largest > 0, largest.rsqrt(), 1.0)
+    every = unit.repeat(1, d)
+    hessian *= every.unsqueeze(-1) * every.unsqueeze(-2)
+    bound = unit * problem.penalty.threshold
+    start, unit = V / unit.unsqueeze(-1), unit.unsqueeze(-1)
+    flat = start.mT.reshape(n_tasks, d * k, 1)
+    corr = (hessian @ flat).view(n_tasks, d, k).mT - unit * gradient
+    hessian, corr, bound, start = views(hessian, corr, bound, start)
+    if d == 1:
+        new, _ = find_active(hessian, corr, bound[..., None], start)
+    else:
+        new = sweep_blocks(hessian, corr, bound, start, _SWEEPS)
+    return unit * tensors(new)[0]
+
+
+def _shorten(problem, V, new):
+    """The points `new`, or nearer ones where the objective does not fall."""
+    step = new - V
+    value, ahead = _objective(problem, V, step, _LENGTHS[:2]).unbind(1)
+    at = (~(ahead <= value + _RISE * value.abs())).nonzero().flatten()
+    if len(at):
+        V, step = V[at], step[at]
+        values = _objective(problem.take(at), V, step, _LENGTHS)
+        best = values.nan_to_num(torch.inf).argmin(1)
+        length = V.new_tensor(_LENGTHS)[best][:, None, None]
+        new[at] = torch.where(length > 0, V + length * step, V)
+    return new
+
+
+def _objective(problem, V, step, lengths):
+    """Objectives along steps, of shape (n_tasks, n_lengths)."""
+    lengths = V.new_tensor(lengths).expand(len(V), -1)
+    moved = V.unsqueeze(1) + lengths[..., None, None] * step.unsqueeze(1)
+    norms = torch.linalg.vector_norm(moved, dim=-1)
+    norms = (problem.penalty.threshold.unsqueeze(1) * norms).sum(-1)
+    return problem.along(V, step, lengths) + norms
