@@ -68,10 +68,9 @@ class SparseMultiTaskRepresentation(RegressorMixin, BaseRepresentation):
         least squares, on the features of `selection`.
 
     solver : {"auto", "batched", "celer"}, default="auto"
-        Solver of the sparse heads, see :func:`sparsedis.implicit.lasso`. "auto": in
-        training celer for wide problems on a CPU, where it is faster, otherwise the
-        batched solver, which solves all tasks of a step at once; for the final heads,
-        and in `adapt`, celer for up to 1000 tasks.
+        Solver of the sparse heads, see :func:`sparsedis.implicit.lasso`. "auto": celer
+        for wide problems on a CPU, where it is faster, otherwise the batched solver,
+        which solves all tasks at once.
 
     normalize_y : bool, default=True
         Whether `fit` trains on targets of unit variance per task, so that no task

@@ -1,22 +1,17 @@
 """Heads of every task of a table on a fixed representation."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from sparsedis._threads import threads_for
 from sparsedis.heads._relaxed import relaxed_heads
-from sparsedis.implicit._squared import has_celer
 from sparsedis.inputs._table import gather
 from sparsedis.solvers.penalties import L2
 
 # Maximal size of the features of the tasks that are solved at once.
 _CHUNK = 2**19
-
-# celer takes about .3 ms per task, whatever its size. With more tasks the batched
-# solver is faster.
-_MANY_TASKS = 1000
 
 
 @dataclass
@@ -87,9 +82,6 @@ def fit_heads(Z, table, alpha, problem, *, refit, support=None):
         np.full(n_tasks, np.nan),
         np.zeros((n_tasks, Z.shape[1]), dtype=bool),
     )
-    if problem.solver == "auto":
-        one_by_one = n_tasks <= _MANY_TASKS and has_celer()
-        problem = replace(problem, solver="celer" if one_by_one else "batched")
     relaxed = refit == "relaxed" and not isinstance(problem.head.penalty, L2)
     relaxed &= problem.penalty_at == "inner"
     for tasks, features, y, options in task_batches(Z, table):
