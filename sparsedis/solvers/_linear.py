@@ -6,6 +6,7 @@ import torch
 
 from sparsedis.solvers import _composite
 from sparsedis.solvers._products import Curvature, forward, pull
+from sparsedis.solvers._proximal_newton import solve_sparse
 from sparsedis.solvers._smooth_newton import hessian_on, solve_smooth
 from sparsedis.solvers._terms import Norms, Scaled
 from sparsedis.solvers.losses import Loss
@@ -283,7 +284,10 @@ def solve_linear(problem, alpha, *, start=None, tol=1e-12, max_iter=1000):
         V, info = solve_smooth(problem, first, **how)
         gap = info.gap
     else:
-        V, info = _composite.solve(problem, first, warm=warm, **how)
+        # Norms without constraints of a convex loss.
+        plain = problem.certificate() == "gap" and not problem.penalty.positive
+        solve = solve_sparse if plain else _composite.solve
+        V, info = solve(problem, first, warm=warm, **how)
         # alpha_max is compared in the original units: rounding errors of the
         # solver's units must not decide which solutions are zero.
         zero = alpha >= problem.alpha_max(least)

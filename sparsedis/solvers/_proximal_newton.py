@@ -7,6 +7,7 @@ from sparsedis.solvers import _composite
 from sparsedis.solvers._arrays import tensors, views
 from sparsedis.solvers._info import SolverInfo
 from sparsedis.solvers._pivoting import find_active
+from sparsedis.solvers._products import pull
 from sparsedis.solvers._smooth_newton import own_hessian
 from sparsedis.solvers._sweeps import sweep_blocks
 
@@ -62,7 +63,8 @@ def proximal_newton(problem, V):
 
     Parameters
     ----------
-    problem : Logistic
+    problem : Logistic or Linear
+        Convex, with penalties of the class `Norms`.
 
     V : tensor of shape (n_tasks, k, d)
         Starting point.
@@ -80,7 +82,8 @@ def proximal_newton(problem, V):
     at, before = torch.arange(len(V), device=V.device), torch.inf
     for _ in range(_STEPS):
         slopes, bends = problem.derivatives(problem.scores(V))
-        gradient = problem.pull_scores(slopes) + problem.ridge.unsqueeze(-1) * V
+        slope = problem.scale.unsqueeze(-1) * pull(problem.Z, problem.weight * slopes)
+        gradient = slope + problem.ridge.unsqueeze(-1) * V
         size = _violation(problem, V, gradient)
         if V.shape[-1] == 1:
             going = (size > _ROUNDING) | (2 * size < before)

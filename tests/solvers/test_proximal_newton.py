@@ -7,8 +7,11 @@ from numpy.testing import assert_allclose
 from sklearn.linear_model import LogisticRegression
 
 from sparsedis.solvers import _arrays, _composite, _proximal_newton
+from sparsedis.solvers._linear import Linear
 from sparsedis.solvers._proximal_newton import proximal_newton, solve_sparse
 from sparsedis.solvers.logistic import Logistic
+from sparsedis.solvers.losses import Huber, Poisson
+from sparsedis.solvers.penalties import L1
 
 HOW = {"tol": 1e-12, "max_iter": 1000, "warm": False}
 
@@ -53,6 +56,22 @@ def test_two_classes_need_no_other_solver_whatever_the_correlation(correlation, 
     V, n_iter = proximal_newton(problem, problem.at_zero())
     assert float(problem.gap(V).max()) <= 1e-14
     assert int(n_iter.max()) <= 12
+
+
+@pytest.mark.parametrize("loss", [Huber(0.5), Poisson()])
+@pytest.mark.parametrize("correlation", [0.0, 0.95])
+def test_numbers_and_counts_need_no_other_solver(loss, correlation):
+    _, (Z, y, weight) = make_problem(4, correlation=correlation)
+    weights = (0.0, *[1.0] * 7)
+    alpha, l2 = torch.full((10,), 0.05).double(), torch.full((10,), 0.01).double()
+    problem = Linear(loss, L1(weights), Z, y.double(), weight, alpha, l2, True)
+    start = problem.null()
+    V, n_iter = proximal_newton(problem, start)
+    assert float(problem.gap(V).max()) <= 1e-14
+    assert int(n_iter.max()) <= 12
+    other, expected = _composite.solve(problem, start, **HOW)
+    assert bool(expected.converged.all())
+    assert_allclose(V, other, atol=1e-8)
 
 
 def test_two_classes_are_those_of_scikit_learn():
