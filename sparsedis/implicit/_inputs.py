@@ -12,6 +12,8 @@ from sparsedis.solvers._arrays import bounds, namespace, views
 _DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 # Range of weights whose sums and squares are computed with full precision.
 _WEIGHTS = (1e-60, 1e60)
+# Up to this number of columns, all their products cost no more than their squares.
+_FEW = 8
 
 
 @dataclass
@@ -48,6 +50,9 @@ class Tasks:
     squares : dict of str to pair of float
         Smallest and largest sum of squares of a column of Z, and of y if it has a
         floating dtype.
+
+    gram : tensor of shape (n_tasks, k, k) or (1, k, k), or None
+        ``Z'Z``, if it has been computed.
     """
 
     Z: torch.Tensor
@@ -59,6 +64,8 @@ class Tasks:
     target: str = "y"
     unit: torch.Tensor | None = None
     squares: dict = field(default_factory=dict)
+    # A copy with other features has none.
+    gram: torch.Tensor | None = field(default=None, init=False)
 
     def parameter(self, value, name, *, positive=False):
         """Read a penalty: one number, or one per task, finite and not negative."""
@@ -82,8 +89,12 @@ class Tasks:
         value = as_tensor(value, name, "a number or a tensor").to(self.Z.device)
         if value.is_complex() or value.dtype == torch.bool:
             raise ValueError(f"{name} must be real, got {value.dtype}.")
+        value = value.to(self.total.dtype)
+        if value.shape == self.total.shape == self.batch_shape:
+            # Operations on few numbers cost as much as on many.
+            return value
         try:
-            return value.to(self.total.dtype).expand(self.batch_shape).reshape(-1)
+            return value.expand(self.batch_shape).reshape(-1)
         except RuntimeError:
             raise ValueError(
                 f"{name} must be a number or one per task, of shape "
@@ -106,9 +117,10 @@ class Tasks:
 
     def unflatten(self, value, name="The solution"):
         """Give a result its leading axes and the dtype of the features."""
-        rounded = value.to(self.dtype)
-        # One pass; details only for an error.
-        if not math.isfinite(float(rounded.detach().sum())):
+        rounded, largest = value.to(self.dtype), torch.finfo(self.dtype).max
+        low, high = bounds(value)
+        # Details only for an error.
+        if not (-largest <= low and high <= largest):
             self._check_range(rounded, value, name)
         if len(self.batch_shape) == 1:
             return rounded
@@ -209,8 +221,9 @@ def read_tasks(
             )
     shapes = {"Z": Z.shape[:-2], target: y.shape[: lead - 1]}
     shapes |= {name: v.shape[:-1] for name, v in weights.items() if v is not None}
+    leads = set(shapes.values())
     try:
-        batch_shape = np.broadcast_shapes(*set(shapes.values()))
+        batch_shape = leads.pop() if len(leads) == 1 else np.broadcast_shapes(*leads)
     except ValueError:
         raise ValueError(
             "The leading axes of the arguments must broadcast, got "
@@ -255,12 +268,16 @@ def read_tasks(
         Z = torch.where(filled.unsqueeze(-1), Z, 0.0)
         y = torch.where(used.reshape(*used.shape, *[1] * target_ndim), y, 0)
     tasks = Tasks(Z, y, weight, total, tuple(batch_shape), dtype, target, unit)
+    if k <= _FEW:
+        tasks.gram = torch.bmm(Z.detach().mT, Z.detach())
+        tasks.squares["Z"] = bounds(tasks.gram.diagonal(dim1=1, dim2=2))
+    else:
+        tasks.squares["Z"] = _column_squares(Z)
+    if y.is_floating_point():
+        tasks.squares[target] = _column_squares(y)
     for name, value in (("Z", Z), (target, y)):
         # One pass; details only for an error.
-        if value.is_floating_point():
-            tasks.squares[name] = _, largest = _column_squares(value)
-        else:
-            largest = float(value.sum())
+        _, largest = tasks.squares.get(name) or (0, float(value.sum()))
         if math.isfinite(largest):
             continue
         finite = torch.isfinite(value).flatten(1).all(1)

@@ -13,7 +13,7 @@ from sparsedis.implicit._refusals import ReverseOnly, warn_of_dependence
 from sparsedis.implicit._second import implicit_gradients
 from sparsedis.implicit._start import read_start
 from sparsedis.implicit._units import choose_units
-from sparsedis.solvers._arrays import namespace, tensors, views
+from sparsedis.solvers._arrays import namespace, some, tensors, views
 from sparsedis.solvers._data_gap import recertify
 from sparsedis.solvers._data_system import DataSystem
 from sparsedis.solvers._groups import Rows, add_blocks, directions, penalty_hessian
@@ -55,17 +55,24 @@ class SquaredLoss:
     y_sq: torch.Tensor
 
     @classmethod
-    def of(cls, Z, Y, n):
-        """Compute the products; Y may be without its last axis if ``c = 1``."""
+    def of(cls, Z, Y, n, gram=None):
+        """Compute the products; Y may be without its last axis if ``c = 1``.
+
+        The product ``Z'Z`` of features can be given.
+        """
         Y = Y if Y.ndim == 3 else Y.unsqueeze(-1)
         A, B = views(Z, Y)
-        products = tensors(product(A.mT, B) / n, (B * B).sum((1, 2)) / n)
-        return cls(Z, Y, n, *products)
+        y_sq = namespace(B).einsum("tnc,tnc->t", B, B)
+        loss = cls(Z, Y, n, *tensors(product(A.mT, B) / n, y_sq / n))
+        if gram is not None:
+            (loss.gram,) = tensors(views(gram)[0] / n)
+        return loss
 
     @cached_property
     def gram(self):
         """``Z'Z / n``, of shape (n_tasks, k, k) or (1, k, k)."""
-        return torch.bmm(self.Z.mT, self.Z).div_(self.n)
+        (gram,) = views(torch.bmm(self.Z.mT, self.Z))
+        return tensors(gram / self.n)[0]
 
     def scaled(self):
         """Features and targets, each multiplied by ``1 / sqrt(n)``."""
@@ -91,8 +98,8 @@ class _SquaredLoss(ReverseOnly):
     """
 
     @staticmethod
-    def forward(ctx, Z, Y, alpha, l2, n, solve, report):
-        loss = SquaredLoss.of(Z, Y, n)
+    def forward(ctx, Z, Y, alpha, l2, n, gram, solve, report):
+        loss = SquaredLoss.of(Z, Y, n, gram)
         W, info, ctx.system = solve(loss, alpha, l2)
         report(info)
         if Y.ndim == 2:
@@ -113,13 +120,13 @@ class _SquaredLoss(ReverseOnly):
             found = _gradients_with_graph(ctx, grad, *parts)
         else:
             U, singular = _solve_adjoint(grad, *parts[2:], Z, ctx.n, ctx.system)
-            if bool(singular.any()):
+            if some(singular):
                 warn_of_dependence()
             found = _cotangents(*views(Z, Y, W, U), ctx.n, ctx.needs_input_grad)
             found = [None if g is None else torch.as_tensor(g) for g in found]
         if flat and found[1] is not None:
             found[1] = found[1].squeeze(-1)
-        return *found, None, None, None
+        return *found, None, None, None, None
 
 
 def _cotangents(Z, Y, W, U, n, needed):
@@ -183,7 +190,7 @@ def _solve_adjoint(grad, gram, alpha, l2, W, support, Z, n, system):
         u, poor = system.solve(grad), system.poor
         # Systems that are not poor are not singular.
         singular = poor
-        if bool(poor.any()):
+        if some(poor):
             singular = poor.expand(len(grad)).clone()
             for at in (poor & (l2 > 0), poor & (l2 == 0)):
                 at = at.nonzero().flatten()
@@ -250,7 +257,8 @@ def solve_squared(Z, Y, alpha, l2, solve, *, start=None, fit_intercept, **read):
         solve = partial(solve, start=units.own_coefficients(start))
     Z, Y, n, means = prepare(units.tasks, fit_intercept)
     found = []
-    W = _SquaredLoss.apply(Z, Y, units.alpha, units.l2, n, solve, found.append)
+    gram = units.tasks.gram if Z is units.tasks.Z else None
+    W = _SquaredLoss.apply(Z, Y, units.alpha, units.l2, n, gram, solve, found.append)
     (info,) = found
     intercept = None
     if fit_intercept:

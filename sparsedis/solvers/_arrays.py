@@ -19,7 +19,7 @@ def views(*tensors):
     if not all(map(_has_memory, tensors)):
         return tensors
     # NumPy reads no negation that torch has put off, as in ``z.conj().imag``.
-    return tuple(t.detach().resolve_neg().numpy() for t in tensors)
+    return tuple(t.numpy(force=True) for t in tensors)
 
 
 def _has_memory(tensor):
@@ -29,7 +29,14 @@ def _has_memory(tensor):
 
 def tensors(*arrays):
     """Tensors that share the memory of arrays of NumPy or torch."""
-    return tuple(map(torch.as_tensor, arrays))
+    return tuple(
+        torch.from_numpy(a) if isinstance(a, np.ndarray) else a for a in arrays
+    )
+
+
+def some(mask):
+    """Whether an entry of a tensor is true."""
+    return bool(views(mask)[0].any())
 
 
 def bounds(array):
@@ -44,3 +51,11 @@ def bounds(array):
 def namespace(array):
     """The library of an array, for functions that NumPy and torch have in common."""
     return np if isinstance(array, np.ndarray) else torch
+
+
+def fill_diagonal(matrices, value):
+    """Set the diagonals of a batch of matrices."""
+    if isinstance(matrices, torch.Tensor):
+        matrices.diagonal(dim1=1, dim2=2).fill_(value)
+    else:
+        np.einsum("tii->ti", matrices)[...] = value

@@ -40,7 +40,7 @@ def recertify(info, W, data, gram, y_sq, alpha, l2, *, tol):
     xp, norm = namespace(arrays[0]), abs(arrays[0][..., 0])
     if W.shape[-1] > 1:
         norm = xp.linalg.vector_norm(arrays[0], axis=-1)
-    size = (norm * xp.sqrt(arrays[1].diagonal(0, 1, 2))).sum(-1)
+    size = xp.einsum("tk,tk->t", norm, xp.sqrt(arrays[1].diagonal(0, 1, 2)))
     # Without a norm penalty, the certificate is that of Ridge.
     doubtful = (eps * size * size > 0.1 * tol * arrays[2]) & (arrays[3] > 0)
     if not bool(doubtful.any()):

@@ -6,12 +6,13 @@ import numpy as np
 import torch
 
 from sparsedis.solvers._arrays import namespace, tensors
+from sparsedis.solvers._elimination import Elimination
 from sparsedis.solvers._groups import Rows
 
 # From this number of features on, it is faster to gather the supports first.
 _WIDE = 24
-# With fewer entries of all matrices, NumPy solves systems in less time than torch.
-_SMALL = 2**12
+# From this number of tasks on, operations run over all of them at once.
+_MANY = 64
 # If all squared pivots of a Gram matrix with a unit diagonal are at least this large,
 # half of the digits or more are correct.
 GOOD_PIVOT = 1e-8
@@ -23,10 +24,28 @@ def product(A, B):
     Both are arrays of NumPy, or of torch.
     """
     if len(A) == len(B):
-        # Without broadcasting, bmm needs half as many calls.
-        return torch.bmm(A, B) if isinstance(A, torch.Tensor) else A @ B
+        if isinstance(A, torch.Tensor):
+            # Without broadcasting, bmm needs half as many calls.
+            return torch.bmm(A, B)
+        # Without BLAS if the axis of the tasks is that of neighbours in memory.
+        return np.einsum("tij,tjc->tic", A, B) if A.flags.f_contiguous else A @ B
     # With a single matrix, one product takes all tasks.
     return (B.mT @ A[0].mT).mT if len(A) == 1 else A @ B[0]
+
+
+def tasks_last(*arrays):
+    """Give the arrays of many small tasks an order for operations over all tasks.
+
+    The tasks, the first axis, are then neighbours in memory, as in the results of
+    elementwise operations. Tensors, and arrays of few or large tasks, stay as they are.
+    """
+    return tuple(map(np.asfortranarray, arrays)) if _is_many(arrays[0]) else arrays
+
+
+def _is_many(array):
+    """Whether an array of NumPy is that of many small tasks."""
+    n_tasks, k = array.shape[:2]
+    return isinstance(array, np.ndarray) and n_tasks >= _MANY and k < _WIDE
 
 
 def take_tasks(part, at):
@@ -49,7 +68,10 @@ class SignedSystem:
     """
 
     def __init__(self, hessian, signs):
-        self.rows, self.own = None, signs
+        self.rows, self.own, self.many = None, signs, _is_many(hessian)
+        if self.many:
+            self.elimination = Elimination(hessian.T, signs[..., 0].T != 0)
+            return
         n_tasks, k, _ = signs.shape
         if k >= _WIDE:
             hessian, signs = tensors(hessian, signs)
@@ -65,13 +87,11 @@ class SignedSystem:
     def _factor(self):
         return torch.linalg.lu_factor_ex(*tensors(self.matrix))[:2]
 
-    @property
-    def _is_small(self):
-        return isinstance(self.matrix, np.ndarray) and self.matrix.size < _SMALL
-
     def solve(self, rhs):
         """Products of ``v`` and its signs, for ``r`` of shape (n_tasks, k, 1)."""
-        if self._is_small:
+        if self.many:
+            return self.own * self.elimination.solve(rhs[..., 0].T).T[..., None]
+        if isinstance(self.matrix, np.ndarray):
             try:
                 return np.linalg.solve(self.matrix, self.own * rhs)
             except np.linalg.LinAlgError:
@@ -86,7 +106,9 @@ class SignedSystem:
 
     def poor(self):
         """Whether a pivot is small, and solutions may be inaccurate, for each task."""
-        if self._is_small:
+        if self.many:
+            return self.elimination.poor(GOOD_PIVOT)
+        if isinstance(self.matrix, np.ndarray):
             # With a unit diagonal, no pivot exceeds 1, nor is one below their product.
             good = np.linalg.det(self.matrix) >= GOOD_PIVOT
             if good.all():

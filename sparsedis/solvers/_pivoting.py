@@ -15,7 +15,7 @@ References
 import numpy as np
 
 from sparsedis.solvers._arrays import namespace
-from sparsedis.solvers._linalg import SignedSystem
+from sparsedis.solvers._linalg import SignedSystem, product, tasks_last
 
 # Steps after which tasks are left to another method. Most take less than half.
 _MAX_STEPS = 20
@@ -25,7 +25,7 @@ _MAX_STEPS = 20
 _WIDE, _FIRST, _SHARE = 24, 10, 0.3
 
 # With fewer entries of Gram matrices, it saves nothing to leave out tasks.
-_LARGE = 2**12
+_LARGE = 2**10
 
 
 @np.errstate(all="ignore")
@@ -41,7 +41,8 @@ def find_active(hessian, corr, penalty, start=None):
         Linear term, and penalty of each feature.
 
     start : array of shape (n_tasks, k, 1), default=None
-        Point whose gradient step determines the first signs; zero by default.
+        Point whose gradient step determines the first signs; by default, the minimum in
+        the feature that reduces the objective most.
 
     Returns
     -------
@@ -52,12 +53,13 @@ def find_active(hessian, corr, penalty, start=None):
         Number of steps.
     """
     xp = namespace(corr)
-    reach = corr
     if start is None:
-        start = xp.zeros_like(corr)
-    else:
-        reach = start + corr - hessian @ start
-    excess = _shrink(reach, penalty)
+        # With correlated features, most of those whose correlations exceed the penalty
+        # leave again once the first of them is active.
+        excess = _shrink(corr, penalty)
+        size = abs(excess)
+        start = xp.where(size == xp.amax(size, 1)[:, None], excess, 0.0)
+    excess = _shrink(start + corr - product(hessian, start), penalty)
     signs = _let_few_enter(xp.sign(excess), excess, start == 0)
     return _pivot(hessian, corr, penalty, signs, _MAX_STEPS)
 
@@ -73,21 +75,21 @@ def _pivot(hessian, corr, penalty, signs, n_steps):
     for left in reversed(range(n_steps)):
         size = SignedSystem(hessian, signs).solve(corr - penalty * signs)
         v = signs * size
-        excess = _shrink(corr - hessian @ v, penalty)
+        excess = _shrink(corr - product(hessian, v), penalty)
         last, new = signs, signs == 0
         # The correlations of active features are the penalty, up to rounding errors.
         signs = xp.sign(xp.where(new, excess, last * (size > 0)))
         signs = _let_few_enter(signs, excess, new)
         wrong = (signs != last).any(1)
         n_iter = n_iter + wrong
-        n_wrong = int(wrong.sum())
+        n_wrong = int(xp.count_nonzero(wrong))
         if n_wrong == 0:
             break
         if left == 0:
             v = xp.where(wrong[:, None], xp.nan, v)
         elif 4 * n_wrong <= 3 * len(v) and len(v) * v.shape[1] ** 2 >= _LARGE:
             at = xp.argwhere(wrong)[:, 0]
-            part = (x[at] for x in (hessian, corr, penalty, signs))
+            part = tasks_last(*(x[at] for x in (hessian, corr, penalty, signs)))
             v[at], more = _pivot(*part, left)
             n_iter[at] += more - 1
             break

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 from sparsedis.solvers import _composite
-from sparsedis.solvers._arrays import namespace, tensors, views
+from sparsedis.solvers._arrays import fill_diagonal, namespace, tensors, views
 from sparsedis.solvers._homotopy import find_signs
 from sparsedis.solvers._info import SolverInfo
-from sparsedis.solvers._linalg import SignedSystem, take_tasks
+from sparsedis.solvers._linalg import SignedSystem, product, take_tasks, tasks_last
 from sparsedis.solvers._pivoting import find_active, from_signs
 from sparsedis.solvers._quadratic import Quadratic
 from sparsedis.solvers.ridge import solve_ridge
@@ -89,17 +89,20 @@ def solve_lasso(
         pivoting solved all tasks.
     """
     form = gram, corr, y_sq, alpha, l2
-    arrays = views(*form)
+    gram, corr, *rest = views(*form)
+    arrays = *tasks_last(corr, gram)[::-1], *rest
     *system, scale = problem = _normalise(arrays[0], arrays[1], *arrays[3:])
     first = None if start is None else views(start)[0][..., None] / scale
     v, n_iter = find_active(*system, first)
     w, n_iter = (v * scale)[..., 0], n_iter[..., 0]
     gap = lasso_gap(w, *arrays)
     solved = bool(((gap <= tol) & (arrays[3] > 0)).all())
-    w, n_iter, gap = tensors(w, n_iter, gap)
+    w = np.ascontiguousarray(w) if isinstance(w, np.ndarray) else w
     if not solved:
+        w, n_iter, gap = tensors(w, n_iter, gap)
         _finish(w, gap, n_iter, form, tensors(*problem), start, tol, max_iter, data)
-    info = SolverInfo(gap, n_iter, gap <= tol, w != 0)
+    w, *certificate = tensors(w, gap, n_iter, gap <= tol, w != 0)
+    info = SolverInfo(*certificate)
     if not return_system:
         return w, info
     return w, info, Adjoint(system[0], v, scale) if solved else None
@@ -135,7 +138,7 @@ class Adjoint:
         """Solutions for right-hand sides of shape (n_tasks, k)."""
         (rhs,) = views(rhs)
         size = self._system.solve(self.scale * rhs[..., None])
-        return torch.as_tensor((self.scale * self.signs * size)[..., 0])
+        return torch.as_tensor((self.scale * self.signs * size)[..., 0]).contiguous()
 
 
 def _finish(w, gap, n_iter, form, problem, start, tol, max_iter, data):
@@ -209,11 +212,11 @@ def lasso_gap(w, gram, corr, y_sq, alpha, l2):
     """
     xp = namespace(w)
     # With a single matrix, one product takes all tasks.
-    fitted = w @ gram[0] if len(gram) == 1 else (gram @ w[..., None])[..., 0]
+    fitted = w @ gram[0] if len(gram) == 1 else product(gram, w[..., None])[..., 0]
     descent = corr - fitted
-    explained, slope = (w * corr).sum(-1), (w * descent).sum(-1)
+    explained, slope = (xp.einsum("tk,tk->t", w, part) for part in (corr, descent))
     residual_y = y_sq - explained
-    residual_sq = xp.clip(residual_y - slope, 0, None)
+    residual_sq = _positive(residual_y - slope)
     value = penalty = alpha * abs(w).sum(-1)
     half, inner = 0.5 * residual_sq, descent
     ridge = bool(l2.any())
@@ -225,14 +228,19 @@ def lasso_gap(w, gram, corr, y_sq, alpha, l2):
     shrink = xp.where(largest > alpha, alpha / largest, 1.0)
     dual = shrink * (residual_y - shrink * half)
     if ridge:
-        excess = (xp.clip(abs(descent) - alpha[:, None], 0, None) ** 2).sum(-1)
+        excess = (_positive(abs(descent) - alpha[:, None]) ** 2).sum(-1)
         smooth = residual_y - 0.5 * residual_sq - excess / (2 * l2)
         dual = xp.where(l2 > 0, xp.maximum(dual, smooth), dual)
-    unit = xp.clip(0.5 * y_sq, xp.finfo(y_sq.dtype).tiny, None)
-    gap = xp.clip(half + penalty - dual, 0, None) / unit
+    unit = 0.5 * y_sq + xp.finfo(y_sq.dtype).tiny
+    gap = _positive(half + penalty - dual) / unit
     # A point with such large terms is worse than zero.
     sane = (explained - slope <= 5 * y_sq) & (value <= y_sq)
     return xp.where(sane, gap, xp.inf)
+
+
+def _positive(x):
+    """The positive part; in NumPy, this takes a third of the time of ``clip``."""
+    return x * (x > 0)
 
 
 @np.errstate(all="ignore")
@@ -248,6 +256,5 @@ def _normalise(gram, corr, alpha, l2):
     normal = diagonal >= xp.finfo(gram.dtype).tiny
     scale = (1 / xp.sqrt(xp.where(normal, diagonal, 1.0)))[..., None]
     hessian = scale * scale.swapaxes(1, 2) * gram
-    n_tasks, k, _ = hessian.shape
-    hessian.reshape(n_tasks, k * k)[:, :: k + 1] = 1.0
+    fill_diagonal(hessian, 1.0)
     return hessian, corr[..., None] * scale, alpha[:, None, None] * scale, scale

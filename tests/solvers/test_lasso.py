@@ -33,6 +33,11 @@ def objective(problem, w):
     )
 
 
+def merged(w):
+    """Sum of the coefficients of the copies: which of them is used is arbitrary."""
+    return w[..., :7] + w[..., 7:] * (torch.arange(7) == 2)
+
+
 def test_gap_bounds_the_suboptimality_from_above(problem):
     *_, gram_form = problem
     w, info = solve_lasso(*gram_form)
@@ -90,9 +95,7 @@ def test_a_task_is_solved_alike_alone_and_among_others(problem):
     w, _ = solve_lasso(*gram_form)
     for t in range(20):
         alone, _ = solve_lasso(*(part[t : t + 1] for part in gram_form))
-        # Which of two equal features is used is not determined.
-        merged = [v[:7] + v[7] * (torch.arange(7) == 2) for v in (w[t], alone[0])]
-        assert_allclose(*merged, atol=1e-10)
+        assert_allclose(merged(w[t]), merged(alone[0]), atol=1e-10)
 
 
 def test_tasks_that_take_longer_go_on_without_the_others(problem):
@@ -104,9 +107,9 @@ def test_tasks_that_take_longer_go_on_without_the_others(problem):
     easy = info.n_iter == info.n_iter.min()
     tasks = [*easy.nonzero().flatten().tolist() * 200, hardest]
     many, many_info = solve_lasso(*(part[tasks] for part in gram_form))
-    assert_allclose(many, w[tasks], atol=1e-12)
+    assert_allclose(merged(many), merged(w[tasks]), atol=1e-12)
     assert many_info.n_iter.tolist() == info.n_iter[tasks].tolist()
-    assert info.n_iter[hardest] > info.n_iter.min() + 1
+    assert info.n_iter[hardest] > info.n_iter.min()
 
 
 def test_no_iterations_give_a_finite_point_with_its_own_gap(problem):
