@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from numbers import Integral
 
 import numpy as np
@@ -31,9 +32,6 @@ class Tasks:
     weight : tensor of shape (n_tasks, n_samples) or None
         Weight of each sample, 0 outside the mask; None if all are 1.
 
-    total : tensor of shape (n_tasks,)
-        Sum of the weights.
-
     batch_shape : tuple
         The leading axes.
 
@@ -51,27 +49,37 @@ class Tasks:
         Smallest and largest sum of squares of a column of Z, and of y if it has a
         floating dtype.
 
-    gram : tensor of shape (n_tasks, k, k) or (1, k, k), or None
+    gram : array of shape (n_tasks, k, k) or (1, k, k), or None
         ``Z'Z``, if it has been computed.
     """
 
     Z: torch.Tensor
     y: torch.Tensor
     weight: torch.Tensor | None
-    total: torch.Tensor
     batch_shape: tuple
     dtype: torch.dtype
     target: str = "y"
     unit: torch.Tensor | None = None
     squares: dict = field(default_factory=dict)
     # A copy with other features has none.
-    gram: torch.Tensor | None = field(default=None, init=False)
+    gram: np.ndarray | torch.Tensor | None = field(default=None, init=False)
+
+    @cached_property
+    def total(self):
+        """Sum of the weights, of shape (n_tasks,)."""
+        if self.weight is None:
+            return self._repeat(float(self.y.shape[1]))
+        return self.weight.sum(-1)
+
+    def _repeat(self, value):
+        how = {"dtype": wide(self.Z.device), "device": self.Z.device}
+        return torch.full((len(self.y),), value, **how)
 
     def parameter(self, value, name, *, positive=False):
         """Read a penalty: one number, or one per task, finite and not negative."""
         if isinstance(value, float):
             low = high = value
-            value = torch.full_like(self.total, value)
+            value = self._repeat(value)
         else:
             value = self._per_task(value, name)
             low, high = bounds(value)
@@ -89,9 +97,8 @@ class Tasks:
         value = as_tensor(value, name, "a number or a tensor").to(self.Z.device)
         if value.is_complex() or value.dtype == torch.bool:
             raise ValueError(f"{name} must be real, got {value.dtype}.")
-        value = value.to(self.total.dtype)
-        if value.shape == self.total.shape == self.batch_shape:
-            # Operations on few numbers cost as much as on many.
+        value = value.to(wide(self.Z.device))
+        if value.shape == self.batch_shape and value.ndim == 1:
             return value
         try:
             return value.expand(self.batch_shape).reshape(-1)
@@ -237,21 +244,17 @@ def read_tasks(
             f"Z must have one of the dtypes {', '.join(map(str, _DTYPES))}, got "
             f"{dtype}."
         )
-    # Small problems: float64 costs little and makes the certificate meaningful.
-    # Devices without it (MPS) work in float32.
-    wide = torch.float32 if Z.device.type == "mps" else torch.float64
     shared = all(size == 1 for size in Z.shape[:-2])
-    Z = Z.to(wide if cast else torch.promote_types(Z.dtype, torch.float32))
+    own = wide(Z.device)
+    Z = Z.to(own if cast else torch.promote_types(Z.dtype, torch.float32))
     Z = Z.reshape(1, n_samples, k) if shared else _flatten(Z, batch_shape, n_samples, k)
     if y.is_floating_point():
-        y = y.to(wide)
+        y = y.to(own)
     y = _flatten(y, batch_shape, n_samples, *target_shape)
 
-    weight = _read_weight(batch_shape, n_samples, wide, mask, sample_weight, Z.device)
+    weight = _read_weight(batch_shape, n_samples, own, mask, sample_weight, Z.device)
     unit = None
-    if weight is None:
-        total = torch.full((len(y),), float(n_samples), dtype=wide, device=Z.device)
-    else:
+    if weight is not None:
         largest = weight.amax(-1)
         empty = ~(largest > 0)
         if bool(empty.any()):
@@ -262,15 +265,14 @@ def read_tasks(
         if not bool(((largest >= _WEIGHTS[0]) & (largest <= _WEIGHTS[1])).all()):
             unit = torch.pow(2.0, torch.frexp(largest).exponent.to(largest) - 1)
             weight = weight / unit.unsqueeze(-1)
-        total = weight.sum(-1)
         used = weight > 0
         filled = used.any(0) if together and shared else used
         Z = torch.where(filled.unsqueeze(-1), Z, 0.0)
         y = torch.where(used.reshape(*used.shape, *[1] * target_ndim), y, 0)
-    tasks = Tasks(Z, y, weight, total, tuple(batch_shape), dtype, target, unit)
+    tasks = Tasks(Z, y, weight, tuple(batch_shape), dtype, target, unit)
     if k <= _FEW:
-        tasks.gram = torch.bmm(Z.detach().mT, Z.detach())
-        tasks.squares["Z"] = bounds(tasks.gram.diagonal(dim1=1, dim2=2))
+        (tasks.gram,) = views(torch.bmm(Z.detach().mT, Z.detach()))
+        tasks.squares["Z"] = bounds(tasks.gram.diagonal(0, 1, 2))
     else:
         tasks.squares["Z"] = _column_squares(Z)
     if y.is_floating_point():
@@ -295,6 +297,15 @@ def _column_squares(value):
     """Smallest and largest sum of squares of a column of the tasks."""
     (array,) = views(value)
     return bounds(namespace(array).einsum("tn...,tn...->t...", array, array))
+
+
+def wide(device):
+    """Dtype of the arithmetic.
+
+    For small problems float64 costs little, and makes the certificate meaningful.
+    Devices without it (MPS) work in float32.
+    """
+    return torch.float32 if device.type == "mps" else torch.float64
 
 
 def _flatten(value, batch_shape, *shape):

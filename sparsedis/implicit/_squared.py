@@ -58,14 +58,14 @@ class SquaredLoss:
     def of(cls, Z, Y, n, gram=None):
         """Compute the products; Y may be without its last axis if ``c = 1``.
 
-        The product ``Z'Z`` of features can be given.
+        The products ``Z'Z`` of the features can be given, as an array.
         """
         Y = Y if Y.ndim == 3 else Y.unsqueeze(-1)
         A, B = views(Z, Y)
         y_sq = namespace(B).einsum("tnc,tnc->t", B, B)
         loss = cls(Z, Y, n, *tensors(product(A.mT, B) / n, y_sq / n))
         if gram is not None:
-            (loss.gram,) = tensors(views(gram)[0] / n)
+            (loss.gram,) = tensors(gram / n)
         return loss
 
     @cached_property

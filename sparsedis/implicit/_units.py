@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from sparsedis.implicit._inputs import Tasks
-from sparsedis.solvers._arrays import bounds
+from sparsedis.solvers._arrays import views
 
 # Sizes in this range are not rescaled: sums of their squares have full precision.
 _RANGE = {torch.float64: (1e-60, 1e60), torch.float32: (1e-8, 1e8)}
@@ -94,7 +94,8 @@ def choose_units(tasks, alpha, l2, *, check=True, scale_y=True):
     Units
     """
     low, high = _RANGE[tasks.Z.dtype]
-    largest = max(bounds(alpha)[1], bounds(l2)[1])
+    penalties = views(alpha.detach(), l2.detach())
+    largest = max(float(part.max()) for part in penalties)
     squares = tasks.squares.values() if scale_y else [tasks.squares["Z"]]
     if largest <= high * high and all(
         low * low <= least and most <= high * high for least, most in squares

@@ -58,7 +58,7 @@ def find_active(hessian, corr, penalty, start=None):
         # leave again once the first of them is active.
         excess = _shrink(corr, penalty)
         size = abs(excess)
-        start = xp.where(size == xp.amax(size, 1)[:, None], excess, 0.0)
+        start = excess * (size == xp.amax(size, 1, keepdims=True))
     excess = _shrink(start + corr - product(hessian, start), penalty)
     signs = _let_few_enter(xp.sign(excess), excess, start == 0)
     return _pivot(hessian, corr, penalty, signs, _MAX_STEPS)
