@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from sparsedis.solvers._linalg import product, tasks_last
+
 # Sweeps between two looks at the nonzero rows, and share of the tasks in which they
 # must be the same at both.
 _LOOK, _SAME = 10, 0.9
@@ -32,7 +34,8 @@ def sweep(gram, corr, threshold, V, n_sweeps):
     array of shape (n_tasks, k, c)
     """
     V, corr = (np.ascontiguousarray(part.swapaxes(1, 2)) for part in (V, corr))
-    descent = corr - V @ gram
+    threshold, V, corr, gram = tasks_last(threshold, V, corr, gram)
+    descent = corr - product(V, gram)
     seen = V.any(1)
     for i in range(1, n_sweeps + 1):
         # Other rows are zero, and remain zero.
@@ -89,7 +92,8 @@ def _move(V, descent, threshold, j):
     """Move row j of all tasks along its descent, and return the step."""
     new = V[:, :, j] + descent[:, :, j]
     norm, at = np.sqrt((new * new).sum(1)), threshold[:, j]
-    new *= np.where(norm > at, 1 - at / norm, 0.0)[:, None]
+    # Rows of zeros give NaN, which fmax takes for 0.
+    new *= np.fmax(1 - at / norm, 0.0)[:, None]
     step = new - V[:, :, j]
     V[:, :, j] = new
     return step
