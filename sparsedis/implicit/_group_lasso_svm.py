@@ -199,8 +199,10 @@ def group_lasso_svm(
     units = choose_units(tasks, alpha, l2, scale_y=False)
     _check_l2(tasks, units.l2, l2)
     # A smaller alpha is below the rounding errors of every ||V_j||: use zero instead.
-    alpha, least = units.alpha, _LEAST_ALPHA * units.size * tasks.total
-    alpha = alpha - torch.where(alpha < least, alpha, 0.0).detach()
+    alpha, least = units.alpha, _LEAST_ALPHA * tasks.total
+    if bool(((alpha > 0) & (alpha < least * units.bound)).any()):
+        small = alpha < least * units.size
+        alpha = alpha - torch.where(small, alpha, 0.0).detach()
     features, mean = centre_features(units.tasks, fit_intercept)
     W, intercept, *certificate = _GroupLassoSVM.apply(features, alpha, units.l2, solve)
     if fit_intercept:

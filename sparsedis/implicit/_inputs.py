@@ -46,8 +46,8 @@ class Tasks:
         or underflow.
 
     squares : dict of str to pair of float
-        Smallest and largest sum of squares of a column of Z, and of y if it has a
-        floating dtype.
+        Smallest and largest sum of squares of a nonzero column of Z, and of y if it has
+        a floating dtype.
 
     gram : array of shape (n_tasks, k, k) or (1, k, k), or None
         ``Z'Z``, if it has been computed.
@@ -271,8 +271,8 @@ def read_tasks(
         y = torch.where(used.reshape(*used.shape, *[1] * target_ndim), y, 0)
     tasks = Tasks(Z, y, weight, tuple(batch_shape), dtype, target, unit)
     if k <= _FEW:
-        (tasks.gram,) = views(torch.bmm(Z.detach().mT, Z.detach()))
-        tasks.squares["Z"] = bounds(tasks.gram.diagonal(0, 1, 2))
+        array, tasks.gram = views(Z, torch.bmm(Z.detach().mT, Z.detach()))
+        tasks.squares["Z"] = _without_zeros(array, tasks.gram.diagonal(0, 1, 2))
     else:
         tasks.squares["Z"] = _column_squares(Z)
     if y.is_floating_point():
@@ -296,7 +296,23 @@ def read_tasks(
 def _column_squares(value):
     """Smallest and largest sum of squares of a column of the tasks."""
     (array,) = views(value)
-    return bounds(namespace(array).einsum("tn...,tn...->t...", array, array))
+    squares = namespace(array).einsum("tn...,tn...->t...", array, array)
+    return _without_zeros(array, squares)
+
+
+def _without_zeros(array, squares):
+    """Smallest and largest square of the columns that are not zero, if there are any.
+
+    Many features are zero in all samples of a task if they are outputs of a ReLU.
+    """
+    xp = namespace(array)
+    least, largest = bounds(squares)
+    if least == 0:
+        zero = squares == 0
+        # Squares of small numbers underflow.
+        if not bool(xp.moveaxis(array, 1, -1)[zero].any()):
+            least, _ = bounds(xp.where(zero, largest, squares))
+    return least, largest
 
 
 def wide(device):

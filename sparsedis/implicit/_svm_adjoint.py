@@ -7,6 +7,7 @@ from sparsedis.solvers.svm.group_penalty import (
     apply_curvature,
     link_curvature,
     norm,
+    take_features,
     unit,
     weighted_gram,
 )
@@ -89,7 +90,7 @@ class _ActiveRows:
             torch.arange(Z.shape[1], device=Z.device)[None, :, None],
             index[:, None],
         )
-        self.Z = Z[self.where].to(alpha) * real
+        self.Z = take_features(Z, at, index).to(alpha) * real
         self.S = part.weight.unsqueeze(-1) * self.Z
         basis, task = part.basis.mT, at.unsqueeze(-1)
         self.W = basis @ solution.W[task, index].mT.to(alpha) * real

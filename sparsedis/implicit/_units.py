@@ -1,5 +1,6 @@
 """Units in which the squares of features and targets neither overflow nor vanish."""
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -39,6 +40,11 @@ class Units:
     def size(self):
         """Largest absolute value of the features of each task, or of all."""
         return self.tasks.Z.detach().abs().amax((1, 2)).to(self.tasks.total)
+
+    @property
+    def bound(self):
+        """Upper bound of the absolute values, up to rounding errors."""
+        return math.inf if self.Z is not None else self.tasks.squares["Z"][1] ** 0.5
 
     def coefficients(self, W):
         """Convert coefficients to the units of the original features and targets."""

@@ -70,6 +70,19 @@ class PrimalDualPair:
             torch.where(where, other.gap, self.gap),
         )
 
+    def put(self, at, other):
+        """Return this pair, with ``other`` as the tasks ``at``."""
+        intercept = self.intercept
+        if intercept is not None:
+            intercept = intercept.index_copy(0, at, other.intercept)
+        return PrimalDualPair(
+            self.beta.index_copy(0, at, other.beta),
+            self.face.index_copy(0, at, other.face),
+            intercept,
+            self.iterate.put(at, other.iterate),
+            self.gap.index_copy(0, at, other.gap),
+        )
+
 
 def polish(penalty, simplices, beta, z, intercept, index, rounds=7):
     """Guess the active set from an interior point, then solve on it and correct it.
@@ -78,8 +91,9 @@ def polish(penalty, simplices, beta, z, intercept, index, rounds=7):
     negative leave the face. Entries whose score exceeds the level of their sample join
     it. A step that does not reduce the gap ends where the first entry becomes zero, and
     only this entry leaves: after the whole step, many others would be wrong. On the
-    right active set, only rounding errors remain. The result is the pair with the
-    smallest gap, so that it is no worse than the interior point.
+    right active set, only rounding errors remain, and the task leaves the batch. The
+    result is the pair with the smallest gap, so that it is no worse than the interior
+    point.
 
     Parameters
     ----------
@@ -106,9 +120,10 @@ def polish(penalty, simplices, beta, z, intercept, index, rounds=7):
     scale = torch.where(simplices.one_hot > 0, 0.0, beta).amax((1, 2), keepdim=True)
     weight = simplices.weight.unsqueeze(-1)
     face = simplices.free & (beta * weight > z * scale.clamp_min(1e-8))
-    best = _measure(simplices, beta, face, intercept, iterate)
+    whole = best = _measure(simplices, beta, face, intercept, iterate)
     beta, face = _onto_face(beta, face)
-    last = False
+    at = torch.arange(len(beta), device=beta.device)
+    exact = torch.zeros_like(best.gap, dtype=torch.bool)
     for _ in range(rounds):
         X = simplices.coordinates(beta)
         scores, fixed = iterate.linearise(X)
@@ -122,11 +137,12 @@ def polish(penalty, simplices, beta, z, intercept, index, rounds=7):
         # If gaps are only rounding errors, the later pair is kept.
         better = pair.gap <= best.gap.clamp_min(_ROUNDING)
         best = best.replace(pair, better)
-        if last:
-            break
         # The error of W is of the order of the square root of the gap, so that one more
         # step is needed.
-        last = bool((best.gap <= EXACT).all())
+        left = (~exact).nonzero().flatten()
+        exact = best.gap <= EXACT
+        if not len(left):
+            break
         scores = simplices.add_intercept(iterate.scores(), intercept)
         raised = simplices.cost + simplices.expand(scores)
         level = (projected * raised).sum(-1, keepdim=True)
@@ -143,7 +159,13 @@ def polish(penalty, simplices, beta, z, intercept, index, rounds=7):
         if intercept is not None:
             intercept = intercept - (1 - length[:, 0]) * d_intercept
         beta, face = _onto_face(torch.lerp(beta, newton_beta, length), face)
-    return best
+        if len(left) < len(at):
+            whole = whole.put(at, best)
+            at, exact, beta, face = at[left], exact[left], beta[left], face[left]
+            intercept = None if intercept is None else intercept[left]
+            best, iterate = best.take(left), iterate.take(left)
+            simplices = simplices.take(left)
+    return whole.put(at, best)
 
 
 def _newton_step(simplices, face, hessian, X, scores):

@@ -40,6 +40,19 @@ def gather_columns(a, index):
     return a.gather(2, index.unsqueeze(1).expand(-1, a.shape[1], -1))
 
 
+def take_features(Z, tasks, index):
+    """Return the features `index`, (n_tasks, k), of some tasks, (n_tasks, n, k).
+
+    `Z` and `tasks` are those of :func:`pull`.
+    """
+    if len(Z) == 1 or len(Z) == len(tasks):
+        # Several times faster than with indices for all axes.
+        columns = index.unsqueeze(1).expand(-1, Z.shape[1], -1)
+        return Z.expand(len(tasks), -1, -1).gather(2, columns)
+    sample = torch.arange(Z.shape[1], device=Z.device)[None, :, None]
+    return Z[tasks[:, None, None], sample, index.unsqueeze(1)]
+
+
 def pull(Z, weight, X, tasks=None):
     """Return ``V = Z'(s X)`` in the dtype of Z.
 
@@ -181,6 +194,10 @@ class GroupIterate:
         """Return this iterate, with the W of ``other`` in the tasks of ``where``."""
         W = torch.where(where[:, None, None], other.W, self.W)
         return dataclasses.replace(self, W=W)
+
+    def put(self, at, other):
+        """Return this iterate, with the W of ``other`` as that of the tasks ``at``."""
+        return dataclasses.replace(self, W=self.W.index_copy(0, at, other.W))
 
     def scores(self):
         """Return ``s Z W``."""

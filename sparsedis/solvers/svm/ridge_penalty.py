@@ -130,6 +130,14 @@ class RidgeIterate:
         W = torch.where(where[:, None, None], other.W, self.W)
         return RidgeIterate(self.factor, self.gram, X, W, self.rotated)
 
+    def put(self, at, other):
+        """Return this iterate, with ``other`` as the tasks ``at``."""
+        X, W = (
+            old.index_copy(0, at, new)
+            for old, new in ((self.X, other.X), (self.W, other.W))
+        )
+        return RidgeIterate(self.factor, self.gram, X, W, self.rotated)
+
     def scores(self):
         """Return the scores ``L W``."""
         return self.factor @ self.W

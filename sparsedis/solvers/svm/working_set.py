@@ -12,6 +12,7 @@ from sparsedis.solvers.svm.group_penalty import (
     gather_columns,
     norm,
     pull,
+    take_features,
 )
 
 # Features whose ||V_j|| exceeds the first fraction of alpha join the working set, as
@@ -144,9 +145,7 @@ class WorkingSet(GroupPairs):
         """Add the features `index`, except padding, where `real` is false."""
         self.member.scatter_(1, index, self.member.gather(1, index) | real)
         self.index = torch.cat([self.index, torch.where(real, index, -1)], 1)
-        sample = torch.arange(self.Z.shape[1], device=index.device)[None, :, None]
-        matrix = self.tasks if len(self.Z) > 1 else torch.zeros_like(self.tasks)
-        rows = self.Z[matrix[:, None, None], sample, index.unsqueeze(1)].to(X)
+        rows = take_features(self.Z, self.tasks, index).to(X)
         return self.join(rows * (self.weight.unsqueeze(-1) * real.unsqueeze(1)), X, mu)
 
     def excess(self, at, pair, simplices):
