@@ -20,6 +20,7 @@ from sparsedis.implicit import (
     ridge,
     ridge_alpha_max,
 )
+from sparsedis.implicit._inputs import read_tasks
 
 
 def two_outputs(y):
@@ -170,6 +171,18 @@ def test_features_that_vanish_beside_others(name):
     rest = LAYERS[name](Z[..., 1:], y, *penalties(name))
     found = LAYERS[name](Z, y, *penalties(name))[:, 1:]
     assert_allclose(found, rest, atol=1e-9)
+
+
+@pytest.mark.parametrize("k", [3, 20])
+def test_features_of_zeros_have_no_size(k):
+    Z = torch.ones(2, 4, k).double()
+    Z[0, :, 1] = 0.0
+    y = torch.zeros(2, 4).double()
+    assert read_tasks(Z, y).squares == {"Z": (4.0, 4.0), "y": (0.0, 0.0)}
+    # The square of a small number is zero, too.
+    Z[0, 2, 1] = 1e-200
+    assert read_tasks(Z, y).squares["Z"] == (0.0, 4.0)
+    assert read_tasks(0 * Z, y).squares["Z"] == (0.0, 0.0)
 
 
 @pytest.mark.parametrize("alpha", [1e-30, 1e-150, 1e-300])

@@ -57,6 +57,16 @@ def test_no_sweep_increases_the_objective():
     assert (values[-1] < values[0]).all()
 
 
+def test_many_tasks_take_the_same_sweeps_as_each_alone(monkeypatch):
+    monkeypatch.setattr(_sweeps, "_SAME", 2.0)
+    _, _, *form = problem(n_tasks=100, correlation=0.5)
+    V = sweep(*form, np.zeros_like(form[1]), 20)
+    for t in range(3):
+        one = [part[t : t + 1] for part in form]
+        alone = sweep(*one, np.zeros_like(one[1]), 20)
+        assert_allclose(V[t], alone[0], atol=1e-13)
+
+
 def test_orthogonal_features_need_one_sweep():
     _, _, _, corr, threshold = problem()
     eye = np.eye(6)[None]

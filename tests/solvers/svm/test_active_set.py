@@ -5,6 +5,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
+from sparsedis.solvers.svm import active_set
 from sparsedis.solvers.svm.active_set import EXACT, polish
 from sparsedis.solvers.svm.dual import solve_svm_dual
 from sparsedis.solvers.svm.group_penalty import GroupIterate
@@ -61,6 +62,28 @@ def test_rough_solutions_become_exact(size, fit_intercept):
     W = (exact.simplices.basis @ pair.iterate.W).mT
     assert_allclose(W, exact.W, atol=1e-10)
     assert bool((pair.face == exact.active).all())
+
+
+@pytest.mark.parametrize("fit_intercept", [False, True])
+def test_exact_tasks_take_no_more_steps(monkeypatch, fit_intercept):
+    exact, start, simplices, *rest = make_problem(fit_intercept, 1e-3)
+    # The first task starts at its solution.
+    first, *_ = make_problem(fit_intercept, 1e-12)[1:]
+    start.iterate.W[0] = first.iterate.W[0]
+    rest[0][0] = exact.beta[0]
+    sizes, step = [], active_set._newton_step
+
+    def count(simplices, *args):
+        sizes.append(len(simplices.weight))
+        return step(simplices, *args)
+
+    monkeypatch.setattr(active_set, "_newton_step", count)
+    pair = polish(start, simplices, *rest, torch.arange(2))
+    assert sizes[:2] == [2, 2]
+    assert sizes[-1] == 1
+    assert_allclose(pair.beta, exact.beta, atol=1e-9)
+    W = (simplices.basis @ pair.iterate.W).mT
+    assert_allclose(W, exact.W, atol=1e-10)
 
 
 def test_a_missing_row_joins():

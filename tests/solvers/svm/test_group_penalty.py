@@ -17,6 +17,7 @@ from sparsedis.solvers.svm.group_penalty import (
     link_curvature,
     norm,
     pull,
+    take_features,
     weighted_gram,
 )
 
@@ -151,3 +152,14 @@ def test_an_iterate_offers_its_own_rows_and_the_link():
     assert_allclose(linked.W, link(V, *penalties()))
     both = iterate.replace(linked, torch.tensor([True]))
     assert np.array_equal(both.W, linked.W)
+
+
+def test_features_are_taken_from_the_matrix_of_each_task():
+    Z, index = draw(4, 3, 10), torch.tensor([[0, 7], [9, 9]])
+    for matrices, tasks in ((Z, [1, 3]), (Z[:2], [0, 1]), (Z[:1], [0, 1])):
+        found = take_features(matrices, torch.tensor(tasks), index)
+        shared = len(matrices) == 1
+        expected = [
+            matrices[0 if shared else t][:, index[i]] for i, t in enumerate(tasks)
+        ]
+        assert torch.equal(found, torch.stack(expected))
