@@ -192,7 +192,9 @@ def lasso(
             how |= {"start": start, "data": loss.single, "return_system": True}
             w, info, system = solve_lasso(*gram_form, **how)
         W = w.unsqueeze(-1)
-        return W, loss.certify(info, W, alpha, l2, tol), system
+        if system is None:
+            info = loss.certify(info, W, alpha, l2, tol)
+        return W, info, system
 
     w, intercept, info = solve_squared(
         Z,

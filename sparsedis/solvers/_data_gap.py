@@ -35,23 +35,31 @@ def recertify(info, W, data, gram, y_sq, alpha, l2, *, tol):
     -------
     SolverInfo
     """
-    eps = torch.finfo(W.dtype).eps
     arrays = views(W, gram, y_sq, alpha)
     xp, norm = namespace(arrays[0]), abs(arrays[0][..., 0])
     if W.shape[-1] > 1:
         norm = xp.linalg.vector_norm(arrays[0], axis=-1)
     size = xp.einsum("tk,tk->t", norm, xp.sqrt(arrays[1].diagonal(0, 1, 2)))
     # Without a norm penalty, the certificate is that of Ridge.
-    doubtful = (eps * size * size > 0.1 * tol * arrays[2]) & (arrays[3] > 0)
-    if not bool(doubtful.any()):
+    doubted = is_doubtful(size, arrays[2], tol) & (arrays[3] > 0)
+    if not bool(doubted.any()):
         return info
-    at = tensors(doubtful)[0].nonzero().flatten()
+    at = tensors(doubted)[0].nonzero().flatten()
     Z, Y = data()
     part = take_tasks(Z, at)
     norm = take_tasks(gram, at).diagonal(dim1=-2, dim2=-1).sqrt()
     gap = certified_gap(W[at], part, Y[at], y_sq[at], alpha[at], l2[at], norm)
     gap = info.gap.index_put((at,), gap)
     return replace(info, gap=gap, converged=gap <= tol)
+
+
+def is_doubtful(size, y_sq, tol):
+    """Whether rounding errors of a Gram form may exceed a tenth of `tol`, per task.
+
+    `size` is the ``m`` of :func:`recertify`.
+    """
+    eps = namespace(size).finfo(size.dtype).eps
+    return eps * size * size > 0.1 * tol * y_sq
 
 
 def certified_gap(W, Z, Y, y_sq, alpha, l2, norm):

@@ -15,6 +15,7 @@ import torch
 
 from sparsedis.solvers import _composite
 from sparsedis.solvers._arrays import fill_diagonal, namespace, tensors, views
+from sparsedis.solvers._data_gap import is_doubtful
 from sparsedis.solvers._homotopy import find_signs
 from sparsedis.solvers._info import SolverInfo
 from sparsedis.solvers._linalg import SignedSystem, product, take_tasks, tasks_last
@@ -86,7 +87,8 @@ def solve_lasso(
 
     system : Adjoint or None
         Only with ``return_system=True``: the system of the gradient of ``w``, if
-        pivoting solved all tasks.
+        pivoting solved all tasks, and rounding errors of the Gram form are small; see
+        :mod:`~sparsedis.solvers._data_gap`.
     """
     form = gram, corr, y_sq, alpha, l2
     gram, corr, *rest = views(*form)
@@ -97,6 +99,8 @@ def solve_lasso(
     w, n_iter = (v * scale)[..., 0], n_iter[..., 0]
     gap = lasso_gap(w, *arrays)
     solved = bool(((gap <= tol) & (arrays[3] > 0)).all())
+    # The norms of columns are at most the inverse of their scale.
+    doubtful = is_doubtful(abs(v).sum(1)[:, 0], arrays[2], tol)
     w = np.ascontiguousarray(w) if isinstance(w, np.ndarray) else w
     if not solved:
         w, n_iter, gap = tensors(w, n_iter, gap)
@@ -105,7 +109,9 @@ def solve_lasso(
     info = SolverInfo(*certificate)
     if not return_system:
         return w, info
-    return w, info, Adjoint(system[0], v, scale) if solved else None
+    if not solved or bool(doubtful.any()):
+        return w, info, None
+    return w, info, Adjoint(system[0], v, scale)
 
 
 class Adjoint:
