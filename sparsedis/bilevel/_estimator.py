@@ -134,9 +134,9 @@ channels)
                 f"{X.shape[1:]}."
             )
 
-    def _encoded(self, X):
+    def _encoded(self, X, module=None):
         """Features of validated X, block by block, as arrays."""
-        for codes in self._codes(blocks_of(X, np.arange(len(X)))):
+        for codes in self._codes(blocks_of(X, np.arange(len(X))), module):
             yield codes.cpu().numpy()
 
     @torch.no_grad()

@@ -8,7 +8,7 @@ import numpy as np
 from sparsedis.inputs._batch import COUNT, NUMBER
 from sparsedis.multitask._conformal import ranked
 from sparsedis.multitask._final_heads import final_heads
-from sparsedis.multitask._linear_models import LinearModels
+from sparsedis.multitask._linear_models import READOUT, LinearModels
 from sparsedis.multitask._penalised import PATH_STEPS, PENALTIES, STEPS
 from sparsedis.multitask._ridge import ALPHAS
 
@@ -36,13 +36,22 @@ class LinearPart:
 
     intercept : ndarray of shape (n_tasks,) or (n_tasks, n_outputs)
 
+    readout : ndarray of shape (n_tasks, n_hidden + n_features) or (n_tasks, \
+n_outputs, n_hidden + n_features)
+        Ridge of each task of numbers on the last hidden units of the encoder and X;
+        zeros for other tasks. If the encoder is no MLP with hidden units, or has too
+        many for a fit within seconds: only columns of X, with zeros.
+
+    readout_intercept : ndarray of shape (n_tasks,) or (n_tasks, n_outputs)
+
     share : ndarray of shape (n_tasks,)
-        Share of the head in the scores of each task: in numbers, in logits, or in
-        logarithms of mean counts. The rest is the share of the linear model.
+        Share of the head, or of its mean with the readout, in the scores of each task:
+        in numbers, in logits, or in logarithms of mean counts. The rest is the share of
+        the linear model.
 
     score_heads, score_linear, score : ndarray of shape (n_tasks,)
         Explained deviance on the held-out rows, which is R2 for numbers, of only the
-        head, of only the linear model, and of both together; NaN for tasks with fewer
+        head, of only the linear model, and of the predictions; NaN for tasks with fewer
         than 5 labels there.
 
     errors : ndarray of shape (n_held_out_labels,)
@@ -67,6 +76,8 @@ class LinearPart:
 
     coef: np.ndarray
     intercept: np.ndarray
+    readout: np.ndarray
+    readout_intercept: np.ndarray
     share: np.ndarray
     score_heads: np.ndarray
     score_linear: np.ndarray
@@ -105,7 +116,7 @@ class LinearPart:
         return np.where(np.isfinite(own), own, of_all * self.unit)
 
     def join(self, coef, intercept):
-        """Coefficients of the predictions for the features followed by the inputs.
+        """Coefficients of the predictions for features, then hidden units, then inputs.
 
         Parameters
         ----------
@@ -116,17 +127,28 @@ class LinearPart:
 
         Returns
         -------
-        coef : ndarray of shape (..., k + n_features)
+        coef : ndarray of shape (..., k + n_hidden + n_features)
+            Without hidden units if no readout uses them.
 
         intercept : ndarray
         """
-        share = self.share.reshape(-1, *[1] * (intercept.ndim - 1))
-        parts = share[..., None] * coef, (1 - share)[..., None] * self.coef
+        shape = -1, *[1] * (intercept.ndim - 1)
+        share = self.share.reshape(shape)
+        read = share * (self.reads * READOUT * (self.kinds == NUMBER)).reshape(shape)
+        head, linear = share - read, 1 - share
+        readout = read[..., None] * self.readout
+        readout[..., -self.coef.shape[-1] :] += linear[..., None] * self.coef
         # Missing outputs of a task.
         none = np.isneginf(intercept)
-        own = np.where(none, 0.0, intercept)
-        both = share * own + (1 - share) * self.intercept
-        return np.concatenate(parts, -1), np.where(none, -np.inf, both)
+        own = head * np.where(none, 0.0, intercept) + read * self.readout_intercept
+        both = own + linear * self.intercept
+        coef = np.concatenate([head[..., None] * coef, readout], -1)
+        return coef, np.where(none, -np.inf, both)
+
+    @property
+    def reads(self):
+        """Whether there are hidden units, and readouts of tasks of numbers."""
+        return self.readout.shape[-1] > self.coef.shape[-1]
 
     def times(self, scale):
         """The same for targets multiplied by a factor per task.
@@ -151,6 +173,8 @@ class LinearPart:
             self,
             coef=coef,
             intercept=intercept,
+            readout=scale[..., None] * self.readout,
+            readout_intercept=scale * self.readout_intercept,
             errors=self.errors * np.repeat(of_errors, np.diff(self.first)),
             unit=self.unit * of_errors,
         )
@@ -160,21 +184,26 @@ class LinearPart:
         return f"LinearPart(n_tasks={len(self.share)}, mean share of heads={share:.2f})"
 
 
-def is_quick(table):
+def is_quick(table, n_hidden=0):
     """Whether linear models of all tasks on the inputs take little time.
 
     Parameters
     ----------
     table : TaskTable
 
+    n_hidden : int, default=0
+        Further variables, of the tasks of numbers.
+
     Returns
     -------
     bool
     """
     X = table.X
-    if X.ndim != 2 or X.shape[1] > _WIDE or table.n_rows * X.shape[1] > _NUMBERS:
+    if X.ndim != 2 or X.shape[1] > _WIDE:
         return False
-    labels, p = table.labels, X.shape[1]
+    labels, p = table.labels, X.shape[1] + n_hidden
+    if table.n_rows * p > _NUMBERS:
+        return False
     counts = labels.counts().astype(float)
     kinds = np.full(len(counts), NUMBER)
     if table.n_classes is not None:
@@ -189,7 +218,7 @@ def is_quick(table):
     work = work[~shared].sum() + work[shared].max(initial=0.0)
     work += len(ALPHAS) * p * counts[numbers].sum()
     # Models of counts and classes share nothing. One more for the intercept.
-    size = (min(p, table.n_rows) + 1.0) * np.maximum(kinds - 1, 1)
+    size = (min(X.shape[1], table.n_rows) + 1.0) * np.maximum(kinds - 1, 1)
     work += _STEPS * (size**2 * (counts + size))[~numbers & (kinds != 1)].sum()
     return work < _WORK
 
@@ -211,15 +240,17 @@ def new_folds(n_rows):
     return np.random.default_rng(0).permutation(np.arange(n_rows) % _FOLDS)
 
 
-def linear_part(Z, folds, table, scale, problem, *, rule, spike):
+def linear_part(Z, folds, table, scale, problem, *, rule, spike, hidden=None):
     """Fit linear models on the inputs, and determine their shares.
 
     Both are evaluated on held-out rows: the heads after a fit on the rows outside of a
     fold, the linear models by leave-one-out. The scores of a task are its share
-    times those of the head, plus the rest times those of the linear model. The share
-    minimises the deviance (for numbers the squared error), shrunk towards two
-    standard errors less than the best share for all tasks of numbers, of counts, or of
-    classes together.
+    times those of the head, plus the rest times those of the linear model. With hidden
+    units, the mean of head and readout takes the place of the head of a task of
+    numbers: heads are exact on features that were trained on the same labels, and
+    readouts shrink. The share minimises the deviance (for numbers the squared error),
+    shrunk towards two standard errors less than the best share for all tasks of
+    numbers, of counts, or of classes together.
 
     Parameters
     ----------
@@ -242,6 +273,9 @@ def linear_part(Z, folds, table, scale, problem, *, rule, spike):
     spike : ndarray of shape (k,)
         See :func:`sparsedis.rotation.select_heads`.
 
+    hidden : ndarray of shape (n_rows, n_hidden), default=None
+        Hidden units of the rows of `table`. None: without readouts.
+
     Returns
     -------
     LinearPart
@@ -263,10 +297,11 @@ def linear_part(Z, folds, table, scale, problem, *, rule, spike):
         coef, intercept = found["coef_"], found["intercept_"]
         coef = coef.reshape(n_tasks, -1, Z.shape[1])
         heads.append((coef, intercept.reshape(n_tasks, -1)))
-    models = LinearModels(scaled, Z, folds, heads, problem.fit_intercept)
-    judged, kinds = models.fit_numbers(), models.kinds
+    models = LinearModels(scaled, Z, folds, heads, problem.fit_intercept, hidden)
+    (alone, judged), kinds = models.fit_numbers(), models.kinds
     share = np.where(kinds == NUMBER, judged.share(), 1.0)
     scores, (errors, unit) = np.array(judged.r2(share)), judged.errors(share)
+    scores[0] = alone.r2(share)[0]
     if table.n_classes is not None:
         for kind, others in models.fit_others().items():
             own = np.minimum(kinds, 2) == kind
@@ -274,15 +309,15 @@ def linear_part(Z, folds, table, scale, problem, *, rule, spike):
             scores[:, own] = np.array(others.d2(share))[:, own]
             found = others.errors(share)
             errors = [b if o else a for a, b, o in zip(errors, found, own, strict=True)]
-    coef, intercept = models.coef, models.intercept
-    if table.labels.is_scalar and intercept.shape[1] == 1:
-        coef, intercept = coef[:, 0], intercept[:, 0]
+    fitted = models.coef, models.intercept, models.readout, models.readout_intercept
+    if table.labels.is_scalar and fitted[1].shape[1] == 1:
+        fitted = [part[:, 0] for part in fitted]
     first = np.cumsum([0, *map(len, errors)])
     whole = np.zeros(n_tasks, dtype=bool)
     for t in np.flatnonzero(kinds == COUNT):
         whole[t] = not (table.labels.of(t)[1] % 1).any()
     part = LinearPart(
-        *(coef, intercept, share, *scores),
+        *(*fitted, share, *scores),
         *(np.concatenate(errors), first, unit, kinds, whole),
     )
     return part.times(scale)

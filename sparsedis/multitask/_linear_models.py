@@ -6,11 +6,15 @@ import torch
 from sparsedis.inputs._batch import COUNT, NUMBER
 from sparsedis.multitask._held_out import HeldOutDeviance, HeldOutErrors
 from sparsedis.multitask._penalised import penalised_models
+from sparsedis.multitask._readout import in_units, readouts
 from sparsedis.multitask._ridge import ridge
 from sparsedis.multitask._table_heads import task_batches
 from sparsedis.multitask._table_moments import chunks
 from sparsedis.solvers.losses import Logistic, Multinomial, Poisson, log_loss
 from sparsedis.solvers.losses._classes import contrasts
+
+# Share of the readout in the mean of a head and a readout.
+READOUT = 0.5
 
 # Bound of the scores on held-out rows, so that means of counts are finite.
 _RANGE = 100.0
@@ -36,6 +40,9 @@ n_outputs)
 
     fit_intercept : bool
 
+    hidden : ndarray of shape (n_rows, m), default=None
+        Hidden units of the rows of `table`. None: without readouts.
+
     Attributes
     ----------
     kinds : ndarray of shape (n_tasks,) of int
@@ -46,9 +53,15 @@ n_outputs)
         NaN for tasks without labels, or with a single class.
 
     intercept : ndarray of shape (n_tasks, n_outputs)
+
+    readout : ndarray of shape (n_tasks, n_outputs, m + n_features)
+        Coefficients of the hidden units and inputs; 0 without hidden units, and for
+        tasks of classes and counts.
+
+    readout_intercept : ndarray of shape (n_tasks, n_outputs)
     """
 
-    def __init__(self, table, Z, folds, heads, fit_intercept):
+    def __init__(self, table, Z, folds, heads, fit_intercept, hidden=None):
         self.table, self.Z, self.folds, self.heads = table, Z, folds, heads
         self.fit_intercept = fit_intercept
         n_tasks, n_outputs, _ = heads[0][0].shape
@@ -58,18 +71,27 @@ n_outputs)
             self.kinds = np.where(labelled, table.n_classes, 1)
         self.coef = np.zeros((n_tasks, n_outputs, table.X.shape[1]))
         self.intercept = np.zeros((n_tasks, n_outputs))
+        self.readable = hidden is not None
+        n_hidden = 0
+        if self.readable:
+            inputs = table.X[table.at].astype(float)
+            self.J, self.unit = in_units(hidden, inputs)
+            n_hidden = hidden.shape[1]
+        self.readout = np.pad(self.coef, ((0, 0), (0, 0), (n_hidden, 0)))
+        self.readout_intercept = np.zeros((n_tasks, n_outputs))
         none = ~labelled | (self.kinds == 1)
         self.coef[none] = self.intercept[none] = np.nan
 
     def fit_numbers(self):
-        """Fit Ridge regressions.
+        """Fit Ridge regressions, and readouts.
 
         Returns
         -------
-        HeldOutErrors
+        alone, judged : HeldOutErrors
+            Of the heads, and of their means with the readouts.
         """
         table = self.table
-        judged = HeldOutErrors(len(self.kinds))
+        alone, judged = (HeldOutErrors(len(self.kinds)) for _ in range(2))
         X = table.X[table.at].astype(float)
         labelled = table.labels.counts() > 0
         numbers = np.flatnonzero((self.kinds == NUMBER) & labelled)
@@ -92,8 +114,34 @@ n_outputs)
                 shared[at] = Y[at] - scores
             own = None if weight is None else weight[out]
             variance = np.nanvar(Y, 0).mean(-1)
+            alone.add(tasks, Y[out], linear[out], shared[out], own, variance)
+            if self.readable:
+                read = self._read(tasks, rows, Y, weight)
+                shared = (1 - READOUT) * shared + READOUT * read
             judged.add(tasks, Y[out], linear[out], shared[out], own, variance)
-        return judged
+        return alone, judged
+
+    def _read(self, tasks, rows, Y, weight):
+        """Fit readouts, and return the errors of others on the rows of each fold."""
+        J, folds, width = self.J[rows], self.folds[rows], Y.shape[2]
+        errors = np.full(Y.shape, np.nan)
+
+        def fit(at, some):
+            cell = np.ix_(at, some)
+            own = None if weight is None else weight[cell]
+            return readouts(J[at], Y[cell], own, fit_intercept=self.fit_intercept)
+
+        for some, at in _patterns(Y, weight):
+            W, b = fit(at, some)
+            self.readout[tasks[some], :width] = W / self.unit
+            self.readout_intercept[tasks[some], :width] = b
+            for fold in range(len(self.heads)):
+                inner, outer = at & (folds != fold), at & (folds == fold)
+                if inner.any():
+                    W, b = fit(inner, some)
+                    scores = np.einsum("nk,tok->nto", J[outer], W) + b
+                    errors[np.ix_(outer, some)] = Y[np.ix_(outer, some)] - scores
+        return errors
 
     @torch.no_grad()
     def fit_others(self):

@@ -64,6 +64,9 @@ class RepresentationParameters(BilevelEstimator):
         a linear model on X, with weights from their errors on held-out rows, see
         `linear_`. Scores are numbers, logits, or logarithms of mean counts, and the
         models are Ridge, logistic and Poisson regressions with an l2 penalty. For
+        numbers and an encoder that is an :class:`~sparsedis.encoders.MLP`, the mean of
+        the head and a Ridge on X and the last hidden units takes the place of the head,
+        which repeats more of the noise of labels that the encoder was trained on. For
         tables of up to 1000 columns with held-out rows (see `early_stopping`; `adapt`
         has folds), with a rotation and without a `head`, where the linear models take
         only seconds. None: the heads alone predict.
@@ -205,12 +208,14 @@ class RepresentationParameters(BilevelEstimator):
         heads of the last steps.
 
     linear_ : object
-        The linear models on X: ``linear_.share``, of shape (n_tasks,), is the share of
-        the heads in the predictions, ``linear_.coef`` and ``linear_.intercept`` are the
-        models, and ``linear_.score_heads``, ``linear_.score_linear`` and
-        ``linear_.score`` the explained share of the deviance of each task (R2 for
-        numbers) on held-out rows, of heads alone, linear models alone and both. Only
-        where `linear` says; after `adapt` by cross-validation.
+        The linear models: ``linear_.share``, of shape (n_tasks,), is the share of the
+        heads in the predictions, ``linear_.coef`` and ``linear_.intercept`` are the
+        models on X, ``linear_.readout`` and ``linear_.readout_intercept`` those on
+        hidden units and X that have half of this share, if any, and
+        ``linear_.score_heads``, ``linear_.score_linear`` and ``linear_.score`` the
+        explained share of the deviance of each task (R2 for numbers) on held-out rows,
+        of heads alone, models on X alone and the predictions. Only where `linear` says;
+        after `adapt` by cross-validation.
 
     stability_ : ndarray of shape (n_components,)
         Correlation of each feature with its match from halves of the tasks; below 0.95

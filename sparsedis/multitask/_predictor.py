@@ -13,7 +13,7 @@ class Predictor(nn.Module):
     Parameters
     ----------
     features : torch.nn.Module
-        The representation.
+        The representation, maybe with its hidden units.
 
     coef : ndarray of shape (n_tasks, k) or (n_tasks, n_outputs, k)
         Heads on the features or, with more coefficients than features, on the features

@@ -12,6 +12,7 @@ from sparsedis._judged import judged_labels
 from sparsedis._scores import head_scores
 from sparsedis.bilevel._module import stacked
 from sparsedis.identifiability import check_identifiability
+from sparsedis.inputs._batch import NUMBER
 from sparsedis.inputs._forms import read_targets
 from sparsedis.inputs._known_tasks import known_tasks, tasks_of_rows
 from sparsedis.inputs._table import TaskTable
@@ -21,6 +22,7 @@ from sparsedis.multitask._final_heads import final_heads, warn_of_missing
 from sparsedis.multitask._linear import is_quick, linear_part
 from sparsedis.multitask._noise import NoiseTraining
 from sparsedis.multitask._predictor import Predictor
+from sparsedis.multitask._readout import FeaturesAndHidden, has_hidden
 
 if TYPE_CHECKING:
     from typing import Any
@@ -54,7 +56,7 @@ class TaskHeads(NoiseTraining):
         """Module from inputs to the predictions of all tasks, for other programs.
 
         It holds copies of the encoder, its normalisation and rotation, the heads, and
-        the linear models on X that share the predictions (see `linear`). It takes any
+        the linear models that share the predictions (see `linear`). It takes any
         number of rows, so it can be exported with :func:`torch.export.export` or
         :func:`torch.onnx.export`, with a dynamic first axis.
 
@@ -80,7 +82,7 @@ class TaskHeads(NoiseTraining):
             After `fit_stream`, which leaves no heads.
         """
         check_is_fitted(self, "module_")
-        features = copy.deepcopy(self.module_).cpu()
+        features = copy.deepcopy(self._variables()).cpu()
         return Predictor(features, *self._predictors(), self._reading()).eval()
 
     def _table(self, X, targets, weight, task_weight=None):
@@ -163,14 +165,20 @@ class TaskHeads(NoiseTraining):
         return judged_labels(rows, targets, weight, number, coef, intercept)
 
     def _predicted_by(self, X):
-        """Variables of the scores: features and, with linear models, inputs."""
+        """Variables of the scores: features, hidden units and inputs."""
         if "linear_" not in vars(self):
             yield from self._encoded(X)
             return
         first = 0
-        for Z in self._encoded(X):
+        for Z in self._encoded(X, self._variables()):
             yield np.hstack([Z, X[first : first + len(Z)]])
             first += len(Z)
+
+    def _variables(self):
+        """Module of the features and, where readouts use them, of the hidden units."""
+        if "linear_" in vars(self) and self.linear_.reads:
+            return FeaturesAndHidden(self.module_)
+        return self.module_
 
     def _predictors(self):
         """Coefficients and intercepts of the scores, see `_predicted_by`."""
@@ -201,7 +209,18 @@ class TaskHeads(NoiseTraining):
                 self._problem(),
                 rule=self.selection,
                 spike=self.spike_,
+                hidden=self._hidden_of(table),
             )
+
+    def _hidden_of(self, table):
+        """Last hidden units of the rows of a table, if readouts can use them."""
+        of_numbers = table.n_classes is None or (table.n_classes == NUMBER).any()
+        if not (of_numbers and has_hidden(self.module_)):
+            return None
+        if not is_quick(table, self.module_.encoder[-1].in_features):
+            return None
+        both = self._features_of(table, FeaturesAndHidden(self.module_))
+        return both[:, self.n_components_ :]
 
     @property
     def _rotates(self):

@@ -223,9 +223,9 @@ class TaskTraining(RepresentationParameters):
         if self.learn_alpha:
             self.learned_alpha_ = objective.penalty()
 
-    def _features_of(self, table):
+    def _features_of(self, table, module=None):
         """Features of the rows of a table, as float64."""
-        codes = [codes.cpu().numpy() for codes in self._codes(table.blocks())]
+        codes = [codes.cpu().numpy() for codes in self._codes(table.blocks(), module)]
         return np.concatenate(codes).astype(np.float64)
 
     def _make_module(self, width, blocks, **how):

@@ -119,7 +119,8 @@ def linear_part(heads, linear, n_held_out):
     first = np.arange(n_tasks + 1) * n_held_out
     zero = np.zeros(n_tasks)
     return LinearPart(
-        *(np.zeros((n_tasks, 3)), zero, zero, np.array(heads), np.array(linear), zero),
+        *(np.zeros((n_tasks, 3)), zero, np.zeros((n_tasks, 3)), zero, zero),
+        *(np.array(heads), np.array(linear), zero),
         *(np.zeros(first[-1]), first, zero, zero, zero > 0),
     )
 

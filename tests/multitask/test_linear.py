@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy import sparse
 from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.metrics import r2_score
@@ -63,6 +64,23 @@ def whole(data):
 @pytest.fixture(scope="module")
 def alone(data):
     return few_steps(linear=None).fit(*data[:2])
+
+
+def units_of_readouts(est, X, X_fit):
+    """Hidden units and inputs, each of a total variance of 1 over the rows of a fit."""
+    layers = list(copy.deepcopy(est.module_.encoder).double())
+    with torch.no_grad():
+        hidden, of_fit = (
+            torch.nn.Sequential(*layers[:-1])(torch.tensor(part)).numpy()
+            for part in (X, X_fit)
+        )
+    inputs = X / X_fit.std(0) / math.sqrt(X.shape[1])
+    return np.hstack([hidden / np.sqrt(of_fit.var(0).sum()), inputs])
+
+
+def readout(J, y):
+    """Ridge with the penalty of readouts."""
+    return Ridge(alpha=1e-3 * len(J)).fit(J, y)
 
 
 @pytest.mark.parametrize("fit_intercept", [True, False])
@@ -160,17 +178,23 @@ def test_predictions_of_linear_tasks_are_not_below_ridge(data, whole, alone):
     np.testing.assert_array_equal(whole.transform(X_test), alone.transform(X_test))
 
 
-def test_predictions_are_shares_of_both(data, fitted):
-    X_test = data[2]
-    est, _ = fitted
+def test_predictions_are_shares_of_all_three(data, fitted):
+    X, _, X_test, _ = data
+    est, Y = fitted
     linear = est.linear_
     heads = est.transform(X_test) @ est.coef_.T + est.intercept_
+    J, J_test = (units_of_readouts(est, part, X) for part in (X, X_test))
+    known = ~np.isnan(Y)
+    read = [
+        readout(J[known[:, t]], Y[known[:, t], t]).predict(J_test) for t in range(15)
+    ]
     inputs = X_test @ linear.coef.T + linear.intercept
-    expected = linear.share * heads + (1 - linear.share) * inputs
-    np.testing.assert_allclose(est.predict(X_test), expected, atol=1e-6)
+    both = (heads + np.transpose(read)) / 2
+    expected = linear.share * both + (1 - linear.share) * inputs
+    np.testing.assert_allclose(est.predict(X_test), expected, atol=1e-5)
     task = RNG.integers(15, size=len(X_test))
     of_rows = expected[np.arange(len(task)), task]
-    np.testing.assert_allclose(est.predict(X_test, task=task), of_rows, atol=1e-6)
+    np.testing.assert_allclose(est.predict(X_test, task=task), of_rows, atol=1e-5)
 
 
 def test_score_is_that_of_the_predictions(data, fitted):
@@ -194,7 +218,8 @@ def test_scores_are_those_of_held_out_rows(data, monkeypatch):
         return linear_part(Z, folds, table, *args, **kwargs)
 
     monkeypatch.setattr(_task_heads, "linear_part", recorded)
-    linear = few_steps().fit(X, Y).linear_
+    est = few_steps().fit(X, Y)
+    linear, J = est.linear_, units_of_readouts(est, X, X)
     ((held, rest),) = splits
     assert len(held) == 30
     assert len(np.intersect1d(held, rest)) == 0
@@ -204,8 +229,10 @@ def test_scores_are_those_of_held_out_rows(data, monkeypatch):
         for score, error in ((linear.score, own), (linear.score_linear, of_ridge)):
             assert score[t] == pytest.approx(r2_score(y[held], y[held] - error))
         if linear.share[t] > 0.01:
-            # What remains is the error of heads that have not seen these rows.
-            of_heads = of_ridge + (own - of_ridge) / linear.share[t]
+            # What remains are errors of heads and readouts without these rows.
+            of_both = of_ridge + (own - of_ridge) / linear.share[t]
+            of_readout = y[held] - readout(J[rest], y[rest]).predict(J[held])
+            of_heads = 2 * of_both - of_readout
             score = r2_score(y[held], y[held] - of_heads)
             assert linear.score_heads[t] == pytest.approx(score)
     assert np.mean(linear.score_linear) > np.mean(linear.score_heads) + 0.02
@@ -326,14 +353,14 @@ def test_new_tasks_are_shared_by_cross_validation(data, alone, monkeypatch):
     adapted = est.adapt(X, new)
     linear, ((at, folds),) = adapted.linear_, seen
     np.testing.assert_array_equal(np.bincount(folds), 30)
-    left_out = np.empty_like(new)
+    left_out, read = np.empty_like(new), np.empty_like(new)
+    J = units_of_readouts(est, X, X)
     for fold in range(5):
-        rest = at[folds != fold]
-        left_out[at[folds == fold]] = alone.adapt(X[rest], new[rest]).predict(
-            X[at[folds == fold]]
-        )
+        rest, out = at[folds != fold], at[folds == fold]
+        left_out[out] = alone.adapt(X[rest], new[rest]).predict(X[out])
+        read[out] = readout(J[rest], new[rest]).predict(J[out])
     of_ridge = ridge(X, new[..., None])[2][..., 0]
-    errors = of_ridge + linear.share * (new - left_out - of_ridge)
+    errors = of_ridge + linear.share * (new - (left_out + read) / 2 - of_ridge)
     found = linear.errors.reshape(3, -1).T
     np.testing.assert_allclose(np.sort(found, 0), np.sort(errors, 0), atol=1e-5)
     np.testing.assert_allclose(
@@ -341,10 +368,12 @@ def test_new_tasks_are_shared_by_cross_validation(data, alone, monkeypatch):
     )
     heads = alone.adapt(X, new)
     np.testing.assert_array_equal(adapted.coef_, heads.coef_)
-    expected = linear.share * heads.predict(X_test) + (1 - linear.share) * (
-        X_test @ linear.coef.T + linear.intercept
+    # On the rows of the fit.
+    both = (heads.predict(X) + readout(J, new).predict(J)) / 2
+    expected = linear.share * both + (1 - linear.share) * (
+        X @ linear.coef.T + linear.intercept
     )
-    np.testing.assert_allclose(adapted.predict(X_test), expected, atol=1e-6)
+    np.testing.assert_allclose(adapted.predict(X), expected, atol=1e-5)
     assert adapted.score(X_test, y_test) > heads.score(X_test, y_test) + 0.05
     _, interval = adapted.predict_interval(X_test)
     inside = (interval[..., 0] <= y_test) & (y_test <= interval[..., 1])

@@ -1,0 +1,129 @@
+"""Readouts of hidden units beside the heads of numbers."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import Ridge
+
+from sparsedis import SparseMultiTaskMixed, SparseMultiTaskRepresentation
+from sparsedis.encoders import MLP
+from sparsedis.multitask import _linear
+from sparsedis.multitask._readout import FeaturesAndHidden, in_units, readouts
+
+RNG = np.random.default_rng(0)
+
+pytestmark = [
+    pytest.mark.filterwarnings(rf"ignore:{message}")
+    for message in (
+        r"\d+ of \d+ features may not be factors",
+        "A separate Ridge for each task",
+        "No head uses features",
+        "The encoder overfits",
+        "The features miss",
+    )
+]
+
+
+def few_steps(kind=SparseMultiTaskRepresentation, **params):
+    return kind(max_iter=20, random_state=0, **params)
+
+
+@pytest.fixture(scope="module")
+def data():
+    X = RNG.standard_normal((80, 4))
+    return X, np.tanh(X @ RNG.standard_normal((4, 6))) + RNG.standard_normal((80, 6))
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("weights", ["none", "rows", "labels"])
+@pytest.mark.parametrize("d", [3, 40])
+def test_readouts_are_ridge_regressions(d, fit_intercept, weights):
+    J = RNG.normal(size=(20, d)) + 1
+    Y = RNG.normal(size=(20, 2, 2)) + 3
+    weight = {
+        "none": None,
+        "rows": np.repeat(RNG.uniform(0.2, 2, size=(20, 1)), 2, 1),
+        "labels": RNG.uniform(0.2, 2, size=(20, 2)),
+    }[weights]
+    coef, intercept = readouts(J, Y, weight, fit_intercept=fit_intercept)
+    for t in range(2):
+        w = np.ones(20) if weight is None else weight[:, t]
+        model = Ridge(alpha=1e-3 * w.sum(), fit_intercept=fit_intercept, tol=1e-12)
+        model.fit(J, Y[:, t], sample_weight=w)
+        np.testing.assert_allclose(coef[t], model.coef_, rtol=1e-6, atol=1e-9)
+        np.testing.assert_allclose(intercept[t], model.intercept_, rtol=1e-6)
+
+
+def test_units_are_of_total_variance_one_whatever_those_of_the_inputs():
+    hidden, X = RNG.normal(size=(50, 7)), RNG.normal(size=(50, 3))
+    X[:, 1] = 5.0
+    J, unit = in_units(hidden, X)
+    np.testing.assert_allclose([J[:, :7].var(0).sum(), J[:, 7:].var(0).sum()], 1)
+    assert (J[:, 8] == 0).all()
+    assert np.isinf(unit[8])
+    np.testing.assert_allclose(in_units(hidden, 1e6 * X)[0], J, atol=1e-12)
+    assert (in_units(0 * hidden, X)[0][:, :7] == 0).all()
+
+
+def test_hidden_units_follow_the_features(data):
+    X, Y = data
+    est = few_steps().fit(X, Y)
+    rows = torch.tensor(X, dtype=torch.float32)
+    with torch.no_grad():
+        both = FeaturesAndHidden(est.module_)(rows)
+    k = est.n_components_
+    assert both.shape == (80, k + 256)
+    np.testing.assert_allclose(both[:, :k], est.transform(X), atol=1e-5)
+    last = est.module_.encoder[-1]
+    np.testing.assert_allclose(
+        last(both[:, k:]).detach(), est.module_.representation.encode(rows).detach()
+    )
+
+
+@pytest.mark.parametrize(
+    "encoder", ["identity", MLP((4,), 3, ()), MLP((4,), None, (8,))]
+)
+def test_without_hidden_units_heads_are_alone_beside_linear_models(data, encoder):
+    X, Y = data
+    assert_heads_share_with_linear_models(few_steps(encoder=encoder).fit(X, Y), X)
+
+
+def test_readouts_that_take_long_are_left_out(data, monkeypatch):
+    X, Y = data
+    monkeypatch.setattr(_linear, "_WORK", 2e5)
+    assert_heads_share_with_linear_models(few_steps().fit(X, Y), X)
+
+
+def assert_heads_share_with_linear_models(est, X):
+    linear = est.linear_
+    assert not linear.readout.any()
+    heads = est.transform(X) @ est.coef_.T + est.intercept_
+    inputs = X @ linear.coef.T + linear.intercept
+    expected = linear.share * heads + (1 - linear.share) * inputs
+    np.testing.assert_allclose(est.predict(X), expected, atol=1e-5)
+
+
+def test_classes_and_counts_have_no_readout(data):
+    X, Y = data
+    Y = np.column_stack([Y[:, :4], Y[:, 4] > 0, np.floor(np.exp(Y[:, 5]))])
+    types = ["number"] * 4 + ["binary", "count"]
+    est = few_steps(SparseMultiTaskMixed, task_types=types).fit(X, Y)
+    linear = est.linear_
+    used = linear.readout.any(axis=tuple(range(1, linear.readout.ndim)))
+    assert used.tolist() == [True] * 4 + [False] * 2
+    heads = est.transform(X) @ est.coef_[5] + est.intercept_[5]
+    inputs = X @ linear.coef[5] + linear.intercept[5]
+    rate = np.exp(linear.share[5] * heads + (1 - linear.share[5]) * inputs)
+    np.testing.assert_allclose(np.asarray(est.predict(X))[:, 5], rate, rtol=1e-4)
+
+
+def test_readouts_predict_noisy_labels_better(data):
+    """Exact heads of nonlinear targets learn the noise of few labels."""
+    rng = np.random.default_rng(3)
+    X = rng.standard_normal((560, 5))
+    signal = np.tanh(X @ rng.standard_normal((5, 30)))
+    Y = signal + rng.standard_normal(signal.shape)
+    est = few_steps().set_params(max_iter=40).fit(X[:100], Y[:100])
+    both = est.score(X[100:], signal[100:])
+    est.linear_.kinds[:] = 1
+    assert both > est.score(X[100:], signal[100:]) + 0.01
