@@ -95,7 +95,8 @@ class SparseHeads(TaskLassos):
     device : str or torch.device, default="cpu"
         Device that follows the paths, in float64: "cpu", "cuda", or "auto", which is
         CUDA if there is a device. The steps are small, so that a GPU may only be faster
-        with many tasks, and up to 256 features. Results are numpy arrays.
+        with many tasks, and up to 256 features. With more, Lasso paths stay on the CPU.
+        Results are numpy arrays.
 
     Attributes
     ----------

@@ -12,7 +12,8 @@ from sparsedis.heads._folds import choose
 from sparsedis.heads._least_squares import bic, relax
 from sparsedis.heads._task_rows import ROUNDING, fold_error, task_parts
 from sparsedis.solvers._grouped import Groups
-from sparsedis.solvers._working_path import solve_wide_path, solve_wide_sizes
+from sparsedis.solvers._wide_path import solve_wide_path
+from sparsedis.solvers._working_path import solve_wide_sizes
 from sparsedis.solvers.group_path import solve_group_path, solve_wide_group_path
 from sparsedis.solvers.lasso_path import solve_lasso_path, solve_lasso_sizes
 from sparsedis.solvers.penalties import MCP

@@ -1,4 +1,4 @@
-"""Path of one Lasso problem with many features, on those that enter it."""
+"""Path of one Lasso problem with many features, from breakpoint to breakpoint."""
 
 import torch
 
@@ -15,8 +15,8 @@ _STEP = 0.9
 _ROUNDING = 1e-9
 
 
-def solve_wide_path(Z, y, alphas, *, positive=False, tol=1e-10):
-    """Solve a Lasso problem with many features for several penalties.
+def follow_wide_path(Z, y, alphas, *, positive=False, tol=1e-10):
+    """Solve a Lasso problem with many features for several penalties, one by one.
 
     The homotopy runs on candidates: features whose correlations with the residual are
     predicted to reach the next penalty. If others do reach it, they become candidates,
@@ -66,7 +66,7 @@ def solve_wide_sizes(Z, y, sizes, eps, *, positive=False):
     Parameters
     ----------
     Z, y, positive : object
-        As for :func:`solve_wide_path`.
+        As for :func:`follow_wide_path`.
 
     sizes, eps : object
         As for :func:`~sparsedis.solvers.lasso_path.solve_lasso_sizes`.

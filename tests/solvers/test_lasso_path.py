@@ -6,9 +6,11 @@ import torch
 from sklearn.linear_model import Lasso, lars_path
 from sklearn.linear_model import lasso_path as sklearn_path
 
-from sparsedis.solvers._working_path import solve_wide_path
+from sparsedis.solvers._grid_path import GridPath
+from sparsedis.solvers._wide_path import solve_wide_path
+from sparsedis.solvers._working_path import follow_wide_path
 from sparsedis.solvers.lasso import lasso_gap, solve_lasso
-from sparsedis.solvers.lasso_path import Position, path_gap, solve_lasso_path
+from sparsedis.solvers.lasso_path import path_gap, solve_lasso_path
 
 
 def problems(n_problems, n, k, seed, rho=0.5):
@@ -156,7 +158,7 @@ def test_features_that_enter_unexpectedly_are_found(monkeypatch):
     Z, target = torch.tensor(X[0]) / 30**0.5, torch.tensor(y[0]) / 30**0.5
     alphas = grid(form[1])
     # No feature is predicted to enter.
-    monkeypatch.setattr("sparsedis.solvers._working_path._NEAR", 1e9)
+    monkeypatch.setattr("sparsedis.solvers._wide_path._NEAR", 1e9)
     coef, gap = solve_wide_path(Z, target, alphas[0])
     expected, _ = solve_lasso_path(*form, alphas)
     torch.testing.assert_close(coef, expected[0], rtol=0, atol=1e-10)
@@ -166,12 +168,45 @@ def test_features_that_enter_unexpectedly_are_found(monkeypatch):
 def test_one_small_penalty_needs_few_features(monkeypatch):
     X, y, form = problems(1, 40, 400, seed=6)
     Z, target = torch.tensor(X[0]) / 40**0.5, torch.tensor(y[0]) / 40**0.5
-    added, extend = [], Position.extend
+    added, extend = [], GridPath.extend
 
     def count(self, gram, corr):
-        added.append(corr.shape[1])
+        added.append(len(corr))
         extend(self, gram, corr)
 
-    monkeypatch.setattr(Position, "extend", count)
+    monkeypatch.setattr(GridPath, "extend", count)
     coef, _ = solve_wide_path(Z, target, 1e-3 * form[1].abs().max()[None])
-    assert 20 < int((coef != 0).sum()) <= sum(added) + 1 < 150
+    assert 20 < int((coef != 0).sum()) <= sum(added) < 250
+
+
+def test_wide_paths_take_few_steps(monkeypatch):
+    X, y, form = problems(1, 120, 150, seed=8)
+    Z, target = torch.tensor(X[0]) / 120**0.5, torch.tensor(y[0]) / 120**0.5
+    alphas, steps, use = grid(form[1], 20)[0], [], GridPath._use
+
+    def count(self, sign):
+        steps.append(1)
+        use(self, sign)
+
+    monkeypatch.setattr(GridPath, "_use", count)
+    coef, gap = solve_wide_path(Z, target, alphas)
+    breaks, _, expected = lars_path(
+        X[0], y[0], method="lasso", alpha_min=float(alphas[-1])
+    )
+    np.testing.assert_allclose(coef[-1], expected[:, -1], atol=1e-9)
+    assert float(gap.max()) < 1e-12
+    assert len(steps) < len(breaks) / 2
+
+
+@pytest.mark.parametrize("positive", [False, True])
+def test_wide_features_that_are_copies_are_left_to_the_homotopy(positive):
+    X, y, _ = problems(1, 50, 8, seed=9)
+    rng = np.random.default_rng(0)
+    Z = np.hstack([X[0], X[0], X[0] + 1e-4 * rng.standard_normal(X[0].shape)])
+    Z, target = torch.tensor(Z) / 50**0.5, torch.tensor(y[0]) / 50**0.5
+    alphas = grid((Z.T @ target)[None], 10)[0]
+    how = {"positive": positive}
+    coef, gap = solve_wide_path(Z, target, alphas, **how)
+    expected, least = follow_wide_path(Z, target, alphas, **how)
+    assert float(gap.max()) <= max(1e-10, float(least.max()))
+    torch.testing.assert_close(coef @ Z.T, expected @ Z.T, rtol=0, atol=1e-4)
