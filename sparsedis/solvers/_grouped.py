@@ -70,6 +70,9 @@ class Grouped(Quadratic):
         Unit of the targets, in which the largest norm of a group of ``scale * c`` is 1.
     """
 
+    # Rows are groups here, and single features there.
+    sweeps = False
+
     def __init__(self, gram, corr, y_sq, groups, own):
         self.groups, self.own = groups, own
         # Padding refers to a last feature, which is zero.

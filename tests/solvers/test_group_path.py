@@ -280,3 +280,18 @@ def test_blocks_of_problems_are_solved_as_one(monkeypatch):
     again, certificates = solve_group_path(*form, alphas, groups)
     np.testing.assert_allclose(again, coef, atol=1e-9)
     assert certificates.shape == gap.shape
+
+
+def test_the_general_solver_solves_what_is_left(monkeypatch):
+    Z, Y, groups = design(40, 9)
+    form, at = gram_form(Z, Y, groups, n_alphas=3, eps=0.1), torch.from_numpy(groups)
+    expected, _ = solve_group_path(*form, at)
+
+    def fail(self, start, guessed, alpha, tol):
+        return start.clone(), torch.full_like(alpha, torch.inf)
+
+    monkeypatch.setattr(_Path, "_step", fail)
+    monkeypatch.setattr("sparsedis.solvers.group_path._STEPS", 0)
+    found, gap = solve_group_path(*form, at)
+    assert float(gap.max()) < 1e-10
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
