@@ -2,20 +2,24 @@
 
 ``python -m benchmarks.heads`` fits tasks with missing labels on correlated features, in
 one thread. It prints the CPU seconds of each task, the ratio to ours, and how much a
-peer's objective is above ours. Peers fit a few tasks, one by one, with the tolerance of
-their defaults and with a strict one. skglm and himalaya take part where they are
-installed; himalaya fits Ridge models, so that only its time compares. "groups" are
-paths of the group Lasso with five features in each group, which only celer has.
+peer's objective is above ours. Peers fit a few tasks, one by one: with the tolerance of
+their defaults, and with the first of 1e-2, 1e-3, ... at which the objectives are equal.
+That means that on the whole path of all labels, the objective of each penalty exceeds
+ours by less than 1e-6 of it. skglm and himalaya take part where they are installed;
+himalaya fits Ridge models, so that only its time compares. "groups" are paths of the
+group Lasso with five features in each group, which only celer has.
 """
 
 import argparse
 import time
 import warnings
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from celer import celer_path
-from sklearn.linear_model import LassoCV
+from sklearn.linear_model import LassoCV, lasso_path
 from sklearn.model_selection import KFold
 
 from sparsedis.heads import SparseHeadsCV
@@ -23,13 +27,17 @@ from sparsedis.heads import SparseHeadsCV
 # Numbers of tasks, rows, features, and features of a group.
 _SIZES = {
     "50": (100, 1000, 50, 1),
-    "500": (100, 1000, 500, 1),
-    "2000": (100, 1000, 2000, 1),
+    "500": (20, 1000, 500, 1),
+    "2000": (4, 1000, 2000, 1),
     "many": (10_000, 500, 64, 1),
     "groups50": (100, 1000, 50, 5),
     "groups500": (4, 1000, 500, 5),
 }
 _FOLDS, _ALPHAS, _EPS = 5, 100, 1e-3
+
+# Default tolerance of the peers, others, and excess of an objective, as a share of it,
+# up to which it equals ours.
+_DEFAULT, _TOLERANCES, _EQUAL = 1e-4, [10.0**-i for i in range(2, 15)], 1e-6
 
 
 def make_tables(n_tasks, n, p, seed, missing=0.5):
@@ -46,52 +54,54 @@ def make_tables(n_tasks, n, p, seed, missing=0.5):
     return X, Y
 
 
-def by_sklearn(X, y, alphas, tol=1e-4):
-    """Coefficients, intercept and penalty of scikit-learn's LassoCV."""
-    model = LassoCV(alphas=alphas, cv=_FOLDS, tol=tol, max_iter=100_000).fit(X, y)
-    return model.coef_, model.intercept_, model.alpha_
+def sklearn_path(Z, y, alphas, tol, size):
+    """Coefficients of scikit-learn's path on centred data."""
+    return lasso_path(Z, y, alphas=alphas, tol=tol, max_iter=100_000)[1]
 
 
-def by_celer(X, y, alphas, tol=1e-4, size=1):
-    """The same with celer's path on each fold, and groups of features."""
+def celer_path_of(Z, y, alphas, tol, size):
+    """The same of celer's path, with groups of features."""
     kind = ("grouplasso", {"groups": size}) if size > 1 else ("lasso", {})
-
-    def path(rows):
-        mean, middle = X[rows].mean(0), y[rows].mean()
-        Z, target = np.asfortranarray(X[rows] - mean), y[rows] - middle
-        gap = tol * (target @ target) / len(target)
-        coef = celer_path(Z, target, kind[0], alphas=alphas, tol=gap, **kind[1])[1]
-        return coef, middle - mean @ coef
-
-    return _by_paths(path, X, y, alphas)
+    gap = tol * (y @ y) / len(y)
+    return celer_path(Z, y, kind[0], alphas=alphas, tol=gap, **kind[1])[1]
 
 
-def by_skglm(X, y, alphas, tol=1e-4):
-    """The same with skglm's path on each fold."""
+def skglm_path(Z, y, alphas, tol, size):
+    """The same of skglm's path."""
     from skglm.datafits import Quadratic
     from skglm.penalties import L1
     from skglm.solvers import AndersonCD
 
-    def path(rows):
-        mean, middle = X[rows].mean(0), y[rows].mean()
-        Z, target = np.asfortranarray(X[rows] - mean), y[rows] - middle
-        solver = AndersonCD(
-            max_iter=1000, tol=tol, warm_start=True, fit_intercept=False
-        )
-        coef = solver.path(Z, target, Quadratic(), L1(1.0), alphas)[1]
-        return coef, middle - mean @ coef
-
-    return _by_paths(path, X, y, alphas)
+    solver = AndersonCD(max_iter=1000, tol=tol, warm_start=True, fit_intercept=False)
+    return solver.path(Z, y, Quadratic(), L1(1.0), alphas)[1]
 
 
-def _by_paths(path, X, y, alphas):
+def by_path(path, X, y, alphas, tol, size):
+    """Coefficients and intercepts of a path on data that are not centred."""
+    mean, middle = X.mean(0), y.mean()
+    coef = path(np.asfortranarray(X - mean), y - middle, alphas, tol, size)
+    return coef, middle - mean @ coef
+
+
+def choose(path, task, tol):
+    """Penalty that folds choose, after the fit of all labels."""
+    X, y, alphas = task.X, task.y, task.alphas
+    if path is sklearn_path:
+        how = {"cv": _FOLDS, "tol": tol, "max_iter": 100_000}
+        return LassoCV(alphas=alphas, **how).fit(X, y).alpha_
     errors = []
     for train, test in KFold(_FOLDS).split(X):
-        coef, intercept = path(train)
+        coef, intercept = by_path(path, X[train], y[train], alphas, tol, task.size)
         errors.append(((y[test, None] - X[test] @ coef - intercept) ** 2).mean(0))
-    i = int(np.mean(errors, 0).argmin())
-    coef, intercept = path(np.arange(len(X)))
-    return coef[:, i], intercept[i], alphas[i]
+    by_path(path, X, y, alphas, tol, task.size)
+    return alphas[np.mean(errors, 0).argmin()]
+
+
+def excess(path, task, tol):
+    """Largest relative excess of a peer's objectives on the path of all labels."""
+    found = by_path(path, task.X, task.y, task.alphas, tol, task.size)
+    theirs = objective(task.X, task.y, *found, task.alphas, task.size)
+    return (theirs / task.best - 1).max()
 
 
 def by_himalaya(X, Y):
@@ -103,17 +113,17 @@ def by_himalaya(X, Y):
     return time.process_time() - start
 
 
-_PEERS = {"scikit-learn": by_sklearn, "celer": by_celer, "skglm": by_skglm}
+_PEERS = {"scikit-learn": sklearn_path, "celer": celer_path_of, "skglm": skglm_path}
 
 
 def objective(X, y, coef, intercept, alpha, size):
-    """Objective with groups of features, relative to that at zero."""
-    penalty = alpha * np.linalg.norm(coef.reshape(-1, size), axis=1).sum()
-    error = ((y - X @ coef - intercept) ** 2).mean() / 2 + penalty
-    return error / (y.var() / 2)
+    """Objectives with groups of features, of coefficients (p,) or (p, n_alphas)."""
+    groups = coef.reshape(-1, size, *coef.shape[1:])
+    penalty = alpha * np.linalg.norm(groups, axis=1).sum(0)
+    return ((y - (X @ coef + intercept).T) ** 2).mean(-1) / 2 + penalty
 
 
-def measure(size, peers, tolerances, n_checked, seed=0):
+def measure(size, peers, n_checked, seed=0):
     """Print the times of one size."""
     n_tasks, n, p, c = _SIZES[size]
     X, Y = make_tables(n_tasks, n, p, seed)
@@ -129,9 +139,10 @@ def measure(size, peers, tolerances, n_checked, seed=0):
         f"\n{n_tasks} tasks, {n} rows, {p} features{grouped}: {seconds:.5f} s a task,"
     )
     print(f"gap up to {ours.dual_gap_.max():.0e}")
+    tasks = [_task(X, Y, ours, t, c) for t in range(n_checked)]
     for name in peers:
-        for tol in tolerances if c == 1 or name == "celer" else ():
-            _compare(name, tol, X, Y, ours, seconds, n_checked, c)
+        if c == 1 or name == "celer":
+            _compare(name, tasks, seconds)
     if c > 1:
         return
     try:
@@ -141,30 +152,73 @@ def measure(size, peers, tolerances, n_checked, seed=0):
     print(f"himalaya (Ridge, complete labels): {ridge:.5f} s a task")
 
 
-def _compare(name, tol, X, Y, ours, seconds, n_checked, size):
-    how = {"size": size} if size > 1 else {}
+@dataclass
+class Task:
+    """A task that peers fit, the penalty that we choose and our objectives."""
+
+    X: np.ndarray
+    y: np.ndarray
+    alphas: np.ndarray
+    alpha: float
+    best: np.ndarray
+    size: int = 1
+
+
+def _task(X, Y, ours, t, size):
+    at = ~np.isnan(Y[:, t])
+    x, y, alphas = X[at], Y[at, t], ours.alphas_[t]
+    _, (coef,) = ours.coef_path(X, Y, tasks=[t])
+    intercept = y.mean() - x.mean(0) @ coef
+    best = objective(x, y, coef, intercept, alphas, size)
+    return Task(x, y, alphas, ours.alpha_[t], best, size)
+
+
+def _compare(name, tasks, seconds):
+    path, one = _PEERS[name], tasks[0]
     try:
-        _PEERS[name](X[:50, :5], np.nan_to_num(Y[:50, 0]), np.array([0.2, 0.1]), tol)
+        by_path(path, one.X[:50, :5], one.y[:50], np.array([0.2, 0.1]), 1e-4, 1)
     except ImportError:
         print(f"{name}: not installed")
         return
-    start, excess, same = time.process_time(), [], 0
-    for t in range(n_checked):
-        at = ~np.isnan(Y[:, t])
-        x, y, alphas = X[at], Y[at, t], ours.alphas_[t]
-        coef, intercept, alpha = _PEERS[name](x, y, alphas, tol, **how)
-        same += alpha == ours.alpha_[t]
-        own = ours.coef_[t], ours.intercept_[t], ours.alpha_[t]
-        if alpha == ours.alpha_[t]:
-            theirs = objective(x, y, coef, intercept, alpha, size)
-            excess.append(theirs - objective(x, y, *own, size))
-    each = (time.process_time() - start) / n_checked
-    print(
-        f"{name}, tol {tol:g}: {each:.5f} s a task, {each / seconds:.1f} times ours; "
-        f"same penalty {same} of {n_checked}, objective above ours by "
-        f"{max(excess, default=np.nan):.0e}",
-        flush=True,
-    )
+    compare(name, tasks, seconds, partial(choose, path), partial(excess, path))
+
+
+def compare(name, tasks, seconds, choose, excess):
+    """Print the times of a peer, with its default tolerance and at equal objectives.
+
+    Parameters
+    ----------
+    name : str
+
+    tasks : list of Task
+
+    seconds : float
+        Our CPU seconds of a task.
+
+    choose, excess : callable
+        Of a task and a tolerance: the penalty that the peer chooses, and how much its
+        objectives exceed ours.
+    """
+    above, equal = {}, None
+    for tol in _TOLERANCES:
+        above[tol] = max(excess(task, tol) for task in tasks)
+        if above[tol] <= _EQUAL and equal is None:
+            equal = tol
+        if equal is not None and tol <= _DEFAULT:
+            break
+    for tol, value in above.items():
+        if tol in (_DEFAULT, equal):
+            start = time.process_time()
+            same = sum(choose(task, tol) == task.alpha for task in tasks)
+            each = (time.process_time() - start) / len(tasks)
+            print(
+                f"{name}, tol {tol:g}: {each:.5f} s a task, {each / seconds:.1f} times "
+                f"ours; same penalty {same} of {len(tasks)}, objective above ours by "
+                f"{value:.0e}" + (" (equal)" if tol == equal else ""),
+                flush=True,
+            )
+    if equal is None:
+        print(f"{name}: not equal with any tolerance, above ours by {value:.0e}")
 
 
 def run(argv, name, doc, sizes, peers, measure):
@@ -175,14 +229,13 @@ def run(argv, name, doc, sizes, peers, measure):
     add = parser.add_argument
     add("--sizes", nargs="+", choices=sizes, default=list(sizes))
     add("--peers", nargs="+", choices=peers, default=list(peers))
-    add("--tol", nargs="+", type=float, default=[1e-4, 1e-8], help="(%(default)s)")
     add("--tasks", type=int, default=2, help="tasks that peers fit (%(default)s)")
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for size in args.sizes:
-            measure(size, args.peers, args.tol, args.tasks)
+            measure(size, args.peers, args.tasks)
 
 
 def main(argv=None):
