@@ -18,14 +18,15 @@ class FeaturesAndHidden(nn.Module):
     Parameters
     ----------
     module : RotatedRepresentation
-        One that :func:`has_hidden`. Its weights are copied.
+        One that :func:`has_hidden`. It is left as it is, and the weights are shared.
     """
 
     def __init__(self, module):
         super().__init__()
-        self.output = copy.deepcopy(module)
-        *hidden, self.output.representation.encoder = module.encoder
-        self.hidden = copy.deepcopy(nn.Sequential(*hidden))
+        *hidden, last = module.encoder
+        # A copy with the last layer in place of the encoder, whose copy takes long.
+        self.output = copy.deepcopy(module, {id(module.encoder): last})
+        self.hidden = nn.Sequential(*hidden)
 
     def forward(self, rows):
         """Map inputs of shape (n, ...) to (n, n_components + n_hidden)."""

@@ -80,6 +80,15 @@ def test_hidden_units_follow_the_features(data):
     )
 
 
+def test_predictions_copy_no_hidden_layer_and_leave_the_module(data):
+    est = few_steps().fit(*data)
+    layers = list(est.module_.encoder)
+    both = FeaturesAndHidden(est.module_)
+    assert list(both.hidden) == layers[:-1]
+    assert both.output.encoder is layers[-1]
+    assert list(est.module_.encoder) == layers
+
+
 @pytest.mark.parametrize(
     "encoder", ["identity", MLP((4,), 3, ()), MLP((4,), None, (8,))]
 )
