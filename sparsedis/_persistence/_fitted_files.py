@@ -166,8 +166,9 @@ def load_fitted(estimator, file):
     Raises
     ------
     ValueError
-        When the file was not written by `save_fitted`, is damaged or was changed, has
-        another format or estimator, or does not match the parameters.
+        When the file was not written by `save_fitted`, or by another version of it, is
+        damaged or was changed, has another format or estimator, or does not match the
+        parameters.
     """
     content, where = read_file(file)
     metadata, tensors = _parse(content, where)
@@ -181,7 +182,11 @@ def load_fitted(estimator, file):
             getattr(estimator, "_likelihood", None) == "categorical",
         )
     except Malformed as error:
-        raise ValueError(f"{where} is damaged or was changed: {error}.") from None
+        # The digest of the file is right.
+        raise ValueError(
+            f"{where} was written by another version of sparsedis, or was changed: "
+            f"{error}."
+        ) from None
     estimator._restore(fitted | modules)
 
 

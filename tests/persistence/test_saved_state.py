@@ -122,7 +122,10 @@ CASES = {
     "no state": (without("state"), "it lacks 'state'"),
     "no estimator": (without("estimator"), "it lacks 'estimator'"),
     "no features": (without("n_features_in_"), "it lacks 'n_features_in_'"),
-    "no coef": (without("fitted.coef_"), "it lacks 'coef_'"),
+    "no coef": (
+        without("fitted.coef_"),
+        "by another version of sparsedis, or was changed: it lacks 'coef_'",
+    ),
     "no tasks": (without("tasks_"), "it lacks 'tasks_'"),
     "no layout": (without("_layout"), "it lacks '_layout'"),
     "other metadata": (lambda s, t, m: m.update(x="y"), "holds 'x', which no model"),
