@@ -4,6 +4,7 @@ _ORDER = (
     "molecular_properties",
     "mixed_table",
     "sparse_heads",
+    "word_emotions",
     "sparse_rotation",
     "precomputed_features",
     "few_shot_omniglot",
