@@ -19,6 +19,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from sparsedis._randomness import TorchRandomness
 from sparsedis._warn import warn
+from sparsedis.bilevel._averaging import AverageWeights
 from sparsedis.bilevel._checkpoint import checkpoint_of, identify
 from sparsedis.bilevel._module import (
     ModuleMixin,
@@ -220,6 +221,8 @@ channels)
             own = [("progress", Progress(self, context))]
             if stopping is not None:
                 own.append(("stopping", stopping))
+            elif self.lr_schedule == "average":
+                own.append(("average", AverageWeights(max_iter)))
             if options["optimizer"] in _FUSED and _is_plain(module, device):
                 options = {"optimizer__fused": True} | options
             net = BilevelNet(
@@ -242,7 +245,7 @@ channels)
         return steps
 
     def _schedule(self, max_iter):
-        if self.lr_schedule == "constant":
+        if self.lr_schedule not in SCHEDULES:
             return []
         factor = partial(SCHEDULES[self.lr_schedule], max_iter=max_iter)
         schedule = LRScheduler(LambdaLR, lr_lambda=factor, step_every="batch")

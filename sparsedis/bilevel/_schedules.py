@@ -25,13 +25,8 @@ def cosine_schedule(step, max_iter):
     return 0.5 * (1 + math.cos(math.pi * step / max_iter))
 
 
-def constant_schedule(step, max_iter):
-    """Return 1 at every step."""
-    return 1.0
-
-
+# Factors of the learning rate. Other schedules leave it constant.
 SCHEDULES = {
     "step": step_schedule,
     "cosine": cosine_schedule,
-    "constant": constant_schedule,
 }

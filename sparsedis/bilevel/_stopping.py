@@ -1,12 +1,10 @@
 """Callbacks that evaluate the weights in training, and restore the best ones."""
 
-import copy
-
 import numpy as np
-import torch
 from skorch.callbacks import Callback, EarlyStopping
 from skorch.utils import noop
 
+from sparsedis.bilevel._averaging import moving_mean
 from sparsedis.bilevel._net import UNSOUND, NonFiniteError, copy_state, load_state
 
 # Largest number of steps that the mean of the weights spans.
@@ -52,7 +50,7 @@ class StopEarly(EarlyStopping):
             state = net.module_.state_dict()
             # A tenth, so that the mean of a short training does not lag behind.
             span = min(1 + net.n_steps_ // 10, _SPAN)
-            self.mean_ = _moving_mean(self.mean_, state, span)
+            self.mean_ = moving_mean(self.mean_, state, span)
         else:
             self._best = copy_state(net)
             load_state(net, self._last)
@@ -65,22 +63,6 @@ class StopEarly(EarlyStopping):
     def on_train_end(self, net, **kwargs):
         if self.best_ is not None:
             load_state(net, self.best_)
-
-
-def _moving_mean(mean, state, span):
-    """Move a mean towards a state; copy what has no mean of the same shape."""
-    for name, new in state.items():
-        old = mean.get(name)
-        if (
-            isinstance(new, torch.Tensor)
-            and new.is_floating_point()
-            and old is not None
-            and old.shape == new.shape
-        ):
-            state[name] = torch.lerp(old.to(new), new, 1 / span)
-        else:
-            state[name] = copy.deepcopy(new)
-    return state
 
 
 class KeepBest(Callback):

@@ -151,8 +151,11 @@ class RepresentationParameters(BilevelEstimator):
     lr : float, default=4e-3
         Learning rate.
 
-    lr_schedule : {"cosine", "constant"}, default="cosine"
-        Decay of the learning rate to zero over `max_iter` steps, or none.
+    lr_schedule : {"cosine", "constant", "average"}, default="cosine"
+        "cosine": the learning rate decays to zero over `max_iter` steps. "constant": it
+        does not. "average": it does not, and the final weights are the mean of those of
+        the last 30 % of the steps, which extrapolates better from few or correlated
+        images. With early stopping, the mean over some steps is validated instead.
 
     optimizer : type, default=torch.optim.AdamW
         Optimiser class, or a function that makes one from parameters and ``lr``.
@@ -277,7 +280,7 @@ class RepresentationParameters(BilevelEstimator):
         "batch_size": [Interval(Integral, 2, None, closed="left")],
         "task_batch_size": [Interval(Integral, 1, None, closed="left")],
         "lr": [Interval(Real, 0, None, closed="neither")],
-        "lr_schedule": [StrOptions({"cosine", "constant"})],
+        "lr_schedule": [StrOptions({"cosine", "constant", "average"})],
         "optimizer": [callable],
         "weight_decay": [
             Interval(Real, 0, None, closed="left"),

@@ -142,6 +142,10 @@ FORMS = {
         partial(representation, lr_schedule="constant", precision="bfloat16"),
         lambda: (X, Y),
     ),
+    "average": (
+        partial(representation, lr_schedule="average", encoder=with_dropout),
+        lambda: (X, Y),
+    ),
     "momentum": (
         partial(representation, optimizer=partial(torch.optim.SGD, momentum=0.9)),
         lambda: (X, Y),
