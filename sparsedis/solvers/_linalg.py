@@ -28,7 +28,8 @@ def product(A, B):
             # Without broadcasting, bmm needs half as many calls.
             return torch.bmm(A, B)
         # Without BLAS if the axis of the tasks is that of neighbours in memory.
-        return np.einsum("tij,tjc->tic", A, B) if A.flags.f_contiguous else A @ B
+        apart = A.flags.f_contiguous and len(A) > 1
+        return np.einsum("tij,tjc->tic", A, B) if apart else A @ B
     # With a single matrix, one product takes all tasks.
     return (B.mT @ A[0].mT).mT if len(A) == 1 else A @ B[0]
 

@@ -156,6 +156,12 @@ def test_alpha_max_is_the_boundary(tasks, solver, dtype, fit_intercept):
     assert (info.support.sum(-1) == 1).all()
 
 
+def test_alpha_max_of_a_batch_is_that_of_a_single_task(tasks):
+    Z, y = (part.cpu() for part in tasks)
+    for t, alpha in enumerate(lasso_alpha_max(Z, y)):
+        assert not lasso(Z[t], y[t], alpha).any()
+
+
 def test_no_l1_penalty_is_ridge(tasks):
     Z, y = tasks
     for features in (Z, Z[:, :4], torch.cat([Z, Z[..., :1]], -1)):
