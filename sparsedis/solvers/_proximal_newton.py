@@ -27,8 +27,9 @@ _LENGTHS = 0.0, 1.0, 0.5, 0.25, 0.1, 0.01
 # Rise of the objective that rounding errors can explain.
 _RISE = 1e-14
 
-# Largest number of coefficients of a task: the Hessians of all of them are used.
-_LARGEST = 260
+# Largest number of coefficients of a task with one score, and with several: the
+# Hessians of all of them are used. With more scores, the general solver is faster.
+_LARGEST, _LARGEST_OF_SEVERAL, _SEVERAL = 260, 130, 4
 
 
 def solve_sparse(problem, start, *, tol, max_iter, warm):
@@ -37,9 +38,13 @@ def solve_sparse(problem, start, *, tol, max_iter, warm):
     Parameters and results are those of :func:`sparsedis.solvers._composite.solve`.
     """
     how = {"tol": tol, "max_iter": max_iter}
-    exact = start.shape[-1] == 1
-    on_host = isinstance(views(start)[0], np.ndarray)
-    if start[0].numel() > _LARGEST or not (exact or on_host):
+    n_scores, size = start.shape[-1], start[0].numel()
+    exact = n_scores == 1
+    suits = size <= _LARGEST
+    if not exact:
+        on_host = isinstance(views(start)[0], np.ndarray)
+        suits = on_host and n_scores <= _SEVERAL and size <= _LARGEST_OF_SEVERAL
+    if not suits:
         return _composite.solve(problem, start, warm=warm, **how)
     V, n_iter = proximal_newton(problem, start)
     gap = problem.gap(V)
@@ -48,7 +53,8 @@ def solve_sparse(problem, start, *, tol, max_iter, warm):
     if len(left):
         near = (gap[left] < 1)[:, None, None]
         first = torch.where(near, V[left], start[left])
-        V[left], info = _composite.solve(problem.take(left), first, warm=True, **how)
+        warm = warm or bool((first != start[left]).any())
+        V[left], info = _composite.solve(problem.take(left), first, warm=warm, **how)
         gap[left], n_iter[left] = info.gap, n_iter[left] + info.n_iter
     return V, SolverInfo(gap, n_iter, gap <= tol, (V != 0).any(-1))
 
@@ -79,7 +85,8 @@ def proximal_newton(problem, V):
         Number of steps.
     """
     found, n_iter = V.clone(), torch.zeros(len(V), dtype=torch.long, device=V.device)
-    at, before = torch.arange(len(V), device=V.device), torch.inf
+    at = torch.arange(len(V), device=V.device)
+    before = torch.full_like(V[:, 0, 0], torch.inf)
     for _ in range(_STEPS):
         slopes, bends = problem.derivatives(problem.scores(V))
         slope = problem.scale.unsqueeze(-1) * pull(problem.Z, problem.weight * slopes)
@@ -89,6 +96,7 @@ def proximal_newton(problem, V):
             going = (size > _ROUNDING) | (2 * size < before)
         else:
             going = size > _NEAR * problem.penalty.threshold.amax(1)
+        going &= before > 0
         before = size
         if not bool(going.all()):
             found[at] = V
@@ -97,7 +105,10 @@ def proximal_newton(problem, V):
                 return found, n_iter
             at, problem, before = at[on], problem.take(on), before[on]
             V, gradient, bends = V[on], gradient[on], bends[on]
-        V = _shorten(problem, V, _minimum_of_model(problem, V, gradient, bends))
+        new = _shorten(problem, V, _minimum_of_model(problem, V, gradient, bends))
+        # The same step would fail again.
+        before = torch.where((new == V).all(2).all(1), 0.0, before)
+        V = new
         n_iter[at] += 1
     found[at] = V
     return found, n_iter
