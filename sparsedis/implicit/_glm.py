@@ -11,7 +11,7 @@ from sparsedis.implicit._inputs import centre_features, read_tasks
 from sparsedis.implicit._layer import solve_implicitly
 from sparsedis.implicit._squared import check_limits, pack
 from sparsedis.implicit._start import read_start
-from sparsedis.implicit._transforms import transformable, underivable
+from sparsedis.implicit._transforms import transformable, without_derivatives
 from sparsedis.solvers._info import warn_if_not_converged
 from sparsedis.solvers._linear import Linear, solve_linear
 from sparsedis.solvers.losses import Loss
@@ -198,7 +198,7 @@ def glm(
     )
 
 
-@underivable(Z=2, y=1, mask=1, sample_weight=1)
+@without_derivatives(Z=2, y=1, mask=1, sample_weight=1)
 def glm_alpha_max(
     Z: Tensor,
     y: Tensor,

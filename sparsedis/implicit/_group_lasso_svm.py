@@ -13,7 +13,7 @@ from sparsedis.implicit._modes import in_plain_mode
 from sparsedis.implicit._refusals import ReverseOnly, once_differentiable
 from sparsedis.implicit._squared import check_limits, pack
 from sparsedis.implicit._svm_adjoint import svm_adjoint
-from sparsedis.implicit._transforms import transformable, underivable
+from sparsedis.implicit._transforms import transformable, without_derivatives
 from sparsedis.implicit._units import choose_units
 from sparsedis.solvers._info import SolverInfo, warn_if_not_converged
 from sparsedis.solvers.svm.dual import solve_svm_dual
@@ -219,7 +219,7 @@ def group_lasso_svm(
     )
 
 
-@underivable(Z=2, y=1, mask=1, sample_weight=1)
+@without_derivatives(Z=2, y=1, mask=1, sample_weight=1)
 def group_lasso_svm_alpha_max(
     Z: Tensor,
     y: Tensor,

@@ -17,7 +17,7 @@ from sparsedis.implicit._squared import (
     prepare,
     solve_squared,
 )
-from sparsedis.implicit._transforms import transformable, underivable
+from sparsedis.implicit._transforms import transformable, without_derivatives
 from sparsedis.implicit._units import choose_units
 from sparsedis.solvers._info import warn_if_not_converged
 from sparsedis.solvers._working_set import solve_wide_lasso
@@ -211,7 +211,7 @@ def lasso(
     return pack(w, intercept, info, fit_intercept, return_info)
 
 
-@underivable(Z=2, y=1, mask=1, sample_weight=1)
+@without_derivatives(Z=2, y=1, mask=1, sample_weight=1)
 def lasso_alpha_max(
     Z: Tensor,
     y: Tensor,

@@ -12,7 +12,7 @@ from sparsedis.implicit._layer import solve_implicitly
 from sparsedis.implicit._squared import check_limits, check_solver, has_celer, pack
 from sparsedis.implicit._start import read_start
 from sparsedis.implicit._together import spread_together
-from sparsedis.implicit._transforms import transformable, underivable
+from sparsedis.implicit._transforms import transformable, without_derivatives
 from sparsedis.implicit._units import choose_units
 from sparsedis.solvers._info import warn_if_not_converged
 from sparsedis.solvers.logistic import Logistic, class_basis, solve_logistic
@@ -239,7 +239,7 @@ def logistic(
     )
 
 
-@underivable(Z=2, y=1, mask=1, sample_weight=1)
+@without_derivatives(Z=2, y=1, mask=1, sample_weight=1)
 def logistic_alpha_max(
     Z: Tensor,
     y: Tensor,

@@ -16,7 +16,7 @@ from sparsedis.implicit._squared import (
     prepare,
     solve_squared,
 )
-from sparsedis.implicit._transforms import transformable, underivable
+from sparsedis.implicit._transforms import transformable, without_derivatives
 from sparsedis.implicit._units import choose_units
 from sparsedis.solvers._info import warn_if_not_converged
 from sparsedis.solvers.multitask_lasso import solve_multitask_lasso
@@ -191,7 +191,7 @@ def multitask_lasso(
     return pack(W, intercept, info, fit_intercept, return_info)
 
 
-@underivable(Z=2, Y=2, mask=1, sample_weight=1)
+@without_derivatives(Z=2, Y=2, mask=1, sample_weight=1)
 def multitask_lasso_alpha_max(
     Z: Tensor,
     Y: Tensor,

@@ -9,7 +9,7 @@ import torch
 from sparsedis.implicit._inputs import centre_features, read_tasks, scale_rows
 from sparsedis.implicit._squared import check_limits, pack, solve_squared
 from sparsedis.implicit._together import spread_together
-from sparsedis.implicit._transforms import transformable, underivable
+from sparsedis.implicit._transforms import transformable, without_derivatives
 from sparsedis.implicit._units import choose_units
 from sparsedis.solvers._info import warn_if_not_converged
 from sparsedis.solvers.ridge import solve_ridge
@@ -121,7 +121,7 @@ def ridge(
     return pack(w, intercept, info, fit_intercept, return_info)
 
 
-@underivable(Z=2, y=1, mask=1, sample_weight=1)
+@without_derivatives(Z=2, y=1, mask=1, sample_weight=1)
 def ridge_alpha_max(
     Z: Tensor,
     y: Tensor,

@@ -75,7 +75,7 @@ def transformable(*, forward: bool = True, **n_axes) -> Callable[[Method], Metho
     return decorate
 
 
-def underivable(**n_axes: int) -> Callable[[Method], Method]:
+def without_derivatives(**n_axes: int) -> Callable[[Method], Method]:
     """Let neither gradients nor tangents pass through a function of tensors.
 
     ``torch.func`` and ``torch.compile`` transform it as they do layers.

@@ -24,17 +24,8 @@ def follow_wide_path(Z, y, alphas, *, positive=False, tol=1e-10):
 
     Parameters
     ----------
-    Z : tensor of shape (n, k)
-        Features, centred and weighted, divided by ``sqrt(n)``.
-
-    y : tensor of shape (n,)
-        Targets, likewise.
-
-    alphas : tensor of shape (n_alphas,)
-        Penalties, positive and in decreasing order.
-
-    positive : bool, default=False
-        Whether coefficients must not be negative.
+    Z, y, alphas, positive : object
+        As for :func:`~sparsedis.solvers._wide_path.solve_wide_path`.
 
     tol : float, default=1e-10
         Gap above which a problem is solved again without the homotopy (not if

@@ -191,10 +191,10 @@ def test_predictions_are_shares_of_all_three(data, fitted):
     inputs = X_test @ linear.coef.T + linear.intercept
     both = (heads + np.transpose(read)) / 2
     expected = linear.share * both + (1 - linear.share) * inputs
-    np.testing.assert_allclose(est.predict(X_test), expected, atol=1e-5)
+    np.testing.assert_allclose(est.predict(X_test), expected, atol=1e-6)
     task = RNG.integers(15, size=len(X_test))
     of_rows = expected[np.arange(len(task)), task]
-    np.testing.assert_allclose(est.predict(X_test, task=task), of_rows, atol=1e-5)
+    np.testing.assert_allclose(est.predict(X_test, task=task), of_rows, atol=1e-6)
 
 
 def test_score_is_that_of_the_predictions(data, fitted):
@@ -362,7 +362,7 @@ def test_new_tasks_are_shared_by_cross_validation(data, alone, monkeypatch):
     of_ridge = ridge(X, new[..., None])[2][..., 0]
     errors = of_ridge + linear.share * (new - (left_out + read) / 2 - of_ridge)
     found = linear.errors.reshape(3, -1).T
-    np.testing.assert_allclose(np.sort(found, 0), np.sort(errors, 0), atol=1e-5)
+    np.testing.assert_allclose(np.sort(found, 0), np.sort(errors, 0), atol=1e-6)
     np.testing.assert_allclose(
         linear.score_heads, r2_score(new, left_out, multioutput="raw_values"), atol=1e-6
     )
@@ -373,7 +373,7 @@ def test_new_tasks_are_shared_by_cross_validation(data, alone, monkeypatch):
     expected = linear.share * both + (1 - linear.share) * (
         X @ linear.coef.T + linear.intercept
     )
-    np.testing.assert_allclose(adapted.predict(X), expected, atol=1e-5)
+    np.testing.assert_allclose(adapted.predict(X), expected, atol=1e-6)
     assert adapted.score(X_test, y_test) > heads.score(X_test, y_test) + 0.05
     _, interval = adapted.predict_interval(X_test)
     inside = (interval[..., 0] <= y_test) & (y_test <= interval[..., 1])

@@ -12,6 +12,7 @@ from sparsedis.multitask._readout import FeaturesAndHidden, in_units, readouts
 
 RNG = np.random.default_rng(0)
 
+# Twenty steps on noise find no factors.
 pytestmark = [
     pytest.mark.filterwarnings(rf"ignore:{message}")
     for message in (
