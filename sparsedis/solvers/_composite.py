@@ -144,6 +144,45 @@ def solve(problem, start, *, tol, max_iter, warm=False, n_newton=_MAX_NEWTON):
     return V, SolverInfo(gap, best.n_iter, gap <= tol, (V != 0).any(-1))
 
 
+def finish(problem, V, n_iter, start, *, tol, max_iter, warm, exact=True):
+    """Solve the problems whose gaps are too large after another method.
+
+    Parameters
+    ----------
+    problem : Problem
+
+    V : tensor of shape (n_tasks, k, c)
+        Points that the method has reached from `start`. Changes in place, like
+        `n_iter`.
+
+    n_iter : tensor of shape (n_tasks,) of int
+        Number of its steps.
+
+    start, tol, max_iter, warm : object
+        As for :func:`solve`.
+
+    exact : bool, default=True
+        Whether points with small gaps are solutions to the last digits.
+
+    Returns
+    -------
+    V : tensor of shape (n_tasks, k, c)
+
+    info : SolverInfo
+    """
+    gap = problem.gap(V)
+    left = (~(exact & (gap <= tol))).nonzero().flatten()
+    if len(left):
+        near = (gap[left] < 1)[:, None, None]
+        first = torch.where(near, V[left], start[left])
+        warm = warm or bool((first != start[left]).any())
+        V[left], info = solve(
+            problem.take(left), first, tol=tol, max_iter=max_iter, warm=warm
+        )
+        gap[left], n_iter[left] = info.gap, n_iter[left] + info.n_iter
+    return V, SolverInfo(gap, n_iter, gap <= tol, (V != 0).any(-1))
+
+
 def choose_start(problem, start, least):
     """The points of `start` whose gap is below 1, as at zero; otherwise `least`.
 

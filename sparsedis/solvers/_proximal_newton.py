@@ -5,7 +5,6 @@ import torch
 
 from sparsedis.solvers import _composite
 from sparsedis.solvers._arrays import tensors, views
-from sparsedis.solvers._info import SolverInfo
 from sparsedis.solvers._pivoting import find_active
 from sparsedis.solvers._products import pull
 from sparsedis.solvers._smooth_newton import own_hessian
@@ -47,16 +46,8 @@ def solve_sparse(problem, start, *, tol, max_iter, warm):
     if not suits:
         return _composite.solve(problem, start, warm=warm, **how)
     V, n_iter = proximal_newton(problem, start)
-    gap = problem.gap(V)
     # With several scores, the last digits are those of the general solver.
-    left = (~(exact & (gap <= tol))).nonzero().flatten()
-    if len(left):
-        near = (gap[left] < 1)[:, None, None]
-        first = torch.where(near, V[left], start[left])
-        warm = warm or bool((first != start[left]).any())
-        V[left], info = _composite.solve(problem.take(left), first, warm=warm, **how)
-        gap[left], n_iter[left] = info.gap, n_iter[left] + info.n_iter
-    return V, SolverInfo(gap, n_iter, gap <= tol, (V != 0).any(-1))
+    return _composite.finish(problem, V, n_iter, start, warm=warm, exact=exact, **how)
 
 
 def proximal_newton(problem, V):

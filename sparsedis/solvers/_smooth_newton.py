@@ -5,7 +5,6 @@ import torch
 
 from sparsedis.solvers import _composite
 from sparsedis.solvers._groups import add_blocks
-from sparsedis.solvers._info import SolverInfo
 from sparsedis.solvers._linalg import solve_on_support
 from sparsedis.solvers._products import forward, pull
 from sparsedis.solvers._softmax_hessian import SoftmaxHessian, has_many_classes
@@ -42,19 +41,8 @@ def solve_smooth(problem, start, *, tol, max_iter):
     Parameters and results are those of :func:`sparsedis.solvers._composite.solve`.
     """
     V, n_iter = smooth_newton(problem, start, tol)
-    gap = problem.gap(V)
-    left = (~(gap <= tol)).nonzero().flatten()
-    if len(left):
-        near = (gap[left] < 1)[:, None, None]
-        V[left], info = _composite.solve(
-            problem.take(left),
-            torch.where(near, V[left], start[left]),
-            tol=tol,
-            max_iter=max_iter,
-            warm=True,
-        )
-        gap[left], n_iter[left] = info.gap, n_iter[left] + info.n_iter
-    return V, SolverInfo(gap, n_iter, gap <= tol, (V != 0).any(-1))
+    how = {"tol": tol, "max_iter": max_iter, "warm": True}
+    return _composite.finish(problem, V, n_iter, start, **how)
 
 
 def smooth_newton(problem, V, tol=1e-12):
