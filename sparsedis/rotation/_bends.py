@@ -16,12 +16,14 @@ from sklearn.preprocessing import PolynomialFeatures
 # Maximal number of rows to compare on, and the smallest.
 _ROWS, _FEW_ROWS = 1000, 30
 
-# Explained share of the variance from which on a direction is a function of others. It
-# is about .35 or more for functions of the factors, and .25 or less for weak factors.
+# Explained share of the variance from which on a direction is a function of others,
+# plus its strength relative to the second direction. Functions of the factors had
+# strengths up to .07 and shares of .4 or more, factors with shares above .3 strengths
+# of .12 or more.
 _EXPLAINED = 0.3
 
-# Strength, relative to the second direction, from which on one is a factor in any case.
-# (The first one is strong if factors are correlated.)
+# Relative strength from which on a direction is a factor in any case. (It is relative
+# to the second one, since the first is strong if factors are correlated.)
 _WEAK = 0.3
 
 # Maximal number of inputs of polynomials of degree three; of more, the degree is two.
@@ -58,8 +60,9 @@ def without_bends(labels, strength, directions, k):
     along = rows @ directions[:, :k]
     spread = along.std(0)
     along = (along - along.mean(0)) / np.where(spread > 0, spread, 1.0)
-    while k > 2 and strength[k - 1] < _WEAK * strength[1]:
-        if explained_share(along[:, : k - 1], along[:, k - 1]) < _EXPLAINED:
+    while k > 2 and (relative := strength[k - 1] / strength[1]) < _WEAK:
+        share = explained_share(along[:, : k - 1], along[:, k - 1])
+        if share < _EXPLAINED + relative:
             break
         k -= 1
     return k

@@ -56,13 +56,15 @@ def test_the_last_directions_are_left_out(strength, k):
     assert without_bends(labels_of(Z), np.array(strength), np.eye(5), 5) == k
 
 
-@pytest.mark.parametrize(("share", "k"), [(0.2, 3), (0.45, 2)])
-def test_a_factor_may_depend_a_little_on_others(share, k):
+@pytest.mark.parametrize(
+    ("share", "relative", "k"), [(0.2, 0.05, 3), (0.45, 0.05, 2), (0.45, 0.25, 3)]
+)
+def test_a_factor_may_depend_on_others(share, relative, k):
     rng = np.random.default_rng(0)
     F = rng.standard_normal((1000, 3))
     third = np.sqrt(share) * F[:, 0] * F[:, 1] + np.sqrt(1 - share) * F[:, 2]
     Z = np.column_stack([F[:, :2], third])
-    strength = np.array([1.0, 1.0, 0.1])
+    strength = np.array([1.0, 1.0, relative])
     assert without_bends(labels_of(Z), strength, np.eye(3), 3) == k
 
 
