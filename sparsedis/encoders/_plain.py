@@ -5,10 +5,14 @@ from __future__ import annotations
 import itertools
 import math
 
+import torch
 from torch import nn
 
 from ._layers import check_image_shape, output_layer
 from ._standardized import Standardized
+
+# Norm of the inputs beside hidden units, for columns of unit variance.
+_INPUT_NORM = 8.0
 
 
 class MLP(nn.Sequential):
@@ -29,6 +33,12 @@ class MLP(nn.Sequential):
         Share of the hidden units that are set to zero at random in each step of
         training.
 
+    skip : bool, default=False
+        Give the output layer the inputs beside the last hidden units, divided by the
+        root of their number and multiplied by 8. What is linear in the inputs then
+        needs no hidden units. Without an output layer, or without hidden ones, this
+        changes nothing.
+
     standardize : bool, default=True
         Let `fit` of an estimator that makes the encoder standardise the columns of its
         table: subtract the mean and divide by the standard deviation, or by the
@@ -48,15 +58,30 @@ class MLP(nn.Sequential):
         n_components: int | None = None,
         hidden_layer_sizes: tuple[int, ...] = (256, 256),
         dropout: float = 0.0,
+        skip: bool = False,
         standardize: bool = True,
     ) -> None:
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must lie in [0, 1), got {dropout!r}.")
         widths = [math.prod(input_shape), *hidden_layer_sizes]
-        layers = [Standardized(widths[0]) if standardize else nn.Flatten()]
+        first = Standardized(widths[0]) if standardize else nn.Flatten()
+        hidden = []
         for n_in, n_out in itertools.pairwise(widths):
-            layers += [nn.Linear(n_in, n_out), _ReLU(dropout) if dropout else nn.ReLU()]
-        super().__init__(*layers, *output_layer(widths[-1], n_components))
+            hidden += [nn.Linear(n_in, n_out), _ReLU(dropout) if dropout else nn.ReLU()]
+        width = widths[-1]
+        if skip and hidden and n_components is not None:
+            hidden = [_BesideInputs(*hidden)]
+            width += widths[0]
+        super().__init__(first, *hidden, *output_layer(width, n_components))
+        self.n_hidden = widths[-1]
+
+
+class _BesideInputs(nn.Sequential):
+    """Hidden layers whose units come with their inputs."""
+
+    def forward(self, x):
+        scaled = x * (_INPUT_NORM / x.shape[1] ** 0.5)
+        return torch.cat([super().forward(x), scaled], 1)
 
 
 class _ReLU(nn.ReLU):

@@ -120,15 +120,14 @@ class RepresentationParameters(BilevelEstimator):
 
     encoder : str, torch module or callable, default="auto"
         "auto", "mlp", "conv", "conv4", "resnet12" or "identity", where "auto" is "conv"
-        for images ``(n, height, width, channels)``, else "mlp", with a dropout of 0.1
-        where a rotation follows, or 0.3 for noisy classes (see `alpha` and
-        :mod:`sparsedis.encoders`). `fit` standardises the
-        columns that an :class:`~sparsedis.encoders.MLP` receives, and `fit_stream` does
-        so by the first batch if it has 30 rows, unless you pass it as
-        a module or with ``standardize=False``. A module is copied; a
-        class or function is called with ``(input_shape, n_components)``. It receives
-        images as ``(n, channels, height, width)``. Its weights are converted to
-        float32.
+        for images ``(n, height, width, channels)``, else "mlp", and where a rotation
+        follows, with a dropout of 0.1 (0.3 for noisy classes, see `alpha`) and, for
+        classes, ``skip=True`` (see :class:`~sparsedis.encoders.MLP`). `fit`
+        standardises the columns that an MLP receives, and `fit_stream` does so by the
+        first batch if it has 30 rows, unless you pass it as a module or with
+        ``standardize=False``. A module is copied; a class or function is called with
+        ``(input_shape, n_components)``. It receives images as ``(n, channels, height,
+        width)``. Its weights are converted to float32.
 
     normalization : {"batch", "layer", None}, default="batch"
         Normalisation, without learned scale and shift, appended to any encoder. It

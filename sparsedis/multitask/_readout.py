@@ -26,12 +26,14 @@ class FeaturesAndHidden(nn.Module):
         *hidden, last = module.encoder
         # A copy with the last layer in place of the encoder, whose copy takes long.
         self.output = copy.deepcopy(module, {id(module.encoder): last})
-        self.hidden = nn.Sequential(*hidden)
+        self.hidden, self.n_hidden = nn.Sequential(*hidden), module.encoder.n_hidden
 
     def forward(self, rows):
         """Map inputs of shape (n, ...) to (n, n_components + n_hidden)."""
         hidden = self.hidden(prepare_rows(rows))
-        return torch.cat([self.output(hidden), hidden], 1)
+        # Others are the inputs again.
+        units = hidden[:, : self.n_hidden]
+        return torch.cat([self.output(hidden), units], 1)
 
 
 def has_hidden(module):

@@ -217,7 +217,7 @@ class TaskHeads(NoiseTraining):
         of_numbers = table.n_classes is None or (table.n_classes == NUMBER).any()
         if not (of_numbers and has_hidden(self.module_)):
             return None
-        if not is_quick(table, self.module_.encoder[-1].in_features):
+        if not is_quick(table, self.module_.encoder.n_hidden):
             return None
         both = self._features_of(table, FeaturesAndHidden(self.module_))
         return both[:, self.n_components_ :]

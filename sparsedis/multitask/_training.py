@@ -257,7 +257,8 @@ class TaskTraining(RepresentationParameters):
         shape = input_shape_of(np.empty((0, *input_shape)))
         encoder = self.encoder
         if encoder == "auto" and len(shape) == 1 and self.rotation is not None:
-            encoder = partial(MLP, dropout=_NOISY_DROPOUT if noisy else _DROPOUT)
+            dropout = _NOISY_DROPOUT if noisy else _DROPOUT
+            encoder = partial(MLP, dropout=dropout, skip=self._bends)
         return new_representation(encoder, shape, width, self.normalization)
 
     def _new_modules(self, fitted):

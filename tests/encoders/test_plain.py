@@ -52,6 +52,30 @@ def test_mlp_flattens():
     assert MLP((4, 5), 3, hidden_layer_sizes=(7,))(torch.zeros(2, 4, 5)).shape == (2, 3)
 
 
+def test_the_output_of_an_mlp_adds_a_linear_map_of_the_inputs():
+    torch.manual_seed(0)
+    rows = torch.randn(6, 4, 4)
+    encoder = MLP((4, 4), 3, hidden_layer_sizes=(9, 7), skip=True)
+    last, plain = encoder[-1], MLP((4, 4), 3, hidden_layer_sizes=(9, 7))
+    plain[1].load_state_dict(encoder[1][0].state_dict())
+    plain[3].load_state_dict(encoder[1][2].state_dict())
+    with torch.no_grad():
+        plain[-1].weight.copy_(last.weight[:, :7])
+        plain[-1].bias.copy_(last.bias)
+    # A norm of 8 in 16 columns.
+    linear = 2 * rows.flatten(1) @ last.weight[:, 7:].T
+    torch.testing.assert_close(encoder(rows), plain(rows) + linear)
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [{"n_components": 3, "hidden_layer_sizes": ()}, {"hidden_layer_sizes": (5,)}],
+)
+def test_skipping_nothing_changes_nothing(sizes):
+    with_skip, without = MLP((4,), **sizes, skip=True), MLP((4,), **sizes)
+    assert str(with_skip) == str(without)
+
+
 def test_conv_encoder_wants_images():
     with pytest.raises(ValueError, match=r"input_shape must be .* got \(20,\)"):
         ConvEncoder((20,), 3)

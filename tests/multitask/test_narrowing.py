@@ -12,6 +12,10 @@ def plain_linear(n_in, n_out):
     return nn.Linear(n_in, n_out, bias=False)
 
 
+def beside_inputs(input_shape, n_out):
+    return MLP(input_shape, n_out, skip=True)
+
+
 def trained(encoder, n_components, normalization, rows):
     """A representation with statistics that are its own."""
     module = Representation(encoder, n_components, normalization)
@@ -21,13 +25,15 @@ def trained(encoder, n_components, normalization, rows):
 
 
 @pytest.mark.parametrize("normalization", ["batch", None])
-@pytest.mark.parametrize("encoder", [nn.Linear, plain_linear, MLP, ConvEncoder])
+@pytest.mark.parametrize(
+    "encoder", [nn.Linear, plain_linear, MLP, beside_inputs, ConvEncoder]
+)
 def test_fewer_features_take_over_the_weights(encoder, normalization):
     torch.manual_seed(0)
     is_image = encoder is ConvEncoder
     shape = (3, 16, 16) if is_image else (4,)
     rows = torch.rand(50, 16, 16, 3) if is_image else torch.randn(50, 4)
-    n_in = shape if encoder in (MLP, ConvEncoder) else 4
+    n_in = 4 if encoder in (nn.Linear, plain_linear) else shape
     wide = trained(encoder(n_in, 6), 6, normalization, rows)
     narrow = Representation(encoder(n_in, 2), 2, normalization)
     components, mean = torch.randn(2, 6), torch.randn(6)

@@ -1,9 +1,12 @@
 """Readouts of hidden units beside the heads of numbers."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import Ridge
+from torch import nn
 
 from sparsedis import SparseMultiTaskMixed, SparseMultiTaskRepresentation
 from sparsedis.encoders import MLP
@@ -66,19 +69,21 @@ def test_units_are_of_total_variance_one_whatever_those_of_the_inputs():
     assert (in_units(0 * hidden, X)[0][:, :7] == 0).all()
 
 
-def test_hidden_units_follow_the_features(data):
+@pytest.mark.parametrize("skip", [False, True])
+def test_hidden_units_follow_the_features(data, skip):
     X, Y = data
-    est = few_steps().fit(X, Y)
+    est = few_steps(encoder=partial(MLP, skip=skip)).fit(X, Y)
     rows = torch.tensor(X, dtype=torch.float32)
     with torch.no_grad():
         both = FeaturesAndHidden(est.module_)(rows)
     k = est.n_components_
     assert both.shape == (80, k + 256)
     np.testing.assert_allclose(both[:, :k], est.transform(X), atol=1e-5)
-    last = est.module_.encoder[-1]
-    np.testing.assert_allclose(
-        last(both[:, k:]).detach(), est.module_.representation.encode(rows).detach()
-    )
+    encoder = est.module_.encoder
+    with torch.no_grad():
+        hidden = nn.Sequential(*list(encoder)[:-1])(rows)
+        assert hidden.shape[1] == 256 + skip * X.shape[1]
+        torch.testing.assert_close(both[:, k:], hidden[:, :256])
 
 
 def test_predictions_copy_no_hidden_layer_and_leave_the_module(data):

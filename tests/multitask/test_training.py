@@ -524,3 +524,22 @@ def test_features_have_names(data, rotation):
     names = [f"sparsemultitaskrepresentation{j}" for j in range(4)]
     assert est.transform(data.data).columns.tolist() == names
     assert est.get_feature_names_out().tolist() == names
+
+
+# The encoder of tables
+
+
+@pytest.mark.parametrize("encoder", ["auto", "mlp"])
+@pytest.mark.parametrize("rotation", [None, "sparsest"])
+@pytest.mark.parametrize(
+    "cls", [SparseMultiTaskRepresentation, SparseMultiTaskClassifier]
+)
+@pytest.mark.filterwarnings("ignore:.*features (may not be|miss)")
+@pytest.mark.filterwarnings("ignore:.*(overfits|separate|No head)")
+def test_features_of_classes_may_be_linear(data, cls, rotation, encoder):
+    X, y = data.data, data.target
+    y = y > 0 if cls is SparseMultiTaskClassifier else y
+    est = quick(cls, rotation=rotation, encoder=encoder).fit(X, y)
+    has_inputs = encoder == "auto" and rotation and cls is SparseMultiTaskClassifier
+    module = getattr(est.module_, "representation", est.module_)
+    assert module.encoder[-1].in_features == 256 + bool(has_inputs) * X.shape[1]
