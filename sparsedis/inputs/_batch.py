@@ -104,10 +104,15 @@ class TaskBatch:
             set_(self, "index", _check_index(self.index, shape, len(self.rows)))
         if self.weight is not None:
             weight = np.asarray(self.weight, dtype=float)
-            if weight.shape != shape or not (weight >= 0).all():
+            if weight.shape != shape:
                 raise ValueError(
-                    f"weight must have the shape {shape} of y and no negative values; "
-                    f"got shape {weight.shape} and minimum {weight.min()}."
+                    f"weight must have the shape {shape} of y; got {weight.shape}."
+                )
+            bad = ~(np.isfinite(weight) & (weight >= 0))
+            if bad.any():
+                raise ValueError(
+                    "weight must hold finite numbers from 0 on, got "
+                    f"{weight[bad][0]:g}."
                 )
             set_(self, "weight", weight)
         if self.task_weight is not None:

@@ -1,11 +1,14 @@
 """Batches from a user's iterable."""
 
 from collections import deque
+from dataclasses import replace
 from itertools import chain
 
 import numpy as np
 
+from sparsedis.inputs._arrays import validate_inputs
 from sparsedis.inputs._batch import TaskBatch
+from sparsedis.inputs._forms import Targets, check_sizes, read_targets
 from sparsedis.inputs._rows import check_magnitude
 
 
@@ -15,10 +18,17 @@ class StreamTasks:
     Parameters
     ----------
     source : iterable
-        Iterable of :class:`TaskBatch`, or of pairs ``(X, Y)`` of arrays.
+        Iterable of :class:`TaskBatch`, or of pairs ``(X, Y)``, in any form that `fit`
+        takes.
 
     remember : int
         Number of last batches that are kept.
+
+    estimator : BaseEstimator
+        Stores the number and names of the features, or compares them with its own.
+
+    reset : bool, default=True
+        Whether the first batch decides on the features.
 
     Attributes
     ----------
@@ -32,17 +42,20 @@ class StreamTasks:
     ------
     ValueError
         When `source` is not iterable, is empty or yields something else, such as a
-        batch whose tasks all have the weight zero.
+        batch without labels, or whose tasks all have the weight zero. A note has the
+        number of the batch.
 
     Examples
     --------
     >>> import numpy as np
+    >>> from sklearn.base import BaseEstimator
     >>> from sparsedis.inputs._stream import StreamTasks
-    >>> StreamTasks([(np.zeros((5, 2)), np.zeros((5, 3)))], remember=1).first
+    >>> source = [(np.eye(5), np.zeros((5, 3)))]
+    >>> StreamTasks(source, 1, BaseEstimator()).first
     TaskBatch(n_tasks=3, n_samples=5, n_rows=5, labelled=15)
     """
 
-    def __init__(self, source, remember):
+    def __init__(self, source, remember, estimator, *, reset=True):
         try:
             iterator = iter(source)
         except TypeError:
@@ -53,63 +66,90 @@ class StreamTasks:
         first = next(iterator, None)
         if first is None:
             raise ValueError("source is empty: it must yield at least one batch.")
-        self.first = _read_batch(first)
-        _check_magnitude(self.first, 0)
+        self.estimator = estimator
+        self.first = self._read(first, 0, reset=reset)
         self.remembered = deque(maxlen=remember)
         one_shot = iterator is source
         self._source = chain([first], iterator) if one_shot else source
 
     def __iter__(self):
         for number, batch in enumerate(self._source):
-            batch = _read_batch(batch)
+            batch = self._read(batch, number, reset=False)
             if batch.rows.shape[1:] != self.first.rows.shape[1:]:
                 raise ValueError(
                     "source must yield inputs of one shape; got "
                     f"{self.first.rows.shape[1:]}, then {batch.rows.shape[1:]}."
                 )
-            _check_magnitude(batch, number)
             self.remembered.append(batch)
             yield batch
 
-
-def _check_magnitude(batch, number):
-    check_magnitude(batch.rows, f"source: batch {number}, counted from 0,")
-
-
-def _read_batch(batch):
-    # Torch's DataLoader yields lists.
-    if isinstance(batch, tuple | list) and len(batch) == 2:
-        X, Y = batch
-        if np.ma.is_masked(X):
-            raise ValueError(
-                "source yields an X with masked entries; X must be complete."
+    def _read(self, batch, number, *, reset):
+        try:
+            batch = self._batch(batch, reset)
+        except (TypeError, ValueError) as error:
+            error.add_note(
+                f"In batch {number} of source, counted from 0. Classes are integers "
+                "starting at 0 there."
             )
-        if np.ma.isMaskedArray(Y):
-            Y = Y.astype(float).filled(np.nan)
-        X, Y = np.asarray(X), np.asarray(Y)
-        if X.dtype.kind in "OUS":
-            X = X.astype(float)
-        Y = Y[:, None] if Y.ndim == 1 else Y
-        batch = TaskBatch(X, np.swapaxes(Y, 0, 1))
-    if isinstance(batch, TaskBatch):
-        if len(batch.rows) < 2:
+            raise
+        check_magnitude(batch.rows, f"source: batch {number}, counted from 0,")
+        return batch
+
+    def _batch(self, batch, reset):
+        # Torch's DataLoader yields lists.
+        if isinstance(batch, tuple | list) and len(batch) == 2:
+            X = self._inputs(batch[0], reset)
+            batch = TaskBatch(X, np.swapaxes(_labels(batch[1], len(X)), 0, 1))
+        elif isinstance(batch, TaskBatch):
+            rows = self._inputs(batch.rows, reset)
+            if rows is not batch.rows:
+                batch = replace(batch, rows=rows)
+        else:
+            raise ValueError(
+                "source must yield TaskBatch instances or (X, Y) pairs, got "
+                f"{type(batch).__name__}."
+            )
+        names = np.arange(batch.n_tasks)
+        check_sizes(Targets("wide", names, np.swapaxes(batch.y, 0, 1)))
+        return _useful(batch)
+
+    def _inputs(self, X, reset):
+        if len(np.shape(X)) > 1 and len(X) < 2:
             raise ValueError(
                 "source must yield batches with at least two rows of inputs, to learn "
-                f"how they differ; got {len(batch.rows)}."
+                f"how they differ; got {len(X)}."
             )
-        return batch if batch.task_weight is None else _teaching(batch)
-    raise ValueError(
-        "source must yield TaskBatch instances or (X, Y) pairs, got "
-        f"{type(batch).__name__}."
-    )
+        return validate_inputs(self.estimator, X, reset=reset)
 
 
-def _teaching(batch):
-    """A batch without the tasks that weigh nothing: they have no head to get."""
-    kept = batch.task_weight > 0
+def _labels(Y, n_samples):
+    """Labels as an array of shape (n_samples, n_tasks, ...), NaN where missing."""
+    targets = read_targets(Y, n_samples, real=True, estimator="fit_stream")
+    if targets.is_table:
+        return targets.values
+    values = np.full((n_samples, targets.n_tasks), np.nan)
+    values[targets.rows, targets.tasks] = targets.values
+    return values
+
+
+def _useful(batch):
+    """A batch without the tasks that have no label or weigh nothing."""
+    kept = np.ones(batch.n_tasks, dtype=bool)
+    if batch.task_weight is not None:
+        kept = batch.task_weight > 0
+        if not kept.any():
+            raise ValueError(
+                "source must yield batches with a positive task_weight for some task; "
+                "got only zeros."
+            )
+    if batch.mask is not None:
+        kept = kept & batch.mask.any(1)
+    if batch.weight is not None:
+        labelled = True if batch.mask is None else batch.mask
+        kept = kept & (labelled & (batch.weight > 0)).any(1)
     if not kept.any():
         raise ValueError(
-            "source must yield batches with a positive task_weight for some task; got "
-            "only zeros."
+            "source must yield batches in which some task has a label with a positive "
+            f"weight; got {batch!r}."
         )
     return batch if kept.all() else batch.take(kept)

@@ -57,6 +57,9 @@ def _read_numbers(y):
             allow_nd=True,
             dtype=np.float64,
             ensure_all_finite=False,
+            # Who reads the values knows their shapes.
+            ensure_min_samples=0,
+            ensure_min_features=0,
             input_name="y",
         )
     except (TypeError, ValueError) as error:

@@ -184,9 +184,9 @@ default=None
         Parameters
         ----------
         source : iterable
-            Iterable of :class:`~sparsedis.tasks.TaskBatch`, or of pairs ``(X, Y)`` of
-            arrays as in `fit`. A finite iterable is repeated. Classes are integers
-            starting at 0.
+            Iterable of :class:`~sparsedis.tasks.TaskBatch`, or of pairs ``(X, Y)`` as
+            in `fit`. A finite iterable is repeated. Classes are integers starting at 0.
+            Tasks without a label in a batch are left out of it.
 
         Returns
         -------
@@ -196,12 +196,14 @@ default=None
         Raises
         ------
         ValueError
-            When `source` is empty or yields something else.
+            When `source` is empty or yields something else, inputs or labels that `fit`
+            would refuse, or a batch without any label.
         """
         self._check_parameters(None)
-        stream = StreamTasks(source, remember=_REMEMBERED_STEPS)
+        reset = not self._goes_on()
+        stream = StreamTasks(source, _REMEMBERED_STEPS, self, reset=reset)
         first = stream.first.rows
-        self._validate_X(first, reset=not self._goes_on())
+        self._check_shape_of(first, reset)
         random_state = check_random_state(self.random_state)
         if self.n_components == "auto" and self.rotation is None:
             raise ValueError(

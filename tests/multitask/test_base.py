@@ -323,7 +323,11 @@ def test_a_stream_that_ends_ends_the_training(data):
         (["abc"], "must yield TaskBatch instances or .* got str"),
         (
             [TaskBatch(np.zeros((4, n)) + np.eye(4)[:, :n], np.eye(4)) for n in (2, 3)],
-            r"inputs of one shape; got \(2,\), then \(3,\)",
+            "X has 3 features, but .* is expecting 2",
+        ),
+        (
+            [TaskBatch(np.zeros((4, 3, n)), np.eye(4)) for n in (2, 3)],
+            r"inputs of one shape; got \(3, 2\), then \(3, 3\)",
         ),
     ],
 )

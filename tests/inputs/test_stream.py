@@ -1,0 +1,96 @@
+"""Batches of streams: the same data in other containers, and what is refused."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import BaseEstimator
+
+from sparsedis.inputs._stream import StreamTasks
+from sparsedis.tasks import TaskBatch
+
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((8, 2))
+Y = RNG.standard_normal((8, 3))
+GAPS = np.where(RNG.random(Y.shape) < 0.3, np.nan, Y)
+WIDE = pd.DataFrame(X, columns=["a", "b"])
+
+
+def first(X, Y):
+    return StreamTasks([(X, Y)], 1, BaseEstimator()).first
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        pd.DataFrame,
+        lambda array: pd.DataFrame(array).astype("Float64"),
+        torch.tensor,
+        np.ndarray.tolist,
+        lambda array: np.ma.masked_invalid(array) if np.isnan(array).any() else array,
+    ],
+)
+def test_containers_agree(form):
+    batch = first(form(X), form(GAPS))
+    assert_allclose(batch.rows, X)
+    assert_array_equal(batch.mask, ~np.isnan(GAPS.T))
+    assert_allclose(batch.y[batch.mask], GAPS.T[batch.mask])
+
+
+def test_tensors_with_gradients_and_of_16_bits_are_read():
+    tensor = torch.tensor(X, dtype=torch.bfloat16, requires_grad=True)
+    assert_allclose(first(tensor, Y).rows, tensor.detach().float().numpy())
+
+
+def test_entries_that_a_sparse_matrix_stores_are_labels():
+    dense = np.nan_to_num(GAPS)
+    stored = sp.coo_array((GAPS[~np.isnan(GAPS)], np.nonzero(~np.isnan(GAPS))))
+    batch = first(X, sp.csr_array(stored))
+    assert_array_equal(batch.mask, ~np.isnan(GAPS.T))
+    assert_allclose(batch.y, dense.T)
+
+
+def test_tasks_without_labels_are_left_out():
+    lacking = Y.copy()
+    lacking[:, 1] = np.nan
+    assert_allclose(first(X, lacking).y, Y.T[[0, 2]])
+    weight = np.ones(Y.T.shape)
+    weight[2] = 0
+    batch = TaskBatch(X, lacking.T, weight=weight)
+    assert_allclose(StreamTasks([batch], 1, BaseEstimator()).first.y, Y.T[:1])
+
+
+@pytest.mark.parametrize(
+    ("batch", "message"),
+    [
+        ((X, Y + 1j), "Complex data not supported"),
+        ((X, Y.astype("M8[s]")), "y must hold real numbers, got datetime64"),
+        ((np.where(X > 1, np.nan, X), Y), r"contains NaN, in column\(s\)"),
+        ((X, np.full(Y.shape, "a")), "y must hold real numbers: could not convert"),
+        ((WIDE.assign(b="u"), Y), r"column\(s\) b hold text, such as 'u'"),
+        ((WIDE.astype("category"), Y), r"column\(s\) a, b hold categories"),
+        ((X, Y[:-1]), "same number of rows, got 8 and 7"),
+        ((X, Y[:, :0]), r"y must have shape .* got \(8, 0\)"),
+        ((X, 1e200 * Y), "numbers up to .* whose squares float64 cannot"),
+        (TaskBatch(X, 1e-200 * Y.T), "numbers up to .* whose squares float64 cannot"),
+        ((X, np.nan * Y), "y holds no label at all"),
+        (TaskBatch(X, np.nan * Y.T), "some task has a label .* labelled=0"),
+        (TaskBatch(X, Y.T, weight=np.zeros((3, 8))), "some task has a label"),
+        ((X[:1], Y[:1]), "at least two rows of inputs, .* got 1"),
+    ],
+)
+@pytest.mark.parametrize("number", [0, 2])
+def test_batches_that_fit_would_refuse(batch, message, number):
+    framed = isinstance(batch, tuple) and isinstance(batch[0], pd.DataFrame)
+    source = [*[(WIDE if framed else X, Y)] * number, batch]
+    with pytest.raises(ValueError, match=message) as caught:
+        list(StreamTasks(source, 1, BaseEstimator()))
+    assert f"In batch {number} of source" in caught.value.__notes__[0]
+
+
+def test_columns_must_keep_their_order():
+    source = [(WIDE, Y), (WIDE[["b", "a"]], Y)]
+    with pytest.raises(ValueError, match="must be in the same order as"):
+        list(StreamTasks(source, 1, BaseEstimator()))
