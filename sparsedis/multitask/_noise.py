@@ -54,6 +54,13 @@ class NoiseTraining(TaskTraining):
         except NonFiniteError:
             # The first training is sound.
             after = np.inf
+        except BaseException as error:
+            vars(self).update(first, _noisy=False)
+            error.add_note(
+                "That was a second training, for noisy classes: the weights of the "
+                "first one, which is complete, are kept instead."
+            )
+            raise
         better = after <= (1 - _MARGIN) * before
         if not better:
             vars(self).update(first, _noisy=False)

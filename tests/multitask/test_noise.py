@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.metrics import log_loss
 from skorch.callbacks import Callback
@@ -177,6 +178,23 @@ def test_an_interrupted_second_training_continues(tmp_path):
     whole = make(max_iter=30).fit(X, Y)
     np.testing.assert_array_equal(est.transform(X), whole.transform(X))
     np.testing.assert_array_equal(est.coef_, whole.coef_)
+
+
+@pytest.mark.usefixtures("forced")
+def test_an_interrupted_second_training_leaves_the_first():
+    X, Y = table(1)
+    est = make(callbacks=[Stop()], max_iter=30)
+    with pytest.raises(PowerFailure) as caught:
+        est.fit(X, Y)
+    assert "weights of the first one" in caught.value.__notes__[-1]
+    once = make(max_iter=30, alpha=PLAIN).fit(X, Y)
+    for name in est.history_:
+        np.testing.assert_array_equal(est.history_[name], once.history_[name])
+    # Without the rotation, which follows the training.
+    weights = once.module_.representation.state_dict()
+    for name, kept in est.module_.state_dict().items():
+        assert torch.equal(kept, weights[name]), name
+    assert est.adapt(X, Y)._alpha == PLAIN
 
 
 def test_a_warm_start_goes_on_for_noisy_classes(forced, tmp_path, monkeypatch):
