@@ -89,6 +89,16 @@ class Targets:
         values[none] = np.nan
         return replace(self, values=values)
 
+    def mean(self, weight):
+        """Mean weight of the labels, from weights of samples or of labels."""
+        if not self.is_table or sp.issparse(weight):
+            rows, tasks, _ = self.listed()
+            return label_weights(weight, rows, tasks).mean()
+        labelled = self.labelled(slice(None))
+        if weight.ndim == 1:
+            return np.average(weight, weights=labelled.sum(1))
+        return weight.mean(where=labelled)
+
     def counts(self, rows=None):
         """Labels of each task of a table, at some rows."""
         rows = slice(None) if rows is None else rows

@@ -10,6 +10,7 @@ from sparsedis.inputs._arrays import validate_inputs
 from sparsedis.inputs._batch import TaskBatch
 from sparsedis.inputs._forms import Targets, check_sizes, read_targets
 from sparsedis.inputs._rows import check_magnitude
+from sparsedis.inputs._weights import as_counts, without_extremes
 
 
 class StreamTasks:
@@ -133,7 +134,7 @@ def _labels(Y, n_samples):
 
 
 def _useful(batch):
-    """A batch without the tasks that have no label or weigh nothing."""
+    """A batch without the tasks that have no label or weigh nothing, in usual units."""
     kept = np.ones(batch.n_tasks, dtype=bool)
     if batch.task_weight is not None:
         kept = batch.task_weight > 0
@@ -152,4 +153,10 @@ def _useful(batch):
             "source must yield batches in which some task has a label with a positive "
             f"weight; got {batch!r}."
         )
-    return batch if kept.all() else batch.take(kept)
+    if not kept.all():
+        batch = batch.take(kept)
+    if batch.weight is None:
+        return batch
+    weight = without_extremes(batch.weight)
+    labelled = True if batch.mask is None else batch.mask
+    return replace(batch, weight=as_counts(weight, weight.mean(where=labelled)))

@@ -6,7 +6,7 @@ from sklearn.utils.random import sample_without_replacement
 from sparsedis.inputs._batch import NUMBER, TaskBatch
 from sparsedis.inputs._labels import DenseLabels, is_dense, store_labels
 from sparsedis.inputs._rows import LazyRows, blocks_of, distinct_rows
-from sparsedis.inputs._weights import label_weights
+from sparsedis.inputs._weights import as_counts, label_weights
 
 # Number of rows of inputs on disk to compare instead of all.
 _COMPARED = 256
@@ -82,7 +82,8 @@ class TaskTable:
             Real numbers or codes of classes, without labels of weight zero.
 
         weight : ndarray of shape (n,) or (n, n_tasks) or csr_array, default=None
-            Weights of the samples, where 0 leaves out a row of X, or of the labels.
+            Weights of the samples, where 0 leaves out a row of X, or of the labels. See
+            :func:`~sparsedis.inputs._weights.as_counts`.
 
         n_samples : int
             Samples of a task in a step. It determines whether labels are stored as a
@@ -97,6 +98,8 @@ class TaskTable:
         TaskTable
         """
         of_tasks = n_classes, task_weight
+        if weight is not None:
+            weight = as_counts(weight, targets.mean(weight))
         dense_from = _MIN_LABELS / n_samples
         used = np.arange(len(X))
         if weight is not None and weight.ndim == 1:

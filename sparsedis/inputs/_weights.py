@@ -8,6 +8,12 @@ from sparsedis._warn import warn
 from sparsedis.inputs._ids import column_names
 from sparsedis.inputs._known_tasks import task_numbers
 
+# Range of the mean of weights that may be repetitions.
+_FEWEST, _MOST = 1.0, 1e6
+
+# Largest weights beyond which sums and squares could be lost.
+_SMALLEST, _LARGEST = 1e-100, 1e100
+
 
 def check_weights(sample_weight, n_samples, y=None):
     """Read the weights of the samples, or of the labels.
@@ -27,7 +33,8 @@ def check_weights(sample_weight, n_samples, y=None):
     Returns
     -------
     ndarray of shape (n_samples,) or (n_samples, n_tasks), csr_array or None
-        Weights; a sparse array only if `y` is also sparse.
+        Weights, in their unit unless it is extreme; a sparse array only if `y` is also
+        sparse.
 
     Raises
     ------
@@ -66,6 +73,7 @@ def check_weights(sample_weight, n_samples, y=None):
     _check_shape(weight, n_samples, y)
     sparse = sp.issparse(weight)
     _check_values(weight.data if sparse else weight)
+    weight = without_extremes(weight)
     if not sparse:
         return weight
     if sp.issparse(y) and weight.ndim == 2:
@@ -142,6 +150,61 @@ def label_weights(weight, rows, tasks):
     (array([1., 4.]), array([1., 2.]))
     """
     return weight[rows] if weight.ndim == 1 else np.asarray(weight[rows, tasks])
+
+
+def without_extremes(weight):
+    """Divide weights by the largest one if their sums or squares could be lost.
+
+    Parameters
+    ----------
+    weight : ndarray or csr_array
+
+    Returns
+    -------
+    ndarray or csr_array
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis.inputs._weights import without_extremes
+    >>> without_extremes(np.array([2e300, 1e300]))
+    array([1. , 0.5])
+    """
+    largest = weight.max()
+    if largest == 0 or _SMALLEST <= largest <= _LARGEST:
+        return weight
+    return weight / largest
+
+
+def as_counts(weight, mean):
+    """Weights as numbers of repetitions of labels, which are evidence.
+
+    Weights that sum to 1, or stand for the members of a population, are not: those with
+    a mean below 1 or above 1e6 are divided by it.
+
+    Parameters
+    ----------
+    weight : ndarray or csr_array
+
+    mean : float
+        Mean weight of a label.
+
+    Returns
+    -------
+    ndarray or csr_array
+        Weights with a mean of at least 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis.inputs._weights import as_counts
+    >>> as_counts(np.array([2.0, 1.0]), 1.5), as_counts(np.array([0.25, 0.75]), 0.5)
+    (array([2., 1.]), array([0.5, 1.5]))
+    """
+    if _FEWEST <= mean <= _MOST:
+        return weight
+    # Rounded, since the mean depends on the order of the labels.
+    return weight / float(f"{mean:.12g}")
 
 
 def read_task_weights(task_weight, names):

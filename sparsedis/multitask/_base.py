@@ -113,7 +113,9 @@ default=None
             Weights of the samples in their tasks. A weight of 0 excludes a sample. Or,
             in the shape of a table `y`, weights of the labels, where 0 makes a label
             missing; as a DataFrame with the columns of that of `y`, or a sparse matrix
-            if `y` is one. NaN is refused, also where a label is missing.
+            if `y` is one. NaN is refused, also where a label is missing. The evidence
+            for factors counts weights as repetitions, unless the mean weight of a label
+            is below 1 or above 1e6; then only ratios matter.
 
         task_weight : array-like of shape (n_tasks,) or dict, default=None
             Weights of the tasks in the loss of the encoder, in the order of `tasks_`

@@ -24,7 +24,7 @@ from sparsedis._typing import keeps_types
 from sparsedis._warn import warn
 from sparsedis.inputs._numbers import validate_numbers
 from sparsedis.inputs._plain import check_plain
-from sparsedis.inputs._weights import check_weights
+from sparsedis.inputs._weights import as_counts, check_weights
 from sparsedis.rotation._fitting import factors_of, final_heads
 from sparsedis.rotation._tasks import labels_of, read_tasks
 
@@ -198,7 +198,8 @@ class SparseRotation(
             stored entries, zeros included, are the labels.
 
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples; 2 counts as a repetition.
+            Weights of the samples; 2 counts as a repetition. If their mean is below 1
+            or above 1e6, only ratios matter.
 
         Returns
         -------
@@ -226,6 +227,7 @@ class SparseRotation(
         tasks = read_tasks(y, len(X), weight, self._classifies, type(self).__name__)
         if weight is not None:
             X, weight = X[weight > 0], weight[weight > 0]
+            weight = as_counts(weight, weight.mean())
         Z = X.astype(np.float64)
         random_state = check_random_state(self.random_state)
         rng = np.random.default_rng(random_state.randint(2**31))

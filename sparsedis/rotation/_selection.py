@@ -11,8 +11,8 @@ from sklearn.utils import (
     check_consistent_length,
     check_scalar,
 )
-from sklearn.utils.validation import _check_sample_weight
 
+from sparsedis.inputs._weights import as_counts, check_weights
 from sparsedis.rotation._folds import sizes_by_folds
 from sparsedis.rotation._moments import regression_moments
 from sparsedis.rotation._paths import (
@@ -134,7 +134,8 @@ def select_heads(
         Tasks with fewer than two labels per fold use "bic".
 
     sample_weight : array-like of shape (n,), default=None
-        Weights of the rows; 2 counts as a repetition.
+        Weights of the rows; 2 counts as a repetition. If their mean is below 1 or
+        above 1e6, only ratios matter.
 
     spike : float or array-like of shape (k,), default=None
         Standard deviation of coefficients that count as zero, for features and targets
@@ -310,10 +311,9 @@ def _check_data(Z, Y, sample_weight):
     shape = Y.shape
     Y = Y.reshape(len(Y), *(shape[1:2] or (1,)), *(shape[2:] or (1,)))
     Y = np.where(np.isnan(Y).any(2, keepdims=True), np.nan, Y)
-    if sample_weight is None:
+    weight = check_weights(sample_weight, len(Z))
+    if weight is None:
         return Z, Y, None, shape
-    weight = _check_sample_weight(sample_weight, Z, ensure_non_negative=True)
     rows = weight > 0
-    if not rows.any():
-        raise ValueError("sample_weight must have a weight above 0.")
-    return Z[rows], Y[rows], weight[rows], shape
+    weight = weight[rows]
+    return Z[rows], Y[rows], as_counts(weight, weight.mean()), shape

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.utils import check_array
 
-from sparsedis.inputs._weights import check_weights
+from sparsedis.inputs._weights import as_counts, check_weights
 from sparsedis.rotation._count import estimate_count
 from sparsedis.rotation._moments import Moments
 from sparsedis.rotation._stages import Whitening
@@ -135,7 +135,8 @@ def white_heads(
         NaN (or None, for classes) where missing.
 
     sample_weight : array-like of shape (n,), default=None
-        Weights of the rows; 2 counts as a repetition.
+        Weights of the rows; 2 counts as a repetition. If their mean is below 1 or
+        above 1e6, only ratios matter.
 
     classification : bool, default=False
         Whether labels are classes.
@@ -179,6 +180,7 @@ def white_heads(
     if weight is not None:
         kept = weight > 0
         Z, weight = Z[kept], weight[kept]
+        weight = as_counts(weight, weight.mean())
     whitening = Whitening(Z, weight)
     moments = tasks.moments(whitening(Z), weight)
     scalar = moments.gradient.shape[1] == 1 and tasks.Y.shape[2] == 1 and tasks.scalar

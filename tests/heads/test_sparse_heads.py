@@ -128,6 +128,17 @@ def test_weights_of_labels_are_repetitions():
         np.testing.assert_allclose(heads.coef_[t], alone.coef_, atol=1e-10)
 
 
+@pytest.mark.parametrize("unit", [1e307, 1e-320])
+def test_the_unit_of_weights_does_not_matter(unit):
+    X, Y = table(40, 5, 2)
+    weight = np.arange(40) % 3
+    heads = SparseHeads(0.1).fit(X, Y, sample_weight=weight)
+    same = SparseHeads(0.1).fit(X, Y, sample_weight=weight * unit)
+    np.testing.assert_allclose(same.coef_, heads.coef_, rtol=1e-10)
+    score = heads.score(X, Y, sample_weight=weight)
+    np.testing.assert_allclose(same.score(X, Y, sample_weight=weight * unit), score)
+
+
 def test_groups_stay_together():
     X, Y = table(missing=0.5)
     groups = np.repeat(np.arange(12), 10)

@@ -327,6 +327,37 @@ def test_streams_of_weighted_tasks(rotation):
         make().fit_stream([TaskBatch(X, Y.T, task_weight=np.zeros(T))])
 
 
+@CLASSES
+@pytest.mark.parametrize("unit", [1e-3, 1e-200, 1e307])
+def test_the_unit_of_weights_that_are_no_repetitions_does_not_matter(cls, unit):
+    y = labels(cls, Y_LEFT)
+    weight = np.linspace(0.5, 1.5, N)
+    own = np.where(np.isnan(Y_LEFT), 0.0, weight[:, None])
+    mean = own[own > 0].mean()
+    how = {"rotation": "sparsest", "n_components": "auto"}
+    expected = make(cls, **how).fit(X, y, sample_weight=weight / mean)
+    for given_weight in (weight * (unit / 2), own * (unit / 2)):
+        est = make(cls, **how).fit(X, y, sample_weight=given_weight)
+        assert est.count_.n_factors == expected.count_.n_factors
+        np.testing.assert_array_equal(est.support_, expected.support_)
+        np.testing.assert_allclose(est.coef_, expected.coef_, rtol=1e-5, atol=1e-5)
+
+
+@CLASSES
+def test_the_unit_of_weights_of_streams_does_not_matter(cls):
+    y = np.nan_to_num(labels(cls, Y).T)
+    weight = np.linspace(0.5, 1.5, N) * np.ones((T, 1))
+    how = {"rotation": "sparsest", "n_components": "auto"}
+    expected, *others = (
+        make(cls, **how).fit_stream([TaskBatch(X, y, weight=weight * unit)])
+        for unit in (1.0, 1e-3, 1e307)
+    )
+    for est in others:
+        assert est.count_.n_factors == expected.count_.n_factors
+        Z = est.transform(X)
+        np.testing.assert_allclose(Z, expected.transform(X), rtol=1e-5, atol=1e-5)
+
+
 # In scikit-learn's tools, and in files
 
 

@@ -229,6 +229,16 @@ def test_weights_are_repetitions():
         assert_allclose(zero.coef, left.coef, rtol=1e-10)
 
 
+@pytest.mark.parametrize("unit", [1e-3, 1e-300, 1e8, 1e307])
+def test_only_ratios_of_other_weights_matter(unit):
+    Z, Y, _ = make_tasks(n=200, noise=0.2)
+    weight = np.random.default_rng(0).uniform(0.5, 1.5, len(Z))
+    expected = select_heads(Z, Y, sample_weight=weight / weight.mean())
+    found = select_heads(Z, Y, sample_weight=weight * unit)
+    assert_array_equal(found.support, expected.support)
+    assert_allclose(found.coef, expected.coef, rtol=1e-8)
+
+
 def test_blocks_of_tasks_do_not_matter(monkeypatch):
     Z, Y, _ = make_tasks(noise=2.0)
     whole = [select_heads(Z, Y, rule=r, random_state=0) for r in ("bic", "cv")]

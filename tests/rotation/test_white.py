@@ -78,6 +78,13 @@ def test_weights_are_repetitions(classification):
     assert_allclose(one.mean, other.mean)
     assert_allclose(one.coef @ one.components, other.coef @ other.components, rtol=1e-6)
     assert_allclose(one.variance, other.variance, rtol=1e-6)
+    # Only the ratios of weights that sum to 1 matter.
+    mean = weight[weight > 0].mean()
+    small, unit = (
+        white_heads(Z, Y, sample_weight=w, classification=classification)
+        for w in (weight / weight.sum(), weight / mean)
+    )
+    assert_allclose(small.variance, unit.variance, rtol=1e-6)
     assert_allclose(one.n_labels, other.n_labels)
 
 
