@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils import check_random_state, column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
 
-from sparsedis.inputs._values import complete_labels
+from sparsedis.inputs._values import check_discrete, complete_labels
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -156,7 +155,7 @@ class EpisodeSampler:
             if not isinstance(value, Integral) or value < least:
                 raise ValueError(f"{name} must be an int >= {least}, got {value!r}.")
         y = complete_labels(column_or_1d(y))
-        check_classification_targets(y)
+        check_discrete(y)
         self.n_ways = n_ways
         self.n_shots = n_shots
         self.n_queries = n_queries

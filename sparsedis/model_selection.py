@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from numbers import Integral
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -123,7 +123,7 @@ class UDRSearch(MetaEstimatorMixin, BaseEstimator):
         "param_grid": [dict, list],
         "n_seeds": [Interval(Integral, 2, None, closed="left")],
         "similarity": [StrOptions({"lasso", "spearman", "mcc"})],
-        "tau": "no_validation",
+        "tau": [Interval(Real, 0, 1, closed="both")],
         "n_jobs": [Integral, None],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
@@ -174,9 +174,14 @@ class UDRSearch(MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            When `estimator` has no parameter `random_state`, or `param_grid` sets one.
+            When `estimator` has no parameter `random_state`, or `param_grid` sets one
+            or is empty.
         """
         settings = list(ParameterGrid(self.param_grid))
+        if not settings:
+            raise ValueError(
+                f"param_grid must have at least one setting, got {self.param_grid!r}."
+            )
         for params in settings:
             # Check before any training that the parameters exist.
             _with_seed(self.estimator, params, 0)

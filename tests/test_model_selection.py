@@ -177,4 +177,10 @@ def test_bad_arguments(X):
         UDRSearch(make_pipeline(Mixer()), {"mixer__random_state": [5]}).fit(X)
     with pytest.raises(ValueError, match="'similarity' parameter"):
         UDRSearch(Mixer(), {"mix": [0.1]}, similarity="cosine").fit(X)
+    with pytest.raises(ValueError, match=r"at least one setting, got \[\]"):
+        UDRSearch(Mixer(), []).fit(X)
+    # Before any training, which would be lost.
+    for tau in (2, np.nan, "a"):
+        with pytest.raises(ValueError, match="'tau' parameter"):
+            UDRSearch(Mixer(), {"mix": [0.1]}, tau=tau).fit(X)
     assert not hasattr(UDRSearch(Mixer(), {}), "predict")

@@ -5,10 +5,9 @@ from datetime import date, timedelta
 from itertools import pairwise
 
 import numpy as np
-from sklearn.utils.multiclass import check_classification_targets
 
 from sparsedis._warn import warn
-from sparsedis.inputs._values import unboxed
+from sparsedis.inputs._values import check_discrete, unboxed
 
 
 def encode_classes(targets):
@@ -91,9 +90,8 @@ def number_classes(values):
         isinstance(v, date | timedelta) for v in classes
     )
     if values.dtype.kind in "fcO" and not dates:
-        check_classification_targets(
-            np.array(classes.tolist()) if classes.dtype == object else classes
-        )
+        boxed = classes.dtype == object
+        check_discrete(np.array(classes.tolist()) if boxed else classes)
     return classes, codes
 
 

@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from sklearn.utils.validation import check_consistent_length
 
 from sparsedis.inputs._ids import column_names, distinct_ids, read_task_ids
-from sparsedis.inputs._plain import check_tensor
+from sparsedis.inputs._plain import check_container, check_tensor
 from sparsedis.inputs._values import BLOCK, read_values
 from sparsedis.inputs._weights import label_weights
 
@@ -167,7 +167,8 @@ def read_targets(y, n_samples, task=None, weight=None, *, real, estimator):
     Raises
     ------
     TypeError
-        When numpy cannot read y, a tensor.
+        When y is no array, list, frame or sparse matrix, or a tensor that numpy cannot
+        read.
     ValueError
         When lengths differ, y contains inf, text or dates instead of numbers, numbers
         whose squares exceed the range of float64, or no label at all, task names
@@ -188,6 +189,7 @@ def read_targets(y, n_samples, task=None, weight=None, *, real, estimator):
         raise ValueError(
             f"{estimator} requires y to be passed, but the target y is None."
         )
+    check_container(y, "y")
     check_tensor(y, "y")
     if task is not None:
         targets = _read_long(y, task, n_samples, real=real)

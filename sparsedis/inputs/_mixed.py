@@ -6,6 +6,7 @@ import numpy as np
 
 from sparsedis.inputs._forms import Targets, read_targets
 from sparsedis.inputs._ids import column_names
+from sparsedis.inputs._plain import check_container
 from sparsedis.inputs._values import is_missing, unboxed
 from sparsedis.inputs._weights import label_weights
 
@@ -117,6 +118,8 @@ def read_columns(y, n_samples, task=None, *, estimator):
     ValueError
         See :func:`~sparsedis.inputs._forms.read_targets`.
     """
+    if y is not None:
+        check_container(y, "y")
     if task is None and hasattr(y, "columns"):
         return _read_frame(y, n_samples)
     _refuse_infinite(y)

@@ -20,8 +20,10 @@ def check_plain(array, name):
         When entries are masked or NaT, values are dates or times in a matrix, or
         several columns of a frame have one name.
     TypeError
-        When numpy cannot read a tensor.
+        When numpy cannot read a tensor, or the input is no array, list or frame.
     """
+    if array is not None:
+        check_container(array, name)
     check_tensor(array, name)
     if np.ma.is_masked(array):
         n_masked = np.ma.count_masked(array)
@@ -51,6 +53,40 @@ def check_plain(array, name):
                 f"{name} must hold real numbers, got {dtype}: dates and times have no "
                 "obvious unit. Pass numbers, such as days."
             )
+
+
+def check_container(array, name):
+    """Refuse single objects, generators and frames that are not collected.
+
+    Parameters
+    ----------
+    array : object
+
+    name : str
+        Name of the argument in error messages.
+
+    Raises
+    ------
+    TypeError
+        When it is neither an array, a list, a frame nor a sparse matrix.
+
+    Examples
+    --------
+    >>> from sparsedis.inputs._plain import check_container
+    >>> check_container({"a": [1, 2]}, "X")
+    Traceback (most recent call last):
+    TypeError: X must be an array, a list, a data frame or a sparse matrix, got dict.
+    """
+    listed = hasattr(array, "__len__") and hasattr(array, "__getitem__")
+    shape = getattr(array, "shape", None)
+    if shape is None:
+        listed = listed and not isinstance(array, str | bytes | dict)
+    if shape == () or not (listed or shape or hasattr(array, "__array__")):
+        cure = ": call collect()" if hasattr(array, "collect") else ""
+        raise TypeError(
+            f"{name} must be an array, a list, a data frame or a sparse matrix, got "
+            f"{type(array).__name__}{cure}."
+        )
 
 
 def check_tensor(array, name):

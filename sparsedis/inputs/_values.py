@@ -2,6 +2,7 @@
 
 import numpy as np
 from sklearn.utils import assert_all_finite, check_array
+from sklearn.utils.multiclass import check_classification_targets
 
 # Number of cells of a table to check at a time.
 BLOCK = 2**22
@@ -227,3 +228,42 @@ def complete_labels(y):
     y = unboxed(y)
     assert_all_finite(y, input_name="y")
     return y
+
+
+def check_discrete(y):
+    """Do as `check_classification_targets`, with errors that show a label.
+
+    Parameters
+    ----------
+    y : ndarray
+        Labels, none of them missing.
+
+    Raises
+    ------
+    ValueError
+        When labels are fractions, intervals or other objects.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis.inputs._values import check_discrete
+    >>> check_discrete(np.array([1.0, 0.3]))
+    Traceback (most recent call last):
+    ValueError: Unknown label type: continuous, such as 0.3. Classes must be ...
+    """
+    try:
+        check_classification_targets(y)
+    except ValueError as error:
+        if "Unknown label type" not in str(error):
+            raise
+        kind, labels = "continuous", np.ravel(y)
+        if y.dtype == object:
+            kind = type(labels[0]).__name__
+        else:
+            labels = labels[labels != np.trunc(labels)]
+        raise ValueError(
+            f"Unknown label type: {kind}, such as {labels[:1].tolist()[0]!s}. Classes "
+            "must be integers, bools, text or dates. Numbers need an estimator for "
+            "them, such as SparseMultiTaskRepresentation; of others, take the text, "
+            "y.astype(str)."
+        ) from None

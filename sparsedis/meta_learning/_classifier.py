@@ -9,7 +9,6 @@ import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import HasMethods
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from sparsedis._fitted import whole_or_not
@@ -17,7 +16,7 @@ from sparsedis._typing import keeps_types
 from sparsedis._warn import warn
 from sparsedis.heads import GroupLassoSVMHead
 from sparsedis.inputs._plain import check_plain
-from sparsedis.inputs._values import complete_labels
+from sparsedis.inputs._values import check_discrete, complete_labels
 from sparsedis.svm import GroupLassoSVC
 
 if TYPE_CHECKING:
@@ -114,7 +113,7 @@ channels)
         check_is_fitted(self.learner)
         check_plain(y, "y")
         y = complete_labels(column_or_1d(y, warn=True))
-        check_classification_targets(y)
+        check_discrete(y)
         self._learner = _as_it_is(self.learner)
         Z = self._features(X)
         if len(y) != len(Z):

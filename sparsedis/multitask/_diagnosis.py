@@ -42,11 +42,15 @@ def doubts_about_features(stability, n_tasks):
     unstable = np.flatnonzero(stability < STABLE)
     if not len(unstable):
         return []
+    why = (
+        f"halves of the {n_tasks} tasks give different ones. Use more tasks or more "
+        "labels; call identifiability() for details."
+    )
+    if n_tasks == 1:
+        why = "a single task cannot tell them from mixtures. Give many, one a column."
     return [
         f"{len(unstable)} of {len(stability)} features may not be factors "
-        f"({unstable[:8].tolist()}{'...' if len(unstable) > 8 else ''}): halves of the "
-        f"{n_tasks} tasks give different ones. Use more tasks or more labels; call "
-        "identifiability() for details."
+        f"({unstable[:8].tolist()}{'...' if len(unstable) > 8 else ''}): {why}"
     ]
 
 

@@ -10,13 +10,12 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.extmath import safe_sparse_dot
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from sparsedis._warn import warn
 from sparsedis.inputs._numbers import validate_numbers
 from sparsedis.inputs._plain import check_plain
-from sparsedis.inputs._values import complete_labels
+from sparsedis.inputs._values import check_discrete, complete_labels
 from sparsedis.svm._problem import SVMProblem
 
 if TYPE_CHECKING:
@@ -90,7 +89,7 @@ class GroupLassoSVMClassifier(ClassifierMixin, BaseEstimator):
         check_plain(y, "y")
         X, y = validate_numbers(self, X, y, accept_sparse="csr", dtype=np.float64)
         y = complete_labels(y)
-        check_classification_targets(y)
+        check_discrete(y)
         weight = _check_sample_weight(
             sample_weight, X, dtype=np.float64, ensure_non_negative=True
         )

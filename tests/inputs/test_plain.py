@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 import torch
 
+from sparsedis.inputs._forms import read_targets
+from sparsedis.inputs._mixed import read_columns
 from sparsedis.inputs._plain import check_plain
 
 X = np.random.default_rng(0).standard_normal((40, 3))
@@ -38,7 +40,6 @@ def test_what_is_not_plain(array, message):
         X,
         X.tolist(),
         torch.tensor(X),
-        torch.tensor(0.0),
         np.ma.masked_array(X),
         pd.DataFrame(X),
         DATES,
@@ -48,6 +49,41 @@ def test_what_is_not_plain(array, message):
 )
 def test_what_is_plain(array):
     assert check_plain(array, "it") is None
+
+
+class Lazy:
+    """A frame that is not collected, as of polars."""
+
+    columns = ("a", "b")
+
+    def collect(self):
+        """Compute the values."""
+
+    def __getitem__(self, at):
+        raise TypeError
+
+
+@pytest.mark.parametrize(
+    ("single", "message"),
+    [
+        ({"a": X}, "got dict"),
+        ({1.0, 2.0}, "got set"),
+        ((row for row in X), "got generator"),
+        ("text", "got str"),
+        (3.0, "got float"),
+        (np.float64(3), "got float64"),
+        (torch.tensor(0.0), "got Tensor"),
+        (Lazy(), r"got Lazy: call collect\(\)"),
+    ],
+)
+def test_single_objects_are_refused(single, message):
+    with pytest.raises(TypeError, match=f"^it must be an array, a list, .* {message}"):
+        check_plain(single, "it")
+    for real in (True, False):
+        with pytest.raises(TypeError, match=f"^y must be .* {message}"):
+            read_targets(single, 3, real=real, estimator="me")
+    with pytest.raises(TypeError, match=f"^y must be .* {message}"):
+        read_columns(single, 3, estimator="me")
 
 
 @pytest.mark.parametrize(

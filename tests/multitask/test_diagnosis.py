@@ -45,6 +45,11 @@ def test_unstable_features_are_named_and_others_are_not():
     assert doubts_about_features(np.array([0.99, 0.95]), 40) == []
 
 
+def test_a_single_task_has_no_halves():
+    (doubt,) = doubts_about_features(np.array([0.99, 0.0]), 1)
+    assert "may not be factors ([1]): a single task cannot tell" in doubt
+
+
 def test_features_that_hold_the_inputs_raise_no_doubt(linear):
     X, Y = linear
     support = np.ones((8, 5), dtype=bool)
