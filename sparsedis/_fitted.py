@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, cast
 
@@ -78,3 +79,35 @@ def whole_or_not(fit: Method, *, begin=drop_learned, stands=None) -> Method:
             raise
 
     return cast("Method", fit_or_restore)
+
+
+@contextmanager
+def note_lost_models(name):
+    """Add to an interruption that the fitted models are lost, and how to keep them.
+
+    Parameters
+    ----------
+    name : str
+        Name of the estimator that fits several models.
+
+    Examples
+    --------
+    >>> from sparsedis._fitted import note_lost_models
+    >>> try:
+    ...     with note_lost_models("Search"):
+    ...         raise OSError("disk full")
+    ... except OSError as error:
+    ...     error.__notes__[0]
+    'Search keeps no models of a fit that ends so. With a folder as checkpoint of ...'
+    """
+    try:
+        yield
+    except (TypeError, ValueError):
+        # Bad input, most likely of the first model.
+        raise
+    except BaseException as error:
+        error.add_note(
+            f"{name} keeps no models of a fit that ends so. With a folder as "
+            "checkpoint of the estimators, the same fit continues from there."
+        )
+        raise

@@ -17,7 +17,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from sparsedis._fitted import whole_or_not
+from sparsedis._fitted import note_lost_models, whole_or_not
 from sparsedis._typing import keeps_types
 from sparsedis.metrics import unsupervised_disentanglement_ranking
 
@@ -187,11 +187,12 @@ class UDRSearch(MetaEstimatorMixin, BaseEstimator):
             _with_seed(self.estimator, params, 0)
         random_state = check_random_state(self.random_state)
         self.seeds_ = random_state.randint(np.iinfo(np.int32).max, size=self.n_seeds)
-        fitted = Parallel(n_jobs=self.n_jobs, verbose=self.verbose)(
-            delayed(_fit_one)(self.estimator, params, seed, X, y, fit_params)
-            for params in settings
-            for seed in self.seeds_
-        )
+        with note_lost_models(type(self).__name__):
+            fitted = Parallel(n_jobs=self.n_jobs, verbose=self.verbose)(
+                delayed(_fit_one)(self.estimator, params, seed, X, y, fit_params)
+                for params in settings
+                for seed in self.seeds_
+            )
         groups = [
             fitted[first : first + self.n_seeds]
             for first in range(0, len(fitted), self.n_seeds)

@@ -21,7 +21,7 @@ from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
-from sparsedis._fitted import whole_or_not
+from sparsedis._fitted import note_lost_models, whole_or_not
 from sparsedis._typing import keeps_types
 from sparsedis.ensemble._averages import (
     combined,
@@ -227,7 +227,8 @@ default=None
             "task_weight": task_weight,
         }
         given = {name: value for name, value in given.items() if value is not None}
-        self.estimators_, codes = fit_members(members, X, y, given, self.n_jobs)
+        with note_lost_models(type(self).__name__):
+            self.estimators_, codes = fit_members(members, X, y, given, self.n_jobs)
         of_table = y if task is None else None
         weight = check_weights(sample_weight, len(codes[0]), of_table)
         if weight is not None and weight.ndim == 2:

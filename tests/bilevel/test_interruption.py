@@ -11,10 +11,15 @@ from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
 from torch import nn
 
-from sparsedis import SparseMultiTaskClassifier, SparseMultiTaskRepresentation
+from sparsedis import (
+    SparseMultiTaskClassifier,
+    SparseMultiTaskEnsemble,
+    SparseMultiTaskRepresentation,
+)
 from sparsedis.bilevel._interruption import watched_sigint
 from sparsedis.datasets import make_sparse_tasks
 from sparsedis.meta_learning import GroupLassoSVMMetaLearner
+from sparsedis.model_selection import UDRSearch
 
 
 @pytest.fixture(autouse=True)
@@ -162,6 +167,17 @@ def test_searches_stop(data):
     assert len(fits) == 1
 
 
+class AtOfAll(Callback):
+    """Fail at a step of all trainings together."""
+
+    n_steps, at = 0, None
+
+    def on_batch_end(self, net, training=None, **kwargs):
+        AtOfAll.n_steps += bool(training)
+        if training and AtOfAll.n_steps == AtOfAll.at:
+            raise_full()
+
+
 def episodes():
     rng = np.random.default_rng(0)
     return rng.standard_normal((80, 5)).astype(np.float32), np.arange(80) % 8
@@ -187,6 +203,28 @@ def test_meta_learner_keeps_its_weights(do, tmp_path):
     with pytest.raises((KeyboardInterrupt, OSError)) as caught:
         est.fit(X, y)
     assert "The same fit continues from" in caught.value.__notes__[0]
+
+
+@pytest.mark.parametrize(
+    "several",
+    [
+        lambda est: SparseMultiTaskEnsemble(est, 2, random_state=0),
+        lambda est: UDRSearch(est, {"lr": [0.01]}, n_seeds=2, random_state=0),
+    ],
+)
+def test_several_models_continue_from_checkpoints(data, several, tmp_path):
+    X, Y = data
+    # A callback that is copied with the estimator counts the steps of all models.
+    est = make(callbacks=[AtOfAll()], checkpoint=tmp_path, rotation=None, alpha=0.1)
+    AtOfAll.n_steps, AtOfAll.at = 0, 9
+    with pytest.raises(OSError, match="No space left") as caught:
+        several(est).fit(X, Y)
+    assert "keeps no models of a fit that ends so" in caught.value.__notes__[-1]
+    AtOfAll.n_steps, AtOfAll.at = 0, None
+    again = several(est).fit(X, Y)
+    assert AtOfAll.n_steps == 6
+    whole = several(est.set_params(checkpoint=None)).fit(X, Y)
+    np.testing.assert_array_equal(again.predict(X), whole.predict(X))
 
 
 def test_last_step_of_a_meta_learner_may_not_leave_nan():
