@@ -10,6 +10,7 @@ import numpy as np
 from sparsedis.inspection._estimators import final_estimator, final_inputs
 from sparsedis.inspection._style import (
     GREY,
+    as_label,
     check_names,
     legend_above,
     line_style,
@@ -218,7 +219,7 @@ class CoefPathDisplay:
         ax, alphas, coefs = self.axes_[t], self.alphas[t], self.coefs[t]
         lines = ax.plot(alphas, coefs.T, color=GREY, linewidth=0.8, alpha=0.6)
         for j in named:
-            name = self.feature_names[j]
+            name = as_label(self.feature_names[j])
             lines[j].set(label=f"feature {name}", **styles[j])
             lines[j].set(linewidth=1.6, alpha=1.0, zorder=3)
         if self.chosen is not None:
@@ -231,7 +232,7 @@ class CoefPathDisplay:
                 label=f"chosen: alpha = {self.chosen[t]:.3g}",
             )
         ax.set_xscale("log")
-        name = self.task_names[t]
+        name = as_label(self.task_names[t])
         ax.set_ylabel(f"coefficient\n(task {name})" if name else "coefficient")
         ax.grid(alpha=0.3)
         legend_above(ax)

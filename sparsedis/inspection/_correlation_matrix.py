@@ -9,6 +9,7 @@ from sklearn.utils import check_array
 
 from sparsedis.inspection._style import (
     WIDTH,
+    as_label,
     check_matching,
     check_names,
     ink,
@@ -282,12 +283,14 @@ class CorrelationMatrixDisplay:
 
     def _name_cells(self):
         n_factors, n_codes = self.correlation.shape
-        self.ax_.set_yticks(range(n_factors), self.factor_names)
+        self.ax_.set_yticks(
+            range(n_factors), [as_label(name) for name in self.factor_names]
+        )
         # If not all names fit, show those of the matched codes, which come first.
         n_named = n_codes
         if n_codes > MAX_NAMED:
             n_named = int((self.matching >= 0).sum())
-        names = [self.code_names[j] for j in self.order[:n_named]]
+        names = [as_label(self.code_names[j], 20) for j in self.order[:n_named]]
         rotation = 45 if max(map(len, names)) * n_codes >= 60 else 0
         if n_named < n_codes:
             rotation = 90

@@ -12,6 +12,7 @@ from sparsedis.inspection._estimators import final_estimator, head_supports
 from sparsedis.inspection._style import (
     COLORS,
     GREY,
+    as_label,
     check_names,
     legend_above,
     make_axes,
@@ -210,7 +211,9 @@ class FactorTrustDisplay:
                     self.bars_[j] = bar
         self.line_ = self.ax_.axhline(STABLE, color=GREY, linestyle="--", linewidth=1)
         if n_features <= MAX_NAMED:
-            self.ax_.set_xticks(range(n_features), self.feature_names)
+            self.ax_.set_xticks(
+                range(n_features), [as_label(name) for name in self.feature_names]
+            )
         self.ax_.set(
             xlabel="feature",
             ylabel="agreement of halves",

@@ -10,6 +10,7 @@ from sklearn.utils import check_array
 from sparsedis.inspection._estimators import final_estimator, score_name
 from sparsedis.inspection._input_importance import input_importance
 from sparsedis.inspection._style import (
+    as_label,
     check_names,
     ink,
     make_axes,
@@ -287,7 +288,9 @@ class InputEffectDisplay:
             _name_columns(ax, names, label)
             ax.set_yticks([])
         if n_inputs <= MAX_NAMED_INPUTS:
-            self.axes_[0].set_yticks(range(n_inputs), self.input_names)
+            self.axes_[0].set_yticks(
+                range(n_inputs), [as_label(name) for name in self.input_names]
+            )
         self.axes_[0].set_ylabel("input column")
         return self
 
@@ -299,6 +302,7 @@ def _name_columns(ax, names, label):
         ax.set_xticks([])
         return
     # 24 characters fit below a matrix.
+    names = [as_label(name, 20) for name in names]
     rotation = 90 if max(map(len, names)) * len(names) > 24 else 0
     ax.set_xticks(range(len(names)), names, rotation=rotation)
 

@@ -11,6 +11,7 @@ from sklearn.utils import check_scalar
 from sparsedis.inspection._style import (
     GREY,
     WIDTH,
+    as_label,
     check_matching,
     check_names,
     line_style,
@@ -284,9 +285,9 @@ class LatentTraversalDisplay:
         ax.set_xticks([])
         ax.set_yticks([])
         ax.spines[:].set_visible(False)
-        name, code = self.row_names[row], self.matching[row]
-        if code >= 0 and self.code_names[code] != name:
-            name = f"{name}\n{self.code_names[code]}"
+        name, code = as_label(self.row_names[row]), self.matching[row]
+        if code >= 0 and self.code_names[code] != self.row_names[row]:
+            name = f"{name}\n{as_label(self.code_names[code])}"
         ax.set_ylabel(
             name,
             rotation=0,

@@ -190,6 +190,40 @@ def as_text(value):
     return f"{value:g}" if is_number(value) else str(value)
 
 
+def as_label(name, longest=40):
+    """Text to draw for a name: not too long, with dollars that are no formula.
+
+    Parameters
+    ----------
+    name : str
+        Name of a task, a feature or a curve.
+
+    longest : int, default=40
+        Characters to draw; fewer fit below a small matrix.
+
+    Returns
+    -------
+    str
+        The text. A valid formula between dollars is left to matplotlib.
+
+    Examples
+    --------
+    >>> from sparsedis.inspection._style import as_label
+    >>> as_label("$x^2$"), as_label("US$_total_$")
+    ('$x^2$', 'US\\\\$_total_\\\\$')
+    """
+    from matplotlib.mathtext import MathTextParser
+
+    if len(name) > longest:
+        name = f"{name[: longest - 3]}..."
+    try:
+        if "$" in name:
+            MathTextParser("agg").parse(name)
+    except ValueError:
+        return name.replace("$", r"\$")
+    return name
+
+
 def ink(background):
     """Colour of text that is readable on a background.
 
@@ -301,4 +335,5 @@ def curve_label(name, param_name=None):
     """
     if name is None:
         return ""
-    return as_text(name) if param_name is None else f"{param_name} = {as_text(name)}"
+    label = as_text(name) if param_name is None else f"{param_name} = {as_text(name)}"
+    return as_label(label)

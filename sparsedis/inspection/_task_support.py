@@ -11,6 +11,7 @@ from sparsedis.identifiability import support_matrix
 from sparsedis.inspection._estimators import final_estimator, head_supports
 from sparsedis.inspection._style import (
     COLORS,
+    as_label,
     check_names,
     make_axes,
     require_matplotlib,
@@ -193,10 +194,12 @@ class TaskSupportDisplay:
             vmax=1,
         )
         if n_features <= MAX_NAMED_FEATURES:
-            self.ax_.set_xticks(range(n_features), self.feature_names)
+            self.ax_.set_xticks(
+                range(n_features), [as_label(name) for name in self.feature_names]
+            )
         if n_tasks <= MAX_NAMED_TASKS:
             self.ax_.set_yticks(
-                range(n_tasks), [self.task_names[t] for t in self.order]
+                range(n_tasks), [as_label(self.task_names[t]) for t in self.order]
             )
         else:
             self.ax_.set_yticks([])

@@ -13,11 +13,12 @@ from sparsedis.inspection import (
     CorrelationMatrixDisplay,
     FactorTrustDisplay,
     FeatureUsageDisplay,
+    InputEffectDisplay,
     LatentTraversalDisplay,
     TaskSupportDisplay,
     TrainingCurveDisplay,
 )
-from sparsedis.inspection._style import COLORS, curve_styles, ink
+from sparsedis.inspection._style import COLORS, as_label, curve_styles, ink
 
 ALL = {
     "AlphaPath": AlphaPathDisplay(
@@ -178,3 +179,44 @@ def test_legend_stands_above_the_axes():
 def test_nothing_to_plot_raises():
     with pytest.raises(ValueError, match="the dictionary is empty"):
         FeatureUsageDisplay(usage={})
+
+
+NAMES = ["US$_total_$", "x" * 200]
+
+
+@pytest.mark.parametrize(
+    "display",
+    [
+        CoefPathDisplay(
+            alphas=[[2.0, 1.0]],
+            coefs=[[[0.0, 1.0], [0.0, 2.0]]],
+            task_names=NAMES[:1],
+            feature_names=NAMES,
+        ),
+        CorrelationMatrixDisplay(
+            correlation=np.eye(2), factor_names=NAMES, code_names=NAMES
+        ),
+        FactorTrustDisplay(stability=[0.99, 0.7], feature_names=NAMES),
+        FeatureUsageDisplay(usage={NAMES[0]: [0.5, 1.0], NAMES[1]: [0.5, 0.5]}),
+        InputEffectDisplay(features=np.eye(2), feature_names=NAMES, input_names=NAMES),
+        LatentTraversalDisplay(
+            images=[np.zeros((3, 4, 4)), np.zeros((2, 4, 4))],
+            codes=[np.eye(3)[:, :2], np.eye(2)],
+            row_names=NAMES,
+            code_names=NAMES[::-1],
+        ),
+        TaskSupportDisplay(supports=np.eye(2), task_names=NAMES, feature_names=NAMES),
+    ],
+)
+def test_any_names_can_be_drawn(display):
+    figure = display.plot().figure_
+    # Raises an error for a formula that is none, and warns if nothing has room.
+    figure.canvas.draw()
+    plt.close(figure)
+
+
+def test_formulas_are_left():
+    assert as_label("$x^2$") == "$x^2$"
+    assert as_label("5 $") == r"5 \$"  # the same, drawn
+    assert as_label("$\\foo$") == r"\$\foo\$"
+    assert len(as_label("x" * 200)) == 40
