@@ -115,6 +115,12 @@ def known_tasks(targets, y, n_samples, names, layout):
             same = targets.n_tasks == len(names)
             in_order |= bool((number < 0).any() if same else (number < 0).all())
         if in_order and targets.n_tasks != len(names):
+            if layout == "long" and targets.layout == "single":
+                raise ValueError(
+                    "y has one label per row, as in fit: its tasks are needed, too. "
+                    "Pass task=; searches of scikit-learn pass it on with metadata "
+                    "routing, after set_score_request(task=True)."
+                )
             raise ValueError(
                 f"y must have shape {(n_samples, len(names))}, a column for each task "
                 f"of fit; got {targets.n_tasks} columns."

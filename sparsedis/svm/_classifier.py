@@ -101,7 +101,7 @@ class GroupLassoSVMClassifier(ClassifierMixin, BaseEstimator):
         if len(self.classes_) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs samples of at least 2 classes with "
-                f"positive weights; got 1 class: {self.classes_[0]!r}."
+                f"positive weights; got 1 class: {self.classes_.tolist()[0]!r}."
             )
         if weight.max() < _SMALL:
             raise ValueError(

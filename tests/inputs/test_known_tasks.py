@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
+from sklearn.model_selection import KFold, cross_validate
 
 from sparsedis import SparseMultiTaskClassifier, SparseMultiTaskRepresentation
 from sparsedis.inputs._known_tasks import task_numbers
@@ -78,3 +80,15 @@ def test_tasks_of_mixed_names_are_found(cls, names):
             np.testing.assert_allclose(found, expected[:3])
         with pytest.raises(ValueError, match="task must hold the ids of tasks seen"):
             est.predict(X[:2], task=["24", "2.5"])
+
+
+def test_a_search_on_the_long_form_says_how_to_pass_on_the_tasks():
+    task, rows, y = np.repeat(np.arange(3), N), np.tile(X, (3, 1)), Y[:, :3].T.ravel()
+    est = make()
+    cv = KFold(2, shuffle=True, random_state=0)
+    with pytest.raises(ValueError, match=r"Pass task=; .* set_score_request\(task=T"):
+        cross_validate(est, rows, y, params={"task": task}, cv=cv, error_score="raise")
+    with sklearn.config_context(enable_metadata_routing=True):
+        est.set_fit_request(task=True).set_score_request(task=True)
+        scores = cross_validate(est, rows, y, params={"task": task}, cv=cv)
+    assert np.isfinite(scores["test_score"]).all()
