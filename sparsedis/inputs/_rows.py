@@ -4,12 +4,16 @@ import math
 from hashlib import blake2b
 
 import numpy as np
+import torch
 from torch.utils.data import Dataset
 
 # Maximal rows, and numbers in them, to read at a time outside of training: computations
 # on large images take many times the memory of the images.
 _BLOCK = 1024
 _BLOCK_NUMBERS = 2**24
+
+# Rows of inputs on disk that stand for all.
+_FEW = 256
 
 # Range of magnitudes whose squares float32 can represent.
 _SMALLEST, _LARGEST = 1e-18, 1e18
@@ -58,15 +62,26 @@ class LazyRows:
                 f"integers, got {self.dtype}."
             )
         self.ndim = len(self.shape)
+        if self.ndim < 2 or 0 in self.shape:
+            raise ValueError(
+                "X must hold a vector or an image for each sample, got shape "
+                f"{self.shape}."
+            )
 
     def __len__(self):
         return self.shape[0]
 
     def __getitem__(self, at):
-        """Rows as an array, at a slice or at any integers; an error if not finite."""
+        """Rows as an array, at a slice or at any integers.
+
+        Raises
+        ------
+        ValueError
+            When some are not finite or too large, or differ in their shape.
+        """
         at = np.arange(len(self))[at]
         if self._is_dataset:
-            rows = np.stack([self._item(i) for i in at.tolist()])
+            rows = np.stack([self._checked(i) for i in at.tolist()])
         else:
             # Files are read in order, each row once.
             distinct, inverse = np.unique(at, return_inverse=True)
@@ -74,11 +89,30 @@ class LazyRows:
         if rows.dtype != np.uint8 and not np.isfinite(rows).all():
             bad = at[~np.isfinite(rows.reshape(len(rows), -1)).all(1)]
             raise ValueError(f"Input X contains NaN or infinity in row {bad[0]}.")
+        check_magnitude(rows, some=True)
         return rows
+
+    def sample(self):
+        """A few rows, evenly spaced."""
+        return self[np.unique(np.linspace(0, len(self) - 1, _FEW).astype(int))]
 
     def _item(self, i):
         item = self._source[i]
-        return np.asarray(item[0] if isinstance(item, tuple | list) else item)
+        item = item[0] if isinstance(item, tuple | list) else item
+        if isinstance(item, torch.Tensor):
+            item = item.detach().cpu()
+            # numpy has no bfloat16.
+            item = item.float() if item.dtype == torch.bfloat16 else item
+        return np.asarray(item)
+
+    def _checked(self, i):
+        item = self._item(i)
+        if item.shape != self.shape[1:]:
+            raise ValueError(
+                f"X must hold inputs of one shape; got {self.shape[1:]}, then "
+                f"{item.shape} in row {i}."
+            )
+        return item
 
 
 def is_lazy(X):
@@ -164,16 +198,19 @@ def blocks_of(X, at):
         yield X[at[first : first + size]]
 
 
-def check_magnitude(X, name="X"):
+def check_magnitude(X, name="X", *, some=False):
     """Refuse inputs whose squares float32, the dtype of encoders, cannot represent.
 
     Parameters
     ----------
-    X : ndarray
-        Inputs in memory; those read on demand are checked in training.
+    X : ndarray or LazyRows
+        Inputs. Of those that are read on demand, a few are read.
 
     name : str, default="X"
         Name of the argument, for messages.
+
+    some : bool, default=False
+        Whether these are only some of the inputs, which may be small.
 
     Raises
     ------
@@ -188,10 +225,15 @@ def check_magnitude(X, name="X"):
     Traceback (most recent call last):
     ValueError: X has values up to 1e+30 in magnitude; for float32 the largest must ...
     """
-    if not isinstance(X, np.ndarray) or X.dtype.kind != "f" or not X.size:
+    if X.dtype.kind != "f" or not len(X):
+        return
+    if isinstance(X, LazyRows):
+        X = X.sample()
+    if not X.size:
         return
     largest = max(float(X.max()), -float(X.min()))
-    if largest and not _SMALLEST <= largest <= _LARGEST:
+    smallest = 0 if some else _SMALLEST
+    if largest and not smallest <= largest <= _LARGEST:
         raise ValueError(
             f"{name} has values up to {largest:g} in magnitude; for float32 the "
             f"largest must be from {_SMALLEST:g} to {_LARGEST:g}. Scale the inputs."

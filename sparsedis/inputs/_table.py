@@ -8,9 +8,6 @@ from sparsedis.inputs._labels import DenseLabels, is_dense, store_labels
 from sparsedis.inputs._rows import LazyRows, blocks_of, distinct_rows
 from sparsedis.inputs._weights import as_counts, label_weights
 
-# Number of rows of inputs on disk to compare instead of all.
-_COMPARED = 256
-
 # With fewer labels among the rows of a step, the head of a task is not determined well.
 _MIN_LABELS = 10
 
@@ -55,9 +52,7 @@ class TaskTable:
         -------
         tuple
         """
-        X = self.X
-        if isinstance(X, LazyRows):
-            X = X[np.unique(np.linspace(0, len(X) - 1, _COMPARED).astype(int))]
+        X = self.X.sample() if isinstance(self.X, LazyRows) else self.X
         labels = vars(self.labels).values()
         return self.X.shape, X, self.at, *labels, self.n_classes, self.task_weight
 

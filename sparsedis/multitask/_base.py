@@ -17,7 +17,6 @@ from sparsedis._threads import threads_for
 from sparsedis._typing import keeps_types
 from sparsedis.bilevel._module import whole_unless_trained
 from sparsedis.inputs._arrays import check_images
-from sparsedis.inputs._plain import check_plain
 from sparsedis.inputs._rows import LazyRows, check_magnitude, is_lazy
 from sparsedis.inputs._stream import StreamTasks
 from sparsedis.inputs._weights import check_weights, read_task_weights
@@ -307,7 +306,6 @@ default=None
     def _validate_X(self, X, *, reset):
         if not is_lazy(X):
             return super()._validate_X(X, reset=reset)
-        check_plain(X, "X")
         X = LazyRows(X)
         check_images(X.shape, X.dtype)
         if reset:

@@ -1,5 +1,6 @@
 """Tables of tasks: the same from every form, and how batches are drawn from them."""
 
+import re
 from itertools import islice
 
 import h5py
@@ -13,7 +14,13 @@ from torch.utils.data import Dataset, TensorDataset
 from sparsedis.inputs._classes import encode_classes
 from sparsedis.inputs._forms import read_targets
 from sparsedis.inputs._labels import DenseLabels, SparseLabels
-from sparsedis.inputs._rows import LazyRows, blocks_of, distinct_rows, is_lazy
+from sparsedis.inputs._rows import (
+    LazyRows,
+    blocks_of,
+    check_magnitude,
+    distinct_rows,
+    is_lazy,
+)
 from sparsedis.inputs._table import TableSource, TaskTable
 
 
@@ -307,6 +314,37 @@ def test_rows_on_demand_are_checked():
         LazyRows(Pictures(np.zeros((4, 2), dtype=np.int64)))
     with pytest.raises(ValueError, match="at least one item"):
         LazyRows(Pictures(np.zeros((0, 2))))
+    ragged = Pictures([np.zeros(3), np.zeros(3), np.zeros(2)])
+    with pytest.raises(ValueError, match=r"got \(3,\), then \(2,\) in row 2"):
+        LazyRows(ragged)[1:]
+
+
+def test_rows_on_demand_are_neither_numbers_nor_nothing(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        for name, shape in (("numbers", (4,)), ("nothing", (0, 4))):
+            file[name] = np.zeros(shape)
+            with pytest.raises(ValueError, match=f"got shape {re.escape(str(shape))}"):
+                LazyRows(file[name])
+
+
+@pytest.mark.parametrize("unit", [1e-30, 1e30])
+def test_units_of_rows_on_demand_are_those_of_float32(unit):
+    X = unit * np.random.default_rng(0).standard_normal((600, 2))
+    with pytest.raises(ValueError, match=r"X has values up to \d.*Scale the inputs"):
+        check_magnitude(LazyRows(Pictures(X)))
+    # What none of the few rows shows is found in training.
+    hidden = np.ones((600, 2))
+    hidden[1] = 1e30
+    rows = LazyRows(Pictures(hidden))
+    check_magnitude(rows)
+    with pytest.raises(ValueError, match="X has values up to 1e"):
+        rows[:5]
+
+
+def test_tensors_on_demand_may_have_gradients_and_16_bits():
+    tensor = torch.randn(5, 3).bfloat16().requires_grad_()
+    rows = LazyRows(TensorDataset(tensor))
+    np.testing.assert_array_equal(rows[:], tensor.detach().float().numpy())
 
 
 # Forms of labels
