@@ -31,7 +31,7 @@ from sparsedis.multitask._diagnosis import (
 )
 from sparsedis.multitask._linear import LinearPart, new_folds
 from sparsedis.multitask._rotation import factors_of_batches
-from sparsedis.multitask._task_heads import TaskHeads
+from sparsedis.multitask._task_heads import TaskHeads, check_several_labels
 from sparsedis.rotation import FactorCount, RotationResult
 
 if TYPE_CHECKING:
@@ -131,10 +131,10 @@ default=None
         Raises
         ------
         ValueError
-            When X contains NaN or inf, y contains inf or no label at all, shapes or
-            lengths disagree, a parameter is out of range, or the loss is not finite. In
-            the last case the estimator keeps the last finite weights, and `transform`
-            works.
+            When X contains NaN or inf, y contains inf or no task with two labels,
+            shapes or lengths disagree, a parameter is out of range, or the loss is not
+            finite. In the last case the estimator keeps the last finite weights, and
+            `transform` works.
         """
         X = self._validate_X(X, reset=not self._goes_on())
         check_magnitude(X)
@@ -144,11 +144,13 @@ default=None
         self._check_parameters(len(targets.names))
         random_state = check_random_state(self.random_state)
         table, scale = self._table(X, targets, weight, task_weight)
+        check_several_labels(table)
         with threads_for(self._step_size(table)):
             scaled = table.divided(scale)
             width = self._width(self.input_shape_, n_outputs(table))
             data = {"X": X, "y": y}
-            if self.rotation is None and self.n_components == "auto":
+            auto = self.n_components == "auto" and not self._module_alone
+            if self.rotation is None and auto:
                 width = self._count(scaled, width, random_state, data)
             split = self._train_by_noise(scaled, width, random_state, data)
             if self.rotation is not None:
@@ -238,9 +240,9 @@ default=None
                     ),
                     self._n_trained,
                 )
-                warn_of(
-                    doubts_about_features(self.stability_, len(self.rotation_.heads))
-                )
+                if self.count_.n_factors:
+                    n_tasks = len(self.rotation_.heads)
+                    warn_of(doubts_about_features(self.stability_, n_tasks))
         last = steps[-_REMEMBERED_STEPS:]
         if self.rotation is None:
             self.feature_usage_ = np.mean([step["usage"] for step in last], axis=0)
@@ -316,7 +318,9 @@ default=None
 
     def _doubts(self, X, split):
         """Warn about features and predictions that may not be reliable."""
-        doubts = doubts_about_features(self.stability_, len(self.rotation_.heads))
+        # Without factors a single head stands for all.
+        found = self.rotation_.heads if self.count_.n_factors else self.tasks_
+        doubts = doubts_about_features(self.stability_, len(found))
         if (
             split.held_out is None
             or self._likelihood == "categorical"

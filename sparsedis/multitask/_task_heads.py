@@ -303,3 +303,17 @@ def check_teaching(table, names):
             "and, if these are classes, of at least two; got "
             f"{table.task_weight[:5].tolist()}... for {names[:5].tolist()}..."
         )
+
+
+def check_several_labels(table):
+    """Refuse labels of which no task can say how features should differ.
+
+    Parameters
+    ----------
+    table : TaskTable
+    """
+    if (table.labels.counts() * table.teaching).max() < 2:
+        raise ValueError(
+            "y must have two labels of a task to learn from, got at most one for each "
+            "task. With task=, name the task of each row, not the row."
+        )

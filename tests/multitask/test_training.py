@@ -14,7 +14,11 @@ from torch import nn
 from torch.nn.utils import parameters_to_vector
 from torch.utils.data import DataLoader, TensorDataset
 
-from sparsedis import SparseMultiTaskClassifier, SparseMultiTaskRepresentation
+from sparsedis import (
+    SparseMultiTaskClassifier,
+    SparseMultiTaskMixed,
+    SparseMultiTaskRepresentation,
+)
 from sparsedis.datasets import SparseTaskModel, SparseTaskStream, make_sparse_tasks
 from sparsedis.encoders import MLP
 from sparsedis.inputs._rows import distinct_rows
@@ -84,12 +88,33 @@ def test_split_samples_disentangle():
     assert mean_correlation_coefficient(factors, codes) > 0.97
 
 
+@pytest.mark.parametrize("cls", [SparseMultiTaskRepresentation, SparseMultiTaskMixed])
+@pytest.mark.parametrize("rotation", ["sparsest", None])
+def test_names_of_rows_are_no_tasks(data, cls, rotation):
+    est = cls(n_components=2, rotation=rotation, max_iter=3, random_state=0)
+    with pytest.raises(ValueError, match="name the task of each row, not the row"):
+        est.fit(data.data, data.target[:, 0], task=np.arange(150))
+    # Those that teach nothing do not count.
+    task = np.minimum(np.arange(150), 99)
+    with pytest.raises(ValueError, match="two labels of a task to learn from"):
+        est.fit(data.data, data.target[:, 0], task=task, task_weight={99: 0})
+
+
+def test_an_encoder_that_keeps_the_inputs_leaves_nothing_to_count(data):
+    est = quick(encoder="identity", n_components="auto", rotation=None)
+    assert est.fit(data.data, data.target).n_components_ == data.data.shape[1]
+
+
 def test_too_few_samples_to_split(data):
     est = quick(inner_fraction=0.5)
     y = np.full((150, 12), np.nan)
     y[np.arange(12), np.arange(12)] = 1.0
-    with pytest.raises(ValueError, match=r"no task had 2 labels in two"):
+    with pytest.raises(ValueError, match="got at most one for each task"):
         est.fit(data.data, y)
+    # Both labels of each task are those of one input.
+    twice = np.r_[data.data[:12], data.data[:12]], np.r_[y[:12], 2 * y[:12]]
+    with pytest.raises(ValueError, match=r"no task had 2 labels in two"):
+        quick(inner_fraction=0.5, task_batch_size=1).fit(*twice)
     with pytest.raises(ValueError, match="some task of step 0 must have at least 2"):
         est.fit_stream([(data.data, y)])
 
@@ -266,6 +291,7 @@ def test_early_stopping_in_every_form_of_labels(data, rotation):
 def test_too_few_rows_to_validate(data):
     Y = np.full((20, 20), np.nan)
     Y[np.arange(20), np.arange(20)] = 1.0
+    Y[np.arange(20), np.arange(20) - 1] = 2.0
     with pytest.raises(ValueError, match=r"validation_fraction=0.2 of 20 rows leaves"):
         quick(early_stopping=True).fit(data.data[:20], Y)
 
