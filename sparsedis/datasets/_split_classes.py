@@ -84,6 +84,8 @@ def split_classes(
         check_consistent_length(y, groups)
         _check_nested(y, groups)
         what, units, unit_of = "groups", *np.unique(groups, return_inverse=True)
+    if not hasattr(parts, "__iter__"):
+        raise ValueError(f"{_ACCEPTED}; got {parts!r}.")
     parts = list(parts)
     if parts and all(_is_list(part) for part in parts):
         part_of = _by_name(units, parts, what)

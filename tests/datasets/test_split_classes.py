@@ -69,6 +69,7 @@ def test_the_random_state_decides():
     ("parts", "message"),
     [
         ([], r"parts must hold fractions .* got \[\]"),
+        (0.5, "parts must hold fractions .* got 0.5"),
         ([0.5, 3], r"parts must hold fractions .* got \[0.5, 3\]"),
         ([0.5, [1, 2]], "parts must hold fractions"),
         (["ab"], "parts must hold fractions"),
