@@ -6,7 +6,7 @@ from itertools import chain
 
 import numpy as np
 
-from sparsedis.inputs._arrays import validate_inputs
+from sparsedis.inputs._arrays import as_inputs, validate_inputs
 from sparsedis.inputs._batch import TaskBatch
 from sparsedis.inputs._forms import Targets, check_sizes, read_targets
 from sparsedis.inputs._rows import check_magnitude
@@ -76,11 +76,6 @@ class StreamTasks:
     def __iter__(self):
         for number, batch in enumerate(self._source):
             batch = self._read(batch, number, reset=False)
-            if batch.rows.shape[1:] != self.first.rows.shape[1:]:
-                raise ValueError(
-                    "source must yield inputs of one shape; got "
-                    f"{self.first.rows.shape[1:]}, then {batch.rows.shape[1:]}."
-                )
             self.remembered.append(batch)
             yield batch
 
@@ -120,6 +115,14 @@ class StreamTasks:
                 "source must yield batches with at least two rows of inputs, to learn "
                 f"how they differ; got {len(X)}."
             )
+        X, first = as_inputs(X), vars(self).get("first")
+        if first is not None:
+            was, now = first.rows.shape[1:], np.shape(X)[1:]
+            # Scikit-learn compares the columns of tables.
+            if was != now and (len(was), len(now)) != (1, 1):
+                raise ValueError(
+                    f"source must yield inputs of one shape; got {was}, then {now}."
+                )
         return validate_inputs(self.estimator, X, reset=reset)
 
 

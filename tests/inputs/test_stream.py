@@ -94,3 +94,11 @@ def test_columns_must_keep_their_order():
     source = [(WIDE, Y), (WIDE[["b", "a"]], Y)]
     with pytest.raises(ValueError, match="must be in the same order as"):
         list(StreamTasks(source, 1, BaseEstimator()))
+
+
+@pytest.mark.parametrize("other", [np.zeros((8, 5, 6, 3)), np.zeros((8, 4))])
+def test_images_must_keep_their_size(other):
+    images = RNG.random((8, 4, 6, 3))
+    message = r"of one shape; got \(4, 6, 3\), then \("
+    with pytest.raises(ValueError, match=message):
+        list(StreamTasks([(images, Y), (other, Y)], 1, BaseEstimator()))
