@@ -1,7 +1,7 @@
 """One representation of 3D Shapes: what is trained, and how it is measured."""
 
 import copy
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
@@ -63,6 +63,11 @@ PAPER = {
     "alpha_warmup": 0.0,
     "n_test": 20_000,
     "n_ica": 20_000,
+}
+# With the decay rates of torch; the estimator has others for its default optimiser.
+OPTIMIZERS = {
+    "Adam": torch.optim.Adam,
+    "AdamW": partial(torch.optim.AdamW, weight_decay=1.0),
 }
 RESULTS = (
     "mcc",
@@ -281,7 +286,7 @@ def train(setting, images, distribution):
         alpha=setting["alpha"],
         alpha_warmup=setting["alpha_warmup"],
         max_iter=setting["max_iter"],
-        optimizer=getattr(torch.optim, setting["optimizer"]),
+        optimizer=OPTIMIZERS[setting["optimizer"]],
         lr=setting["lr"],
         lr_schedule=setting["lr_schedule"],
         callbacks=[UsageRecord()],

@@ -30,6 +30,11 @@ from sparsedis.multitask._table_training import split_table
 # tables, which the encoder can overfit.
 _WEIGHT_DECAY = {"table": 3.0, "stream": 1.0}
 
+# Decay rates of AdamW's means of gradients and of their squares, for streams. Its
+# defaults, 0.9 and 0.999, remember more than a training of some hundred steps needs:
+# with new tasks and rows at every step, it then takes twice as many steps.
+_BETAS = 0.8, 0.95
+
 # Dropout of the encoder of tables before a rotation, and where labels are noisy.
 _DROPOUT, _NOISY_DROPOUT = 0.1, 0.3
 
@@ -70,6 +75,8 @@ class TaskTraining(RepresentationParameters):
         # "auto" is for AdamW: for others weight_decay is a penalty, or unknown.
         if not auto or self.optimizer is AdamW:
             options["optimizer__weight_decay"] = weight_decay
+        if kind == "stream" and self.optimizer is AdamW:
+            options["optimizer__betas"] = _BETAS
         if self.learn_alpha:
             # Weight decay must not shrink a learned penalty.
             options["optimizer__param_groups"] = [("logit", {"weight_decay": 0.0})]

@@ -4,6 +4,7 @@ import itertools
 import pickle
 import warnings
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
 from torch import nn
-from torch.optim import SGD
+from torch.optim import SGD, Adam, AdamW
 
 from sparsedis import SparseMultiTaskClassifier, SparseMultiTaskRepresentation
 from sparsedis.datasets import SparseTaskModel, SparseTaskStream, make_sparse_tasks
@@ -354,6 +355,37 @@ def test_decay_of_the_weights(data, params, decay):
     batch = TaskBatch(data.data, data.target.T)
     est.fit_stream(itertools.repeat(batch))
     assert seen == decay
+
+
+class Rates(Callback):
+    """Decay rates of the optimiser, fit after fit."""
+
+    def __init__(self, seen):
+        self.seen = seen
+
+    def on_train_end(self, net, **kwargs):
+        self.seen.append(net.optimizer_.param_groups[0]["betas"])
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "rates"),
+    [
+        (AdamW, [(0.9, 0.999), (0.8, 0.95)]),
+        (partial(AdamW, betas=(0.7, 0.9)), [(0.7, 0.9), (0.7, 0.9)]),
+        (Adam, [(0.9, 0.999), (0.9, 0.999)]),
+    ],
+)
+@UNSURE
+def test_decay_rates_of_adamw(data, optimizer, rates):
+    est = make(
+        n_components=2,
+        max_iter=1,
+        optimizer=optimizer,
+        callbacks=[Rates(seen := [])],
+    )
+    est.fit(data.data, data.target)
+    est.fit_stream([(data.data, data.target)])
+    assert seen == rates
 
 
 # Little to find
