@@ -209,6 +209,5 @@ def _least_squares(Z, y, weight):
 
 
 def _ridge(X, y, weight):
-    weight = None if weight is None else weight[:, None]
     coef, intercept, _ = ridge(X, y[:, None], weight)
     return lambda X: X @ coef[0].T + intercept[0]

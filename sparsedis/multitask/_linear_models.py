@@ -96,15 +96,20 @@ n_outputs)
         labelled = table.labels.counts() > 0
         numbers = np.flatnonzero((self.kinds == NUMBER) & labelled)
         for tasks, rows, Y, weight in chunks(table, numbers):
-            linear, width = np.full(Y.shape, np.nan), Y.shape[2]
-            for some, at in _patterns(Y, weight):
-                cell = np.ix_(at, some)
-                own = None if weight is None else weight[cell]
+            linear, read, width = *np.full((2, *Y.shape), np.nan), Y.shape[2]
+            for some, at, own in _patterns(Y, weight):
+                cell, fitted = np.ix_(at, some), tasks[some]
                 W, b, linear[cell] = ridge(
                     X[rows[at]], Y[cell], own, fit_intercept=self.fit_intercept
                 )
-                self.coef[tasks[some], :width] = W
-                self.intercept[tasks[some], :width] = b
+                self.coef[fitted, :width], self.intercept[fitted, :width] = W, b
+                if self.readable:
+                    J, folds = self.J[rows[at]], self.folds[rows[at]]
+                    W, b, read[cell] = readouts(
+                        J, Y[cell], folds, own, fit_intercept=self.fit_intercept
+                    )
+                    self.readout[fitted, :width] = W / self.unit
+                    self.readout_intercept[fitted, :width] = b
             out = self.folds[rows] >= 0
             shared = np.full(Y.shape, np.nan)
             for fold, heads in enumerate(self.heads):
@@ -116,32 +121,9 @@ n_outputs)
             variance = np.nanvar(Y, 0).mean(-1)
             alone.add(tasks, Y[out], linear[out], shared[out], own, variance)
             if self.readable:
-                read = self._read(tasks, rows, Y, weight)
                 shared = (1 - READOUT) * shared + READOUT * read
             judged.add(tasks, Y[out], linear[out], shared[out], own, variance)
         return alone, judged
-
-    def _read(self, tasks, rows, Y, weight):
-        """Fit readouts, and return the errors of others on the rows of each fold."""
-        J, folds, width = self.J[rows], self.folds[rows], Y.shape[2]
-        errors = np.full(Y.shape, np.nan)
-
-        def fit(at, some):
-            cell = np.ix_(at, some)
-            own = None if weight is None else weight[cell]
-            return readouts(J[at], Y[cell], own, fit_intercept=self.fit_intercept)
-
-        for some, at in _patterns(Y, weight):
-            W, b = fit(at, some)
-            self.readout[tasks[some], :width] = W / self.unit
-            self.readout_intercept[tasks[some], :width] = b
-            for fold in range(len(self.heads)):
-                inner, outer = at & (folds != fold), at & (folds == fold)
-                if inner.any():
-                    W, b = fit(inner, some)
-                    scores = np.einsum("nk,tok->nto", J[outer], W) + b
-                    errors[np.ix_(outer, some)] = Y[np.ix_(outer, some)] - scores
-        return errors
 
     @torch.no_grad()
     def fit_others(self):
@@ -259,10 +241,22 @@ def _standardised(X, centred):
 
 
 def _patterns(Y, weight):
-    """Groups of tasks that label the same rows, and a mask of these rows."""
-    present = ~np.isnan(Y[..., 0])
+    """Groups of tasks that label the same rows, with the same weights.
+
+    Yields
+    ------
+    tasks : ndarray of int
+
+    rows : ndarray of int
+
+    weight : ndarray of shape (n_rows,) or None
+        Positive.
+    """
+    shares = (~np.isnan(Y[..., 0])).astype(float)
     if weight is not None:
-        present &= weight > 0
-    distinct, which = np.unique(present, axis=1, return_inverse=True)
+        shares *= weight
+    distinct, which = np.unique(shares, axis=1, return_inverse=True)
     for i in np.flatnonzero(distinct.any(0)):
-        yield np.flatnonzero(which.ravel() == i), distinct[:, i]
+        rows = np.flatnonzero(distinct[:, i])
+        own = None if weight is None else distinct[rows, i]
+        yield np.flatnonzero(which.ravel() == i), rows, own

@@ -18,8 +18,8 @@ def ridge(X, Y, weight=None, *, fit_intercept=True):
 
     Y : ndarray of shape (n, n_tasks, n_outputs)
 
-    weight : ndarray of shape (n, n_tasks), default=None
-        Positive weights.
+    weight : ndarray of shape (n,), default=None
+        Positive weights of the rows.
 
     fit_intercept : bool, default=True
 
@@ -33,16 +33,9 @@ def ridge(X, Y, weight=None, *, fit_intercept=True):
         Label minus prediction without the row; NaN if no other row is left.
     """
     n, n_tasks, n_outputs = Y.shape
-    if weight is None:
-        weight = np.ones((n, n_tasks))
-    if (weight != weight[:, :1]).any():
-        parts = [
-            ridge(X, Y[:, [t]], weight[:, [t]], fit_intercept=fit_intercept)
-            for t in range(n_tasks)
-        ]
-        coef, intercept, errors = zip(*parts, strict=True)
-        return np.concatenate(coef), np.concatenate(intercept), np.hstack(errors)
-    share = weight[:, :1] / weight[:, 0].mean()
+    share = np.ones((n, 1))
+    if weight is not None:
+        share = weight[:, None] / weight.mean()
     Y = Y.reshape(n, -1)
     X_mean, Y_mean = np.zeros(X.shape[1]), np.zeros(Y.shape[1])
     if fit_intercept:

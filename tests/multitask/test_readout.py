@@ -39,23 +39,53 @@ def data():
 
 
 @pytest.mark.parametrize("fit_intercept", [True, False])
-@pytest.mark.parametrize("weights", ["none", "rows", "labels"])
+@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("d", [3, 40])
-def test_readouts_are_ridge_regressions(d, fit_intercept, weights):
+def test_readouts_are_ridge_regressions_with_and_without_each_fold(
+    d, weighted, fit_intercept
+):
     J = RNG.normal(size=(20, d)) + 1
+    J[:, 1] = 0.0
     Y = RNG.normal(size=(20, 2, 2)) + 3
-    weight = {
-        "none": None,
-        "rows": np.repeat(RNG.uniform(0.2, 2, size=(20, 1)), 2, 1),
-        "labels": RNG.uniform(0.2, 2, size=(20, 2)),
-    }[weights]
-    coef, intercept = readouts(J, Y, weight, fit_intercept=fit_intercept)
+    folds = np.repeat([-1, 0, 1, 3], 5)
+    weight = RNG.uniform(0.2, 2, size=20) if weighted else np.ones(20)
+    weight[5:10] *= 1e6 if weighted else 1
+    found = readouts(
+        *(J, Y, folds, weight if weighted else None), fit_intercept=fit_intercept
+    )
+    assert (found[0][..., 1] == 0).all()
     for t in range(2):
-        w = np.ones(20) if weight is None else weight[:, t]
-        model = Ridge(alpha=1e-3 * w.sum(), fit_intercept=fit_intercept, tol=1e-12)
-        model.fit(J, Y[:, t], sample_weight=w)
-        np.testing.assert_allclose(coef[t], model.coef_, rtol=1e-6, atol=1e-9)
-        np.testing.assert_allclose(intercept[t], model.intercept_, rtol=1e-6)
+
+        def fit(at, t=t):
+            penalty = 1e-3 * weight[at].sum()
+            model = Ridge(alpha=penalty, fit_intercept=fit_intercept, solver="svd")
+            return model.fit(J[at], Y[at, t], sample_weight=weight[at])
+
+        model, errors = fit(folds > -2), np.full((20, 2), np.nan)
+        for fold in (0, 1, 3):
+            out = folds == fold
+            errors[out] = Y[out, t] - fit(~out).predict(J[out])
+        expected = model.coef_, model.intercept_, errors
+        for a, b in zip(found, expected, strict=True):
+            part = a[:, t] if a.ndim == 3 and len(a) == 20 else a[t]
+            np.testing.assert_allclose(part, b, rtol=1e-6, atol=1e-8)
+
+
+def test_readouts_know_no_error_if_all_rows_are_held_out():
+    *_, errors = readouts(np.eye(3), np.ones((3, 1, 1)), np.zeros(3, dtype=int))
+    assert np.isnan(errors).all()
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_readouts_without_any_variable_predict_the_mean(fit_intercept):
+    y = np.arange(4.0)[:, None, None]
+    coef, intercept, errors = readouts(
+        *(np.zeros((4, 3)), y, np.array([-1, -1, 0, 0])), fit_intercept=fit_intercept
+    )
+    np.testing.assert_array_equal(coef, 0)
+    mean, of_others = (1.5, 0.5) if fit_intercept else (0, 0)
+    np.testing.assert_allclose(intercept, mean)
+    np.testing.assert_allclose(errors[2:, 0, 0], y[2:, 0, 0] - of_others)
 
 
 def test_units_are_of_total_variance_one_whatever_those_of_the_inputs():
