@@ -21,6 +21,7 @@ _FOLDS, _FOLD_ROWS = 5, 2
 
 # Decompositions that a model of classes or counts may take.
 _STEPS = (PATH_STEPS + 1) * len(PENALTIES) + STEPS // 3
+_READOUT_STEPS = STEPS // 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +39,9 @@ class LinearPart:
 
     readout : ndarray of shape (n_tasks, n_hidden + n_features) or (n_tasks, \
 n_outputs, n_hidden + n_features)
-        Ridge of each task of numbers on the last hidden units of the encoder and X;
-        zeros for other tasks. If the encoder is no MLP with hidden units, or has too
-        many for a fit within seconds: only columns of X, with zeros.
+        Ridge, or logistic regression, of each task on the last hidden units of the
+        encoder and X; zeros for counts. If the encoder is no MLP with hidden units, or
+        has too many for a fit within seconds: only columns of X, with zeros.
 
     readout_intercept : ndarray of shape (n_tasks,) or (n_tasks, n_outputs)
 
@@ -134,7 +135,9 @@ n_outputs, n_hidden + n_features)
         """
         shape = -1, *[1] * (intercept.ndim - 1)
         share = self.share.reshape(shape)
-        read = share * (self.reads * READOUT * (self.kinds == NUMBER)).reshape(shape)
+        # Counts have no readout, and a single class needs none.
+        reads = self.reads & (self.kinds != COUNT) & (self.kinds != 1)
+        read = share * READOUT * reads.reshape(shape)
         head, linear = share - read, 1 - share
         readout = read[..., None] * self.readout
         readout[..., -self.coef.shape[-1] :] += linear[..., None] * self.coef
@@ -147,7 +150,7 @@ n_outputs, n_hidden + n_features)
 
     @property
     def reads(self):
-        """Whether there are hidden units, and readouts of tasks of numbers."""
+        """Whether there are hidden units, and readouts of them."""
         return self.readout.shape[-1] > self.coef.shape[-1]
 
     def times(self, scale):
@@ -192,7 +195,7 @@ def is_quick(table, n_hidden=0):
     table : TaskTable
 
     n_hidden : int, default=0
-        Further variables, of the tasks of numbers.
+        Further variables, of the readouts.
 
     Returns
     -------
@@ -220,6 +223,9 @@ def is_quick(table, n_hidden=0):
     # Models of counts and classes share nothing. One more for the intercept.
     size = (min(X.shape[1], table.n_rows) + 1.0) * np.maximum(kinds - 1, 1)
     work += _STEPS * (size**2 * (counts + size))[~numbers & (kinds != 1)].sum()
+    if n_hidden:
+        size = (p + 1.0) * (kinds - 1)
+        work += _READOUT_STEPS * (size**2 * (counts + size))[kinds > 1].sum()
     return work < _WORK
 
 
@@ -247,10 +253,10 @@ def linear_part(Z, folds, table, scale, problem, *, rule, spike, hidden=None):
     fold, the linear models by leave-one-out. The scores of a task are its share
     times those of the head, plus the rest times those of the linear model. With hidden
     units, the mean of head and readout takes the place of the head of a task of
-    numbers: heads are exact on features that were trained on the same labels, and
-    readouts shrink. The share minimises the deviance (for numbers the squared error),
-    shrunk towards two standard errors less than the best share for all tasks of
-    numbers, of counts, or of classes together.
+    numbers or classes: heads are exact on features that were trained on the same
+    labels, and readouts shrink. The share minimises the deviance (for numbers the
+    squared error), shrunk towards two standard errors less than the best share for all
+    tasks of numbers, of counts, or of classes together.
 
     Parameters
     ----------
@@ -303,11 +309,12 @@ def linear_part(Z, folds, table, scale, problem, *, rule, spike, hidden=None):
     scores, (errors, unit) = np.array(judged.r2(share)), judged.errors(share)
     scores[0] = alone.r2(share)[0]
     if table.n_classes is not None:
-        for kind, others in models.fit_others().items():
+        for kind, (alone, judged) in models.fit_others().items():
             own = np.minimum(kinds, 2) == kind
-            share[own] = others.share()[own]
-            scores[:, own] = np.array(others.d2(share))[:, own]
-            found = others.errors(share)
+            share[own] = judged.share()[own]
+            scores[:, own] = np.array(judged.d2(share))[:, own]
+            scores[0, own] = alone.d2(share)[0][own]
+            found = judged.errors(share)
             errors = [b if o else a for a, b, o in zip(errors, found, own, strict=True)]
     fitted = models.coef, models.intercept, models.readout, models.readout_intercept
     if table.labels.is_scalar and fitted[1].shape[1] == 1:

@@ -5,8 +5,8 @@ import torch
 
 from sparsedis.inputs._batch import COUNT, NUMBER
 from sparsedis.multitask._held_out import HeldOutDeviance, HeldOutErrors
-from sparsedis.multitask._penalised import penalised_models
-from sparsedis.multitask._readout import in_units, readouts
+from sparsedis.multitask._penalised import models_by_fold, penalised_models
+from sparsedis.multitask._readout import PENALTY, in_units, readouts
 from sparsedis.multitask._ridge import ridge
 from sparsedis.multitask._table_heads import task_batches
 from sparsedis.multitask._table_moments import chunks
@@ -56,7 +56,7 @@ n_outputs)
 
     readout : ndarray of shape (n_tasks, n_outputs, m + n_features)
         Coefficients of the hidden units and inputs; 0 without hidden units, and for
-        tasks of classes and counts.
+        counts.
 
     readout_intercept : ndarray of shape (n_tasks, n_outputs)
     """
@@ -127,20 +127,27 @@ n_outputs)
 
     @torch.no_grad()
     def fit_others(self):
-        """Fit models of counts and of classes.
+        """Fit models of counts and of classes, and readouts of classes.
 
         Returns
         -------
-        dict of HeldOutDeviance
-            Of counts, by `COUNT`, and of classes, by the number 2.
+        dict of tuple of HeldOutDeviance
+            Of counts, by `COUNT`, and of classes, by the number 2: of the heads, and of
+            their means with the readouts.
         """
         table = self.table
-        judged = {kind: HeldOutDeviance(len(self.kinds)) for kind in (COUNT, 2)}
+        found = {
+            kind: [HeldOutDeviance(len(self.kinds)) for _ in range(2)]
+            for kind in (COUNT, 2)
+        }
         inputs, back, mean = _standardised(
             table.X[table.at].astype(float), self.fit_intercept
         )
-        m = inputs.shape[1]
-        columns = np.column_stack([inputs, self.Z, self.folds])
+        m, k = inputs.shape[1], self.Z.shape[1]
+        parts = [inputs, self.Z, self.folds]
+        if self.readable:
+            parts.append(self.J)
+        columns = np.column_stack(parts)
         for tasks, own, y, options in task_batches(columns, table, skip=(NUMBER, 1)):
             own = own if own.ndim == 3 else own.unsqueeze(0)
             n_classes = int(self.kinds[tasks[0]])
@@ -150,29 +157,47 @@ n_outputs)
             if options["mask"] is not None:
                 weight = torch.where(options["mask"], weight, 0.0)
             unit = weight.sum(-1, keepdim=True) / (weight > 0).sum(-1, keepdim=True)
-            W, b, left_out = penalised_models(
-                *(loss, own[..., :m], y, weight / unit),
-                fit_intercept=self.fit_intercept,
-            )
-            shared, folds = torch.full_like(left_out, torch.nan), own[..., -1]
+            fitted = loss, own[..., :m], y, weight / unit
+            W, b, left_out = penalised_models(*fitted, fit_intercept=self.fit_intercept)
+            coef, intercept = self._outputs(loss, W, b)
+            coef, width = coef @ back, intercept.shape[-1]
+            self.coef[tasks, :width] = coef
+            self.intercept[tasks, :width] = intercept - coef @ mean
+            shared, folds = torch.full_like(left_out, torch.nan), own[..., m + k]
             for fold, heads in enumerate(self.heads):
                 known = _known(loss, y, weight * (folds != fold)) & (folds == fold)
-                scores = _head_scores(heads, tasks, own[..., m:-1], loss)
+                scores = _head_scores(heads, tasks, own[..., m : m + k], loss)
                 shared = torch.where(known.unsqueeze(-1), scores, shared)
-            judged[min(n_classes, 2)].add(
-                *(tasks, loss, y, left_out.clamp(-_RANGE, _RANGE)),
-                shared.clamp(-_RANGE, _RANGE),
-                weight * (folds >= 0),
-            )
-            self._keep(tasks, *_outputs(loss, W, b, self.coef.shape[1]), back, mean)
-        return judged
+            alone, judged = found[min(n_classes, 2)]
+            linear, out = left_out.clamp(-_RANGE, _RANGE), weight * (folds >= 0)
+            alone.add(tasks, loss, y, linear, shared.clamp(-_RANGE, _RANGE), out)
+            if self.readable and n_classes != COUNT:
+                W, b, read = models_by_fold(
+                    *(loss, own[..., m + k + 1 :], y, weight / unit, folds, PENALTY),
+                    fit_intercept=self.fit_intercept,
+                )
+                coef, intercept = self._outputs(loss, W, b)
+                self.readout[tasks, :width] = coef / self.unit
+                self.readout_intercept[tasks, :width] = intercept
+                shared = (1 - READOUT) * shared + READOUT * read
+            judged.add(tasks, loss, y, linear, shared.clamp(-_RANGE, _RANGE), out)
+        return found
 
-    def _keep(self, tasks, coef, intercept, back, mean):
-        """Keep models of the inputs in their units."""
-        width = intercept.shape[-1]
-        coef = np.swapaxes(coef.numpy(), 1, 2) @ back
-        self.coef[tasks, :width] = coef
-        self.intercept[tasks, :width] = intercept.numpy() - coef @ mean
+    def _outputs(self, loss, coef, intercept):
+        """Coefficients of the outputs of heads, from those of scores.
+
+        Returns
+        -------
+        coef : ndarray of shape (n_tasks, width, k)
+
+        intercept : ndarray of shape (n_tasks, width)
+        """
+        coef, intercept = loss.expand(coef), loss.expand(intercept)
+        if isinstance(loss, Logistic) and self.coef.shape[1] > 1:
+            # Half of the logit for one class, half against the other, as in heads.
+            halves = coef.new_tensor([-0.5, 0.5])
+            coef, intercept = coef * halves, intercept * halves
+        return np.swapaxes(coef.numpy(), 1, 2), intercept.numpy()
 
 
 def _head_scores(heads, tasks, Z, loss):
@@ -184,16 +209,6 @@ def _head_scores(heads, tasks, Z, loss):
     if isinstance(loss, Logistic) and scores.shape[-1] > 1:
         return scores[..., 1:2] - scores[..., :1]
     return scores[..., :1]
-
-
-def _outputs(loss, coef, intercept, n_outputs):
-    """Coefficients of the outputs of heads, from those of scores."""
-    coef, intercept = loss.expand(coef), loss.expand(intercept)
-    if isinstance(loss, Logistic) and n_outputs > 1:
-        # Half of the logit for one class, half against the other, as in heads.
-        halves = coef.new_tensor([-0.5, 0.5])
-        return coef * halves, intercept * halves
-    return coef, intercept
 
 
 def _known(loss, y, weight):

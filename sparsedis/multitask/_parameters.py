@@ -64,12 +64,13 @@ class RepresentationParameters(BilevelEstimator):
         a linear model on X, with weights from their errors on held-out rows, see
         `linear_`. Scores are numbers, logits, or logarithms of mean counts, and the
         models are Ridge, logistic and Poisson regressions with an l2 penalty. For
-        numbers and an encoder that is an :class:`~sparsedis.encoders.MLP`, the mean of
-        the head and a Ridge on X and the last hidden units takes the place of the head,
-        which repeats more of the noise of labels that the encoder was trained on. For
-        tables of up to 1000 columns with held-out rows (see `early_stopping`; `adapt`
-        has folds), with a rotation and without a `head`, where the linear models take
-        only seconds. None: the heads alone predict.
+        numbers and classes and an encoder that is an
+        :class:`~sparsedis.encoders.MLP`, the mean of the head and such a model on X and
+        the last hidden units takes the place of the head, which repeats more of the
+        noise of labels that the encoder was trained on. For tables of up to 1000
+        columns with held-out rows (see `early_stopping`; `adapt` has folds), with a
+        rotation and without a `head`, where the linear models take only seconds. None:
+        the heads alone predict.
 
     alpha : float, array-like of shape (n_tasks,) or "auto", default="auto"
         Strength of the penalty, for all tasks or for each. With

@@ -72,6 +72,41 @@ def penalised_models(loss, Z, y, weight, *, fit_intercept=True):
     return point.V[:, :k], point.V[:, k:].sum(1), left_out
 
 
+@torch.no_grad()
+def models_by_fold(loss, Z, y, weight, folds, penalty, *, fit_intercept=True):
+    """Fit linear models with one penalty, and score the rows of each fold without it.
+
+    Parameters
+    ----------
+    loss, Z, y, weight, fit_intercept
+        See :func:`penalised_models`.
+
+    folds : tensor of shape (n_tasks, n) or (1, n)
+        Fold of each held-out row; -1 for the other rows.
+
+    penalty : float
+        Penalty in units of the total weight of a task.
+
+    Returns
+    -------
+    coef : tensor of shape (n_tasks, k, c)
+
+    intercept : tensor of shape (n_tasks, c)
+
+    left_out : tensor of shape (n_tasks, n, c)
+        Scores of each row by the model without its fold; NaN where not held out.
+    """
+    k, models = Z.shape[-1], _Models(loss, Z, y, weight, fit_intercept)
+    point = models.minimise(models.constant(), penalty * weight.sum(-1))
+    left_out = torch.full_like(point.scores, torch.nan)
+    for fold in range(int(folds.max()) + 1):
+        out = (folds == fold).expand_as(weight)
+        models.weight = torch.where(out, 0.0, weight)
+        other = models.minimise(point.V, penalty * models.weight.sum(-1))
+        left_out = torch.where(out.unsqueeze(-1), other.scores, left_out)
+    return point.V[:, :k], point.V[:, k:].sum(1), left_out
+
+
 @dataclass
 class _Point:
     """Coefficients, their scores, and derivatives of the loss there."""

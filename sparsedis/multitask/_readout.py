@@ -10,7 +10,7 @@ from torch import nn
 from sparsedis.encoders import MLP, RotatedRepresentation, prepare_rows
 
 # Penalty of each label, for hidden units of total variance 1, and inputs of the same.
-_PENALTY = 1e-3
+PENALTY = 1e-3
 
 
 class FeaturesAndHidden(nn.Module):
@@ -166,7 +166,7 @@ def _fits_by_columns(J, y, out, share, fit_intercept):
         # A difference would lose digits if a fold has most of the weight.
         kept = (part for part in parts if part is not left_out)
         gram, right, size = map(sum, zip(*kept, strict=True))
-        penalty = np.full(len(gram), _PENALTY * size)
+        penalty = np.full(len(gram), PENALTY * size)
         penalty[:fit_intercept] = 0.0
         coef = _solve(gram, right, penalty)
         yield coef[fit_intercept:], coef[:fit_intercept].sum(0)
@@ -185,7 +185,7 @@ def _fits_by_rows(J, y, out, share, fit_intercept):
             gram -= (mean - part @ mean)[:, None]
         gram *= root
         gram *= root.T
-        dual = root * _solve(gram, root * (y[at] - y_mean), _PENALTY)
+        dual = root * _solve(gram, root * (y[at] - y_mean), PENALTY)
         if fit_intercept:
             dual -= part[:, None] * dual.sum(0)
         coef = J[at].T @ dual

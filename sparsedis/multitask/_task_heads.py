@@ -12,7 +12,7 @@ from sparsedis._judged import judged_labels
 from sparsedis._scores import head_scores
 from sparsedis.bilevel._module import stacked
 from sparsedis.identifiability import check_identifiability
-from sparsedis.inputs._batch import NUMBER
+from sparsedis.inputs._batch import COUNT
 from sparsedis.inputs._forms import read_targets
 from sparsedis.inputs._known_tasks import known_tasks, tasks_of_rows
 from sparsedis.inputs._table import TaskTable
@@ -214,8 +214,8 @@ class TaskHeads(NoiseTraining):
 
     def _hidden_of(self, table):
         """Last hidden units of the rows of a table, if readouts can use them."""
-        of_numbers = table.n_classes is None or (table.n_classes == NUMBER).any()
-        if not (of_numbers and has_hidden(self.module_)):
+        read = table.n_classes is None or (table.n_classes != COUNT).any()
+        if not (read and has_hidden(self.module_)):
             return None
         if not is_quick(table, self.module_.encoder.n_hidden):
             return None

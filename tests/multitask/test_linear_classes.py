@@ -89,6 +89,18 @@ def columns(eta):
     return y
 
 
+def of_readouts(est, X):
+    """Scores of the readouts of hidden units and inputs."""
+    hidden = torch.nn.Sequential(
+        *list(copy.deepcopy(est.module_.encoder).double())[:-1]
+    )
+    with torch.no_grad():
+        units = hidden(torch.tensor(X))[:, : est.module_.encoder.n_hidden]
+        J = np.hstack([units.numpy(), X])
+    readout = est.linear_.readout
+    return np.tensordot(J, readout, (1, -1)) + est.linear_.readout_intercept
+
+
 def held_out(loss, n, n_tasks, seed=0):
     rng = np.random.default_rng(seed)
     c = loss.n_classes - 1 if isinstance(loss, Multinomial) else 1
@@ -253,6 +265,7 @@ def test_logits_are_shares_of_both(data, fitted):
     _, _, X_test, eta_test = data
     linear = fitted.linear_
     heads = fitted.transform(X_test) @ fitted.coef_.T + fitted.intercept_
+    heads = (heads + of_readouts(fitted, X_test)) / 2
     inputs = X_test @ linear.coef.T + linear.intercept
     logit = linear.share * heads + (1 - linear.share) * inputs
     assert (linear.share < 0.99).any()
@@ -272,10 +285,9 @@ def test_several_classes(data):
     assert linear.coef.shape == (6, 3, 12)
     heads = np.einsum("nk,tck->ntc", est.transform(X_test), est.coef_)
     inputs = np.einsum("nk,tck->ntc", X_test, linear.coef)
+    heads = (heads + est.intercept_ + of_readouts(est, X_test)) / 2
     share = linear.share[:, None]
-    logits = share * (heads + est.intercept_) + (1 - share) * (
-        inputs + linear.intercept
-    )
+    logits = share * heads + (1 - share) * (inputs + linear.intercept)
     for t, p in enumerate(est.predict_proba(X_test)):
         np.testing.assert_allclose(p, softmax(logits[:, t], -1), atol=1e-5)
 
@@ -286,9 +298,11 @@ def test_tasks_of_every_type(data, mixed):
     share = linear.share[:, None]
     heads = np.einsum("nk,tck->ntc", mixed.transform(X_test), mixed.coef_)
     inputs = np.einsum("nk,tck->ntc", X_test, linear.coef)
-    finite = np.where(np.isfinite(mixed.intercept_), mixed.intercept_, -1e9)
+    heads = heads + np.where(np.isfinite(mixed.intercept_), mixed.intercept_, -1e9)
+    # Counts have no readout.
+    half = np.where(np.array(TYPES) == "count", 0.0, 0.5)[:, None]
+    heads = (1 - half) * heads + half * of_readouts(mixed, X_test)
     both = share * heads + (1 - share) * (inputs + linear.intercept)
-    both = both + share * finite
     prediction = mixed.predict(X_test)
     for t in range(4, 8):
         np.testing.assert_allclose(prediction[t], np.exp(both[:, t, 0]), rtol=1e-4)

@@ -5,7 +5,11 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression, PoissonRegressor
 
-from sparsedis.multitask._penalised import PENALTIES, penalised_models
+from sparsedis.multitask._penalised import (
+    PENALTIES,
+    models_by_fold,
+    penalised_models,
+)
 from sparsedis.solvers.losses import Logistic, Multinomial, Poisson
 
 LOSSES = [Logistic(), Multinomial(3), Poisson()]
@@ -73,6 +77,30 @@ def test_models_are_those_of_sklearn_for_one_of_the_penalties(
     assert min(errors) < 1e-5
     # The neighbours are others.
     assert np.sort(errors)[1] > 1e-2
+
+
+@pytest.mark.parametrize("loss", LOSSES[:2], ids=repr)
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_models_without_a_fold_are_those_of_sklearn(loss, fit_intercept):
+    X, y = one_task(loss)
+    weight = np.random.default_rng(1).uniform(0, 2, 80)
+    folds = np.repeat([-1, 0, 1, -1], 20)
+    tensors = (torch.from_numpy(part[None]) for part in (X, y, weight, folds))
+    W, b, left_out = models_by_fold(loss, *tensors, 0.02, fit_intercept=fit_intercept)
+
+    def expected(at, rows):
+        penalty = 0.02 * weight[at].sum()
+        model = of_sklearn(loss, X[at], y[at], penalty, weight[at], fit_intercept)
+        return scores_of_sklearn(loss, model, X[rows])
+
+    every = np.ones(80, dtype=bool)
+    found = loss.expand(torch.from_numpy(X) @ W[0] + b[0])
+    np.testing.assert_allclose(found, expected(every, every), atol=1e-5)
+    for fold in (0, 1):
+        out = folds == fold
+        found = loss.expand(left_out[0, out])
+        np.testing.assert_allclose(found, expected(~out, out), atol=1e-5)
+    assert torch.isnan(left_out[0, folds == -1]).all()
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=repr)

@@ -1,14 +1,18 @@
-"""Readouts of hidden units beside the heads of numbers."""
+"""Readouts of hidden units beside the heads."""
 
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import LogisticRegression, Ridge
 from torch import nn
 
-from sparsedis import SparseMultiTaskMixed, SparseMultiTaskRepresentation
+from sparsedis import (
+    SparseMultiTaskClassifier,
+    SparseMultiTaskMixed,
+    SparseMultiTaskRepresentation,
+)
 from sparsedis.encoders import MLP
 from sparsedis.multitask import _linear
 from sparsedis.multitask._readout import FeaturesAndHidden, in_units, readouts
@@ -148,18 +152,50 @@ def assert_heads_share_with_linear_models(est, X):
     np.testing.assert_allclose(est.predict(X), expected, atol=1e-5)
 
 
-def test_classes_and_counts_have_no_readout(data):
+def test_counts_have_no_readout(data):
     X, Y = data
     Y = np.column_stack([Y[:, :4], Y[:, 4] > 0, np.floor(np.exp(Y[:, 5]))])
     types = ["number"] * 4 + ["binary", "count"]
     est = few_steps(SparseMultiTaskMixed, task_types=types).fit(X, Y)
     linear = est.linear_
     used = linear.readout.any(axis=tuple(range(1, linear.readout.ndim)))
-    assert used.tolist() == [True] * 4 + [False] * 2
+    assert used.tolist() == [True] * 5 + [False]
     heads = est.transform(X) @ est.coef_[5] + est.intercept_[5]
     inputs = X @ linear.coef[5] + linear.intercept[5]
     rate = np.exp(linear.share[5] * heads + (1 - linear.share[5]) * inputs)
     np.testing.assert_allclose(np.asarray(est.predict(X))[:, 5], rate, rtol=1e-4)
+
+
+def test_readouts_of_classes_are_logistic_regressions(data):
+    X, Y = data
+    Y = Y > 0
+    est = few_steps(SparseMultiTaskClassifier).fit(X, Y)
+    with torch.no_grad():
+        both = FeaturesAndHidden(est.module_)(torch.tensor(X, dtype=torch.float32))
+    J, unit = in_units(both[:, est.n_components_ :].double().numpy(), X)
+    for t in range(6):
+        model = LogisticRegression(C=1 / (1e-3 * 80), tol=1e-10, max_iter=10000)
+        model.fit(J, Y[:, t])
+        found = J @ (est.linear_.readout[t] * unit) + est.linear_.readout_intercept[t]
+        np.testing.assert_allclose(found, model.decision_function(J), atol=1e-3)
+
+
+def test_readouts_predict_classes_better():
+    """Few features are not enough for tasks that bend in any direction."""
+    rng = np.random.default_rng(3)
+    X = rng.standard_normal((660, 5))
+    signal = 2 * np.sin(X @ rng.standard_normal((5, 30)))
+    Y = signal + 0.3 * rng.logistic(size=signal.shape) > 0
+    est = few_steps(SparseMultiTaskClassifier).set_params(max_iter=40)
+    est.fit(X[:200], Y[:200])
+
+    def loss():
+        p = np.stack([part[:, 1] for part in est.predict_proba(X[200:])], 1)
+        return -np.log(np.where(Y[200:], p, 1 - p)).mean()
+
+    both = loss()
+    est.linear_.kinds[:] = 1
+    assert both < loss() - 0.01
 
 
 def test_readouts_predict_noisy_labels_better(data):
