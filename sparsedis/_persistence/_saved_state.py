@@ -40,6 +40,7 @@ _PLAIN = {
     "n_components_": lambda value: _is_whole(value, 1),
     "_n_trained": lambda value: _is_whole(value, 1),
     "_noisy": (False, True).__contains__,
+    "_skips": (False, True).__contains__,
     "n_iter_": _is_whole,
     "best_iter_": _is_whole,
     "learned_alpha_": _is_penalty,

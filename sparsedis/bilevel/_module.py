@@ -41,8 +41,9 @@ def _begin(estimator):
     fitted, kept = vars(estimator), {}
     if fitted.get("warm_start") and "module_" in fitted:
         _check_shape(estimator, fitted.get("_shaped", {}))
+        of_module = "module_", "_noisy", "_skips"
         inputs = "n_features_in_", "feature_names_in_", "input_shape_"
-        kept = {k: fitted[k] for k in ("module_", "_noisy", *inputs) if k in fitted}
+        kept = {k: fitted[k] for k in (*of_module, *inputs) if k in fitted}
     saved = estimator._saved
     drop_learned(estimator, *saved.plain, *saved.names)
     fitted.update(kept)

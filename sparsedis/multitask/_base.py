@@ -62,7 +62,7 @@ class BaseRepresentation(MultiOutputMixin, TaskHeads):
         ),
         plain=(
             *("n_features_in_", "n_components_", "n_iter_", "learned_alpha_"),
-            *("_layout", "_n_trained", "_noisy"),
+            *("_layout", "_n_trained", "_noisy", "_skips"),
         ),
         names=("feature_names_in_", "tasks_", "_classes"),
         tables=("history_",),

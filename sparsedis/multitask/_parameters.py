@@ -303,8 +303,9 @@ class RepresentationParameters(BilevelEstimator):
         "verbose": ["verbose"],
     }
 
-    # Whether training has the settings for noisy labels.
-    _noisy = False
+    # Whether training has the settings for noisy labels, and whether the output layer
+    # of the encoder of tables has the inputs beside hidden units.
+    _noisy, _skips = False, False
 
     n_components: int | str = "auto"
     _: KW_ONLY

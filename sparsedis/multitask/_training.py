@@ -184,7 +184,8 @@ class TaskTraining(RepresentationParameters):
         )
         seed = random_state.randint(np.iinfo(np.int32).max)
         with TorchRandomness(seed, device).lent():
-            narrow = self._new_module(self.input_shape_, len(components), self._noisy)
+            kind = self._noisy, self._skips
+            narrow = self._new_module(self.input_shape_, len(components), *kind)
         narrow = narrow.to(device)
         self._standardize(narrow.encoder, table.blocks())
         options = {}
@@ -244,7 +245,9 @@ class TaskTraining(RepresentationParameters):
 
     def _fresh_module(self, width, blocks, **how):
         """A new module, in the units of some rows."""
-        module = self._new_module(self.input_shape_, width, self._noisy)
+        self._skips = self._bends
+        kind = self._noisy, self._skips
+        module = self._new_module(self.input_shape_, width, *kind)
         check_inputs_fit(module.encoder, self.input_shape_)
         self._standardize(module.encoder, blocks, **how)
         return module
@@ -260,19 +263,18 @@ class TaskTraining(RepresentationParameters):
     def _goes_on(self):
         return self.warm_start and "module_" in vars(self)
 
-    def _new_module(self, input_shape, width, noisy):
+    def _new_module(self, input_shape, width, noisy, skips):
         shape = input_shape_of(np.empty((0, *input_shape)))
         encoder = self.encoder
         if encoder == "auto" and len(shape) == 1 and self.rotation is not None:
             dropout = _NOISY_DROPOUT if noisy else _DROPOUT
-            encoder = partial(MLP, dropout=dropout, skip=self._bends)
+            encoder = partial(MLP, dropout=dropout, skip=skips)
         return new_representation(encoder, shape, width, self.normalization)
 
     def _new_modules(self, fitted):
         width, k = fitted["_n_trained"], fitted["n_components_"]
-        module = self._new_module(
-            fitted["input_shape_"], width, fitted.get("_noisy", False)
-        )
+        kind = (fitted.get(name, False) for name in ("_noisy", "_skips"))
+        module = self._new_module(fitted["input_shape_"], width, *kind)
         if "rotation_" in fitted:
             components, mean = torch.zeros(k, width), torch.zeros(width)
             module = RotatedRepresentation(module, components, mean)

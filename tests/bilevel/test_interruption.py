@@ -311,8 +311,9 @@ def test_nan_in_a_later_batch_does_no_harm(data):
     X, Y = data
     gone = np.where(X > 2, np.nan, X)
     est = make(max_iter=20)
-    with pytest.raises(ValueError, match=r"batch 3, .* values up to nan"):
+    with pytest.raises(ValueError, match="X contains NaN, in column") as error:
         est.fit_stream([(X, Y)] * 3 + [(gone, Y)])
+    assert "In batch 3 of source, counted from 0." in error.value.__notes__[0]
     assert est.n_iter_ == 3
     assert np.isfinite(est.transform(X)).all()
 

@@ -101,9 +101,11 @@ def test_wrong_parameters_are_named(how, message):
 
 def test_wrong_shapes_of_x_are_named():
     X, Y = table()
-    for wrong in (X[:, 0], X[..., None], X[:, :0], 3):
+    for wrong in (X[:, 0], X[..., None], X[:, :0]):
         with pytest.raises(ValueError, match=r"X must have shape .* got \("):
             stability_selection(wrong, Y)
+    with pytest.raises(TypeError, match=r"X must be an array, .* got int"):
+        stability_selection(3, Y)
 
 
 def test_wrong_targets_are_named():

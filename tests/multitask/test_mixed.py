@@ -344,6 +344,19 @@ def test_files_and_pickles_predict_the_same(tmp_path, data, fitted):
     ]
 
 
+def test_files_of_classes_and_of_others_after_a_warm_start(tmp_path, data):
+    # The encoder of classes has its inputs beside the hidden units, and stays.
+    X, Y = data
+    est = SparseMultiTaskMixed(3, warm_start=True, **QUICK).fit(X, Y > 0)
+    for y in (Y > 0, Y):
+        est.fit(X, y)
+        est.save_params(tmp_path / "model")
+        loaded = SparseMultiTaskMixed(3, **QUICK)
+        loaded.load_params(tmp_path / "model")
+        assert loaded.module_.encoder[-1].in_features == 256 + X.shape[1]
+        np.testing.assert_array_equal(loaded.transform(X), est.transform(X))
+
+
 def test_search_and_pipeline_without_a_scorer(data, frame):
     X = data[0]
     est = SparseMultiTaskMixed(3, task_types=COUNTS, **QUICK)
