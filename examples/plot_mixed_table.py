@@ -109,13 +109,12 @@ print(found.mean().round(3).to_string())
 # %%
 # What comes out, on average over three splits with about 85 labels for each target:
 #
-# - The shared model explains .635 of the deviance, and the separate ones .614. It gains
-#   where nuclei say something nonlinear, as on the errors of concavity (.51 to .74) and
-#   of concave points (.38 to .58). On most targets both do equally well.
-# - It is worse on the errors of smoothness (.21 to .06) and of texture (.28 to .20).
-#   The held-out rows, a dozen labels for a target, do not always tell which model is
-#   better.
-# - Intervals and sets for a level of .9 hold .88 of the labels, from .79 to .95 for
+# - The shared model explains .648 of the deviance, and the separate ones .614. It gains
+#   where nuclei say something nonlinear, as on the errors of concavity (.51 to .72) and
+#   of concave points (.38 to .56). On most targets both do equally well.
+# - It is worse on the error of smoothness (.21 to .15). The held-out rows, a dozen
+#   labels for a target, do not always tell which model is better.
+# - Intervals and sets for a level of .9 hold .90 of the labels, from .81 to .96 for
 #   single targets: with a dozen labels, the largest error but one is uncertain as well.
 
 names = [name.capitalize() for name in found.index]
