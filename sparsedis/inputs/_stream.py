@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import chain
 
 import numpy as np
+from sklearn.base import is_classifier
 
 from sparsedis.inputs._arrays import as_inputs, validate_inputs
 from sparsedis.inputs._batch import TaskBatch
@@ -83,10 +84,9 @@ class StreamTasks:
         try:
             batch = self._batch(batch, reset)
         except (TypeError, ValueError) as error:
-            error.add_note(
-                f"In batch {number} of source, counted from 0. Classes are integers "
-                "starting at 0 there."
-            )
+            error.add_note(f"In batch {number} of source, counted from 0.")
+            if is_classifier(self.estimator):
+                error.add_note("Classes in a stream are integers starting at 0.")
             raise
         check_magnitude(batch.rows, f"source: batch {number}, counted from 0,")
         return batch

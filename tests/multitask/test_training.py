@@ -560,8 +560,6 @@ def test_features_have_names(data, rotation):
 @pytest.mark.parametrize(
     "cls", [SparseMultiTaskRepresentation, SparseMultiTaskClassifier]
 )
-@pytest.mark.filterwarnings("ignore:.*features (may not be|miss)")
-@pytest.mark.filterwarnings("ignore:.*(overfits|separate|No head)")
 def test_features_of_classes_may_be_linear(data, cls, rotation, encoder):
     X, y = data.data, data.target
     y = y > 0 if cls is SparseMultiTaskClassifier else y
