@@ -20,7 +20,7 @@ from sparsedis.encoders import MLP, RotatedRepresentation, input_shape_of
 from sparsedis.encoders._standardized import Standardized
 from sparsedis.inputs._table import TableSource
 from sparsedis.multitask._counting import counting_problem, warn_of_count
-from sparsedis.multitask._narrowing import LR, SHARE, take_over
+from sparsedis.multitask._narrowing import ALPHA, LR, SHARE, take_over
 from sparsedis.multitask._objective import TaskObjective
 from sparsedis.multitask._parameters import RepresentationParameters
 from sparsedis.multitask._rotation import factors_of_table, rotated
@@ -65,6 +65,7 @@ class TaskTraining(RepresentationParameters):
         contents,
         problem=None,
         valid=None,
+        alpha=None,
         **options,
     ):
         """Train the encoder on batches of a "table" or a "stream"."""
@@ -82,7 +83,7 @@ class TaskTraining(RepresentationParameters):
             options["optimizer__param_groups"] = [("logit", {"weight_decay": 0.0})]
         objective = TaskObjective(
             problem,
-            self._alpha,
+            self._alpha if alpha is None else alpha,
             self.learn_alpha,
             inner_fraction=self.inner_fraction,
             random_state=random_state,
@@ -193,6 +194,8 @@ class TaskTraining(RepresentationParameters):
         if take_over(narrow, wide, components, mean, rows):
             steps = max(1, round(SHARE * self.max_iter))
             options = {"max_iter": steps, "lr": LR * self.lr}
+            if isinstance(self.alpha, str):
+                options["alpha"] = ALPHA * self._alpha
         self._train_table(
             table,
             len(components),
