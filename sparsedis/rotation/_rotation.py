@@ -290,7 +290,7 @@ def _search(white, starts, rng, n_rounds, patience, compare_starts):
             patience = -(-patience // 3)
     pool = Pool(white, np.concatenate([pool.A for pool in pools.values()]))
     explore(white, pool, rng, n_rounds=n_rounds, patience=patience)
-    A, criteria["subsets"] = polish(white, pool, n_tries=12)
+    A, criteria["subsets"] = polish(white, pool, rng, n_tries=12)
     return A, criteria
 
 

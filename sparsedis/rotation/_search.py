@@ -26,6 +26,10 @@ _CHOICES = 4
 # Number of directions per round to improve.
 _KEPT = 32
 
+# Number of random bases to refine, and the largest number of dimensions in which some
+# of them reach the best one.
+_BASES, _FEW = 10, 6
+
 
 class Pool:
     """Directions, best first, with their scores.
@@ -131,14 +135,20 @@ def _open_directions(heads, known, rng):
     return np.concatenate([found, starts])
 
 
-def polish(heads, pool, *, n_tries):
+def polish(heads, pool, rng, *, n_tries):
     """Exchange directions of the best basis as long as the likelihood increases.
+
+    In few dimensions random bases are refined too. They find maxima of which not all
+    directions are in the pool: with errors of the features in every head, a direction
+    that few heads use need not score better than all those near it.
 
     Parameters
     ----------
     heads : Heads
 
     pool : Pool
+
+    rng : Generator
 
     n_tries : int
         Largest number of exchanges to try.
@@ -161,6 +171,12 @@ def polish(heads, pool, *, n_tries):
         if other[1] > best[1] - 1e-6:
             break
         best = other
+    if 1 < heads.k <= _FEW:
+        # Another stream, so that the draws that follow do not depend on it.
+        draws = rng.spawn(1)[0].standard_normal((_BASES, heads.k, heads.k))
+        bases = np.linalg.qr(draws)[0]
+        found = [refine(heads, basis, n_iter=20) for basis in bases]
+        best = min([best, *found], key=lambda result: result[1])
     tried = set()
     for _ in range(n_tries):
         A = unit_rows(best[0])

@@ -50,6 +50,20 @@ def test_signs_are_found_from_minimal_subsets_without_a_search():
     assert (abs(found) < 1e-3 * abs(found).max()).sum() >= (true == 0).sum()
 
 
+def test_correlated_factors_are_found_from_errors_in_every_head():
+    """No direction of the best basis is sparse by itself."""
+    rng = np.random.default_rng(89)
+    true = rng.standard_normal((30, 3)) * (rng.random((30, 3)) < 0.5)
+    root = np.linalg.cholesky(0.9 + 0.1 * np.eye(3))
+    heads = true[true.any(1)] @ root
+    heads /= np.linalg.norm(heads, axis=1)[:, None]
+    heads += 0.08 * rng.standard_normal(heads.shape)
+    found = sparsest_rotation(heads, np.full(len(heads), 0.08**2), random_state=0)
+    back = np.abs(root @ found.rotation)
+    assert (back.max(0) > 0.95 * np.linalg.norm(back, axis=0)).all()
+    assert sorted(back.argmax(0)) == [0, 1, 2]
+
+
 def test_directions_are_those_with_most_zeros():
     heads = sparse(n_tasks=14) @ mixing(3)
     heads = heads[np.linalg.norm(heads, axis=1) > 0]
