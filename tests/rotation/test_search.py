@@ -46,7 +46,7 @@ def test_subsets_find_what_is_missing(heads):
     at, criterion = pool.basis()
     assert 0 < n_rounds <= 20
     assert criterion < before - 0.1
-    A, value = polish(heads, pool, np.random.default_rng(0), n_tries=12)
+    A, value = polish(heads, pool, np.random.default_rng(1), n_tries=12)
     assert value <= refine(heads, pool.A[at])[1] + 1e-4
     # The true basis has about half of the coefficients at zero.
     assert zeros(heads, A) > 0.4 * heads.rows.size
@@ -64,4 +64,5 @@ def test_one_coordinate_needs_no_search():
     pool = Pool(heads, np.eye(1))
     rng = np.random.default_rng(0)
     assert explore(heads, pool, rng, n_rounds=9, patience=3) == 0
-    np.testing.assert_allclose(np.abs(polish(heads, pool, np.random.default_rng(0), n_tries=3)[0]), 1)
+    A, _ = polish(heads, pool, rng, n_tries=3)
+    np.testing.assert_allclose(np.abs(A), 1)
