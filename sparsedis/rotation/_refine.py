@@ -8,7 +8,7 @@ from scipy.special import ndtr
 VARIANCES = np.array([0.02, 0.05, 0.12, 0.3, 0.7, 1.5, 3.0]) ** 2
 
 # Root mean square up to which a component counts as zero.
-_SPIKE = 0.15
+SPIKE = 0.15
 
 # Penalty for the share of a sign, in units of the logarithm of the number of tasks. It
 # is more than for a parameter, since among many directions some have most of their
@@ -37,8 +37,8 @@ class Density:
 
     def spike(self):
         """Standard deviation of the coefficients that count as zero."""
-        small = self.variances <= _SPIKE**2
-        weights = self.weights[small]
+        small = self.variances <= SPIKE**2
+        weights = self.weights[: len(small)][small]
         return float(np.sqrt(weights @ self.variances[small] / weights.sum()))
 
     def scores(self, heads, A):
@@ -88,7 +88,7 @@ class Density:
             return np.zeros(len(A))
         error = np.sqrt(heads.variance[:, None] * (A**2).sum(1)) + 1e-12
         positive = ndtr(heads.rows @ A.T / error)
-        large = share[:, :, self.variances > _SPIKE**2].sum(-1)
+        large = share[:, :, self.variances > SPIKE**2].sum(-1)
         side = ((large * positive).sum(0) + 0.5) / (large.sum(0) + 1)
         likelihood = side * positive + (1 - side) * (1 - positive)
         gain = (large * np.log(np.maximum(2 * likelihood, 1e-300))).sum(0)
@@ -124,8 +124,40 @@ class Density:
         mass = share.sum(-1, keepdims=True)
         return (top + np.log(mass))[..., 0], share / mass, total
 
+    def bound(self, along, errors, n_outputs):
+        """Quadratic bound of the negative log-likelihood.
 
-def refine(heads, A, *, n_iter=60, tol=1e-6):
+        Parameters
+        ----------
+        along : ndarray of shape (n_tasks, n_outputs, k)
+            Heads along the directions.
+
+        errors : ndarray of shape (n_tasks, k)
+            Variances of the error.
+
+        n_outputs : ndarray of shape (n_tasks,)
+
+        Returns
+        -------
+        log_density : ndarray of shape (n_tasks, k)
+
+        share : ndarray of shape (n_tasks, k, m)
+            Share of each component.
+
+        weight, linear : ndarray of shape (n_tasks, k)
+            The bound is ``weight * along**2 / 2 - linear * along`` plus a constant.
+        """
+        sizes = (along**2).sum(1) / n_outputs[:, None]
+        log, share, total = self.responsibilities(sizes, errors, n_outputs)
+        return log, share, (share / total).sum(-1), None
+
+    def update(self, share):
+        """Fit the weights to shares of the components."""
+        self.weights = share.sum((0, 1)) + 1.0
+        self.weights /= self.weights.sum()
+
+
+def refine(heads, A, *, density=None, n_iter=60, tol=1e-6):
     """Maximise the likelihood of the heads from a starting point.
 
     Iterative projection (Ono 2011): each step sets one column to the exact minimum of a
@@ -137,6 +169,9 @@ def refine(heads, A, *, n_iter=60, tol=1e-6):
 
     A : ndarray of shape (k, k)
         Directions in rows.
+
+    density : Density, default=None
+        Density to fit; None fits that around zero.
 
     n_iter : int
         Largest number of sweeps, at least one.
@@ -155,36 +190,41 @@ def refine(heads, A, *, n_iter=60, tol=1e-6):
     density : Density
         Density with the fitted weights.
     """
-    density = Density()
+    density = Density() if density is None else density
     n_outputs = heads.n_outputs
     k = len(A)
     total_outputs = n_outputs.sum()
-    share_of = n_outputs / total_outputs
-    n_rows = heads.heads.shape[1]
+    shape = heads.heads.shape
     before, best = np.inf, None
     for _ in range(n_iter):
-        sizes = heads.sizes(A).T
-        norms = np.sqrt(np.maximum(share_of @ sizes, 1e-300))
-        A = A / norms[:, None]
-        sizes = sizes / norms**2
+        along = heads.rows @ A.T
+        norms = np.sqrt(np.maximum((along**2).sum(0) / total_outputs, 1e-300))
+        A, along = A / norms[:, None], along / norms
         errors = heads.variance[:, None] * (A**2).sum(1)
-        log, share, total = density.responsibilities(sizes, errors, n_outputs)
+        log, share, weight, linear = density.bound(
+            along.reshape(*shape[:2], k), errors, n_outputs
+        )
         value = -(log.sum(0).sum()) / total_outputs - np.linalg.slogdet(A)[1]
         if best is None or value < best[1]:
             best = A.copy(), value, share
         if before - value < tol * k:
             break
         before = value
-        density.weights = share.sum((0, 1)) + 1.0
-        density.weights /= density.weights.sum()
-        weight = np.repeat((share / total).sum(-1), n_rows, axis=0).T
+        density.update(share)
+        weight = np.repeat(weight, shape[1], axis=0).T
         bounds = (heads.rows.T * weight[:, None, :]) @ heads.rows / total_outputs
         inverses = np.linalg.inv(bounds + _RIDGE * np.eye(k))
+        shifts = np.zeros((k, k))
+        if linear is not None:
+            shifts = linear.T @ heads.rows / total_outputs
         normals = np.linalg.inv(A)
         for j in range(k):
             normal = normals[:, j]
-            a = inverses[j] @ normal
-            A[j] = a = a / np.sqrt(a @ bounds[j] @ a)
+            free, a = inverses[j] @ shifts[j], inverses[j] @ normal
+            # The minimum is along `a` from the one without a determinant, `free`.
+            offset = normal @ free
+            height = 0.5 * (offset + np.sqrt(offset**2 + 4 * (normal @ a)))
+            A[j] = a = free + a / height
             # The inverse follows a change of one row.
             along = a @ normals
             along[j] -= 1.0

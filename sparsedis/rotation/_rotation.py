@@ -13,6 +13,7 @@ from sparsedis._openblas import one_for_openblas
 from sparsedis.rotation._directions import WIDTHS, Heads, lean, sharpen
 from sparsedis.rotation._refine import Density, refine
 from sparsedis.rotation._search import Pool, explore, polish
+from sparsedis.rotation._slabs import SlabDensity, similar_sizes
 from sparsedis.rotation._starts import (
     head_starts,
     ica_starts,
@@ -62,7 +63,8 @@ class RotationResult:
         Criterion reached from each kind of start alone: "heads", "random", "ica",
         "minimal" (null vectors of minimal subsets of the heads) and "subsets", the
         search that continues from all of them. With more than 500 tasks, it is that of
-        500 of them.
+        500 of them. "sizes", if it is there, is the result: a basis in which the
+        coefficients that are not zero have similar sizes, with a likelihood for that.
 
     n_agree : int
         Number of kinds of starts that reached the best criterion.
@@ -239,7 +241,8 @@ def rotate(
         if len(white) > _TASKS:
             few = white.take(np.sort(rng.choice(len(white), _TASKS, replace=False)))
         A, criteria = _search(few, own, rng, n_rounds, patience, compare_starts)
-        A, criterion, density = refine(white, A)
+        density = SlabDensity(k) if "sizes" in criteria else None
+        A, criterion, density = refine(white, A, density=density)
     else:
         A, criterion, density, criteria = np.eye(0), 0.0, Density(), {"subsets": 0.0}
     # Axes that the heads do not use are not rotated.
@@ -291,6 +294,12 @@ def _search(white, starts, rng, n_rounds, patience, compare_starts):
     pool = Pool(white, np.concatenate([pool.A for pool in pools.values()]))
     explore(white, pool, rng, n_rounds=n_rounds, patience=patience)
     A, criteria["subsets"] = polish(white, pool, rng, n_tries=12)
+    # Signs of heads with several outputs are those of each output.
+    if white.heads.shape[1] == 1 and white.k > 1:
+        other = rng.spawn(1)[0]
+        found = similar_sizes(white, A, other, n_rounds=n_rounds, starts=starts)
+        if found is not None:
+            A, criteria["sizes"] = found
     return A, criteria
 
 

@@ -46,14 +46,25 @@ class Pool:
         self.heads = heads
         # The axes, so that there is always a basis.
         A = np.concatenate([A, np.eye(heads.k)])
-        self.A, self.scores = A, heads.scores(A)
+        self.A, self.scores = A, self.scores_of(A)
         self._sort()
 
     def add(self, A):
         """Add directions; copies of better ones are dropped."""
         self.A = np.concatenate([self.A, A])
-        self.scores = np.concatenate([self.scores, self.heads.scores(A)])
+        self.scores = np.concatenate([self.scores, self.scores_of(A)])
         self._sort()
+
+    def scores_of(self, A):
+        """Scores of directions; lower is better."""
+        return self.heads.scores(A)
+
+    def search(self, known, rng):
+        """Directions that differ from known ones, of shape (n_known, k)."""
+        found = _open_directions(self.heads, known, rng)
+        if len(known):
+            found = lean(self.heads, found)
+        return sharpen(self.heads, found, widths=(0.1, 0.03), n_iter=8)
 
     def _sort(self):
         kept = distinct(self.A, self.scores)
@@ -106,10 +117,7 @@ def explore(heads, pool, rng, *, n_rounds, patience):
         rank = 1 + np.argsort(np.argsort(scores))
         out = np.argsort(-(rng.random(k) ** (1 / rank**2)))[:n]
         known = heads.centre(np.delete(A, out, axis=0)) @ heads.centring
-        found = _open_directions(heads, known, rng)
-        if n < k:
-            found = lean(heads, found)
-        pool.add(sharpen(heads, found, widths=(0.1, 0.03), n_iter=8))
+        pool.add(pool.search(known, rng))
         at, criterion = pool.basis()
         idle += 1
         if criterion < best - _GAIN:
@@ -122,10 +130,7 @@ def explore(heads, pool, rng, *, n_rounds, patience):
 
 def _open_directions(heads, known, rng):
     """Promising directions that differ from the known ones."""
-    found = random_starts(heads, _RANDOM, rng)
-    if len(known):
-        q = np.linalg.qr(known.T)[0]
-        found = unit_rows(found - found @ q @ q.T)
+    found = random_starts(heads, _RANDOM, rng, known)
     if heads.k - len(known) < 3:
         return found
     n_free = int(rng.choice([2, 3]))

@@ -30,9 +30,13 @@ def head_starts(heads, n, rng):
     return unit_rows(rows)
 
 
-def random_starts(heads, n, rng):
-    """Random directions, uniform on the sphere."""
-    return unit_rows(rng.standard_normal((n, heads.k)))
+def random_starts(heads, n, rng, known=()):
+    """Random directions, uniform on the sphere, orthogonal to known ones."""
+    found = unit_rows(rng.standard_normal((n, heads.k)))
+    if len(known):
+        q = np.linalg.qr(known.T)[0]
+        found = unit_rows(found - found @ q @ q.T)
+    return found
 
 
 def ica_starts(heads, n_runs, rng):

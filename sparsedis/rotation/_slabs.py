@@ -1,0 +1,240 @@
+"""Coefficients of similar sizes: their density, and a search for their directions.
+
+A density with its mode at zero says little about coefficients of +-1, or positive ones,
+that half of the tasks have: rotated ones look much the same. If all sizes that are not
+zero are similar, this determines the directions instead.
+"""
+
+import numpy as np
+
+from sparsedis.rotation._refine import VARIANCES, Density, refine
+from sparsedis.rotation._search import Pool, explore
+from sparsedis.rotation._starts import random_starts, unit_rows
+
+# Sizes of the coefficients that are not zero, and their relative standard deviation.
+SIZES, SPREAD = 0.7 * 2 ** (np.arange(7) / 3), 0.2
+
+# Pseudo-counts of each sign of a direction.
+_SIGNS = 2.0
+
+# For the search: shares of the tasks that use a direction, to try, and the standard
+# deviations of zeros, and of sizes relative to their mean.
+_SHARES, _ZERO, _RELATIVE = (0.15, 0.3, 0.5, 0.75), 0.1, 0.25
+
+# Widths of both in the search, one after the other, and steps for each.
+_WIDTHS, _STEPS = (0.5, 0.3, 0.15, 0.05), 5
+
+# Number of random directions per round, largest number of rounds, and number of rounds
+# without progress after which the search ends.
+_RANDOM, _ROUNDS, _PATIENCE = 200, 20, 6
+
+# Increase of the log-likelihood from which on a basis replaces another, both before and
+# after its refinement.
+_GAIN = 15.0
+
+# Share of a sign that does not occur.
+_RARE = 1e-3
+
+
+class SlabDensity(Density):
+    """A scale mixture of Gaussians around zero, and Gaussians around sizes.
+
+    Parameters
+    ----------
+    k : int
+        Number of directions, which differ in the share of their signs only.
+    """
+
+    def __init__(self, k):
+        super().__init__()
+        n = len(VARIANCES) + len(SIZES)
+        self.weights = np.full(n, 1 / n)
+        self.side = np.full(k, 0.5)
+
+    def bound(self, along, errors, n_outputs):
+        """See :meth:`Density.bound`; of heads with one output."""
+        x, errors = along[:, 0, :, None], errors[:, :, None]
+        narrow, wide = self.variances + errors, (SPREAD * SIZES) ** 2 + errors
+        n = len(self.variances)
+        weights, side = np.log(self.weights), self.side[:, None]
+        log = np.concatenate(
+            [
+                weights[:n] - 0.5 * (x**2 / narrow + np.log(narrow)),
+                weights[n:]
+                + np.log(side)
+                - 0.5 * ((x - SIZES) ** 2 / wide + np.log(wide)),
+                weights[n:]
+                + np.log(1 - side)
+                - 0.5 * ((x + SIZES) ** 2 / wide + np.log(wide)),
+            ],
+            -1,
+        )
+        top = log.max(-1, keepdims=True)
+        share = np.exp(log - top)
+        mass = share.sum(-1, keepdims=True)
+        share /= mass
+        log = (top + np.log(mass))[..., 0] - 0.5 * np.log(2 * np.pi)
+        zero, positive, negative = np.split(share, [n, n + len(SIZES)], -1)
+        weight = (zero / narrow).sum(-1) + ((positive + negative) / wide).sum(-1)
+        linear = ((positive - negative) * SIZES / wide).sum(-1)
+        return log, share, weight, linear
+
+    def update(self, share):
+        """Fit weights and signs to shares of the components."""
+        n = len(self.variances)
+        mass = share.sum(0)
+        zero, positive, negative = np.split(mass, [n, n + len(SIZES)], -1)
+        self.weights = np.concatenate([zero, positive + negative], -1).sum(0) + 1.0
+        self.weights /= self.weights.sum()
+        positive, negative = positive.sum(-1), negative.sum(-1)
+        self.side = (positive + _SIGNS) / (positive + negative + 2 * _SIGNS)
+
+    def gain_of_signs(self, heads, A, share):
+        """Zero: the density has the signs."""
+        return np.zeros(len(A))
+
+
+class Template:
+    """Densities of single directions: zeros, and one size with one or both signs.
+
+    Parameters
+    ----------
+    share : ndarray of shape (n,)
+        Shares of the tasks that use the directions.
+
+    negative : ndarray of shape (n,)
+        Shares of negative coefficients among them.
+    """
+
+    def __init__(self, share, negative):
+        self.share, self.negative = share, negative
+        self.size = 1 / np.sqrt(share)
+
+    @classmethod
+    def best(cls, x, errors, width=0.0):
+        """The most likely templates, and their mean negative log-likelihoods."""
+        options = [(p, s) for p in _SHARES for s in (0.5, _RARE)]
+        values = np.array(
+            [-cls(*map(np.array, o)).fit(x, errors, width)[0].mean(0) for o in options]
+        )
+        best = np.array(options)[values.argmin(0)]
+        return cls(best[:, 0], best[:, 1]), values.min(0)
+
+    def fit(self, x, errors, width):
+        """Log-densities, and expected coefficients without their errors.
+
+        Parameters
+        ----------
+        x, errors : ndarray of shape (n_tasks, n)
+            Coefficients of unit mean square, and the variances of their errors.
+
+        width : float
+            Standard deviation to add.
+
+        Returns
+        -------
+        log_density, expected : ndarray of shape (n_tasks, n)
+        """
+        spread, errors = (_RELATIVE * self.size) ** 2, errors + width**2
+        narrow, wide = _ZERO**2 + errors, spread + errors
+        parts = [(1 - self.share, 0.0, _ZERO**2, narrow)]
+        used = self.share * (1 - self.negative), self.share * self.negative
+        parts += [
+            (p, s, spread, wide)
+            for p, s in zip(used, (self.size, -self.size), strict=True)
+        ]
+        each = [
+            np.sqrt(1 / v) * p * np.exp(-0.5 * (x - s) ** 2 / v) for p, s, _, v in parts
+        ]
+        density = np.maximum(sum(each), 1e-300)
+        expected = sum(
+            e * (s + (x - s) * own / v)
+            for e, (_, s, own, v) in zip(each, parts, strict=True)
+        )
+        return np.log(density) - 0.5 * np.log(2 * np.pi), expected / density
+
+
+def _scaled(heads, A):
+    """Directions scaled to coefficients of unit mean square and positive mean."""
+    x = heads.rows @ A.T
+    scale = np.sqrt((x**2).mean(0))
+    scale = np.where(x.mean(0) < 0, -scale, scale)
+    A, x = A / scale[:, None], x / scale
+    return A, x, heads.variance[:, None] * (A**2).sum(1)
+
+
+def fit_to_sizes(heads, A):
+    """Improve directions so that coefficients are zero or of one size.
+
+    Each step is a least squares fit to the expected coefficients under a density that
+    becomes narrower.
+    """
+    inverse = np.linalg.pinv(heads.rows.T @ heads.rows)
+    for width in _WIDTHS:
+        template = None
+        for _ in range(_STEPS):
+            A, x, errors = _scaled(heads, A)
+            if template is None:
+                template, _ = Template.best(x, errors, width)
+            A = (template.fit(x, errors, width)[1].T @ heads.rows) @ inverse
+    return unit_rows(A)
+
+
+class SlabPool(Pool):
+    """Directions with coefficients of similar sizes, best first, with their scores."""
+
+    def scores_of(self, A):
+        """Negative log-likelihoods under the best template."""
+        scaled, x, errors = _scaled(self.heads, A)
+        # As if directions were of unit norm where their volume is measured.
+        size = np.linalg.norm(scaled @ self.heads.centring, axis=1)
+        return Template.best(x, errors)[1] - np.log(size)
+
+    def search(self, known, rng):
+        """Directions that differ from known ones, of shape (n_known, k)."""
+        starts = random_starts(self.heads, _RANDOM, rng, known)
+        return fit_to_sizes(self.heads, starts)
+
+
+def similar_sizes(heads, A, rng, *, n_rounds, starts=None):
+    """Search for a basis in which coefficients have similar sizes.
+
+    Parameters
+    ----------
+    heads : Heads
+        Of tasks with one output.
+
+    A : ndarray of shape (k, k)
+        The sparsest basis, in rows.
+
+    rng : Generator
+
+    n_rounds : int
+        Largest number of rounds of the search.
+
+    starts : ndarray of shape (n, k), default=None
+        Additional starting directions.
+
+    Returns
+    -------
+    tuple of ndarray and float, or None
+        Directions, and their criterion (see
+        :func:`~sparsedis.rotation._refine.refine`); None if the likelihood of the best
+        one hardly differs from that of `A`, or is smaller.
+    """
+    A = unit_rows(A)
+    given = A if starts is None else np.concatenate([A, starts])
+    pool = SlabPool(heads, fit_to_sizes(heads, given))
+    pool.add(pool.search((), rng))
+    explore(heads, pool, rng, n_rounds=min(n_rounds, _ROUNDS), patience=_PATIENCE)
+    at, criterion = pool.basis()
+    before = pool.scores_of(A).sum() - np.linalg.slogdet(heads.centre(A))[1]
+    # Bases that are much the same must not replace each other by chance.
+    if (before - criterion) * len(heads) < _GAIN:
+        return None
+    (_, before, _), found = (
+        refine(heads, basis, density=SlabDensity(heads.k)) for basis in (A, pool.A[at])
+    )
+    if (before - found[1]) * heads.k * len(heads) < _GAIN:
+        return None
+    return found[:2]
