@@ -260,9 +260,9 @@ default=None
     ) -> Self:
         """Fit heads of new tasks without changing the representation.
 
-        Where `linear` says, linear models on X share the predictions, with weights from
-        five folds of the rows (from 10 rows on). The encoder may have been trained on
-        the same rows, but not on these labels.
+        Where `linear` says, models on X share the predictions, with weights from five
+        folds of the rows (from 10 rows on). The encoder may have been trained on the
+        same rows, but not on these labels.
 
         Parameters
         ----------

@@ -8,6 +8,7 @@ import numpy as np
 from sparsedis.inputs._batch import COUNT, NUMBER
 from sparsedis.multitask._conformal import ranked
 from sparsedis.multitask._final_heads import final_heads
+from sparsedis.multitask._kernel import kernel_ridge, label_counts
 from sparsedis.multitask._linear_models import READOUT, LinearModels
 from sparsedis.multitask._penalised import PATH_STEPS, PENALTIES, STEPS
 from sparsedis.multitask._ridge import ALPHAS
@@ -45,10 +46,25 @@ n_outputs, n_hidden + n_features)
 
     readout_intercept : ndarray of shape (n_tasks,) or (n_tasks, n_outputs)
 
+    rows, unit_of_inputs : ndarray of shape (m, n_features) and (n_features,)
+        Rows of the fit, and units of the columns, of the kernel Ridge regressions: see
+        :class:`~sparsedis.multitask._kernel.Kernels`. No rows without them.
+
+    kernel : ndarray of shape (n_tasks, 2 * m) or (n_tasks, n_outputs, 2 * m)
+        Mean of two kernel Ridge regressions of each task of numbers on X, with
+        penalties chosen by leave-one-out: coefficients of the kernels of X and `rows`.
+
+    kernel_intercept : ndarray of shape (n_tasks,) or (n_tasks, n_outputs)
+
+    kernel_share : ndarray of shape (n_tasks,)
+        Share of the kernel Ridge regressions in their mean with the linear model, which
+        has the least squared leave-one-out error, shrunk towards that for all tasks; 0
+        where there are none.
+
     share : ndarray of shape (n_tasks,)
         Share of the head, or of its mean with the readout, in the scores of each task:
         in numbers, in logits, or in logarithms of mean counts. The rest is the share of
-        the linear model.
+        the linear model, or of its mean with the kernel Ridge regressions.
 
     score_heads, score_linear, score : ndarray of shape (n_tasks,)
         Explained deviance on the held-out rows, which is R2 for numbers, of only the
@@ -79,6 +95,11 @@ n_outputs, n_hidden + n_features)
     intercept: np.ndarray
     readout: np.ndarray
     readout_intercept: np.ndarray
+    rows: np.ndarray
+    unit_of_inputs: np.ndarray
+    kernel: np.ndarray
+    kernel_intercept: np.ndarray
+    kernel_share: np.ndarray
     share: np.ndarray
     score_heads: np.ndarray
     score_linear: np.ndarray
@@ -117,7 +138,9 @@ n_outputs, n_hidden + n_features)
         return np.where(np.isfinite(own), own, of_all * self.unit)
 
     def join(self, coef, intercept):
-        """Coefficients of the predictions for features, then hidden units, then inputs.
+        """Coefficients of the predictions.
+
+        They are those of features, of hidden units, of kernels and of inputs.
 
         Parameters
         ----------
@@ -128,7 +151,7 @@ n_outputs, n_hidden + n_features)
 
         Returns
         -------
-        coef : ndarray of shape (..., k + n_hidden + n_features)
+        coef : ndarray of shape (..., k + n_hidden + 2 * m + n_features)
             Without hidden units if no readout uses them.
 
         intercept : ndarray
@@ -138,15 +161,17 @@ n_outputs, n_hidden + n_features)
         # Counts have no readout, and a single class needs none.
         reads = self.reads & (self.kinds != COUNT) & (self.kinds != 1)
         read = share * READOUT * reads.reshape(shape)
-        head, linear = share - read, 1 - share
+        kernel = (1 - share) * self.kernel_share.reshape(shape)
+        head, linear = share - read, 1 - share - kernel
         readout = read[..., None] * self.readout
         readout[..., -self.coef.shape[-1] :] += linear[..., None] * self.coef
+        hidden, inputs = np.split(readout, [-self.coef.shape[-1]], -1)
         # Missing outputs of a task.
         none = np.isneginf(intercept)
         own = head * np.where(none, 0.0, intercept) + read * self.readout_intercept
-        both = own + linear * self.intercept
-        coef = np.concatenate([head[..., None] * coef, readout], -1)
-        return coef, np.where(none, -np.inf, both)
+        of_inputs = linear * self.intercept + kernel * self.kernel_intercept
+        parts = head[..., None] * coef, hidden, kernel[..., None] * self.kernel, inputs
+        return np.concatenate(parts, -1), np.where(none, -np.inf, own + of_inputs)
 
     @property
     def reads(self):
@@ -178,6 +203,8 @@ n_outputs, n_hidden + n_features)
             intercept=intercept,
             readout=scale[..., None] * self.readout,
             readout_intercept=scale * self.readout_intercept,
+            kernel=scale[..., None] * self.kernel,
+            kernel_intercept=scale * self.kernel_intercept,
             errors=self.errors * np.repeat(of_errors, np.diff(self.first)),
             unit=self.unit * of_errors,
         )
@@ -212,13 +239,8 @@ def is_quick(table, n_hidden=0):
     if table.n_classes is not None:
         kinds = table.n_classes
     numbers = kinds == NUMBER
-    work = np.where(numbers, counts * p * np.minimum(counts, p), 0.0)
-    shared = np.zeros(len(counts), dtype=bool)
-    weight = labels.weight if table.rows_first else None
-    if table.rows_first and (weight is None or (weight == weight[:, :1]).all()):
-        # Tasks with all labels share one decomposition.
-        shared = counts == table.n_rows
-    work = work[~shared].sum() + work[shared].max(initial=0.0)
+    each = label_counts(table, numbers)
+    work = (each * p * np.minimum(each, p)).sum()
     work += len(ALPHAS) * p * counts[numbers].sum()
     # Models of counts and classes share nothing. One more for the intercept.
     size = (min(X.shape[1], table.n_rows) + 1.0) * np.maximum(kinds - 1, 1)
@@ -303,11 +325,19 @@ def linear_part(Z, folds, table, scale, problem, *, rule, spike, hidden=None):
         coef, intercept = found["coef_"], found["intercept_"]
         coef = coef.reshape(n_tasks, -1, Z.shape[1])
         heads.append((coef, intercept.reshape(n_tasks, -1)))
-    models = LinearModels(scaled, Z, folds, heads, problem.fit_intercept, hidden)
+    numbers = (
+        np.ones(n_tasks, dtype=bool)
+        if table.n_classes is None
+        else table.n_classes == NUMBER
+    )
+    kernels = kernel_ridge(scaled, numbers)
+    models = LinearModels(
+        *(scaled, Z, folds, heads, problem.fit_intercept, hidden, kernels)
+    )
     (alone, judged), kinds = models.fit_numbers(), models.kinds
     share = np.where(kinds == NUMBER, judged.share(), 1.0)
     scores, (errors, unit) = np.array(judged.r2(share)), judged.errors(share)
-    scores[0] = alone.r2(share)[0]
+    scores[:2] = alone.r2(share)[:2]
     if table.n_classes is not None:
         for kind, (alone, judged) in models.fit_others().items():
             own = np.minimum(kinds, 2) == kind
@@ -316,15 +346,23 @@ def linear_part(Z, folds, table, scale, problem, *, rule, spike, hidden=None):
             scores[0, own] = alone.d2(share)[0][own]
             found = judged.errors(share)
             errors = [b if o else a for a, b, o in zip(errors, found, own, strict=True)]
-    fitted = models.coef, models.intercept, models.readout, models.readout_intercept
-    if table.labels.is_scalar and fitted[1].shape[1] == 1:
-        fitted = [part[:, 0] for part in fitted]
+    linear = models.coef, models.intercept, models.readout, models.readout_intercept
+    of_kernel = models.kernel, models.kernel_intercept
+    if table.labels.is_scalar and models.intercept.shape[1] == 1:
+        linear, of_kernel = (
+            [part[:, 0] for part in fitted] for fitted in (linear, of_kernel)
+        )
+    p = models.coef.shape[-1]
+    rows, unit_of_inputs = np.zeros((0, p)), np.ones(p)
+    if kernels is not None:
+        rows, unit_of_inputs = kernels.rows, kernels.unit
     first = np.cumsum([0, *map(len, errors)])
     whole = np.zeros(n_tasks, dtype=bool)
     for t in np.flatnonzero(kinds == COUNT):
         whole[t] = not (table.labels.of(t)[1] % 1).any()
     part = LinearPart(
-        *(*fitted, share, *scores),
+        *(*linear, rows, unit_of_inputs, *of_kernel, models.kernel_share),
+        *(share, *scores),
         *(np.concatenate(errors), first, unit, kinds, whole),
     )
     return part.times(scale)

@@ -4,7 +4,9 @@ import numpy as np
 import torch
 
 from sparsedis.inputs._batch import COUNT, NUMBER
+from sparsedis.multitask._best_means import BestMeans
 from sparsedis.multitask._held_out import HeldOutDeviance, HeldOutErrors
+from sparsedis.multitask._kernel import N_KERNELS
 from sparsedis.multitask._penalised import models_by_fold, penalised_models
 from sparsedis.multitask._readout import PENALTY, in_units, readouts
 from sparsedis.multitask._ridge import ridge
@@ -43,6 +45,9 @@ n_outputs)
     hidden : ndarray of shape (n_rows, m), default=None
         Hidden units of the rows of `table`. None: without readouts.
 
+    kernels : KernelRidge, default=None
+        For tasks of numbers.
+
     Attributes
     ----------
     kinds : ndarray of shape (n_tasks,) of int
@@ -59,9 +64,14 @@ n_outputs)
         counts.
 
     readout_intercept : ndarray of shape (n_tasks, n_outputs)
+
+    kernel, kernel_intercept, kernel_share : ndarray
+        See :class:`~sparsedis.multitask._linear.LinearPart`. Only after `fit_numbers`.
     """
 
-    def __init__(self, table, Z, folds, heads, fit_intercept, hidden=None):
+    def __init__(
+        self, table, Z, folds, heads, fit_intercept, hidden=None, kernels=None
+    ):
         self.table, self.Z, self.folds, self.heads = table, Z, folds, heads
         self.fit_intercept = fit_intercept
         n_tasks, n_outputs, _ = heads[0][0].shape
@@ -69,61 +79,117 @@ n_outputs)
         if table.n_classes is not None:
             # Without labels a task has no class.
             self.kinds = np.where(labelled, table.n_classes, 1)
+        self.inputs = table.X[table.at].astype(float)
         self.coef = np.zeros((n_tasks, n_outputs, table.X.shape[1]))
         self.intercept = np.zeros((n_tasks, n_outputs))
         self.readable = hidden is not None
         n_hidden = 0
         if self.readable:
-            inputs = table.X[table.at].astype(float)
-            self.J, self.unit = in_units(hidden, inputs)
+            self.J, self.unit = in_units(hidden, self.inputs)
             n_hidden = hidden.shape[1]
         self.readout = np.pad(self.coef, ((0, 0), (0, 0), (n_hidden, 0)))
         self.readout_intercept = np.zeros((n_tasks, n_outputs))
+        self.of_kernels, m = kernels, 0 if kernels is None else len(kernels.rows)
+        # Before their mean is known: one model for each kernel.
+        n_kernels = 0 if kernels is None else N_KERNELS
+        self.by_kernel = np.zeros((n_kernels, n_tasks, n_outputs, m))
+        self.intercept_by_kernel = np.zeros((n_kernels, n_tasks, n_outputs))
         none = ~labelled | (self.kinds == 1)
         self.coef[none] = self.intercept[none] = np.nan
 
     def fit_numbers(self):
-        """Fit Ridge regressions, and readouts.
+        """Fit Ridge regressions, linear and of kernels, and readouts.
 
         Returns
         -------
-        alone, judged : HeldOutErrors
-            Of the heads, and of their means with the readouts.
+        alone : HeldOutErrors
+            Of the heads and the linear models.
+
+        judged : HeldOutErrors
+            Of the means of heads and readouts, and of linear models and kernels.
         """
-        table = self.table
-        alone, judged = (HeldOutErrors(len(self.kinds)) for _ in range(2))
-        X = table.X[table.at].astype(float)
-        labelled = table.labels.counts() > 0
+        labelled = self.table.labels.counts() > 0
         numbers = np.flatnonzero((self.kinds == NUMBER) & labelled)
-        for tasks, rows, Y, weight in chunks(table, numbers):
-            linear, read, width = *np.full((2, *Y.shape), np.nan), Y.shape[2]
-            for some, at, own in _patterns(Y, weight):
-                cell, fitted = np.ix_(at, some), tasks[some]
-                W, b, linear[cell] = ridge(
-                    X[rows[at]], Y[cell], own, fit_intercept=self.fit_intercept
-                )
-                self.coef[fitted, :width], self.intercept[fitted, :width] = W, b
-                if self.readable:
-                    J, folds = self.J[rows[at]], self.folds[rows[at]]
-                    W, b, read[cell] = readouts(
-                        J, Y[cell], folds, own, fit_intercept=self.fit_intercept
-                    )
-                    self.readout[fitted, :width] = W / self.unit
-                    self.readout_intercept[fitted, :width] = b
+        means = BestMeans(len(self.kinds), 1 + len(self.by_kernel))
+        parts = []
+        for tasks, rows, Y, weight in chunks(self.table, numbers):
+            errors, read = self._fit_models(tasks, rows, Y, weight)
             out = self.folds[rows] >= 0
             shared = np.full(Y.shape, np.nan)
             for fold, heads in enumerate(self.heads):
                 at = self.folds[rows] == fold
-                W, b = (part[tasks, :width] for part in heads)
+                W, b = (part[tasks, : Y.shape[2]] for part in heads)
                 scores = np.einsum("nk,tok->nto", self.Z[rows[at]], W) + b
                 shared[at] = Y[at] - scores
-            own = None if weight is None else weight[out]
-            variance = np.nanvar(Y, 0).mean(-1)
-            alone.add(tasks, Y[out], linear[out], shared[out], own, variance)
+            both = shared
             if self.readable:
-                shared = (1 - READOUT) * shared + READOUT * read
-            judged.add(tasks, Y[out], linear[out], shared[out], own, variance)
+                both = (1 - READOUT) * shared + READOUT * read
+            variance = np.nanvar(Y, 0).mean(-1)
+            means.add(tasks, errors, weight, variance)
+            own = None if weight is None else weight[out]
+            parts.append(
+                (tasks, Y[out], errors[:, out], shared[out], both[out], own, variance)
+            )
+        weights = means.weights()
+        self._average_kernels(weights, numbers)
+        alone, judged = (HeldOutErrors(len(self.kinds)) for _ in range(2))
+        for tasks, Y, errors, shared, both, own, variance in parts:
+            of_inputs = np.einsum("tm,mnto->nto", weights[tasks], errors)
+            alone.add(tasks, Y, errors[0], shared, own, variance)
+            judged.add(tasks, Y, of_inputs, both, own, variance)
         return alone, judged
+
+    def _fit_models(self, tasks, rows, Y, weight):
+        """Fit the models of some tasks of numbers.
+
+        Returns
+        -------
+        errors : ndarray of shape (1 + n_kernels, n, n_tasks, n_outputs)
+            Leave-one-out errors of the linear models, and with each kernel.
+
+        read : ndarray of shape (n, n_tasks, n_outputs)
+            Errors of the readouts on held-out rows.
+        """
+        errors = np.full((1 + len(self.by_kernel), *Y.shape), np.nan)
+        read, width = np.full(Y.shape, np.nan), Y.shape[2]
+        X = self.inputs
+        how = {"fit_intercept": self.fit_intercept}
+        for some, at, own in _patterns(Y, weight):
+            cell, fitted = np.ix_(at, some), tasks[some]
+            W, b, errors[0][cell] = ridge(X[rows[at]], Y[cell], own, **how)
+            self.coef[fitted, :width], self.intercept[fitted, :width] = W, b
+            if self.of_kernels is not None:
+                found = self.of_kernels.fit(rows[at], Y[cell], own, **how)
+                for i, (W, b, left_out) in enumerate(found):
+                    self.by_kernel[i, fitted, :width] = W
+                    self.intercept_by_kernel[i, fitted, :width] = b
+                    errors[1 + i][cell] = left_out
+            if self.readable:
+                J, folds = self.J[rows[at]], self.folds[rows[at]]
+                W, b, read[cell] = readouts(J, Y[cell], folds, own, **how)
+                self.readout[fitted, :width] = W / self.unit
+                self.readout_intercept[fitted, :width] = b
+        return errors, read
+
+    def _average_kernels(self, weights, numbers):
+        """Average the models with each kernel.
+
+        Parameters
+        ----------
+        weights : ndarray of shape (n_tasks, 1 + n_kernels)
+            Of the linear models, and with each kernel.
+
+        numbers : ndarray of int
+            Tasks that have them.
+        """
+        own = np.zeros((weights.shape[1] - 1, len(weights), 1))
+        own[:, numbers, 0] = weights[numbers, 1:].T
+        share = own.sum(0)
+        own /= np.where(share > 0, share, 1.0)
+        self.kernel_share = share[:, 0]
+        self.kernel_intercept = (own * self.intercept_by_kernel).sum(0)
+        coef = np.moveaxis(own[..., None] * self.by_kernel, 0, 2)
+        self.kernel = coef.reshape(*coef.shape[:2], coef.shape[2] * coef.shape[3])
 
     @torch.no_grad()
     def fit_others(self):
@@ -140,9 +206,7 @@ n_outputs)
             kind: [HeldOutDeviance(len(self.kinds)) for _ in range(2)]
             for kind in (COUNT, 2)
         }
-        inputs, back, mean = _standardised(
-            table.X[table.at].astype(float), self.fit_intercept
-        )
+        inputs, back, mean = _standardised(self.inputs, self.fit_intercept)
         m, k = inputs.shape[1], self.Z.shape[1]
         parts = [inputs, self.Z, self.folds]
         if self.readable:

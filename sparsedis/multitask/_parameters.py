@@ -64,7 +64,9 @@ class RepresentationParameters(BilevelEstimator):
         a linear model on X, with weights from their errors on held-out rows, see
         `linear_`. Scores are numbers, logits, or logarithms of mean counts, and the
         models are Ridge, logistic and Poisson regressions with an l2 penalty. For
-        numbers and classes and an encoder that is an
+        numbers in tables of up to 3000 rows, the mean of Ridge and of two kernel Ridge
+        regressions on X takes the place of Ridge, with weights from leave-one-out
+        errors. For numbers and classes and an encoder that is an
         :class:`~sparsedis.encoders.MLP`, the mean of the head and such a model on X and
         the last hidden units takes the place of the head, which repeats more of the
         noise of labels that the encoder was trained on. For tables of up to 1000
@@ -214,14 +216,15 @@ class RepresentationParameters(BilevelEstimator):
         heads of the last steps.
 
     linear_ : object
-        The linear models: ``linear_.share``, of shape (n_tasks,), is the share of the
+        The models on X: ``linear_.share``, of shape (n_tasks,), is the share of the
         heads in the predictions, ``linear_.coef`` and ``linear_.intercept`` are the
-        models on X, ``linear_.readout`` and ``linear_.readout_intercept`` those on
-        hidden units and X that have half of this share, if any, and
-        ``linear_.score_heads``, ``linear_.score_linear`` and ``linear_.score`` the
-        explained share of the deviance of each task (R2 for numbers) on held-out rows,
-        of heads alone, models on X alone and the predictions. Only where `linear` says;
-        after `adapt` by cross-validation.
+        linear ones, ``linear_.readout`` and ``linear_.readout_intercept`` those on
+        hidden units and X that have half of this share, if any,
+        ``linear_.kernel_share`` is the share of kernel Ridge regressions in their mean
+        with the linear models, and ``linear_.score_heads``, ``linear_.score_linear``
+        and ``linear_.score`` the explained share of the deviance of each task (R2 for
+        numbers) on held-out rows, of heads alone, linear models alone and the
+        predictions. Only where `linear` says; after `adapt` by cross-validation.
 
     stability_ : ndarray of shape (n_components,)
         Correlation of each feature with its match from halves of the tasks; below 0.95

@@ -43,23 +43,64 @@ def ridge(X, Y, weight=None, *, fit_intercept=True):
     X, Y = X - X_mean, Y - Y_mean
     unit = np.sqrt((share * X**2).mean(0))
     unit = np.where(unit > 1e-12 * np.abs(X_mean), unit, np.inf)
-    root = np.sqrt(share)
-    U, s, Vt = np.linalg.svd(root * (X / unit), full_matrices=False)
-    projected = U.T @ (root * Y)
+    U, s, Vt = np.linalg.svd(np.sqrt(share) * (X / unit), full_matrices=False)
+    dual, errors = leave_one_out(
+        *(U, s, Y.reshape(n, n_tasks, n_outputs), share, ALPHAS),
+        fit_intercept=fit_intercept,
+    )
+    coef = Vt.T @ (s[:, None] * dual) / unit[:, None]
+    intercept = (Y_mean - X_mean @ coef).reshape(n_tasks, n_outputs)
+    coef = np.swapaxes(coef.reshape(-1, n_tasks, n_outputs), 0, 1)
+    return np.swapaxes(coef, 1, 2), intercept, errors.reshape(n, n_tasks, n_outputs)
+
+
+def leave_one_out(U, s, Y, share, alphas, *, fit_intercept):
+    """Solutions of Ridge regressions with the least leave-one-out errors.
+
+    Parameters
+    ----------
+    U : ndarray of shape (n, k)
+        Left singular vectors of the inputs, which are centred and multiplied by the
+        roots of the weights.
+
+    s : ndarray of shape (k,)
+        Singular values.
+
+    Y : ndarray of shape (n, n_tasks, n_outputs)
+        Centred targets.
+
+    share : ndarray of shape (n, 1)
+        Weights of mean 1.
+
+    alphas : ndarray of increasing penalties
+
+    fit_intercept : bool
+        Whether inputs and targets were centred.
+
+    Returns
+    -------
+    dual : ndarray of shape (k, n_tasks * n_outputs)
+        Coefficients of the left singular vectors in the dual solution: those of the
+        right ones are `s` times as large.
+
+    errors : ndarray of shape (n, n_tasks * n_outputs)
+        Target minus prediction without the row; NaN if no other row is left.
+    """
+    n, n_tasks, n_outputs = Y.shape
+    Y, root = Y.reshape(n, -1), np.sqrt(share)
+    projected, leverage = U.T @ (root * Y), U**2
     best = np.full(n_tasks, np.inf)
-    coef, errors = np.zeros((X.shape[1], Y.shape[1])), np.full(Y.shape, np.nan)
-    for alpha in ALPHAS[::-1]:
-        kept = s**2 / (s**2 + alpha)
-        left = 1 - U**2 @ kept - (share[:, 0] / n if fit_intercept else 0.0)
+    dual, errors = np.zeros_like(projected), np.full(Y.shape, np.nan)
+    for alpha in alphas[::-1]:
+        inverse = 1 / (s**2 + alpha)
+        kept = s**2 * inverse
+        left = 1 - leverage @ kept - (share[:, 0] / n if fit_intercept else 0.0)
         found = Y - (U @ (kept[:, None] * projected)) / root
         found /= np.where(left > 1e-10, left, np.nan)[:, None]
         loss = np.nansum(share * found**2, 0).reshape(n_tasks, n_outputs).sum(1)
         better = loss < best
         best = np.where(better, loss, best)
         better = np.repeat(better, n_outputs)
-        shrunk = (s / (s**2 + alpha))[:, None] * projected[:, better]
-        coef[:, better], errors[:, better] = Vt.T @ shrunk, found[:, better]
-    coef /= unit[:, None]
-    intercept = (Y_mean - X_mean @ coef).reshape(n_tasks, n_outputs)
-    coef = np.swapaxes(coef.reshape(-1, n_tasks, n_outputs), 0, 1)
-    return np.swapaxes(coef, 1, 2), intercept, errors.reshape(n, n_tasks, n_outputs)
+        dual[:, better] = inverse[:, None] * projected[:, better]
+        errors[:, better] = found[:, better]
+    return dual, errors

@@ -19,6 +19,7 @@ from sparsedis.inputs._table import TaskTable
 from sparsedis.inputs._weights import check_weights
 from sparsedis.multitask._conformal import check_level
 from sparsedis.multitask._final_heads import final_heads, warn_of_missing
+from sparsedis.multitask._kernel import Beside, Kernels
 from sparsedis.multitask._linear import is_quick, linear_part
 from sparsedis.multitask._noise import NoiseTraining
 from sparsedis.multitask._predictor import Predictor
@@ -56,18 +57,19 @@ class TaskHeads(NoiseTraining):
         """Module from inputs to the predictions of all tasks, for other programs.
 
         It holds copies of the encoder, its normalisation and rotation, the heads, and
-        the linear models that share the predictions (see `linear`). It takes any
-        number of rows, so it can be exported with :func:`torch.export.export` or
-        :func:`torch.onnx.export`, with a dynamic first axis.
+        the models on X that share the predictions (see `linear`), with the rows of the
+        fit that kernels need. It takes any number of rows, so it can be exported with
+        :func:`torch.export.export` or :func:`torch.onnx.export`, with a dynamic first
+        axis.
 
         Returns
         -------
         torch.nn.Module
             In evaluation mode, on the CPU, with weights in float32, so that predictions
-            agree with those of the estimator to about six digits. Its input is a tensor
-            `X` of shape (n_samples, ...), as in `predict`, of numbers in any dtype;
-            images of unsigned 8-bit integers are scaled to [0, 1]. Inputs are not
-            checked: NaN gives NaN.
+            agree with those of the estimator to five or six digits. Its input is a
+            tensor `X` of shape (n_samples, ...), as in `predict`, of numbers in any
+            dtype; images of unsigned 8-bit integers are scaled to [0, 1]. Inputs are
+            not checked: NaN gives NaN.
 
             Its output has the shape of `predict`. For a classifier it is that of
             probabilities, (n_samples, n_classes) if the y of `fit` had one dimension,
@@ -165,7 +167,7 @@ class TaskHeads(NoiseTraining):
         return judged_labels(rows, targets, weight, number, coef, intercept)
 
     def _predicted_by(self, X):
-        """Variables of the scores: features, hidden units and inputs."""
+        """Variables of the scores: features, hidden units, kernels and inputs."""
         if "linear_" not in vars(self):
             yield from self._encoded(X)
             return
@@ -175,10 +177,18 @@ class TaskHeads(NoiseTraining):
             first += len(Z)
 
     def _variables(self):
-        """Module of the features and, where readouts use them, of the hidden units."""
-        if "linear_" in vars(self) and self.linear_.reads:
-            return FeaturesAndHidden(self.module_)
-        return self.module_
+        """Module of the features and, where predictions use them, of other variables.
+
+        These are hidden units, and kernels of the inputs and rows of the fit.
+        """
+        linear, module = vars(self).get("linear_"), self.module_
+        if linear is None:
+            return module
+        if linear.reads:
+            module = FeaturesAndHidden(module)
+        if len(linear.rows):
+            module = Beside(module, Kernels(linear.rows, linear.unit_of_inputs))
+        return module
 
     def _predictors(self):
         """Coefficients and intercepts of the scores, see `_predicted_by`."""
@@ -187,7 +197,7 @@ class TaskHeads(NoiseTraining):
         return self.linear_.join(self.coef_, self.intercept_)
 
     def _fit_linear(self, table, scale, folds):
-        """Let linear models on the inputs share the predictions, where asked for.
+        """Let models on the inputs share the predictions, where asked for.
 
         `folds` are those of the held-out rows, see `linear_part`, or None.
         """

@@ -124,7 +124,8 @@ def linear_part(heads, linear, n_held_out):
     first = np.arange(n_tasks + 1) * n_held_out
     zero = np.zeros(n_tasks)
     return LinearPart(
-        *(np.zeros((n_tasks, 3)), zero, np.zeros((n_tasks, 3)), zero, zero),
+        *(np.zeros((n_tasks, 3)), zero, np.zeros((n_tasks, 3)), zero),
+        *(np.zeros((0, 3)), np.ones(3), np.zeros((n_tasks, 0)), zero, zero, zero),
         *(np.array(heads), np.array(linear), zero),
         *(np.zeros(first[-1]), first, zero, zero, zero > 0),
     )

@@ -15,7 +15,9 @@ from sklearn.metrics import r2_score
 from sparsedis import SparseMultiTaskRepresentation
 from sparsedis.heads import LinearHead
 from sparsedis.multitask import _task_heads
+from sparsedis.multitask._best_means import BestMeans
 from sparsedis.multitask._held_out import HeldOutErrors
+from sparsedis.multitask._kernel import KernelRidge
 from sparsedis.multitask._linear import linear_part
 from sparsedis.multitask._ridge import ALPHAS, ridge
 from sparsedis.solvers.losses import Huber
@@ -174,7 +176,7 @@ def test_predictions_of_linear_tasks_are_not_below_ridge(data, whole, alone):
     np.testing.assert_array_equal(whole.transform(X_test), alone.transform(X_test))
 
 
-def test_predictions_are_shares_of_all_three(data, fitted):
+def test_predictions_are_shares_of_all_three(data, fitted, of_inputs):
     X, _, X_test, _ = data
     est, Y = fitted
     linear = est.linear_
@@ -184,9 +186,8 @@ def test_predictions_are_shares_of_all_three(data, fitted):
     read = [
         readout(J[known[:, t]], Y[known[:, t], t]).predict(J_test) for t in range(15)
     ]
-    inputs = X_test @ linear.coef.T + linear.intercept
     both = (heads + np.transpose(read)) / 2
-    expected = linear.share * both + (1 - linear.share) * inputs
+    expected = linear.share * both + (1 - linear.share) * of_inputs(linear, X_test)
     np.testing.assert_allclose(est.predict(X_test), expected, atol=1e-6)
     task = RNG.integers(15, size=len(X_test))
     of_rows = expected[np.arange(len(task)), task]
@@ -205,6 +206,16 @@ def test_score_is_that_of_the_predictions(data, fitted):
     assert long == pytest.approx(est.score(X_test, kept))
 
 
+def _errors_of_inputs(X, Y):
+    """Leave-one-out errors of the means of linear models and of those of kernels."""
+    every, (n, n_tasks) = np.arange(len(X)), Y.shape
+    models = [found[2] for found in KernelRidge(X, n).fit(every, Y[..., None])]
+    errors = np.stack([ridge(X, Y[..., None])[2], *models])
+    means = BestMeans(n_tasks, len(errors))
+    means.add(np.arange(n_tasks), errors, None, Y.var(0))
+    return np.einsum("tm,mnto->nt", means.weights(), errors)
+
+
 def test_scores_are_those_of_held_out_rows(data, monkeypatch):
     X, Y, *_ = data
     splits = []
@@ -218,6 +229,8 @@ def test_scores_are_those_of_held_out_rows(data, monkeypatch):
     linear, J = est.linear_, units_of_readouts(est, X, X)
     ((held, rest),) = splits
     assert len(held) == 30
+    np.testing.assert_array_equal(np.sort(linear.rows, 0), np.sort(X, 0))
+    of_inputs = _errors_of_inputs(X, Y)
     assert len(np.intersect1d(held, rest)) == 0
     for t, y in enumerate(Y.T):
         own = linear.errors[linear.first[t] : linear.first[t + 1]]
@@ -226,7 +239,8 @@ def test_scores_are_those_of_held_out_rows(data, monkeypatch):
             assert score[t] == pytest.approx(r2_score(y[held], y[held] - error))
         if linear.share[t] > 0.01:
             # What remains are errors of heads and readouts without these rows.
-            of_both = of_ridge + (own - of_ridge) / linear.share[t]
+            left_out = of_inputs[held, t]
+            of_both = left_out + (own - left_out) / linear.share[t]
             of_readout = y[held] - readout(J[rest], y[rest]).predict(J[held])
             of_heads = 2 * of_both - of_readout
             score = r2_score(y[held], y[held] - of_heads)
@@ -333,7 +347,7 @@ def test_without_linear_models_heads_predict(data, params):
     assert_heads_predict(est, X_test)
 
 
-def test_new_tasks_are_shared_by_cross_validation(data, alone, monkeypatch):
+def test_new_tasks_are_shared_by_cross_validation(data, alone, monkeypatch, of_inputs):
     X, _, X_test, _ = data
     rng = np.random.default_rng(3)
     coef = rng.standard_normal((12, 3))
@@ -355,8 +369,8 @@ def test_new_tasks_are_shared_by_cross_validation(data, alone, monkeypatch):
         rest, out = at[folds != fold], at[folds == fold]
         left_out[out] = alone.adapt(X[rest], new[rest]).predict(X[out])
         read[out] = readout(J[rest], new[rest]).predict(J[out])
-    of_ridge = ridge(X, new[..., None])[2][..., 0]
-    errors = of_ridge + linear.share * (new - (left_out + read) / 2 - of_ridge)
+    inputs = _errors_of_inputs(X, new)
+    errors = inputs + linear.share * (new - (left_out + read) / 2 - inputs)
     found = linear.errors.reshape(3, -1).T
     np.testing.assert_allclose(np.sort(found, 0), np.sort(errors, 0), atol=1e-6)
     np.testing.assert_allclose(
@@ -366,9 +380,7 @@ def test_new_tasks_are_shared_by_cross_validation(data, alone, monkeypatch):
     np.testing.assert_array_equal(adapted.coef_, heads.coef_)
     # On the rows of the fit.
     both = (heads.predict(X) + readout(J, new).predict(J)) / 2
-    expected = linear.share * both + (1 - linear.share) * (
-        X @ linear.coef.T + linear.intercept
-    )
+    expected = linear.share * both + (1 - linear.share) * of_inputs(linear, X)
     np.testing.assert_allclose(adapted.predict(X), expected, atol=1e-6)
     assert adapted.score(X_test, y_test) > heads.score(X_test, y_test) + 0.05
     _, interval = adapted.predict_interval(X_test)

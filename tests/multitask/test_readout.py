@@ -132,23 +132,24 @@ def test_predictions_copy_no_hidden_layer_and_leave_the_module(data):
 @pytest.mark.parametrize(
     "encoder", ["identity", MLP((4,), 3, ()), MLP((4,), None, (8,))]
 )
-def test_without_hidden_units_heads_are_alone_beside_linear_models(data, encoder):
+def test_without_hidden_units_heads_are_alone_beside_models_of_inputs(
+    data, encoder, of_inputs
+):
     X, Y = data
-    assert_heads_share_with_linear_models(few_steps(encoder=encoder).fit(X, Y), X)
+    assert_heads_share(few_steps(encoder=encoder).fit(X, Y), X, of_inputs)
 
 
-def test_readouts_that_take_long_are_left_out(data, monkeypatch):
+def test_readouts_that_take_long_are_left_out(data, monkeypatch, of_inputs):
     X, Y = data
     monkeypatch.setattr(_linear, "_WORK", 2e5)
-    assert_heads_share_with_linear_models(few_steps().fit(X, Y), X)
+    assert_heads_share(few_steps().fit(X, Y), X, of_inputs)
 
 
-def assert_heads_share_with_linear_models(est, X):
+def assert_heads_share(est, X, of_inputs):
     linear = est.linear_
     assert not linear.readout.any()
     heads = est.transform(X) @ est.coef_.T + est.intercept_
-    inputs = X @ linear.coef.T + linear.intercept
-    expected = linear.share * heads + (1 - linear.share) * inputs
+    expected = linear.share * heads + (1 - linear.share) * of_inputs(linear, X)
     np.testing.assert_allclose(est.predict(X), expected, atol=1e-5)
 
 
@@ -205,6 +206,7 @@ def test_readouts_predict_noisy_labels_better(data):
     signal = np.tanh(X @ rng.standard_normal((5, 30)))
     Y = signal + rng.standard_normal(signal.shape)
     est = few_steps().set_params(max_iter=40).fit(X[:100], Y[:100])
+    est.linear_.share[:] = 1
     both = est.score(X[100:], signal[100:])
     est.linear_.kinds[:] = 1
     assert both > est.score(X[100:], signal[100:]) + 0.01
