@@ -19,7 +19,11 @@ _MOST_ROWS = 3000
 
 # Numbers of rows to which inputs may be compared: the first one for which the
 # multiplications take little time.
-_LANDMARKS, _WORK = (800, 600, 400, 300, 200, 100), 1e10
+_LANDMARKS, _WORK = (800, 600, 400, 300, 200, 100), 1.2e10
+
+# Multiplications that take as long as the difference of two numbers in a distance,
+# which predictions need as well.
+_DISTANCE = 10
 
 # Added to the diagonal of the kernel, since rows may be almost the same.
 _JITTER = 1e-8
@@ -235,11 +239,12 @@ def kernel_ridge(table, tasks):
     if n > _MOST_ROWS or not tasks.any():
         return None
     counts, p = label_counts(table, tasks), table.X.shape[1]
+    labels = table.labels.counts()[tasks].sum()
     for m in _LANDMARKS:
         most = min(m, n)
         least = np.minimum(counts, most)
-        work = (counts * most * least + 5 * least**3).sum() + n * most * (most + p)
-        work *= N_KERNELS
-        if work < _WORK:
+        work = (counts * most * least + 5 * least**3).sum()
+        work += most * (n * most + len(_ALPHAS) * labels + _DISTANCE * n * p)
+        if N_KERNELS * work < _WORK:
             return KernelRidge(table.X[table.at].astype(float), most)
     return None

@@ -60,7 +60,8 @@ class TaskHeads(NoiseTraining):
         the models on X that share the predictions (see `linear`), with the rows of the
         fit that kernels need. It takes any number of rows, so it can be exported with
         :func:`torch.export.export` or :func:`torch.onnx.export`, with a dynamic first
-        axis.
+        axis. After that give it some thousand rows at a time: in exported programs
+        kernels hold all differences of the inputs and the rows of the fit.
 
         Returns
         -------

@@ -7,8 +7,10 @@ import torch
 from sklearn.kernel_ridge import KernelRidge as Reference
 
 from sparsedis import SparseMultiTaskMixed, SparseMultiTaskRepresentation
+from sparsedis.inputs._labels import DenseLabels
+from sparsedis.inputs._table import TaskTable
 from sparsedis.multitask import _kernel
-from sparsedis.multitask._kernel import KernelRidge, Kernels
+from sparsedis.multitask._kernel import KernelRidge, Kernels, kernel_ridge
 
 RNG = np.random.default_rng(0)
 
@@ -151,6 +153,18 @@ def test_many_tasks_with_missing_labels_have_fewer_rows(data, monkeypatch):
     monkeypatch.setattr(_kernel, "_WORK", 4e8)
     sizes = [len(few_steps().fit(X, part).linear_.rows) for part in (Y, holes)]
     assert sizes == [200, 50]
+
+
+@pytest.mark.parametrize(
+    ("n_tasks", "missing", "p", "expected"),
+    [(20, 0, 5, 800), (20, 1, 5, 300), (1000, 0, 5, 300), (20, 0, 1000, 400)],
+)
+def test_what_takes_long_has_fewer_rows(n_tasks, missing, p, expected):
+    X = RNG.normal(size=(900, p))
+    labels = DenseLabels(np.zeros((900, n_tasks)))
+    labels.Y[:missing] = np.nan
+    table = TaskTable(X, np.arange(900), labels)
+    assert len(kernel_ridge(table, np.ones(n_tasks, dtype=bool)).rows) == expected
 
 
 @pytest.mark.parametrize(("name", "value"), [("_MOST_ROWS", 199), ("_WORK", 1.0)])
