@@ -75,8 +75,8 @@ def score_alone(name, X, X_test, Y, Y_test):
 
 # %%
 # One model for all infers from the columns that the diagnosis is a class. On rows that
-# it holds out it finds, for each target, how far to rely on its head and how far on a
-# linear model of the inputs, and how large errors are.
+# it holds out it finds, for each target, how far to rely on its head and how far on
+# models of the inputs, and how large errors are.
 
 
 def compare(seed):
@@ -109,12 +109,12 @@ print(found.mean().round(3).to_string())
 # %%
 # What comes out, on average over three splits with about 85 labels for each target:
 #
-# - The shared model explains .648 of the deviance, and the separate ones .614. It gains
-#   where nuclei say something nonlinear, as on the errors of concavity (.51 to .72) and
-#   of concave points (.38 to .56). On most targets both do equally well.
-# - It is worse on the error of smoothness (.21 to .15). The held-out rows, a dozen
+# - The shared model explains .654 of the deviance, and the separate ones .614. It gains
+#   where nuclei say something nonlinear, as on the errors of concavity (.51 to .80) and
+#   of concave points (.38 to .60). On most targets both do equally well.
+# - It is worse on the error of smoothness (.21 to .13). The held-out rows, a dozen
 #   labels for a target, do not always tell which model is better.
-# - Intervals and sets for a level of .9 hold .90 of the labels, from .81 to .96 for
+# - Intervals and sets for a level of .9 hold .90 of the labels, from .82 to .97 for
 #   single targets: with a dozen labels, the largest error but one is uncertain as well.
 
 names = [name.capitalize() for name in found.index]
