@@ -153,7 +153,7 @@ class KernelRidge:
         Yields
         ------
         coef : ndarray of shape (n_tasks, n_outputs, m)
-            For each of the kernels.
+            For each of the kernels, see `coefficients`.
 
         intercept : ndarray of shape (n_tasks, n_outputs)
 
@@ -173,7 +173,7 @@ class KernelRidge:
         share = share / share.mean()
         y_mean = fit_intercept * (share * mean).mean(0)
         centred = (mean - y_mean).reshape(len(mean), *Y.shape[1:])
-        for root, columns in self._parts:
+        for _, columns in self._parts:
             columns = columns[distinct]
             centre = fit_intercept * (share * columns).mean(0)
             columns = np.sqrt(share) * (columns - centre)
@@ -184,9 +184,29 @@ class KernelRidge:
             )
             coef = columns.T @ (U @ dual)
             intercept = (y_mean - centre @ coef).reshape(Y.shape[1:])
-            coef = solve_triangular(root, coef, lower=True, trans=1)
             errors = (y - mean[which] + errors[which]).reshape(Y.shape)
             yield coef.T.reshape(*Y.shape[1:], -1), intercept, errors
+
+    def coefficients(self, fitted):
+        """Coefficients of the kernels, for those of `fit`.
+
+        Parameters
+        ----------
+        fitted : ndarray of shape (n_kernels, n_tasks, n_outputs, m)
+
+        Returns
+        -------
+        ndarray of the same shape
+        """
+        # Of all tasks at once, which is faster.
+        return np.stack(
+            [
+                solve_triangular(
+                    root, own.reshape(-1, len(root)).T, lower=True, trans=1
+                ).T.reshape(own.shape)
+                for (root, _), own in zip(self._parts, fitted, strict=True)
+            ]
+        )
 
 
 def _left(columns):

@@ -188,7 +188,10 @@ n_outputs)
         own /= np.where(share > 0, share, 1.0)
         self.kernel_share = share[:, 0]
         self.kernel_intercept = (own * self.intercept_by_kernel).sum(0)
-        coef = np.moveaxis(own[..., None] * self.by_kernel, 0, 2)
+        coef = own[..., None] * self.by_kernel
+        if self.of_kernels is not None:
+            coef = self.of_kernels.coefficients(coef)
+        coef = np.moveaxis(coef, 0, 2)
         self.kernel = coef.reshape(*coef.shape[:2], coef.shape[2] * coef.shape[3])
 
     @torch.no_grad()

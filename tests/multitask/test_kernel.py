@@ -67,6 +67,12 @@ def centred(K, w):
     return K - K @ w[:, None] - w @ K + w @ K @ w
 
 
+def fitted_models(models, *args, **kwargs):
+    """Coefficients, intercepts and errors with each kernel."""
+    coef, *others = zip(*models.fit(*args, **kwargs), strict=True)
+    return list(zip(models.coefficients(np.stack(coef)), *others, strict=True))
+
+
 def reference(kernel, share, y, alpha, fit_intercept):
     """Kernel Ridge regression of rows of positive share, for all rows."""
     kept = np.flatnonzero(share)
@@ -91,8 +97,9 @@ def test_errors_and_predictions_are_those_of_kernel_ridge(fit_intercept, weighte
     size = np.bincount(rows, weight)
     share = size / size.mean()
     mean = np.stack([np.average(Y[rows == i], 0, weight[rows == i]) for i in range(20)])
-    fits = KernelRidge(X, 25).fit(
-        rows, Y, weight if weighted else None, fit_intercept=fit_intercept
+    models = KernelRidge(X, 25)
+    fits = fitted_models(
+        models, rows, Y, weight if weighted else None, fit_intercept=fit_intercept
     )
     K = np.split(values(X, X)[:20], 2, axis=1)
     for kernel, (coef, intercept, errors) in zip(K, fits, strict=True):
@@ -121,7 +128,7 @@ def test_with_fewer_rows_the_kernel_is_that_of_nystroem():
     models = KernelRidge(X, 20)
     assert models.rows.shape == (20, 2)
     every = np.arange(60)
-    found = list(models.fit(every, Y))
+    found = fitted_models(models, every, Y)
     for i, (coef, intercept, errors) in enumerate(found):
         outer = np.split(values(models.rows, X), 2, axis=1)[i]
         chosen = [np.flatnonzero((row == X).all(1))[0] for row in models.rows]
@@ -138,9 +145,9 @@ def test_with_fewer_rows_the_kernel_is_that_of_nystroem():
 
 
 def test_one_label_has_no_error():
-    for coef, intercept, errors in KernelRidge(np.eye(3), 3).fit(
-        np.array([1]), np.full((1, 2, 1), 7.0)
-    ):
+    models = KernelRidge(np.eye(3), 3)
+    labels = np.array([1]), np.full((1, 2, 1), 7.0)
+    for coef, intercept, errors in fitted_models(models, *labels):
         np.testing.assert_array_equal(coef, 0)
         np.testing.assert_array_equal(intercept, 7)
         assert np.isnan(errors).all()
