@@ -3,11 +3,11 @@
 import math
 from functools import partial
 
-import torch
+from sparsedis.bilevel._optimizers import SGD, Adam
 
 OPTIMIZERS = {
-    "sgd": partial(torch.optim.SGD, momentum=0.9, nesterov=True),
-    "adam": torch.optim.Adam,
+    "sgd": partial(SGD, momentum=0.9, nesterov=True),
+    "adam": Adam,
 }
 
 
