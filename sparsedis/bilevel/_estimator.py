@@ -21,6 +21,7 @@ from sparsedis._randomness import TorchRandomness
 from sparsedis._warn import warn
 from sparsedis.bilevel._averaging import AverageWeights
 from sparsedis.bilevel._checkpoint import checkpoint_of, identify
+from sparsedis.bilevel._memory import keep_freed_memory
 from sparsedis.bilevel._module import (
     ModuleMixin,
     device_blocks,
@@ -200,6 +201,7 @@ channels)
         steps : list of dict
             Record of each step. Empty if the encoder has no weights.
         """
+        keep_freed_memory()
         options = {"max_iter": self.max_iter, "lr": self.lr} | options
         max_iter = options["max_iter"]
         n_epochs = -(-max_iter // STEPS_PER_EPOCH)
