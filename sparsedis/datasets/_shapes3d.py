@@ -8,7 +8,8 @@ import numpy as np
 
 from ._checks import check_count, check_index
 from ._grid import FACTOR_NAMES, FactorGrid
-from ._render import LIGHT, LIGHT_RGB, N_MATERIALS, SHAPE_NAMES, RoomCamera, hue_to_rgb
+from ._render import LIGHT, LIGHT_RGB, N_MATERIALS, RoomCamera, hue_to_rgb
+from ._solids import SHAPE_NAMES
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

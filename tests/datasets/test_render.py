@@ -1,4 +1,4 @@
-"""The ray caster against closed forms and signed distances of the solids."""
+"""Maps of the room against closed forms."""
 
 import colorsys
 
@@ -7,18 +7,18 @@ import pytest
 
 from sparsedis.datasets import _render
 from sparsedis.datasets._render import (
-    CAPSULE,
-    CUBE,
-    CYLINDER,
     FLOOR,
     LIGHT,
     OBJECT,
-    SPHERE,
     WALL,
     RoomCamera,
-    hit_object,
     hue_to_rgb,
-    normal_object,
+)
+from sparsedis.datasets._solids import (
+    CAPSULE,
+    CUBE,
+    CYLINDER,
+    SPHERE,
     object_size,
 )
 
@@ -31,92 +31,6 @@ def camera():
     return RoomCamera(SIZE)
 
 
-def signed_distance(shape, scale, x):
-    """Textbook signed distances, positive outside."""
-    radius, half = object_size(shape, scale)
-    x = x - np.array([0, 0, half])
-    if shape == SPHERE:
-        return np.linalg.norm(x, axis=-1) - radius
-    if shape == CAPSULE:
-        z = np.clip(x[..., 2], -(half - radius), half - radius)
-        axis = np.stack([np.zeros_like(z), np.zeros_like(z), z], -1)
-        return np.linalg.norm(x - axis, axis=-1) - radius
-    if shape == CYLINDER:
-        q = np.stack(
-            [np.hypot(x[..., 0], x[..., 1]) - radius, np.abs(x[..., 2]) - half], -1
-        )
-    else:
-        turned = np.stack([x[..., 0] + x[..., 1], x[..., 0] - x[..., 1]], -1) / np.sqrt(
-            2
-        )
-        q = np.abs(np.concatenate([turned, x[..., 2:]], -1)) - half
-    outside = np.linalg.norm(np.maximum(q, 0), axis=-1)
-    return outside + np.minimum(q.max(-1), 0)
-
-
-def random_rays(n=400, seed=0):
-    rng = np.random.default_rng(seed)
-    origin = rng.normal(size=(n, 3))
-    origin *= 4 / np.linalg.norm(origin, axis=1, keepdims=True)
-    towards = rng.uniform(-0.9, 0.9, size=(n, 3)) + [0, 0, 0.6] - origin
-    return origin, towards / np.linalg.norm(towards, axis=1, keepdims=True)
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("scale", [0.75, 1.25])
-def test_hits_lie_on_the_surface_and_are_the_first(shape, scale):
-    origin, direction = random_rays()
-    t = hit_object(shape, scale, origin, direction)
-    hit = np.isfinite(t)
-    assert 0.1 < hit.mean() < 0.95  # both cases are exercised
-
-    point = origin[hit] + t[hit, None] * direction[hit]
-    assert np.abs(signed_distance(shape, scale, point)).max() < 1e-9
-
-    steps = np.linspace(0, 8, 801)[:, None, None]
-    distance = signed_distance(shape, scale, origin + steps * direction)
-    # Nothing is inside before the hit, or ever on a ray that misses. The distance
-    # has slope at most 1, so a step of .01 can miss a dip of depth .005 at most.
-    before = steps[..., 0] < t - 1e-9
-    assert (distance[before] > 0).all()
-    assert (distance[:, ~hit].min(0) > -0.005).all()
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-def test_normals_are_the_gradient_of_the_distance(shape):
-    origin, direction = random_rays(seed=1)
-    t = hit_object(shape, 1.1, origin, direction)
-    hit = np.isfinite(t)
-    point = origin[hit] + t[hit, None] * direction[hit]
-    normal = normal_object(shape, 1.1, point)
-    h = 1e-5
-    gradient = np.stack(
-        [
-            (
-                signed_distance(shape, 1.1, point + h * e)
-                - signed_distance(shape, 1.1, point - h * e)
-            )
-            / (2 * h)
-            for e in np.eye(3)
-        ],
-        -1,
-    )
-    smooth = np.abs(np.linalg.norm(gradient, axis=1) - 1) < 1e-3  # off the edges
-    assert smooth.mean() > 0.95
-    np.testing.assert_allclose(normal[smooth], gradient[smooth], atol=1e-3)
-    # A surface that is seen faces the viewer.
-    assert (np.einsum("ij,ij->i", normal, direction[hit]) < 1e-9).all()
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-def test_objects_stand_on_the_floor(shape):
-    direction = np.array([[0.0, 0.0, -1.0], [0.0, 0.0, 1.0]])
-    origin = np.array([[0.01, 0.0, 10.0], [0.01, 0.0, -10.0]])
-    t = hit_object(shape, 1.2, origin, direction)
-    _, half = object_size(shape, 1.2)
-    np.testing.assert_allclose(t, [10 - 2 * half, 10], atol=1e-3)
-
-
 def test_silhouette_of_the_sphere_is_a_cone(camera):
     # At distance d, a sphere of radius r covers the rays within asin(r / d) of its
     # centre.
@@ -124,7 +38,7 @@ def test_silhouette_of_the_sphere_is_a_cone(camera):
     eye = np.array([0, -_render._CAMERA_DISTANCE, _render._CAMERA_HEIGHT])
     to_centre = np.array([0, 0, half]) - eye
     distance = np.linalg.norm(to_centre)
-    cosine = camera._samples @ (to_centre / distance)
+    cosine = np.tensordot(to_centre / distance, camera._samples, 1)
     expected = (cosine > np.sqrt(1 - (radius / distance) ** 2)).any(1)
     seen = camera.maps(1.0, SPHERE, 0.0)[:, OBJECT] > 0
     np.testing.assert_array_equal(seen, expected)
@@ -177,21 +91,6 @@ def test_weights_leave_no_hole_and_never_exceed_one(camera):
         assert maps.min() >= 0
         assert maps.sum(1).max() <= 1 + 1e-6
         assert maps.sum(1).min() > 0.1
-
-
-def test_shadow_falls_away_from_the_lamp(camera):
-    ground = _render._LIGHT * [1, 1, 0] / np.linalg.norm(_render._LIGHT[:2])
-    line = np.linspace(0.65, 3, 100)[:, None] * ground
-    assert (camera._visibility(line, SPHERE, 1.0) == 1).all()
-    # The line from the lamp through the centre of the sphere ends in full shadow.
-    centre = np.array([0, 0, object_size(SPHERE, 1.0)[1]])
-    ray = centre - _render._LIGHT
-    end = centre + ray * centre[2] / -ray[2]
-    assert camera._visibility(end[None], SPHERE, 1.0) == 0
-    # Between shadow and light there is a penumbra.
-    visible = camera._visibility(-line, SPHERE, 1.0)
-    assert visible[-1] == 1
-    assert ((visible > 0.1) & (visible < 0.9)).sum() >= 3
 
 
 def test_highlights_are_on_the_object(camera):
