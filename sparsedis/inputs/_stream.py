@@ -1,5 +1,6 @@
 """Batches from a user's iterable."""
 
+import math
 from collections import deque
 from dataclasses import replace
 from itertools import chain
@@ -79,6 +80,26 @@ class StreamTasks:
             batch = self._read(batch, number, reset=False)
             self.remembered.append(batch)
             yield batch
+
+    def last_inputs(self, n_rows=math.inf):
+        """Inputs of the last batches, in their order.
+
+        Parameters
+        ----------
+        n_rows : float, default=inf
+            Rows to reach with as few batches as possible.
+
+        Returns
+        -------
+        list of array of shape (n, ...)
+        """
+        found = []
+        for batch in reversed(self.remembered):
+            found.insert(0, batch.rows)
+            n_rows -= len(batch.rows)
+            if n_rows <= 0:
+                break
+        return found
 
     def _read(self, batch, number, *, reset):
         try:

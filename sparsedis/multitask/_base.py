@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
 
 # Last steps of a stream whose rows serve as its training set.
 _REMEMBERED_STEPS = 50
+
+# Rows for the scale of the features before a rotation, which has a scale of its own.
+_SCALE_ROWS = 500
 
 
 class BaseRepresentation(MultiOutputMixin, TaskHeads):
@@ -214,13 +218,14 @@ default=None
                 "'auto': features are counted with their rotation."
             )
         width = self._width(self.input_shape_)
+        enough = math.inf if self.rotation is None else _SCALE_ROWS
         with threads_for(first.size):
             steps = self._train_on(
                 "stream",
                 stream,
                 random_state,
                 make=lambda: self._make_module(width, [first], whole=False),
-                rows=lambda: (batch.rows for batch in stream.remembered),
+                rows=partial(stream.last_inputs, enough),
                 data={"X": first, "y": None},
                 contents=vars(stream.first).values(),
             )

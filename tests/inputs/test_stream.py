@@ -102,3 +102,14 @@ def test_images_must_keep_their_size(other):
     message = r"of one shape; got \(4, 6, 3\), then \("
     with pytest.raises(ValueError, match=message):
         list(StreamTasks([(images, Y), (other, Y)], 1, BaseEstimator()))
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "kept"), [(1, [6]), (6, [6]), (7, [5, 6]), (np.inf, [4, 5, 6])]
+)
+def test_inputs_of_the_last_batches(n_rows, kept):
+    stream = StreamTasks([(X[:n], Y[:n]) for n in range(2, 7)], 3, BaseEstimator())
+    assert len(list(stream)) == 5
+    found = stream.last_inputs(n_rows)
+    assert [len(rows) for rows in found] == kept
+    assert_array_equal(found[-1], X[:6])
