@@ -101,7 +101,8 @@ def group_lasso_svm(
         Largest duality gap, relative to the objective at zero, the sum of the weights.
 
     max_iter : int, default=100
-        Largest number of interior-point iterations; about 3 to 13 are usual.
+        Largest number of interior-point iterations; about 3 to 13 are usual, and none
+        if ``alpha=0`` and a task has more features than samples.
 
     return_info : bool, default=False
         Return the certificate too.

@@ -120,8 +120,8 @@ def polish(penalty, simplices, beta, z, intercept, index, rounds=7):
     scale = torch.where(simplices.one_hot > 0, 0.0, beta).amax((1, 2), keepdim=True)
     weight = simplices.weight.unsqueeze(-1)
     face = simplices.free & (beta * weight > z * scale.clamp_min(1e-8))
-    whole = best = _measure(simplices, beta, face, intercept, iterate)
-    beta, face = _onto_face(beta, face)
+    whole = best = measure(simplices, beta, face, intercept, iterate)
+    beta, face = onto_face(beta, face)
     at = torch.arange(len(beta), device=beta.device)
     exact = torch.zeros_like(best.gap, dtype=torch.bool)
     for _ in range(rounds):
@@ -132,8 +132,8 @@ def polish(penalty, simplices, beta, z, intercept, index, rounds=7):
         W, iterate = iterate.W, iterate.advance(dX)
         intercept = None if intercept is None else intercept + d_intercept
         newton_beta = simplices.beta(X + dX)
-        projected, _ = _onto_face(newton_beta, face)
-        pair = _measure(simplices, projected, face, intercept, iterate)
+        projected, _ = onto_face(newton_beta, face)
+        pair = measure(simplices, projected, face, intercept, iterate)
         # If gaps are only rounding errors, the later pair is kept.
         better = pair.gap <= best.gap.clamp_min(_ROUNDING)
         best = best.replace(pair, better)
@@ -158,7 +158,7 @@ def polish(penalty, simplices, beta, z, intercept, index, rounds=7):
         iterate = dataclasses.replace(iterate, W=torch.lerp(W, iterate.W, length))
         if intercept is not None:
             intercept = intercept - (1 - length[:, 0]) * d_intercept
-        beta, face = _onto_face(torch.lerp(beta, newton_beta, length), face)
+        beta, face = onto_face(torch.lerp(beta, newton_beta, length), face)
         if len(left) < len(at):
             whole = whole.put(at, best)
             at, exact, beta, face = at[left], exact[left], beta[left], face[left]
@@ -180,7 +180,7 @@ def _newton_step(simplices, face, hessian, X, scores):
     return SaddlePoint(matrix, border, singular=1e-10).solve(-slope, balance)
 
 
-def _onto_face(beta, face):
+def onto_face(beta, face):
     """Return beta, set to zero outside of the face and rescaled, and the face.
 
     Rows of beta sum to one again. The largest entry of each row joins the face.
@@ -190,7 +190,7 @@ def _onto_face(beta, face):
     return beta / beta.sum(-1, keepdim=True), face
 
 
-def _measure(simplices, beta, face, intercept, iterate):
+def measure(simplices, beta, face, intercept, iterate):
     """Return the pair of beta and the W with the smaller duality gap.
 
     The iterate proposes its present W and the link of V. The gap is ``<beta, shortfall>

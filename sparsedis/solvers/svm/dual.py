@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 
 from sparsedis.solvers._info import SolverInfo
+from sparsedis.solvers.svm.active_set import EXACT
+from sparsedis.solvers.svm.bounds import solve_independent
 from sparsedis.solvers.svm.certificates import duality_gap
 from sparsedis.solvers.svm.group_penalty import norm, pull
 from sparsedis.solvers.svm.interior_point import interior_point
@@ -16,6 +18,9 @@ from sparsedis.solvers.svm.null import null_beta
 from sparsedis.solvers.svm.ridge_penalty import RidgePenalty
 from sparsedis.solvers.svm.simplices import Simplices
 from sparsedis.solvers.svm.working_set import WorkingSet
+
+# Least share of the largest eigenvalue of the Gram matrix, for independent samples.
+_INDEPENDENT = 1e-10
 
 # Number of entries, over all tasks, in a block of features that is cast to float64.
 _BLOCK = 1 << 18
@@ -69,7 +74,8 @@ def solve_svm_dual(
     The primal-dual interior-point method of Mehrotra runs on a working set of features,
     with one pair of positive scalars per feature. Close to the solution, Newton's
     method on the active set reduces the error to rounding errors. Tasks with ``alpha =
-    0`` use only a factor of the Gram matrix of the samples instead of the features.
+    0`` use only a factor of the Gram matrix of the samples instead of the features. If
+    it has an inverse, an active-set method on the bounds of beta comes first.
 
     Parameters
     ----------
@@ -188,9 +194,7 @@ class _Batch:
         small = (values > 1e3 * eps * largest) & (values < 1e-6 * largest)
         good = ~(small.any(-1) & (largest[:, 0] > 1e-10 / eps))
         if bool(good.any()):
-            factor = vectors * values.clamp_min(0).sqrt().unsqueeze(-2)
-            penalty = RidgePenalty(factor[good], gram[good], rotated=True)
-            self._run(at[good], penalty, (start[good],), self._emit_samples)
+            self._solve_rotated(at[good], values[good], vectors[good], start[good])
             if self.Z.dtype == gram.dtype:
                 self.gap[at[good]] = self._gap(at[good], _take(self.Z, at[good]))
             good &= self.gap[at] <= self.tol
@@ -207,6 +211,30 @@ class _Batch:
             self._emit_features(tasks, part, iterate, chosen)
 
         self._run(at, penalty, (start,), emit)
+
+    def _solve_rotated(self, at, values, vectors, start):
+        """Solve tasks from the eigenvalues and eigenvectors of the Gram matrix."""
+        root = values.clamp_min(0).sqrt().unsqueeze(-2)
+        factor, gram, part = vectors * root, self.gram[at], self.simplices.take(at)
+        full = values > _INDEPENDENT * values[:, -1:]
+        independent = full.sum(-1) == (part.weight > 0).sum(-1)
+        if part.border is None and bool(independent.any()):
+            here = independent.nonzero().flatten()
+            inverse = vectors * torch.where(full, 1 / values, 0.0).unsqueeze(-2)
+            inverse = (inverse @ vectors.mT)[here]
+            penalty = RidgePenalty(factor[here], gram[here], rotated=True)
+            with torch.inference_mode():
+                pair, solved = solve_independent(penalty, part.take(here), inverse)
+                solved &= pair.gap <= EXACT
+                done = here[solved]
+                if len(done):
+                    self._emit(at[done], 0, pair.take(solved), self._emit_samples)
+            rest = torch.ones_like(independent)
+            rest[done] = False
+            at, factor, gram, start = at[rest], factor[rest], gram[rest], start[rest]
+        if len(at):
+            penalty = RidgePenalty(factor, gram, rotated=True)
+            self._run(at, penalty, (start,), self._emit_samples)
 
     def solve_sparse(self, at, direction, V):
         """Solve tasks with positive alpha.
@@ -289,16 +317,7 @@ class _Batch:
         """
 
         def emit(local, n_iter, pair):
-            tasks = at[local]
-            part = self.simplices.take(tasks)
-            self.gap[tasks] = pair.gap
-            self.n_iter[tasks] += n_iter
-            if pair.intercept is not None:
-                intercept = pair.intercept.unsqueeze(-1)
-                self.intercept[tasks] = (part.basis @ intercept).squeeze(-1)
-            if emit_W is not None:
-                self.beta[tasks], self.active[tasks] = pair.beta, pair.face
-                emit_W(tasks, part, pair.iterate)
+            self._emit(at[local], n_iter, pair, emit_W)
 
         # Calls cost a tenth less without what autograd would have to know.
         with torch.inference_mode():
@@ -310,6 +329,18 @@ class _Batch:
                 max_iter=self.max_iter,
                 emit=emit,
             )
+
+    def _emit(self, tasks, n_iter, pair, emit_W):
+        """Store the solutions of some tasks."""
+        part = self.simplices.take(tasks)
+        self.gap[tasks] = pair.gap
+        self.n_iter[tasks] += n_iter
+        if pair.intercept is not None:
+            intercept = pair.intercept.unsqueeze(-1)
+            self.intercept[tasks] = (part.basis @ intercept).squeeze(-1)
+        if emit_W is not None:
+            self.beta[tasks], self.active[tasks] = pair.beta, pair.face
+            emit_W(tasks, part, pair.iterate)
 
     def _emit_features(self, tasks, part, iterate, features=None):
         """Store ``W / sqrt(l2)``, multiplied by `features` if these are given."""
