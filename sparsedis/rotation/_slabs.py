@@ -159,6 +159,8 @@ def _scaled(heads, A):
     x = heads.rows @ A.T
     scale = np.sqrt((x**2).mean(0))
     scale = np.where(x.mean(0) < 0, -scale, scale)
+    # Heads need not span all coordinates.
+    scale[np.abs(scale) < 1e-12] = 1.0
     A, x = A / scale[:, None], x / scale
     return A, x, heads.variance[:, None] * (A**2).sum(1)
 
@@ -167,7 +169,8 @@ def fit_to_sizes(heads, A):
     """Improve directions so that coefficients are zero or of one size.
 
     Each step is a least squares fit to the expected coefficients under a density that
-    becomes narrower.
+    becomes narrower. Directions whose coefficients are all expected to be zero are left
+    out.
     """
     inverse = np.linalg.pinv(heads.rows.T @ heads.rows)
     for width in _WIDTHS:
@@ -177,7 +180,7 @@ def fit_to_sizes(heads, A):
             if template is None:
                 template, _ = Template.best(x, errors, width)
             A = (template.fit(x, errors, width)[1].T @ heads.rows) @ inverse
-    return unit_rows(A)
+    return unit_rows(A[A.any(1)])
 
 
 class SlabPool(Pool):

@@ -161,3 +161,13 @@ def test_directions_near_those_of_signs_move_to_them():
     assert (np.abs(found @ basis.T).max(1) > 0.999).all()
     pool = SlabPool(white, found)
     assert (np.abs(pool.A[pool.basis()[0]] @ basis.T).max(0) > 0.999).all()
+
+
+def test_heads_need_not_span_all_coordinates():
+    rows = np.zeros((40, 1, 4))
+    rows[:, 0, :2] = np.random.default_rng(0).choice(SIGNS, (40, 2))
+    white = Heads(rows, np.zeros(40), np.ones(40))
+    pool = SlabPool(white, np.eye(4))
+    pool.add(pool.search((), np.random.default_rng(0)))
+    assert np.isfinite(pool.scores).all()
+    assert len(set(pool.basis()[0])) == 4
