@@ -10,13 +10,13 @@ from numbers import Integral
 import torch
 from torch import nn
 
-from ._layers import check_image_shape, output_layer
+from ._layers import Layers, check_image_shape, output_layer
 
 # Both architectures halve the image four times.
 _HALVINGS = 4
 
 
-class Conv4(nn.Sequential):
+class Conv4(Layers):
     """Four convolutional blocks, as in matching and prototypical networks.
 
     Each block has 64 filters of 3 x 3, batch normalisation, ReLU and 2 x 2 max
@@ -75,7 +75,7 @@ class Conv4(nn.Sequential):
         super().__init__(*layers, *_flat(n_in, size, n_components))
 
 
-class ResNet12(nn.Sequential):
+class ResNet12(Layers):
     """ResNet-12 of Lee et al. (2019), without the final pooling (Section 5.2).
 
     Four residual blocks of 64, 160, 320 and 640 filters, each with three convolutions

@@ -1,5 +1,7 @@
 """Checks and layers that several encoders use."""
 
+from collections import OrderedDict
+
 import torch
 from torch import nn
 
@@ -68,3 +70,13 @@ def check_one_tensor(features):
             "encoder must return features alone, one tensor, got "
             f"{type(features).__name__}: wrap it in a module that returns them."
         )
+
+
+class Layers(nn.Sequential):
+    """A sequence of layers that its subclasses make from other arguments."""
+
+    def __getitem__(self, at):
+        if isinstance(at, slice):
+            # Torch would pass the layers to the constructor of the subclass.
+            return nn.Sequential(OrderedDict(self._modules))[at]
+        return super().__getitem__(at)

@@ -8,14 +8,14 @@ import math
 import torch
 from torch import nn
 
-from ._layers import check_image_shape, output_layer
+from ._layers import Layers, check_image_shape, output_layer
 from ._standardized import Standardized
 
 # Norm of the inputs beside hidden units, for columns of unit variance.
 _INPUT_NORM = 8.0
 
 
-class MLP(nn.Sequential):
+class MLP(Layers):
     """Multilayer perceptron with ReLU activations.
 
     Parameters
@@ -98,7 +98,7 @@ class _ReLU(nn.ReLU):
         return f"dropout={self.dropout:g}"
 
 
-class ConvEncoder(nn.Sequential):
+class ConvEncoder(Layers):
     """Convolutional encoder of Locatello et al. (2019), as used in Appendix D.2.
 
     Four convolutions with stride 2 and "same" padding (32 channels of 4 x 4, twice,

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from sparsedis.encoders import MLP, ConvEncoder
+from sparsedis.encoders import MLP, Conv4, ConvEncoder, ResNet12
 
 
 def n_parameters(module):
@@ -89,3 +89,14 @@ def test_without_n_components_the_last_hidden_layer_is_the_output(encoder, n_hid
     features = encoder(torch.randn(4, 3, 8, 8))
     assert features.shape == (4, n_hidden)
     assert features.min() == 0
+
+
+@pytest.mark.parametrize("make", [MLP, ConvEncoder, Conv4, ResNet12])
+def test_a_slice_is_the_sequence_of_its_layers(make):
+    encoder = make((3, 16, 16), 4).eval()
+    images, last = torch.randn(2, 3, 16, 16), len(encoder) - 1
+    body, head = encoder[:-1], encoder[-1]
+    torch.testing.assert_close(head(body(images)), encoder(images))
+    assert list(body.state_dict()) == [
+        name for name in encoder.state_dict() if not name.startswith(f"{last}.")
+    ]
