@@ -128,6 +128,8 @@ class StreamTasks:
             )
         names = np.arange(batch.n_tasks)
         check_sizes(Targets("wide", names, np.swapaxes(batch.y, 0, 1)))
+        if is_classifier(self.estimator) and batch.n_classes is None:
+            batch = _numbered(batch)
         return _useful(batch)
 
     def _inputs(self, X, reset):
@@ -155,6 +157,18 @@ def _labels(Y, n_samples):
     values = np.full((n_samples, targets.n_tasks), np.nan)
     values[targets.rows, targets.tasks] = targets.values
     return values
+
+
+def _numbered(batch):
+    """A batch whose classes are numbered without gaps: heads have all smaller ones."""
+    labelled = np.ones(batch.y.shape, bool) if batch.mask is None else batch.mask
+    classes, numbers = np.unique(batch.y[labelled], return_inverse=True)
+    wrong = classes[(classes < 0) | (classes % 1 != 0)]
+    if len(wrong):
+        raise ValueError(f"y must hold whole numbers from 0 on, got {wrong[0]:g}.")
+    y = np.zeros(batch.y.shape)
+    y[labelled] = numbers
+    return replace(batch, y=y)
 
 
 def _useful(batch):

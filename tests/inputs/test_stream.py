@@ -6,7 +6,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, ClassifierMixin
 
 from sparsedis.inputs._stream import StreamTasks
 from sparsedis.tasks import TaskBatch
@@ -113,3 +113,25 @@ def test_inputs_of_the_last_batches(n_rows, kept):
     found = stream.last_inputs(n_rows)
     assert [len(rows) for rows in found] == kept
     assert_array_equal(found[-1], X[:6])
+
+
+class Classifier(ClassifierMixin, BaseEstimator):
+    pass
+
+
+def test_classes_are_numbered_without_gaps():
+    codes = np.array([[7.0, 7, 1e6], [2, np.nan, 7], [2, 7, 2]])
+    batch = StreamTasks([(X[:3], codes)], 1, Classifier()).first
+    assert_array_equal(batch.y, [[1, 0, 0], [1, 0, 1], [2, 1, 0]])
+    assert_array_equal(batch.mask[1], [True, False, True])
+    # A number of classes that is given belongs to codes as they are.
+    codes, n_classes = np.array([[0.0, 2, 2]]), np.array([3])
+    batch = TaskBatch(X[:3], codes, n_classes=n_classes)
+    assert_array_equal(StreamTasks([batch], 1, Classifier()).first.y, codes)
+
+
+@pytest.mark.parametrize("wrong", [-1, 0.5])
+def test_other_classes_are_refused_with_their_batch(wrong):
+    source = [(X, np.where(Y > 0, 1, wrong))]
+    with pytest.raises(ValueError, match=f"whole numbers from 0 on, got {wrong}"):
+        StreamTasks(source, 1, Classifier())
