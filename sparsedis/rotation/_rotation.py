@@ -228,7 +228,10 @@ def rotate(
     -------
     RotationResult
     """
-    white, axes, root = whiten(heads, variance, n_outputs)
+    # A power of 2, since squares of large heads overflow, and of small ones vanish.
+    unit = np.ldexp(1.0, np.frexp(np.abs(heads).max())[1] - 1)
+    heads = heads / unit
+    white, axes, root = whiten(heads, variance / unit / unit, n_outputs)
     k = white.k
     span = axes[:, :k]
     if k:
@@ -260,11 +263,11 @@ def rotate(
     return RotationResult(
         components=(components * sign[:, None])[order],
         rotation=(rotation * sign)[:, order],
-        heads=(new * sign)[..., order],
+        heads=(new * sign)[..., order] * unit,
         criterion=criterion,
         criteria=criteria,
         n_agree=sum(value < best + _AGREE for value in criteria.values()),
-        spike=density.spike() * np.sqrt(square / n_outputs.sum())[order],
+        spike=density.spike() * np.sqrt(square / n_outputs.sum())[order] * unit,
     )
 
 

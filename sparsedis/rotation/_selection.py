@@ -289,9 +289,13 @@ def _cut(moments, noise, spike, sizes):
 
 def _standardise(Z, weight):
     """Mean and standard deviation of each feature, inf where constant."""
+    # Neither sums nor squares may overflow or vanish.
+    largest = np.abs(Z).max(0)
+    largest[largest == 0] = 1.0
+    Z = Z / largest
     centre = np.average(Z, axis=0, weights=weight)
     unit = np.sqrt(np.average((Z - centre) ** 2, axis=0, weights=weight))
-    return centre, np.where(unit > NOISE_FLOOR * np.abs(Z).max(0), unit, np.inf)
+    return centre * largest, np.where(unit > NOISE_FLOOR, unit * largest, np.inf)
 
 
 def _check_data(Z, Y, sample_weight):

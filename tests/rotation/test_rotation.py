@@ -94,6 +94,29 @@ def test_coordinates_do_not_matter():
     assert permuted(match > 0.999, 0.5)
 
 
+@pytest.mark.parametrize("unit", [1e-300, 1e-100, 1e300])
+def test_unit_of_heads_does_not_matter(unit):
+    heads = sparse() @ mixing(3)
+    variance = np.zeros(len(heads))
+    if unit == 1e-100:
+        variance += 1e-3
+    plain = sparsest_rotation(heads, variance, random_state=0)
+    variance *= unit
+    found = sparsest_rotation(heads * unit, variance * unit, random_state=0)
+    np.testing.assert_allclose(found.rotation, plain.rotation, atol=1e-9)
+    np.testing.assert_allclose(found.heads / unit, plain.heads, atol=1e-9)
+    np.testing.assert_allclose(found.spike / unit, plain.spike, rtol=1e-6)
+    inner = rotate(
+        heads[:, None] * unit,
+        variance * unit,
+        np.ones(40, int),
+        np.random.default_rng(0),
+        n_rounds=0,
+        patience=1,
+    )
+    np.testing.assert_allclose(inner.heads[:, 0], heads * unit @ inner.rotation)
+
+
 def test_same_seed_same_result():
     heads = sparse(k=4) @ mixing(4)
     one, two = (sparsest_rotation(heads, random_state=3) for _ in range(2))

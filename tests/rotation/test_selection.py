@@ -214,6 +214,14 @@ def test_units_do_not_matter(rule):
     assert_allclose(predictions[1], unit * (predictions[0] + 5), rtol=1e-7)
 
 
+@pytest.mark.parametrize("unit", [1e-300, 1e-160, 1e160, 1e300])
+def test_features_may_be_huge_or_tiny(unit):
+    Z, Y, _ = make_tasks(noise=2.0)
+    plain, other = select_heads(Z, Y), select_heads(Z * unit, Y)
+    assert_array_equal(plain.support, other.support)
+    assert_allclose(other.coef * unit, plain.coef, rtol=1e-9)
+
+
 def test_weights_are_repetitions():
     Z, Y, _ = make_tasks(n=200, noise=0.2)
     weight = np.random.default_rng(0).integers(0, 4, len(Z))
