@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import time
+import traceback
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed
 from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone
+from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import ParameterGrid
 from sklearn.pipeline import Pipeline
-from sklearn.utils import check_random_state, get_tags
+from sklearn.utils import check_array, check_random_state, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sparsedis._fitted import note_lost_models, whole_or_not
 from sparsedis._typing import keeps_types
+from sparsedis._warn import warn
 from sparsedis.metrics import unsupervised_disentanglement_ranking
 
 if TYPE_CHECKING:
@@ -68,6 +71,11 @@ class UDRSearch(MetaEstimatorMixin, BaseEstimator):
     tau : float, default=0.0
         Minimal share of the heads that must use a feature for it to count, if the
         estimator, or the last step of a pipeline, has heads (`coef_`).
+
+    error_score : "raise" or float, default=np.nan
+        Score of a model that fails, of which `fit` warns; NaN leaves it out of the
+        mean. "raise" ends the search with its error. The other models of a setting are
+        compared with each other; a setting with fewer than two cannot be the best.
 
     n_jobs : int, default=None
         Number of models to train in parallel, see :class:`joblib.Parallel`.
@@ -124,6 +132,7 @@ class UDRSearch(MetaEstimatorMixin, BaseEstimator):
         "n_seeds": [Interval(Integral, 2, None, closed="left")],
         "similarity": [StrOptions({"lasso", "spearman", "mcc"})],
         "tau": [Interval(Real, 0, 1, closed="both")],
+        "error_score": [StrOptions({"raise"}), Real],
         "n_jobs": [Integral, None],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
@@ -137,6 +146,7 @@ class UDRSearch(MetaEstimatorMixin, BaseEstimator):
         n_seeds: int = 5,
         similarity: Literal["lasso", "spearman", "mcc"] = "mcc",
         tau: float = 0.0,
+        error_score: Literal["raise"] | float = np.nan,
         n_jobs: int | None = None,
         verbose: int = 0,
         random_state: RandomState = None,
@@ -146,6 +156,7 @@ class UDRSearch(MetaEstimatorMixin, BaseEstimator):
         self.n_seeds = n_seeds
         self.similarity = similarity
         self.tau = tau
+        self.error_score = error_score
         self.n_jobs = n_jobs
         self.verbose = verbose
         self.random_state = random_state
@@ -175,7 +186,12 @@ class UDRSearch(MetaEstimatorMixin, BaseEstimator):
         ------
         ValueError
             When `estimator` has no parameter `random_state`, or `param_grid` sets one
-            or is empty.
+            or is empty, or no setting has two models that did not fail.
+
+        Warns
+        -----
+        FitFailedWarning
+            When some models fail.
         """
         settings = list(ParameterGrid(self.param_grid))
         if not settings:
@@ -187,9 +203,10 @@ class UDRSearch(MetaEstimatorMixin, BaseEstimator):
             _with_seed(self.estimator, params, 0)
         random_state = check_random_state(self.random_state)
         self.seeds_ = random_state.randint(np.iinfo(np.int32).max, size=self.n_seeds)
+        catch = self.error_score != "raise"
         with note_lost_models(type(self).__name__):
             fitted = Parallel(n_jobs=self.n_jobs, verbose=self.verbose)(
-                delayed(_fit_one)(self.estimator, params, seed, X, y, fit_params)
+                delayed(_fit_one)(self.estimator, params, seed, X, y, fit_params, catch)
                 for params in settings
                 for seed in self.seeds_
             )
@@ -197,24 +214,39 @@ class UDRSearch(MetaEstimatorMixin, BaseEstimator):
             fitted[first : first + self.n_seeds]
             for first in range(0, len(fitted), self.n_seeds)
         ]
-        scores = np.array([self._rank([est for est, _, _ in g], g) for g in groups])
-        times = np.array([[seconds for _, _, seconds in g] for g in groups])
+        comparable = np.array([sum(map(_is_fitted, g)) > 1 for g in groups])
+        _check_failures(fitted, bool(comparable.any()))
+        scores = np.array([self._scores(group) for group in groups])
+        times = np.array([[one.seconds for one in group] for group in groups])
         self.cv_results_ = self._table(settings, scores, times)
-        self.best_index_ = int(scores.mean(1).argmax())
+        means = self.cv_results_["mean_test_score"]
+        self.best_index_ = int(np.where(comparable, means, -np.inf).argmax())
         self.best_params_ = settings[self.best_index_]
-        self.best_score_ = float(scores[self.best_index_].mean())
-        best = int(scores[self.best_index_].argmax())
-        self.best_estimator_ = groups[self.best_index_][best][0]
+        self.best_score_ = float(means[self.best_index_])
+        group = groups[self.best_index_]
+        own = np.where([*map(_is_fitted, group)], scores[self.best_index_], -np.inf)
+        self.best_estimator_ = group[int(own.argmax())].model
         return self
 
-    def _rank(self, models, group):
+    def _scores(self, group):
+        """Scores of the models of a setting."""
+        fitted = [_is_fitted(one) for one in group]
+        if all(fitted):
+            return self._rank(group)
+        scores = np.full(len(group), self.error_score, dtype=float)
+        if sum(fitted) > 1:
+            scores[fitted] = self._rank([one for one in group if _is_fitted(one)])
+        return scores
+
+    def _rank(self, group):
         coefs = None
+        models = [one.model for one in group]
         models = [m[-1] if isinstance(m, Pipeline) else m for m in models]
         if all(hasattr(model, "coef_") for model in models):
             # To leave out unused features, which agree with any feature.
             coefs = [getattr(model, "support_", model.coef_) for model in models]
         return unsupervised_disentanglement_ranking(
-            [codes for _, codes, _ in group],
+            [one.codes for one in group],
             similarity=self.similarity,
             coefs=coefs,
             tau=self.tau,
@@ -234,9 +266,12 @@ class UDRSearch(MetaEstimatorMixin, BaseEstimator):
             table[f"param_{name}"] = np.ma.MaskedArray(values, mask=missing)
         for seed, column in enumerate(scores.T):
             table[f"split{seed}_test_score"] = column
-        table["mean_test_score"] = scores.mean(1)
-        table["std_test_score"] = scores.std(1)
-        table["rank_test_score"] = rankdata(-scores.mean(1), method="min").astype(int)
+        # Without the models that failed; NaN if none is left.
+        scores = np.ma.masked_invalid(scores)
+        table["mean_test_score"] = scores.mean(1).filled(np.nan)
+        table["std_test_score"] = scores.std(1).filled(np.nan)
+        ranks = rankdata(-scores.mean(1).filled(-np.inf), method="min")
+        table["rank_test_score"] = ranks.astype(int)
         return table
 
     @keeps_types(available_if(_best_has("transform")))
@@ -370,8 +405,43 @@ def _is_seed(name):
     return name == "random_state" or name.endswith("__random_state")
 
 
-def _fit_one(estimator, params, seed, X, y, fit_params):
-    start = time.perf_counter()
-    model = _with_seed(estimator, params, seed)
-    model.fit(X, y, **fit_params)
-    return model, model.transform(X), time.perf_counter() - start
+class _Fit(NamedTuple):
+    """A fitted model and its codes, or the traceback of its error."""
+
+    model: Any
+    codes: ArrayLike | None
+    error: str | None
+    seconds: float
+
+
+def _is_fitted(one):
+    return one.error is None
+
+
+def _fit_one(estimator, params, seed, X, y, fit_params, catch):
+    start, model, codes, error = time.perf_counter(), None, None, None
+    try:
+        model = _with_seed(estimator, params, seed)
+        model.fit(X, y, **fit_params)
+        codes = model.transform(X)
+        check_array(codes)
+    except Exception:
+        if not catch:
+            raise
+        # As text: not all errors can be sent between processes.
+        error = traceback.format_exc()
+    return _Fit(model, codes, error, time.perf_counter() - start)
+
+
+def _check_failures(fitted, comparable):
+    """Warn of models that failed; an error if no others can be compared."""
+    errors = [one.error for one in fitted if not _is_fitted(one)]
+    if not errors:
+        return
+    message = (
+        f"{len(errors)} of {len(fitted)} models failed. Pass error_score='raise' to "
+        f"end the search with the first error, which was:\n{errors[0]}"
+    )
+    if not comparable:
+        raise ValueError(f"No setting has two models to compare: {message}")
+    warn(message, FitFailedWarning)

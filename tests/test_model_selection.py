@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.exceptions import FitFailedWarning
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -168,6 +170,55 @@ def test_a_refused_search_leaves_the_earlier_one(X):
         assert all(now[name] is value for name, value in before.items())
 
 
+class Fragile(Mixer):
+    """Fails with some of the seeds that a search draws from 0, or returns NaN."""
+
+    def fit(self, X, y=None):
+        if self.mix == 0 and self.random_state % 3 == 0:
+            raise RuntimeError("no convergence")
+        return super().fit(X)
+
+    def transform(self, X):
+        return super().transform(np.nan * X if self.scale == 0 else X)
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_models_that_fail_do_not_end_a_search(X, n_jobs):
+    grid = [{"mix": [0.5, 0.0]}, {"scale": [0.0]}]
+    search = UDRSearch(Fragile(), grid, random_state=0, n_jobs=n_jobs)
+    n_lost = sum(seed % 3 == 0 for seed in seeds_of(5))
+    assert 0 < n_lost < 4
+    with pytest.warns(FitFailedWarning, match=f"^{n_lost + 5} of 15 models failed"):
+        search.fit(X)
+    results = search.cv_results_
+    splits = np.array([results[f"split{i}_test_score"] for i in range(5)]).T
+    assert_array_equal(np.isnan(splits).sum(1), [0, n_lost, 5])
+    assert search.best_params_ == {"mix": 0.0}
+    assert search.best_score_ == results["mean_test_score"][1] == pytest.approx(1)
+    assert np.isnan(results["mean_test_score"][2])
+    assert_array_equal(results["rank_test_score"], [2, 1, 3])
+    np.testing.assert_allclose(search.transform(X), X)
+
+
+def test_the_score_of_a_model_that_fails(X):
+    search = UDRSearch(Fragile(), {"mix": [0.0]}, error_score=0, random_state=0)
+    with pytest.warns(FitFailedWarning, match="RuntimeError: no convergence"):
+        search.fit(X)
+    n_lost = sum(seed % 3 == 0 for seed in seeds_of(5))
+    assert search.best_score_ == pytest.approx(1 - n_lost / 5)
+    # A large one must not make models that failed the best.
+    grid = {"scale": [0.0, 1.0]}
+    with pytest.warns(FitFailedWarning):
+        search.set_params(param_grid=grid, error_score=9).fit(X)
+    assert search.best_params_ == {"scale": 1.0}
+    with pytest.raises(RuntimeError, match="no convergence"):
+        search.set_params(param_grid={"mix": [0.0]}, error_score="raise").fit(X)
+
+
+def seeds_of(n):
+    return np.random.RandomState(0).randint(np.iinfo(np.int32).max, size=n)
+
+
 def test_bad_arguments(X):
     with pytest.raises(ValueError, match="estimator must have a parameter random_st"):
         UDRSearch(StandardScaler(), {"with_mean": [True]}).fit(X)
@@ -179,6 +230,9 @@ def test_bad_arguments(X):
         UDRSearch(Mixer(), {"mix": [0.1]}, similarity="cosine").fit(X)
     with pytest.raises(ValueError, match=r"at least one setting, got \[\]"):
         UDRSearch(Mixer(), []).fit(X)
+    message = "No setting has two models .* 5 of 5 .* contains NaN"
+    with pytest.raises(ValueError, match=f"(?s){message}"):
+        UDRSearch(Fragile(mix=1, scale=0.0), {}).fit(X)
     # Before any training, which would be lost.
     for tau in (2, np.nan, "a"):
         with pytest.raises(ValueError, match="'tau' parameter"):
