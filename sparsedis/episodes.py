@@ -7,7 +7,7 @@ from numbers import Integral
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils import check_random_state
 
 from sparsedis.inputs._values import check_discrete, complete_labels
 
@@ -154,7 +154,7 @@ class EpisodeSampler:
         ):
             if not isinstance(value, Integral) or value < least:
                 raise ValueError(f"{name} must be an int >= {least}, got {value!r}.")
-        y = complete_labels(column_or_1d(y))
+        y = complete_labels(y)
         check_discrete(y)
         self.n_ways = n_ways
         self.n_shots = n_shots

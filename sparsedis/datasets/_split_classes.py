@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.utils import check_consistent_length, column_or_1d
 
+from sparsedis.inputs._values import complete_labels
+
 from ._checks import as_generator
 
 if TYPE_CHECKING:
@@ -76,7 +78,7 @@ def split_classes(
     >>> greek.tolist()
     [0, 1, 2]
     """
-    y = column_or_1d(y)
+    y = complete_labels(y)
     if groups is None:
         what, units, unit_of = "classes", *np.unique(y, return_inverse=True)
     else:

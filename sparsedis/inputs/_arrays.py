@@ -5,6 +5,7 @@ import torch
 
 from sparsedis.inputs._numbers import validate_numbers
 from sparsedis.inputs._plain import check_plain
+from sparsedis.inputs._values import required_labels
 
 # Numbers of channels of images in torch's layout, with channels first.
 _FIRST = (1, 3)
@@ -24,6 +25,7 @@ def validate_inputs(estimator, X, y="no_validation", *, reset):
     X : array-like, tensor, or list of images
 
     y : array-like of shape (n_samples,), default="no_validation"
+        Classes.
 
     reset : bool
         Whether this is a fit.
@@ -49,6 +51,7 @@ def validate_inputs(estimator, X, y="no_validation", *, reset):
     check_plain(X, "X")
     if not isinstance(y, str):
         check_plain(y, "y")
+        y = required_labels(y)
     dtypes = [np.float64, np.float32]
     return validate_numbers(
         estimator,

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from sparsedis._warn import warn
-from sparsedis.inputs._values import check_discrete, unboxed
+from sparsedis.inputs._values import check_discrete, unboxed, unique_labels
 
 
 def encode_classes(targets):
@@ -78,13 +78,7 @@ def number_classes(values):
     values = unboxed(values)
     if values.dtype.kind == "f" and np.isinf(values).any():
         raise ValueError("Input y contains infinity, which is not a class.")
-    try:
-        classes, codes = np.unique(values, return_inverse=True)
-    except TypeError:
-        raise ValueError(
-            "y must hold labels of one type per task, got "
-            f"{sorted({type(v).__name__ for v in values})} in one task."
-        ) from None
+    classes, codes = unique_labels(values)
     # Integers, text and dates are classes; scikit-learn checks everything else.
     dates = values.dtype == object and all(
         isinstance(v, date | timedelta) for v in classes

@@ -1,7 +1,7 @@
 """Labels of any array or frame, as values and a mask of missing ones."""
 
 import numpy as np
-from sklearn.utils import assert_all_finite, check_array
+from sklearn.utils import assert_all_finite, check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 # Number of cells of a table to check at a time.
@@ -196,12 +196,15 @@ def unboxed(values):
     return array if array.dtype != object and array.tolist() == listed else values
 
 
-def complete_labels(y):
-    """Check that no class is missing, and convert numbers of dtype object.
+def complete_labels(y, *, warn=False):
+    """Read classes of which none may be missing, and convert numbers of dtype object.
 
     Parameters
     ----------
-    y : ndarray of shape (n,)
+    y : array-like of shape (n,)
+
+    warn : bool, default=False
+        Whether to warn of a column.
 
     Returns
     -------
@@ -210,24 +213,78 @@ def complete_labels(y):
     Raises
     ------
     ValueError
-        When a label is missing, or infinite.
+        When a label is missing, or infinite, or labels of a list have several types.
 
     Examples
     --------
-    >>> import numpy as np
     >>> from sparsedis.inputs._values import complete_labels
-    >>> complete_labels(np.array(["a", None], dtype=object))
+    >>> complete_labels(["a", None])
     Traceback (most recent call last):
     ValueError: y must have a label for every sample; 1 of 2 are missing.
     """
+    listed = isinstance(y, list | tuple)
+    # Among text, numpy turns a NaN and other numbers into text.
+    y = column_or_1d(np.asarray(y, dtype=object) if listed else y, warn=warn)
     missing = np.count_nonzero(is_missing(y))
     if missing:
         raise ValueError(
             f"y must have a label for every sample; {missing} of {len(y)} are missing."
         )
+    if listed:
+        unique_labels(y)
+        y = np.asarray(y.tolist())
     y = unboxed(y)
     assert_all_finite(y, input_name="y")
     return y
+
+
+def required_labels(y):
+    """Read classes for a `fit`, or leave it to scikit-learn to say that y is required.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,), or None
+
+    Returns
+    -------
+    ndarray of shape (n,), or None
+    """
+    return None if y is None else complete_labels(y, warn=True)
+
+
+def unique_labels(y):
+    """Do as `np.unique` with an inverse, and refuse labels of several types.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,)
+
+    Returns
+    -------
+    classes : ndarray of shape (n_classes,)
+
+    codes : ndarray of shape (n,) of int
+
+    Raises
+    ------
+    ValueError
+        When labels cannot be sorted.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsedis.inputs._values import unique_labels
+    >>> unique_labels(np.array(["a", 1], dtype=object))
+    Traceback (most recent call last):
+    ValueError: y must hold labels of one type per task, got ['int', 'str'] in one ...
+    """
+    try:
+        return np.unique(y, return_inverse=True)
+    except TypeError:
+        raise ValueError(
+            "y must hold labels of one type per task, got "
+            f"{sorted({type(v).__name__ for v in y})} in one task."
+        ) from None
 
 
 def check_discrete(y):
@@ -251,6 +308,8 @@ def check_discrete(y):
     Traceback (most recent call last):
     ValueError: Unknown label type: continuous, such as 0.3. Classes must be ...
     """
+    if y.dtype == object:
+        unique_labels(y)
     try:
         check_classification_targets(y)
     except ValueError as error:

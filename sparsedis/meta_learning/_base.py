@@ -19,7 +19,7 @@ from sparsedis.encoders import input_shape_of
 from sparsedis.episodes import EpisodeSampler
 from sparsedis.heads._few_shot import HEADS
 from sparsedis.inputs._rows import blocks_of
-from sparsedis.inputs._values import check_discrete, complete_labels
+from sparsedis.inputs._values import check_discrete
 from sparsedis.meta_learning._evaluation import evaluate_episodes
 from sparsedis.meta_learning._learned_head import LearnedHead
 from sparsedis.meta_learning._objective import EpisodeObjective
@@ -87,7 +87,6 @@ class BaseMetaLearner(BilevelEstimator):
 
     def _validate(self, X, y, *, reset=True):
         X, y = self._validate_X(X, y, reset=reset)
-        y = complete_labels(y)
         check_discrete(y)
         return X, y
 

@@ -9,7 +9,7 @@ import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import HasMethods
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_is_fitted
 
 from sparsedis._fitted import whole_or_not
 from sparsedis._typing import keeps_types
@@ -112,7 +112,7 @@ channels)
         """
         check_is_fitted(self.learner)
         check_plain(y, "y")
-        y = complete_labels(column_or_1d(y, warn=True))
+        y = complete_labels(y, warn=True)
         check_discrete(y)
         self._learner = _as_it_is(self.learner)
         Z = self._features(X)
@@ -198,7 +198,7 @@ channels)
             When `y` has a label that the support set lacks: the head cannot predict it.
         """
         check_is_fitted(self)
-        y = complete_labels(np.asarray(y))
+        y = complete_labels(y)
         unseen = np.setdiff1d(y, self.classes_)
         if len(unseen):
             raise ValueError(

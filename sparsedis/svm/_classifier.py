@@ -15,7 +15,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from sparsedis._warn import warn
 from sparsedis.inputs._numbers import validate_numbers
 from sparsedis.inputs._plain import check_plain
-from sparsedis.inputs._values import check_discrete, complete_labels
+from sparsedis.inputs._values import check_discrete, required_labels
 from sparsedis.svm._problem import SVMProblem
 
 if TYPE_CHECKING:
@@ -87,8 +87,8 @@ class GroupLassoSVMClassifier(ClassifierMixin, BaseEstimator):
         """Validate the data, and return it with a weight of each sample."""
         check_plain(X, "X")
         check_plain(y, "y")
+        y = required_labels(y)
         X, y = validate_numbers(self, X, y, accept_sparse="csr", dtype=np.float64)
-        y = complete_labels(y)
         check_discrete(y)
         weight = _check_sample_weight(
             sample_weight, X, dtype=np.float64, ensure_non_negative=True

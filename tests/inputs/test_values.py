@@ -8,9 +8,18 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
+from sparsedis import GroupLassoSVMMetaLearner
+from sparsedis.datasets import split_classes
+from sparsedis.episodes import EpisodeSampler
 from sparsedis.inputs._classes import decode_classes, encode_classes
 from sparsedis.inputs._forms import read_targets
-from sparsedis.inputs._values import is_missing, read_values, unboxed
+from sparsedis.inputs._values import (
+    complete_labels,
+    is_missing,
+    read_values,
+    unboxed,
+)
+from sparsedis.svm import GroupLassoSVC
 
 NAN = np.nan
 NAT = np.datetime64("NaT")
@@ -214,3 +223,45 @@ def test_masked_weights_and_infinite_classes_are_refused():
     masked = np.ma.masked_array([np.inf, 1.0], [1, 0])
     missing = read_values(masked, real=False)[1]
     assert missing.tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    "fit",
+    [
+        GroupLassoSVC().fit,
+        GroupLassoSVMMetaLearner("identity").fit,
+        lambda X, y: EpisodeSampler(y, n_ways=2, n_shots=1, n_queries=1),
+        lambda X, y: split_classes(y, [0.5, 0.5]),
+    ],
+)
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (["a", "b", NAN, "b"], "for every sample; 1 of 4 are missing"),
+        (("a", "b", None, "b"), "for every sample; 1 of 4 are missing"),
+        (pd.Series(["a", "b", pd.NA, "b"], dtype="string"), "1 of 4 are missing"),
+        (np.array(["a", "b", NAN, "b"], dtype=object), "1 of 4 are missing"),
+        (["a", "b", 1, "b"], r"one type per task, got \['int', 'str'\]"),
+    ],
+)
+def test_labels_of_a_single_task_must_be_complete(fit, y, message):
+    with pytest.raises(ValueError, match=message):
+        fit(np.eye(4), y)
+
+
+@pytest.mark.parametrize(
+    ("y", "kind"),
+    [
+        (["a", "b"], "U"),
+        ([1, 2], "i"),
+        ([True, False], "b"),
+        ([np.datetime64("2020-01-01")] * 2, "M"),
+        (np.array([1, 2], dtype=object), "i"),
+        (pd.Series(["a", "b"], dtype=object), "O"),
+        ([[1], [2]], "i"),
+    ],
+)
+def test_complete_labels_have_the_dtype_that_numpy_gives(y, kind):
+    found = complete_labels(y)
+    assert found.dtype.kind == kind
+    assert found.shape == (2,)
