@@ -6,16 +6,18 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from sparsedis._warn import warn
+from sparsedis.inputs._ids import check_order
 
 
-def read_alpha(alpha, n_tasks):
+def read_alpha(alpha, names):
     """Penalty of each task.
 
     Parameters
     ----------
     alpha : float or array-like of shape (n_tasks,)
 
-    n_tasks : int
+    names : ndarray of shape (n_tasks,)
+        Names of the tasks.
 
     Returns
     -------
@@ -24,8 +26,11 @@ def read_alpha(alpha, n_tasks):
     Raises
     ------
     ValueError
-        When a penalty is not positive and finite, or there are more or fewer.
+        When a penalty is not positive and finite, there are more or fewer, or a Series
+        has other names.
     """
+    check_order(alpha, names, "alpha")
+    n_tasks = len(names)
     values = _positive(alpha)
     if values.shape not in ((), (n_tasks,)):
         raise ValueError(

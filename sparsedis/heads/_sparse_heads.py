@@ -232,7 +232,7 @@ default=None
         """
         X, targets, weight = self._read(X, y, sample_weight, task)
         n_tasks = targets.n_tasks
-        alphas = read_alpha(self.alpha, n_tasks)[:, None]
+        alphas = read_alpha(self.alpha, targets.names)[:, None]
         sizes = read_sizes(self.k_features, X.shape[1])
         if self.adaptive and sizes is not None:
             raise ValueError(

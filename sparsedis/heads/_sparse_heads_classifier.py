@@ -192,6 +192,6 @@ default=None
             tol=self.tol,
             device=read_exact_device(self.device),
         )
-        alphas = read_alpha(self.alpha, targets.n_tasks)[:, None]
+        alphas = read_alpha(self.alpha, targets.names)[:, None]
         self._fit(X, targets, classes, weight, alphas, Folds(0), problem)
         return self

@@ -24,6 +24,7 @@ from sparsedis.heads._penalties import warn_of_gaps
 from sparsedis.heads._task_paths import HeadProblem, block_size, fit_heads
 from sparsedis.inputs._devices import read_exact_device
 from sparsedis.inputs._forms import read_targets
+from sparsedis.inputs._ids import check_order
 from sparsedis.inputs._known_tasks import known_tasks, tasks_of_rows
 from sparsedis.inputs._numbers import validate_numbers
 from sparsedis.inputs._plain import check_plain
@@ -177,6 +178,9 @@ default=None
 
     def _problem(self, alphas, eps, sizes, rule, shape):
         """What the heads have in common; `shape` is that of all their coefficients."""
+        names = vars(self).get("feature_names_in_")
+        check_order(self.feature_groups, names, "feature_groups")
+        check_order(self.feature_weights, names, "feature_weights")
         groups = _read_feature_groups(self.feature_groups, shape[1])
         if self.penalty is not None and groups is None:
             groups = np.arange(shape[1])

@@ -1,5 +1,6 @@
 """Names of tasks, from ids of any type or from the columns of frames."""
 
+import math
 from numbers import Number
 
 import numpy as np
@@ -46,7 +47,8 @@ def read_task_ids(task, n_samples, argument="task"):
         )
     if isinstance(task, list | tuple) and not any(np.ndim(v) for v in task):
         task = _objects(task)
-    if np.ndim(task) == 0 or np.size(task) != len(task):
+    # The size of a tensor is a method.
+    if np.ndim(task) == 0 or math.prod(np.shape(task)) != len(task):
         raise ValueError(
             f"{argument} must hold one name per row, in one dimension; got shape "
             f"{np.shape(task)}."
@@ -135,6 +137,36 @@ def column_names(columns):
             "y.to_numpy()."
         )
     return names
+
+
+def check_order(values, names, argument):
+    """Refuse a Series whose index has other names, or these in another order.
+
+    Parameters
+    ----------
+    values : object
+        Anything but a Series of pandas with names is not checked.
+
+    names : ndarray of shape (n,), or None
+        Names of what `values` describe, if these have some.
+
+    argument : str
+        Name of the argument, for errors.
+
+    Raises
+    ------
+    ValueError
+        When names differ: numpy would read the values by position.
+    """
+    if names is None or np.ndim(values) != 1 or not hasattr(values, "iloc"):
+        return
+    given = values.index.tolist()
+    if given not in (np.asarray(names).tolist(), list(range(len(given)))):
+        raise ValueError(
+            f"{argument} is a Series whose index, {given[:5]}, must be "
+            f"{np.asarray(names).tolist()[:5]}, in this order. Reorder it, or pass "
+            f"{argument}.to_numpy()."
+        )
 
 
 def _objects(values):

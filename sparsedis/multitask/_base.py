@@ -145,7 +145,7 @@ default=None
         weight = check_weights(sample_weight, len(X), y if task is None else None)
         targets = self._read(y, len(X), task, weight)
         task_weight = read_task_weights(task_weight, targets.names)
-        self._check_parameters(len(targets.names))
+        self._check_parameters(targets.names)
         random_state = check_random_state(self.random_state)
         table, scale = self._table(X, targets, weight, task_weight)
         check_several_labels(table)
@@ -298,7 +298,7 @@ default=None
             adapted.__dict__.pop("learned_alpha_", None)
         weight = check_weights(sample_weight, len(X), y if task is None else None)
         targets = adapted._read(y, len(X), task, weight)
-        adapted._check_parameters(len(targets.names))
+        adapted._check_parameters(targets.names)
         table, scale = adapted._table(X, targets, weight)
         with threads_for(adapted._step_size(table)):
             adapted._fit_heads(table, scale, targets)

@@ -15,6 +15,7 @@ from sparsedis.bilevel._estimator import BilevelEstimator
 from sparsedis.encoders import build_encoder, input_shape_of, n_features_of
 from sparsedis.heads import LinearHead
 from sparsedis.heads._problem import InnerProblem
+from sparsedis.inputs._ids import check_order
 from sparsedis.solvers.losses import Multinomial, Squared, log_loss
 from sparsedis.solvers.penalties import L2, ElasticNet, GroupL1
 
@@ -408,13 +409,21 @@ class RepresentationParameters(BilevelEstimator):
                 f"head must have {kind} in {type(self).__name__}, got {self.head!r}."
             )
 
-    def _check_parameters(self, n_tasks):
+    def _check_parameters(self, tasks):
+        """Check what depends on several parameters, and on the names of the tasks."""
         self._check_head()
+        check_order(self.alpha, tasks, "alpha")
+        n_tasks = None if tasks is None else len(tasks)
         if self.alpha_mode == "absolute" and isinstance(self.alpha, str):
             raise ValueError(
                 "alpha must be a number when alpha_mode='absolute', got 'auto'."
             )
-        alpha = np.asarray(self._alpha, dtype=float)
+        try:
+            alpha = np.asarray(self._alpha, dtype=float)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"alpha must be a number, or an array of them, got {self.alpha!r}."
+            ) from None
         if alpha.ndim and n_tasks is None:
             raise ValueError(
                 "alpha must be a number in fit_stream, whose tasks are new at every "

@@ -3,7 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
+from sparsedis import SparseMultiTaskClassifier, SparseMultiTaskRepresentation
+from sparsedis.heads import SparseHeads, SparseHeadsClassifier, SparseHeadsCV
 from sparsedis.inputs._forms import read_targets
 from sparsedis.inputs._ids import column_names, distinct_ids, read_task_ids
 
@@ -68,3 +71,49 @@ def test_columns_need_a_name_each(columns, message, real):
         read_targets(y, 3, real=real, estimator="Estimator")
     # As of frames that are not of pandas.
     assert column_names(["a", "b"]).tolist() == ["a", "b"]
+
+
+def test_tensors_may_hold_ids():
+    np.testing.assert_array_equal(read_task_ids(torch.tensor([3, 1]), 2), [3, 1])
+
+
+RNG = np.random.default_rng(0)
+X = pd.DataFrame(RNG.standard_normal((30, 2)), columns=["u", "v"])
+Y = pd.DataFrame(X.to_numpy() @ [[1, 0, 1], [0, 1, 1]], columns=["a", "b", "c"])
+OPTIONS = {"rotation": None, "n_components": 2, "max_iter": 2, "random_state": 0}
+
+
+@pytest.mark.parametrize(
+    ("cls", "argument", "names"),
+    [
+        (SparseHeads, "alpha", "abc"),
+        (SparseHeads, "feature_weights", "uv"),
+        (SparseHeads, "feature_groups", "uv"),
+        (SparseHeadsCV, "feature_weights", "uv"),
+        (SparseHeadsClassifier, "alpha", "abc"),
+        (SparseMultiTaskRepresentation, "alpha", "abc"),
+        (SparseMultiTaskClassifier, "alpha", "abc"),
+    ],
+)
+def test_series_must_have_the_order_of_what_they_describe(cls, argument, names):
+    trained = issubclass(cls, SparseMultiTaskRepresentation | SparseMultiTaskClassifier)
+    y = Y > 0 if "Classifier" in cls.__name__ else Y
+    values = pd.Series([0.2, 0.1, 0.3][: len(names)], index=list(names))
+
+    def coef(values):
+        est = cls(**(OPTIONS if trained else {})).set_params(**{argument: values})
+        return est.fit(X, y).coef_
+
+    expected = coef(values.to_numpy())
+    np.testing.assert_array_equal(coef(values), expected)
+    np.testing.assert_array_equal(coef(values.reset_index(drop=True)), expected)
+    for other in (values[::-1], values.rename(str.upper)):
+        with pytest.raises(ValueError, match=f"{argument} is a Series .* in this ord"):
+            coef(other)
+
+
+def test_penalties_that_are_no_numbers_are_named():
+    for alpha in ({"a": 0.1}, ["a", "b", "c"]):
+        est = SparseMultiTaskRepresentation(**OPTIONS, alpha=alpha)
+        with pytest.raises(ValueError, match="alpha must be a number, or an array"):
+            est.fit(X, Y)
