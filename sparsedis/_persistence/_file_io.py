@@ -52,8 +52,9 @@ def write_file(file, content):
     except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(partial)
-        if isinstance(error, OSError):
-            error.filename, error.filename2 = path, None
+        if isinstance(error, OSError) and error.errno is not None:
+            # Not the name of the partial file.
+            raise OSError(error.errno, error.strerror, path) from None
         raise
     _sync_folder(folder)
 

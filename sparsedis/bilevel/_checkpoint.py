@@ -42,7 +42,11 @@ class TrainingFile:
     """
 
     def __init__(self, folder, prefix, key):
-        os.makedirs(folder, exist_ok=True)
+        try:
+            os.makedirs(folder, exist_ok=True)
+        except OSError as error:
+            what = f"checkpoint must be a folder that can be made: {error.strerror}"
+            raise OSError(error.errno, what, os.fspath(folder)) from None
         self.path = os.path.join(folder, f"{prefix}{key[:20]}.training")
         self.key = key
         self._written = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -285,7 +286,7 @@ channels)
             f"{type(self).__name__} keeps the weights after step {net.n_steps_} of "
             f"{net.max_iter}{self._without}."
         )
-        if net.checkpoint is not None:
+        if net.checkpoint is not None and os.path.exists(net.checkpoint.path):
             return f"{note} The same fit continues from {net.checkpoint.path}."
         if hasattr(self, "warm_start"):
             return f"{note} With warm_start=True, fit starts from them."

@@ -473,7 +473,7 @@ def test_weights_that_are_not_finite_are_not_kept(tmp_path, whole):
 def test_a_folder_that_is_a_file_is_refused(tmp_path):
     path = tmp_path / "file"
     path.touch()
-    with pytest.raises(FileExistsError):
+    with pytest.raises(FileExistsError, match="checkpoint must be a folder that can"):
         representation(checkpoint=path).fit(X, Y)
 
 

@@ -199,17 +199,25 @@ def test_meta_learner_keeps_its_weights(do, tmp_path):
     assert est.n_iter_ == 4
     assert np.isfinite(est.transform(X)).all()
     assert float(est.head_.penalty("l2")) == est.l2_ != 1.0
+    # The state is saved after 20 steps, and not before.
     est.set_params(checkpoint=tmp_path)
     with pytest.raises((KeyboardInterrupt, OSError)) as caught:
         est.fit(X, y)
-    assert "The same fit continues from" in caught.value.__notes__[0]
+    assert "continues" not in caught.value.__notes__[0]
+    est.set_params(max_iter=23, callbacks=[At(21, do)])
+    with pytest.raises((KeyboardInterrupt, OSError)) as caught:
+        est.fit(X, y)
+    (saved,) = tmp_path.iterdir()
+    assert f"The same fit continues from {saved}." in caught.value.__notes__[0]
 
 
 @pytest.mark.parametrize(
     "several",
     [
         lambda est: SparseMultiTaskEnsemble(est, 2, random_state=0),
-        lambda est: UDRSearch(est, {"lr": [0.01]}, n_seeds=2, random_state=0),
+        lambda est: UDRSearch(
+            est, {"lr": [0.01]}, n_seeds=2, error_score="raise", random_state=0
+        ),
     ],
 )
 def test_several_models_continue_from_checkpoints(data, several, tmp_path):

@@ -125,6 +125,7 @@ def test_places_without_a_file(tmp_path):
     with pytest.raises(FileNotFoundError) as error:
         write_file(tmp_path / "nowhere" / "a", b"new")
     assert error.value.filename == str(tmp_path / "nowhere" / "a")
+    assert "None" not in str(error.value)
     with pytest.raises(IsADirectoryError):
         write_file(tmp_path, b"new")
     with pytest.raises(FileNotFoundError, match="There is no file"):
