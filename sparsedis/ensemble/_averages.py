@@ -1,7 +1,7 @@
 """Means over the predictions of several estimators."""
 
 from functools import partial
-from inspect import signature
+from inspect import Parameter, signature
 
 import numpy as np
 
@@ -53,10 +53,18 @@ def mean_probabilities(members, X, task=None):
     ndarray, list of ndarray or dict of ndarray
     """
     given = {}
-    if task is not None and "task" in signature(members[0].predict_proba).parameters:
+    if task is not None and _takes_task(members[0].predict_proba):
         given["task"] = task
     found = [member.predict_proba(X, **given) for member in members]
     return combined(partial(np.mean, axis=0), found)
+
+
+def _takes_task(method):
+    """Whether a method has the parameter `task`, or passes on any, as in a pipeline."""
+    return any(
+        parameter.name == "task" or parameter.kind is Parameter.VAR_KEYWORD
+        for parameter in signature(method).parameters.values()
+    )
 
 
 def combined(combine, results):
@@ -110,7 +118,7 @@ def majority(results):
     return (np.mean(sets, axis=0) >= 0.5) | best
 
 
-def predict_by_probability(members, X, task, tasks, classes):
+def predict_by_probability(members, X, task, tasks, classes, *, mixed=False):
     """Most probable classes, and the mean for tasks of numbers.
 
     Parameters
@@ -126,6 +134,9 @@ def predict_by_probability(members, X, task, tasks, classes):
 
     classes : ndarray, or list of n_tasks ndarray
 
+    mixed : bool, default=False
+        Whether some tasks have no probabilities, for which members cannot be asked.
+
     Returns
     -------
     y : ndarray or DataFrame
@@ -136,7 +147,7 @@ def predict_by_probability(members, X, task, tasks, classes):
     """
     given = {} if task is None else {"task": task}
     found = [member.predict(X, **given) for member in members]
-    p = mean_probabilities(members, X, task)
+    p = mean_probabilities(members, X, None if mixed else task)
     std = np.full(found[0].shape, np.nan)
     for t, at in _parts(found[0], task, tasks):
         own = _of_task(p, t, tasks, at)
@@ -166,7 +177,7 @@ def _of_task(p, t, tasks, at):
     """Probabilities of a task, or None if it has no classes."""
     if isinstance(p, dict):
         (name,) = tasks[t : t + 1].tolist()
-        # Long form: the rows of the task. Otherwise: all rows.
+        # With `task` the rows of the task, otherwise all rows.
         return p[name][at[0]] if name in p else None
     return p[t] if isinstance(p, list) else p[at[0]]
 

@@ -321,7 +321,8 @@ channels), torch Dataset or array on disk
             )
         if hasattr(self._first(), "predict_proba"):
             y, std = predict_by_probability(
-                self.estimators_, X, task, self.tasks_, self.classes_
+                *(self.estimators_, X, task, self.tasks_, self.classes_),
+                mixed="task_types_" in vars(self),
             )
         else:
             given = {} if task is None else {"task": task}

@@ -344,6 +344,28 @@ def test_tasks_of_several_types(data):
     np.testing.assert_array_equal(
         predicted["kind"], np.array(["high", "low"])[p.argmax(1)]
     )
+    task = np.array(["t5", "kind", "count", "kind", "t0"])
+    rows = np.arange(5)
+    expected = predicted.to_numpy()[rows, predicted.columns.get_indexer(task)]
+    own = two.predict(X[:5], task=task)
+    numbers = [0, 2, 4]
+    np.testing.assert_allclose(
+        own[numbers].astype(float), expected[numbers].astype(float)
+    )
+    assert own[[1, 3]].tolist() == expected[[1, 3]].tolist()
+    score = two.score(X, table[["t5"]])
+    assert two.score(X, table["t5"], task=["t5"] * 80) == pytest.approx(score)
+
+
+def test_rows_of_a_task_in_pipelines(data, classification):
+    (X, Y), task = (data.data, data.target > 0), np.arange(len(data.data)) % 20
+    member = make_pipeline(StandardScaler(), classification.estimator)
+    ensemble = SparseMultiTaskEnsemble(member, 2, random_state=0).fit(X, Y)
+    rows = np.arange(len(X))
+    expected = ensemble.predict(X)[rows, task]
+    np.testing.assert_array_equal(ensemble.predict(X, task=task), expected)
+    p = np.stack(ensemble.predict_proba(X))[task, rows]
+    np.testing.assert_allclose(ensemble.predict_proba(X, task=task), p)
 
 
 def test_intervals_and_sets_are_the_medians_and_majorities_of_members(data):
@@ -353,6 +375,9 @@ def test_intervals_and_sets_are_the_medians_and_majorities_of_members(data):
     ensemble = SparseMultiTaskEnsemble(member, 3, random_state=0).fit(X, Y)
     y, intervals = ensemble.predict_interval(X, confidence_level=0.8)
     pd.testing.assert_frame_equal(y, ensemble.predict(X))
+    own, ends = ensemble.predict_interval(X[:2], [1, 0], confidence_level=0.8)
+    np.testing.assert_allclose(own, [y[1][0], y[0][1]])
+    np.testing.assert_allclose(ends, [intervals[1].iloc[0], intervals[0].iloc[1]])
     members = [
         e.predict_interval(X, confidence_level=0.8) for e in ensemble.estimators_
     ]
