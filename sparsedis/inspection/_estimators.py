@@ -163,6 +163,8 @@ def score_tasks(estimator, X, y, task=None, sample_weight=None):
     given = {"task": task, "sample_weight": sample_weight}
     if hasattr(estimator, "task_scores"):
         return estimator.task_scores(X, y, **given)["d2"]
+    if hasattr(estimator, "task_types_"):
+        return estimator._explained_deviance(X, y, **given)
     scorer = make_task_scorer("accuracy" if is_classifier(estimator) else "r2")
     (scores,) = scorer.score_each(estimator, X, y, **given)[0].values()
     return scores
@@ -180,6 +182,6 @@ def score_name(estimator):
     {"D2", "accuracy", "R2"}
         The name.
     """
-    if hasattr(estimator, "task_scores"):
+    if hasattr(estimator, "task_types_"):
         return "D2"
     return "accuracy" if is_classifier(estimator) else "R2"

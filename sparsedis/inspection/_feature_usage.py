@@ -173,4 +173,7 @@ def _usage(estimator):
     estimator = final_estimator(estimator)
     if hasattr(estimator, "coef_"):
         return head_supports(estimator)[0].mean(0)
+    if hasattr(estimator, "support_"):
+        # Of an ensemble: shares of the members.
+        return np.mean(estimator.support_, axis=0)
     return estimator.feature_usage_

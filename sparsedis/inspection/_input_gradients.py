@@ -87,7 +87,8 @@ def input_gradients(estimator: Any, X: ArrayLike) -> Any:
             f"{final!r}. For an ensemble, pass one of its estimators_."
         )
     X = check_table(final_inputs(estimator, X))
-    X = np.asarray(final._validate_X(X, reset=False), dtype=np.float64)
+    # A copy, since torch cannot share the read-only memory of a frame.
+    X = np.array(final._validate_X(X, reset=False), dtype=np.float64)
     device = final._device()
     dtype = torch.float32 if device.type == "mps" else torch.float64
     module = copy.deepcopy(final.module_).to(device, dtype).eval().requires_grad_(False)

@@ -102,3 +102,9 @@ def test_bad_input_raises(fitted):
         FeatureUsageDisplay.from_estimator(fitted(coef_=np.full((2, 2), np.nan)))
     with pytest.raises(NotFittedError):
         FeatureUsageDisplay.from_estimator(MultiTaskLasso())
+
+
+def test_usage_of_an_ensemble_is_that_of_its_members(fitted):
+    est = fitted(support_=np.array([[1.0, 0.5], [0.0, 0.5]]), feature_usage_=[1.0, 1.0])
+    display = FeatureUsageDisplay.from_estimator(est)
+    assert_array_equal(display.lines_[0].get_ydata(), [0.5, 0.5])

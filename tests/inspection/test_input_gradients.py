@@ -107,3 +107,12 @@ def test_bad_input_raises(data):
     members = SparseMultiTaskEnsemble(est, 1).fit(X, Y)
     with pytest.raises(ValueError, match="one encoder, module_; got SparseMulti"):
         input_gradients(members, X)
+
+
+def test_read_only_inputs(data):
+    X, Y = data
+    est = SparseMultiTaskRepresentation(3, **QUICK).fit(X, Y)
+    expected = input_gradients(est, X)
+    X = X.copy()
+    X.flags.writeable = False
+    assert_allclose(input_gradients(est, X).mean, expected.mean)

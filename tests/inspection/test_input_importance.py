@@ -193,6 +193,18 @@ def test_columns_of_a_pipeline_in_a_search(data):
     pd.testing.assert_frame_equal(frame, before)
 
 
+def test_an_ensemble_of_tasks_of_several_types(data):
+    X, Y = data
+    table = pd.DataFrame(Y[:, :3]).assign(high=np.where(Y[:, 0] > 0, "yes", "no"))
+    member = SparseMultiTaskMixed(**QUICK)
+    ensemble = SparseMultiTaskEnsemble(member, 1).fit(X, table)
+    options = {"n_repeats": 2, "random_state": 0}
+    found = input_importance(ensemble, X, table, **options)
+    expected = input_importance(ensemble.estimators_[0], X, table, **options)
+    assert_allclose(found.baseline, expected.baseline)
+    assert_allclose(found.tasks.importances, expected.tasks.importances, atol=1e-9)
+
+
 def test_an_ensemble(data):
     X, Y = data
     est = SparseMultiTaskEnsemble(SparseMultiTaskRepresentation(**QUICK), 2)
