@@ -152,8 +152,7 @@ class EpisodeSampler:
             ("n_shots", n_shots, 1),
             ("n_queries", n_queries, 1),
         ):
-            if not isinstance(value, Integral) or value < least:
-                raise ValueError(f"{name} must be an int >= {least}, got {value!r}.")
+            _check_int(value, name, least)
         y = complete_labels(y)
         check_discrete(y)
         self.n_ways = n_ways
@@ -180,6 +179,7 @@ class EpisodeSampler:
         EpisodeBatch
             Positions of samples in `y`.
         """
+        _check_int(n_episodes, "n_episodes", 1)
         n_taken = self.n_shots + self.n_queries
         drawn = np.empty((n_episodes, self.n_ways, n_taken), dtype=np.int64)
         ways = np.empty((n_episodes, self.n_ways), dtype=np.int64)
@@ -225,3 +225,8 @@ class EpisodeSampler:
                 f"has {counts[fewest]}. Lower the shots or the queries, or leave these "
                 "classes out."
             )
+
+
+def _check_int(value, name, least):
+    if not isinstance(value, Integral) or value < least:
+        raise ValueError(f"{name} must be an int >= {least}, got {value!r}.")

@@ -103,6 +103,14 @@ def test_what_cannot_be_drawn(params, message):
         sampler(**params)
 
 
+@pytest.mark.parametrize("number", [0, -1, 1.5])
+def test_a_number_of_episodes_that_cannot_be_drawn(number):
+    with pytest.raises(
+        ValueError, match=f"n_episodes must be an int >= 1, got {number}"
+    ):
+        sampler().sample(number)
+
+
 @pytest.mark.parametrize(
     ("y", "message"),
     [

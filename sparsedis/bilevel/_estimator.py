@@ -34,6 +34,7 @@ from sparsedis.bilevel._optimizers import light
 from sparsedis.bilevel._progress import STEPS_PER_EPOCH, Progress
 from sparsedis.bilevel._schedules import SCHEDULES
 from sparsedis.distributed import processes
+from sparsedis.encoders._standardized import Standardized
 from sparsedis.inputs._arrays import validate_inputs
 from sparsedis.inputs._rows import blocks_of
 
@@ -291,6 +292,15 @@ channels)
         if hasattr(self, "warm_start"):
             return f"{note} With warm_start=True, fit starts from them."
         return note
+
+    def _standardize(self, encoder, blocks, **how):
+        """Let a new encoder of tables take columns in the units of some rows."""
+        first = next(encoder.children(), None)
+        # A module that was given may have been trained in other units.
+        given = isinstance(self.encoder, torch.nn.Module)
+        flat = len(self.input_shape_) == 1
+        if flat and isinstance(first, Standardized) and not given:
+            first.set_statistics(device_blocks(blocks, torch.device("cpu")), **how)
 
     def _keep(self, module, objective, rows):
         """Set a module and the other fitted attributes."""

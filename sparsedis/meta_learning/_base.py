@@ -158,7 +158,7 @@ class BaseMetaLearner(BilevelEstimator):
             return blocks_of(X, np.sort(rows[:n]))
 
         self._train(
-            self._make_module,
+            partial(self._make_module, blocks_of(X, np.sort(rows))),
             objective,
             iter(partial(sampler.sample, self.episodes_per_batch), None),
             seed=seed,
@@ -172,10 +172,11 @@ class BaseMetaLearner(BilevelEstimator):
             optimizer__param_groups=[("head.*", {"weight_decay": 0.0})],
         )
 
-    def _make_module(self):
+    def _make_module(self, blocks):
         input_shape = input_shape_of(np.empty((0, *self.input_shape_)))
         module = self._new_representation(input_shape)
         check_inputs_fit(module.encoder, self.input_shape_)
+        self._standardize(module.encoder, blocks)
         return module
 
     def _new_representation(self, input_shape):

@@ -69,7 +69,8 @@ class GroupLassoSVMMetaLearner(BaseMetaLearner):
         "conv4" or "resnet12" for images, "mlp", or "identity" for precomputed features,
         which are not trained (see :mod:`sparsedis.encoders`). A module is copied; a
         class or function is called with ``(input_shape, n_components)``. Images reach
-        it as ``(n, channels, height, width)``.
+        it as ``(n, channels, height, width)``. `fit` standardises the columns that an
+        MLP receives, unless you pass it as a module or with ``standardize=False``.
 
     n_components : int, default=None
         Number of features. None: the number of the architecture; 64 for "mlp".

@@ -11,13 +11,11 @@ from torch.optim import AdamW
 from sparsedis._randomness import TorchRandomness
 from sparsedis.bilevel._module import (
     check_inputs_fit,
-    device_blocks,
     new_representation,
     to_device,
 )
 from sparsedis.bilevel._stopping import StopEarly
 from sparsedis.encoders import MLP, RotatedRepresentation, input_shape_of
-from sparsedis.encoders._standardized import Standardized
 from sparsedis.inputs._table import TableSource
 from sparsedis.multitask._counting import counting_problem, warn_of_count
 from sparsedis.multitask._narrowing import ALPHA, LR, SHARE, take_over
@@ -254,14 +252,6 @@ class TaskTraining(RepresentationParameters):
         check_inputs_fit(module.encoder, self.input_shape_)
         self._standardize(module.encoder, blocks, **how)
         return module
-
-    def _standardize(self, encoder, blocks, **how):
-        first = next(encoder.children(), None)
-        # A module that was given may have been trained in other units.
-        given = isinstance(self.encoder, torch.nn.Module)
-        flat = len(self.input_shape_) == 1
-        if flat and isinstance(first, Standardized) and not given:
-            first.set_statistics(device_blocks(blocks, torch.device("cpu")), **how)
 
     def _goes_on(self):
         return self.warm_start and "module_" in vars(self)

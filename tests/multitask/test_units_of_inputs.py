@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from sparsedis import SparseMultiTaskClassifier, SparseMultiTaskRepresentation
+from sparsedis import (
+    GroupLassoSVMMetaLearner,
+    SparseMultiTaskClassifier,
+    SparseMultiTaskRepresentation,
+)
 from sparsedis.encoders import MLP
 from sparsedis.multitask import _training
 
@@ -56,6 +60,17 @@ def test_units_of_streams_do_not_matter(table, encoder):
         return quick(encoder=encoder).fit_stream(batches).transform(X)
 
     np.testing.assert_allclose(features(X * UNITS), features(X), atol=5e-3)
+
+
+@pytest.mark.parametrize("encoder", [partial(MLP, hidden_layer_sizes=(16,)), "mlp"])
+def test_units_of_classes_do_not_matter(table, encoder):
+    X, y = table[0], np.arange(80) % 4
+    est = GroupLassoSVMMetaLearner(
+        encoder, n_ways=3, n_shots=2, n_queries=2, max_iter=3, lr=0.01, random_state=0
+    )
+    expected = est.fit(X, y).transform(X)
+    found = est.fit(X * UNITS + 5 * UNITS, y).transform(X * UNITS + 5 * UNITS)
+    np.testing.assert_allclose(found, expected, atol=5e-3)
 
 
 def test_units_stay_in_a_warm_start(table):
