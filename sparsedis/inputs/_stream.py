@@ -163,9 +163,12 @@ def _numbered(batch):
     """A batch whose classes are numbered without gaps: heads have all smaller ones."""
     labelled = np.ones(batch.y.shape, bool) if batch.mask is None else batch.mask
     classes, numbers = np.unique(batch.y[labelled], return_inverse=True)
-    wrong = classes[(classes < 0) | (classes % 1 != 0)]
+    # From 2**53 on, floats merge integers.
+    wrong = classes[(classes < 0) | (classes % 1 != 0) | (classes >= 2.0**53)]
     if len(wrong):
-        raise ValueError(f"y must hold whole numbers from 0 on, got {wrong[0]:g}.")
+        raise ValueError(
+            f"y must hold whole numbers from 0 on, below 2**53, got {wrong[0]:g}."
+        )
     y = np.zeros(batch.y.shape)
     y[labelled] = numbers
     return replace(batch, y=y)

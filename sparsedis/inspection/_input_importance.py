@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from copy import copy
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -131,7 +132,7 @@ default=None
         return Z, score_tasks(predictor, variables, y, task, sample_weight)
 
     Z, baseline = effects(X)
-    shuffled = X.copy() if hasattr(X, "iloc") else np.array(X)
+    shuffled = copy(X) if hasattr(X, "columns") else np.array(X)
     n_rows, n_columns = shuffled.shape
     features = np.empty((Z.shape[1], n_columns, n_repeats))
     tasks = None if y is None else np.empty((len(baseline), n_columns, n_repeats))
@@ -155,12 +156,16 @@ default=None
 
 def _column(X, j):
     # In the dtype of the column, such as categories.
-    return X.iloc[:, j].array.copy() if hasattr(X, "iloc") else X[:, j].copy()
+    if hasattr(X, "iloc"):
+        return X.iloc[:, j].array.copy()
+    return X.to_series(j) if hasattr(X, "columns") else X[:, j].copy()
 
 
 def _set_column(X, j, values):
     if hasattr(X, "iloc"):
         X.isetitem(j, values)
+    elif hasattr(X, "columns"):  # of polars
+        X.replace_column(j, values)
     else:
         X[:, j] = values
 

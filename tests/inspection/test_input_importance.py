@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.inspection import permutation_importance
@@ -203,6 +204,19 @@ def test_an_ensemble_of_tasks_of_several_types(data):
     expected = input_importance(ensemble.estimators_[0], X, table, **options)
     assert_allclose(found.baseline, expected.baseline)
     assert_allclose(found.tasks.importances, expected.tasks.importances, atol=1e-9)
+
+
+def test_a_frame_of_polars(data):
+    X, Y = data
+    frame = pl.DataFrame(X, schema=["a", "b", "c"])
+    est = SparseMultiTaskRepresentation(**QUICK).fit(frame, Y[:, :4])
+    options = {"n_repeats": 2, "random_state": 0}
+    found = input_importance(est, frame, Y[:, :4], **options)
+    expected = input_importance(
+        est, pd.DataFrame(X, columns=["a", "b", "c"]), Y[:, :4], **options
+    )
+    assert_allclose(found.tasks.importances, expected.tasks.importances)
+    assert frame.equals(pl.DataFrame(X, schema=["a", "b", "c"]))
 
 
 def test_an_ensemble(data):
