@@ -94,6 +94,8 @@ def _explained(message, X, estimator):
                 f"X must hold numbers; column(s) {_listed(names)} hold text, such as "
                 f"{found[0][1]!r}. {_encode(names)}. {_GUIDE}"
             )
+    elif "COO matrix" in message:
+        return "X must not have sparse columns only: pass X.sparse.to_dense()."
     return None
 
 

@@ -73,6 +73,12 @@ def test_what_is_no_number(table, found):
     assert "OneHotEncoder(handle_unknown='ignore'" in str(raised.value)
 
 
+def test_frames_of_sparse_columns():
+    table = FRAME.astype(pd.SparseDtype(float, np.nan))
+    with pytest.raises(ValueError, match=r"sparse columns .* X.sparse.to_dense\(\)"):
+        validate_numbers(BaseEstimator(), table, dtype=float)
+
+
 @pytest.mark.parametrize(
     "table",
     [
