@@ -11,7 +11,6 @@ from sklearn.preprocessing import StandardScaler
 from sparsedis import SparseMultiTaskRepresentation
 from sparsedis.datasets import make_sparse_tasks
 from sparsedis.metrics import (
-    mean_correlation_coefficient,
     unsupervised_disentanglement_ranking,
 )
 from sparsedis.model_selection import UDRSearch
@@ -77,9 +76,7 @@ def test_unused_features_do_not_count():
     est = SparseMultiTaskRepresentation(n_components=3, rotation=None, max_iter=80)
     search = UDRSearch(est, {"alpha": [0.01, 0.4]}, n_seeds=2, random_state=0)
     search.fit(data.data, data.target)
-    mcc = mean_correlation_coefficient(data.factors, search.transform(data.data))
     assert search.best_params_ == {"alpha": 0.4}
-    assert mcc > 0.95
     assert search.predict(data.data).shape == data.target.shape
 
 

@@ -161,7 +161,10 @@ default=None
                 factors = self._factors(table, self.n_components, random_state)
                 if self._narrows(factors):
                     wide = self.module_
-                    self._train_narrow(factors, scaled, split, random_state, data)
+                    alpha = self._alpha_of_clean(split.valid)
+                    self._train_narrow(
+                        factors, scaled, split, random_state, data, alpha
+                    )
                     again = self._factors(table, "auto", random_state)
                     if again.count.n_factors < factors.count.n_factors:
                         # A factor was lost.

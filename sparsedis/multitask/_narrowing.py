@@ -8,10 +8,6 @@ from torch import nn
 # Fraction of the steps and of the learning rate for the further training.
 SHARE, LR = 0.3, 0.5
 
-# Fraction of the penalty, if it was chosen automatically. Heads of classes with little
-# noise are large. If they cost much, features bend, with larger slopes near boundaries.
-ALPHA = 0.1
-
 
 @torch.no_grad()
 def take_over(narrow, wide, components, mean, rows):

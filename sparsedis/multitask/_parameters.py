@@ -87,7 +87,8 @@ class RepresentationParameters(BilevelEstimator):
         0.01, a dropout of 0.3 and, if labels are dense, four times as many samples in a
         step. It is kept if the same heads then predict the held-out rows at least 3%
         better; "alpha" in `history_` tells. Where `fit` then continues with the counted
-        features only, for classes, it does so with a tenth of the penalty.
+        features only, for classes, the penalty is multiplied by the square of the share
+        of the held-out loss of constants that heads leave, and at least by 0.1.
         With a rotation `alpha` affects only the training. With ``rotation=None`` small
         values leave correlated factors mixed, since the shrinkage of the heads costs
         less with mixed features.

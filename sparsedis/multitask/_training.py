@@ -18,7 +18,7 @@ from sparsedis.bilevel._stopping import StopEarly
 from sparsedis.encoders import MLP, RotatedRepresentation, input_shape_of
 from sparsedis.inputs._table import TableSource
 from sparsedis.multitask._counting import counting_problem, warn_of_count
-from sparsedis.multitask._narrowing import ALPHA, LR, SHARE, take_over
+from sparsedis.multitask._narrowing import LR, SHARE, take_over
 from sparsedis.multitask._objective import TaskObjective
 from sparsedis.multitask._parameters import RepresentationParameters
 from sparsedis.multitask._rotation import factors_of_table, rotated
@@ -170,10 +170,11 @@ class TaskTraining(RepresentationParameters):
         """Whether the tasks leave the encoder free to bend the factors."""
         return self._likelihood == "categorical"
 
-    def _train_narrow(self, factors, table, split, random_state, data):
+    def _train_narrow(self, factors, table, split, random_state, data, alpha):
         """Continue training from the factors found, and extend the history.
 
-        The rows held out are the same, so that the encoder has seen none of them.
+        The rows held out are the same, so that the encoder has seen none of them. The
+        penalty is `alpha` if the encoder takes over the weights.
         """
         wide, history, device = self.module_, self.history_, self._device()
         rows = to_device(next(iter(table.blocks())), device)
@@ -191,9 +192,7 @@ class TaskTraining(RepresentationParameters):
         # New weights need all the steps.
         if take_over(narrow, wide, components, mean, rows):
             steps = max(1, round(SHARE * self.max_iter))
-            options = {"max_iter": steps, "lr": LR * self.lr}
-            if isinstance(self.alpha, str):
-                options["alpha"] = ALPHA * self._alpha
+            options = {"max_iter": steps, "lr": LR * self.lr, "alpha": alpha}
         self._train_table(
             table,
             len(components),
