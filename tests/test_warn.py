@@ -50,7 +50,7 @@ CALLS = {
     ),
     "sizes": lambda: SparseHeadsCV(k_features=[2, 9], cv=2).fit(X, Y),
     "factors": lambda: SparseRotation(random_state=0).fit(X, Y[:, :2]),
-    "an SVM": lambda: GroupLassoSVC(tol=1e-17).fit(X, Y[:, 0] > 0),
+    "an SVM": lambda: GroupLassoSVC(tol=1e-30).fit(X, Y[:, 0] > 0),
     "a Lasso layer": lambda: lasso(
         torch.tensor(X), torch.tensor(Y[:, 0]), 1e-6, tol=1e-30
     ),

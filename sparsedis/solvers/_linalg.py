@@ -263,7 +263,10 @@ class _LeastNorm:
         # Null vectors in the original units. They come first, so that the columns of
         # zeros after them do not affect their QR decomposition.
         null = null.unsqueeze(-2)
-        self.null = torch.linalg.qr(self.own * self.vectors * null).Q * null
+        # Rounding errors for features in small units would become large.
+        rounding = self.vectors.abs() <= threshold
+        basis = torch.where(null & ~rounding, self.own * self.vectors, 0.0)
+        self.null = torch.linalg.qr(basis).Q * null
 
     def solve(self, scaled_rhs):
         """Solutions for scaled right-hand sides of shape (n_tasks, k)."""
