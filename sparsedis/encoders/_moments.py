@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 # Numbers to compute statistics of at a time.
-_HELD = 2**24
+_HELD = 2**22
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,17 @@ def moments(blocks):
 
 def _gathered(blocks):
     """Rows as float64, joined in blocks of a bounded size."""
-    held, size = [], 0
+    held, n = None, 0
     for rows in blocks:
-        held.append(rows.double())
-        size += rows.numel()
-        if size >= _HELD:
-            yield torch.cat(held)
-            held, size = [], 0
-    if held:
-        yield torch.cat(held)
+        if held is not None and n + len(rows) > len(held):
+            yield held[:n]
+            held, n = None, 0
+        if held is None:
+            # At once: many small results between large blocks, which come and go, would
+            # keep the C library from returning their memory.
+            size = max(len(rows), _HELD * len(rows) // max(1, rows.numel()))
+            held = rows.new_empty((size, *rows.shape[1:]), dtype=torch.float64)
+        held[n : n + len(rows)] = rows
+        n += len(rows)
+    if n:
+        yield held[:n]
