@@ -59,19 +59,14 @@ class SlabDensity(Density):
         x, errors = along[:, 0, :, None], errors[:, :, None]
         narrow, wide = self.variances + errors, (SPREAD * SIZES) ** 2 + errors
         n = len(self.variances)
-        weights, side = np.log(self.weights), self.side[:, None]
-        log = np.concatenate(
-            [
-                weights[:n] - 0.5 * (x**2 / narrow + np.log(narrow)),
-                weights[n:]
-                + np.log(side)
-                - 0.5 * ((x - SIZES) ** 2 / wide + np.log(wide)),
-                weights[n:]
-                + np.log(1 - side)
-                - 0.5 * ((x + SIZES) ** 2 / wide + np.log(wide)),
-            ],
-            -1,
-        )
+        side = self.side[:, None]
+        around = [
+            x**2 / narrow + np.log(narrow),
+            (x - SIZES) ** 2 / wide + np.log(wide) - 2 * np.log(side),
+            (x + SIZES) ** 2 / wide + np.log(wide) - 2 * np.log(1 - side),
+        ]
+        weights = np.log(np.append(self.weights, self.weights[n:]))
+        log = weights - 0.5 * np.concatenate(around, -1)
         top = log.max(-1, keepdims=True)
         share = np.exp(log - top)
         mass = share.sum(-1, keepdims=True)

@@ -1,7 +1,9 @@
 """What several tests of predictions need."""
 
 import numpy as np
+import onnxruntime
 import pytest
+import torch
 from scipy.spatial.distance import cdist
 
 
@@ -31,3 +33,23 @@ def of_inputs(kernels):
         return lines + linear.kernel_share * (curves - lines)
 
     return found
+
+
+@pytest.fixture
+def exported(tmp_path):
+    """Function to the predictions of an estimator from ONNX, for any number of rows."""
+
+    def export(est, X):
+        path = tmp_path / "model.onnx"
+        torch.onnx.export(
+            est.to_torch(),
+            (torch.from_numpy(X[:5]),),
+            path,
+            input_names=["X"],
+            dynamic_shapes=({0: torch.export.Dim("n")},),
+            verbose=False,
+        )
+        session = onnxruntime.InferenceSession(path)
+        return lambda rows: session.run(None, {"X": rows})[0]
+
+    return export

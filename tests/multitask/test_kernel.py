@@ -1,7 +1,6 @@
 """Kernel Ridge regressions on the inputs beside the linear ones."""
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 from sklearn.kernel_ridge import KernelRidge as Reference
@@ -231,7 +230,7 @@ def test_only_numbers_have_kernels(data):
     assert len(alone.linear_.rows) == 0
 
 
-def test_modules_and_files_predict_the_same(data, fitted, tmp_path):
+def test_modules_and_files_predict_the_same(data, fitted, exported, tmp_path):
     X = data[2].astype(np.float32)
     expected = fitted.predict(X)
     with torch.no_grad():
@@ -240,15 +239,6 @@ def test_modules_and_files_predict_the_same(data, fitted, tmp_path):
     fitted.save_params(tmp_path / "est")
     loaded = few_steps().load_params(tmp_path / "est")
     np.testing.assert_array_equal(loaded.predict(X), expected)
-    torch.onnx.export(
-        fitted.to_torch(),
-        (torch.from_numpy(X[:5]),),
-        tmp_path / "model.onnx",
-        input_names=["X"],
-        dynamic_shapes=({0: torch.export.Dim("n")},),
-        verbose=False,
-    )
-    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    predict = exported(fitted, X)
     for n in (1, 100):
-        (found,) = session.run(None, {"X": X[:n]})
-        np.testing.assert_allclose(found, expected[:n], atol=1e-4)
+        np.testing.assert_allclose(predict(X[:n]), expected[:n], atol=1e-4)
