@@ -1,6 +1,7 @@
 """Heads without a penalty: on the features of a Lasso, and to know the noise."""
 
 import numpy as np
+import torch
 
 # Smallest variance of the noise, relative to that of the targets: rounding errors.
 _FLOOR = 1e-12
@@ -36,6 +37,36 @@ def relax(Z, Y, share, support, fit_intercept):
         coef[t, used] = np.linalg.lstsq(part, root * (y - middle), rcond=None)[0]
         intercept[t] = middle - coef[t] @ mean
     return coef, intercept
+
+
+def relax_points(Z, y, weight, fold, f, coef, fit_intercept):
+    """Fit several heads of a task without a fold, each on the features that it uses.
+
+    Parameters
+    ----------
+    Z : tensor of shape (n, p)
+
+    y, weight, fold : tensor of shape (n,)
+        Targets, weights of the labels, 0 where missing, and their folds.
+
+    f : int
+        The fold.
+
+    coef : tensor of shape (n_heads, p)
+
+    fit_intercept : bool
+
+    Returns
+    -------
+    coef : tensor of shape (n_heads, p)
+
+    intercept : tensor of shape (n_heads,)
+    """
+    inside = torch.where(fold == f, 0.0, weight)
+    columns = (part[:, None].expand(-1, len(coef)) for part in (y, inside))
+    data = (part.cpu().numpy() for part in (Z, *columns, coef != 0))
+    head = relax(*data, fit_intercept)
+    return tuple(torch.from_numpy(part).to(Z) for part in head)
 
 
 def bic(Z, Y, share, coef, intercept, fit_intercept):

@@ -20,8 +20,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from sparsedis._judged import judged_labels
 from sparsedis._scores import TaskR2, head_scores
+from sparsedis.heads._path_problem import HeadProblem
 from sparsedis.heads._penalties import warn_of_gaps
-from sparsedis.heads._task_paths import HeadProblem, block_size, fit_heads
+from sparsedis.heads._task_paths import block_size, fit_heads
 from sparsedis.inputs._devices import read_exact_device
 from sparsedis.inputs._forms import read_targets
 from sparsedis.inputs._ids import check_order

@@ -10,7 +10,8 @@ from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sparsedis.heads import SparseHeads, SparseHeadsCV
-from sparsedis.heads._task_paths import HeadProblem, block_size
+from sparsedis.heads._path_problem import HeadProblem
+from sparsedis.heads._task_paths import block_size
 from sparsedis.inspection import CoefPathDisplay
 from sparsedis.solvers import group_path
 from sparsedis.solvers.penalties import L1, MCP

@@ -30,8 +30,9 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sparsedis.heads import SparseHeads, SparseHeadsCV
 from sparsedis.heads._folds import choose
+from sparsedis.heads._path_problem import HeadProblem
 from sparsedis.heads._penalties import warn_of_gaps
-from sparsedis.heads._task_paths import HeadProblem, block_size
+from sparsedis.heads._task_paths import block_size
 from sparsedis.rotation import SparseRotation
 
 
