@@ -6,16 +6,7 @@ from sklearn.linear_model import Lasso, LassoCV, LassoLarsIC, LinearRegression
 from sklearn.model_selection import KFold, PredefinedSplit
 
 from sparsedis.heads import SparseHeads, SparseHeadsCV
-
-
-def table(n=80, p=8, n_tasks=3, missing=0.3, seed=0):
-    rng = np.random.default_rng(seed)
-    X = rng.standard_normal((n, 3)) @ rng.standard_normal((3, p))
-    X += rng.standard_normal((n, p)) + 5
-    Y = X[:, :4] @ rng.standard_normal((4, n_tasks)) + 20
-    Y += 2 * rng.standard_normal((n, n_tasks))
-    Y[rng.random(Y.shape) < missing] = np.nan
-    return X, Y
+from tests.heads._tables import table
 
 
 def lasso_of(X, y, weights, alpha, **how):

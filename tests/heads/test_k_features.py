@@ -6,16 +6,7 @@ from sklearn.linear_model import LinearRegression, lars_path
 from sklearn.model_selection import KFold
 
 from sparsedis.heads import SparseHeads, SparseHeadsCV
-
-
-def table(n=80, p=12, n_tasks=3, missing=0.3, seed=0):
-    rng = np.random.default_rng(seed)
-    X = rng.standard_normal((n, 3)) @ rng.standard_normal((3, p))
-    X += rng.standard_normal((n, p)) + 5
-    Y = X[:, :4] @ rng.standard_normal((4, n_tasks)) + 20
-    Y += 2 * rng.standard_normal((n, n_tasks))
-    Y[rng.random(Y.shape) < missing] = np.nan
-    return X, Y
+from tests.heads._tables import table
 
 
 def lars_point(X, y, k, positive=False):
@@ -71,7 +62,7 @@ def test_wide_paths_are_those_of_narrow_ones(monkeypatch):
 
 
 def test_enough_features_reach_least_squares():
-    X, Y = table(missing=0.0)
+    X, Y = table(p=12, missing=0.0)
     heads = SparseHeads(k_features=12).fit(X, Y)
     model = LinearRegression().fit(X, Y)
     np.testing.assert_allclose(heads.coef_, model.coef_, atol=1e-4)
@@ -91,7 +82,7 @@ def test_more_features_than_there_are_count_as_all():
 
 
 def test_features_without_a_penalty_do_not_count():
-    X, Y = table()
+    X, Y = table(p=12)
     weights = np.ones(12)
     weights[[6, 7]] = 0
     heads = SparseHeads(k_features=2, feature_weights=weights).fit(X, Y)
@@ -126,7 +117,7 @@ def test_folds_choose_the_number(p, refit):
 
 
 def test_one_standard_error_keeps_fewer():
-    X, Y = table(n_tasks=10)
+    X, Y = table(p=12, n_tasks=10)
     least, fewer = (
         SparseHeadsCV(k_features=range(1, 12), selection=s).fit(X, Y)
         for s in ("cv", "1se")
@@ -137,7 +128,7 @@ def test_one_standard_error_keeps_fewer():
 
 @pytest.mark.parametrize("refit", ["lasso", "relaxed"])
 def test_bic_judges_the_heads_of_each_number(refit):
-    X, Y = table(n_tasks=1, missing=0.0)
+    X, Y = table(p=12, n_tasks=1, missing=0.0)
     y = Y[:, 0]
     heads = SparseHeadsCV(k_features=[1, 2, 4], selection="bic", refit=refit)
     heads.fit(X, y)
@@ -151,7 +142,7 @@ def test_bic_judges_the_heads_of_each_number(refit):
 
 
 def test_adaptive_heads_choose_a_number_in_the_second_lasso():
-    X, Y = table(missing=0.0)
+    X, Y = table(p=12, missing=0.0)
     heads = SparseHeadsCV(20, k_features=[3], adaptive=True).fit(X, Y)
     first = SparseHeadsCV(20).fit(X, Y)
     for t in range(3):
@@ -192,7 +183,7 @@ def test_heads_without_a_path_are_exact(p):
 
 
 def test_tasks_with_few_features_do_not_wait_for_others():
-    X, Y = table(missing=0.0)
+    X, Y = table(p=12, missing=0.0)
     # The path of the first task ends after a step, and its first feature is not used.
     weights = np.ones((3, 12))
     weights[0] = np.where(np.arange(12) == 4, 1.0, np.inf)
@@ -218,6 +209,6 @@ def test_tasks_with_few_features_do_not_wait_for_others():
     ],
 )
 def test_wrong_numbers_are_named(estimator, message):
-    X, Y = table()
+    X, Y = table(p=12)
     with pytest.raises(ValueError, match=message):
         estimator.fit(X, Y)

@@ -10,21 +10,10 @@ from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sparsedis.heads import SparseHeads, SparseHeadsCV
-from sparsedis.heads._path_problem import HeadProblem
-from sparsedis.heads._task_paths import block_size
 from sparsedis.inspection import CoefPathDisplay
 from sparsedis.solvers import group_path
 from sparsedis.solvers.penalties import L1, MCP
-
-
-def table(n=80, p=8, n_tasks=3, missing=0.3, seed=0):
-    rng = np.random.default_rng(seed)
-    X = rng.standard_normal((n, 3)) @ rng.standard_normal((3, p))
-    X += rng.standard_normal((n, p)) + 5
-    Y = X[:, :4] @ rng.standard_normal((4, n_tasks)) + 20
-    Y += 2 * rng.standard_normal((n, n_tasks))
-    Y[rng.random(Y.shape) < missing] = np.nan
-    return X, Y
+from tests.heads._tables import table
 
 
 def groups_of(p, seed=0):
@@ -202,13 +191,6 @@ def test_tasks_do_not_depend_on_each_other():
         alone = SparseHeadsCV(5, **how).fit(X, Y[:, t])
         assert alone.alpha_ == pytest.approx(heads.alpha_[t], rel=1e-9)
         np.testing.assert_allclose(alone.coef_, heads.coef_[t], atol=1e-7)
-
-
-def test_blocks_of_groups_are_bounded_by_their_table():
-    groups = np.array([0, 0, 0, 0, 0, 1, 2, 3])
-    lasso = None, np.ones(8), groups, None, False
-    problem = HeadProblem(10, 1e-3, *lasso, "cv", False, True, False, 1e-10, None)
-    assert block_size(50, 8, 5, problem) == 2**23 // (6 * 20 * 20)
 
 
 def test_a_violation_above_tol_is_said(monkeypatch):
