@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from numbers import Integral
 from typing import TYPE_CHECKING, ClassVar
 
@@ -15,29 +14,18 @@ from sklearn.base import (
     is_regressor,
 )
 from sklearn.ensemble import BaseEnsemble
-from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval
-from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import _num_samples, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from sparsedis._fitted import note_lost_models, whole_or_not
 from sparsedis._typing import keeps_types
-from sparsedis.ensemble._averages import (
-    combined,
-    majority,
-    mean_and_std,
-    mean_probabilities,
-    predict_by_probability,
-)
 from sparsedis.ensemble._matching import match_features, warn_if_none
-from sparsedis.ensemble._members import fit_members
-from sparsedis.ensemble._scores import explained_deviance
-from sparsedis.inputs._forms import read_targets
-from sparsedis.inputs._known_tasks import known_tasks
-from sparsedis.inputs._weights import check_weights, label_weights
+from sparsedis.ensemble._members import fit_members, heads_of
+from sparsedis.ensemble._predictions import MeanPredictions
+from sparsedis.ensemble._scores import scores_by_type
+from sparsedis.inputs._weights import check_weights
 from sparsedis.metrics import make_task_scorer
-from sparsedis.metrics._task_labels import TaskLabels
 from sparsedis.multitask import SparseMultiTaskRepresentation
 
 if TYPE_CHECKING:
@@ -49,16 +37,8 @@ if TYPE_CHECKING:
     from sparsedis._typing import RandomState, SparseMatrix
 
 
-def _member_has(method):
-    def check(self):
-        getattr(self._first(), method)
-        return True
-
-    return check
-
-
 class SparseMultiTaskEnsemble(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEnsemble
+    MeanPredictions, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEnsemble
 ):
     """Mean of representations that are trained with different seeds.
 
@@ -245,14 +225,14 @@ default=None
         self.agreement_ = self._features.agreement
         self.n_components_ = self.matching_.shape[1]
         used = [
-            _heads(member).support_[:, columns] & (columns >= 0)
+            heads_of(member).support_[:, columns] & (columns >= 0)
             for member, columns in zip(self.estimators_, self.matching_, strict=True)
         ]
         self.support_ = np.mean(used, axis=0)
         self.feature_usage_ = self.support_.sum(0)
         for source, names in (
             (self._first(), ("n_features_in_", "feature_names_in_")),
-            (_heads(self._first()), ("tasks_", "classes_", "task_types_")),
+            (heads_of(self._first()), ("tasks_", "classes_", "task_types_")),
         ):
             for name in names:
                 if hasattr(source, name):
@@ -276,182 +256,6 @@ channels)
         check_is_fitted(self)
         codes = [np.asarray(member.transform(X)) for member in self.estimators_]
         return self._features.mean(codes).astype(codes[0].dtype, copy=False)
-
-    def predict(
-        self,
-        X: ArrayLike | Dataset,
-        task: ArrayLike | None = None,
-        return_std: bool = False,
-    ) -> Any:
-        """Mean of the predictions; for classes, the one with the highest mean.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, height, width, \
-channels), torch Dataset or array on disk
-            Inputs, as in `fit`.
-
-        task : array-like of shape (n_samples,), default=None
-            The task to predict for each row, by its name in ``tasks_``.
-
-        return_std : bool, default=False
-            Whether to return the standard deviation too.
-
-        Returns
-        -------
-        y : ndarray or DataFrame
-            Predictions, in the form that a member returns.
-
-        std : ndarray of the shape of y
-            Standard deviation of the predictions of the members, only with
-            `return_std`. It does not include the noise of the targets. NaN for tasks of
-            classes.
-
-        Raises
-        ------
-        ValueError
-            When ``return_std=True`` for a classifier, or `task` has a name that `fit`
-            has not seen.
-        """
-        check_is_fitted(self)
-        if return_std and is_classifier(self):
-            raise ValueError(
-                "return_std=True needs targets that are numbers; for the classes of "
-                f"{type(self._first()).__name__}, use predict_proba."
-            )
-        if hasattr(self._first(), "predict_proba"):
-            y, std = predict_by_probability(
-                *(self.estimators_, X, task, self.tasks_, self.classes_),
-                mixed="task_types_" in vars(self),
-            )
-        else:
-            given = {} if task is None else {"task": task}
-            y, std = mean_and_std(
-                member.predict(X, **given) for member in self.estimators_
-            )
-        return (y, std) if return_std else y
-
-    @keeps_types(available_if(_member_has("predict_proba")))
-    def predict_proba(
-        self, X: ArrayLike | Dataset, task: ArrayLike | None = None
-    ) -> Any:
-        """Mean of the probabilities of the classes.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, height, width, \
-channels), torch Dataset or array on disk
-            Inputs, as in `fit`.
-
-        task : array-like of shape (n_samples,), default=None
-            The task to predict for each row, if the members have this parameter.
-
-        Returns
-        -------
-        p : ndarray, or list or dict of ndarray
-            Probabilities, in the form that a member returns.
-        """
-        check_is_fitted(self)
-        return mean_probabilities(self.estimators_, X, task)
-
-    @keeps_types(available_if(_member_has("predict_interval")))
-    def predict_interval(
-        self,
-        X: ArrayLike,
-        task: ArrayLike | None = None,
-        *,
-        confidence_level: float = 0.9,
-    ) -> tuple[Any, np.ndarray]:
-        """Predictions, and intervals that hold new labels with a given probability.
-
-        The ends are the medians of those of the members, each of which is calibrated on
-        the rows that it held out. A label outside is outside of at least half of the
-        members' intervals. If each of them misses a label with probability a, this has
-        a probability of at most 2a [1]_; as the mean predicts better than a member,
-        about a in practice.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Inputs, as in `fit`.
-
-        task : array-like of shape (n_samples,), default=None
-            The task to predict for each row, if the members have this parameter.
-
-        confidence_level : float in (0, 1), default=0.9
-            Probability that the interval of a member holds a new label.
-
-        Returns
-        -------
-        y : ndarray or DataFrame
-            As `predict` returns it.
-
-        intervals : ndarray, or dict of ndarray or DataFrame
-            Lower and upper ends, in the form that a member returns.
-
-        Raises
-        ------
-        ValueError
-            As for the members.
-
-        References
-        ----------
-        .. [1] M. Gasparin and A. Ramdas, "Merging Uncertainty Sets via Majority Vote",
-           arXiv:2401.09379, 2024.
-        """
-        found = self._of_members("predict_interval", X, task, confidence_level)
-        median = combined(partial(np.median, axis=0), found)
-        return self.predict(X, task), median
-
-    @keeps_types(available_if(_member_has("predict_set")))
-    def predict_set(
-        self,
-        X: ArrayLike,
-        task: ArrayLike | None = None,
-        *,
-        confidence_level: float = 0.9,
-    ) -> tuple[Any, Any]:
-        """Most probable classes, and sets that hold new labels as often as asked.
-
-        A class is in the set if it is in the sets of at least half of the members, see
-        `predict_interval`, or the most probable one.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Inputs, as in `fit`.
-
-        task : array-like of shape (n_samples,), default=None
-            The task to predict for each row, if the members have this parameter.
-
-        confidence_level : float in (0, 1), default=0.9
-            Probability that the set of a member holds a new label.
-
-        Returns
-        -------
-        y : ndarray or DataFrame
-            As `predict` returns it.
-
-        sets : ndarray of bool, or list or dict of ndarray or DataFrame
-            Whether each class is in the set, in the form that a member returns.
-
-        Raises
-        ------
-        ValueError
-            As for the members.
-        """
-        found = self._of_members("predict_set", X, task, confidence_level)
-        p = mean_probabilities(self.estimators_, X, task)
-        return self.predict(X, task), combined(majority, [*found, p])
-
-    def _of_members(self, method, X, task, confidence_level):
-        """Intervals or sets of the members."""
-        check_is_fitted(self)
-        given = {} if task is None else {"task": task}
-        return [
-            getattr(member, method)(X, **given, confidence_level=confidence_level)[1]
-            for member in self.estimators_
-        ]
 
     def score(
         self,
@@ -498,37 +302,9 @@ default=None
 
     def _explained_deviance(self, X, y, task, sample_weight):
         """Scores of tasks of several types."""
-        n = _num_samples(X)
-        weight = check_weights(sample_weight, n, y if task is None else None)
-        targets = read_targets(
-            y, n, task, weight, real=False, estimator=type(self).__name__
-        )
-        number = known_tasks(targets, y, n, self.tasks_, self._layout)
-        headless = np.isnan(_heads(self._first()).coef_)
+        headless = np.isnan(heads_of(self._first()).coef_)
         headless = headless.reshape(len(self.tasks_), -1).all(1)
-        number = np.where(headless[number], -1, number)
-        at, tasks, values = targets.listed()
-        if weight is not None:
-            weight = label_weights(weight, at, tasks)
-        labels = TaskLabels(targets.names, values, at, tasks, n, weight=weight)
-        labels = labels.among(self.tasks_, number)
-        at = labels.rows
-        if task is None:
-            predicted = np.asarray(self.predict(X)).reshape(n, -1)
-            predicted = predicted[at, labels.tasks]
-        else:
-            # Rows without a label need a task too.
-            tasks = np.zeros(n, dtype=int)
-            tasks[at] = labels.tasks
-            predicted = np.asarray(self.predict(X, task=self.tasks_[tasks]))[at]
-        p = self.predict_proba(X) if hasattr(self, "predict_proba") else {}
-        return explained_deviance(
-            labels,
-            predicted,
-            [p.get(name) for name in self.tasks_.tolist()],
-            self.classes_,
-            self.task_types_ == "count",
-        )
+        return scores_by_type(self, X, y, task, sample_weight, ~headless)
 
     def _first(self):
         if "estimators_" in vars(self):
@@ -543,8 +319,3 @@ default=None
     @property
     def _n_features_out(self):
         return self.n_components_
-
-
-def _heads(member):
-    """The estimator that has the heads."""
-    return member[-1] if isinstance(member, Pipeline) else member

@@ -5,6 +5,7 @@ import warnings
 from collections import Counter
 
 import numpy as np
+from sklearn.pipeline import Pipeline
 from sklearn.utils.parallel import Parallel, delayed
 
 from sparsedis._warn import warn
@@ -47,6 +48,20 @@ def fit_members(members, X, y, params, n_jobs):
     members, codes, elsewhere = zip(*fitted, strict=True)
     _warn_once(sum(elsewhere, _told(caught)), len(members))
     return list(members), list(codes)
+
+
+def heads_of(member):
+    """Return the estimator that has the heads, which may end a pipeline.
+
+    Parameters
+    ----------
+    member : estimator
+
+    Returns
+    -------
+    estimator
+    """
+    return member[-1] if isinstance(member, Pipeline) else member
 
 
 def _fit(member, X, y, params, parent):

@@ -2,6 +2,60 @@
 
 import numpy as np
 from sklearn.metrics import d2_log_loss_score, d2_tweedie_score
+from sklearn.utils.validation import _num_samples
+
+from sparsedis.inputs._forms import read_targets
+from sparsedis.inputs._known_tasks import known_tasks
+from sparsedis.inputs._weights import check_weights, label_weights
+from sparsedis.metrics._task_labels import TaskLabels
+
+
+def scores_by_type(ensemble, X, y, task, sample_weight, scored):
+    """Explained share of the deviance of each task by an ensemble.
+
+    Parameters
+    ----------
+    ensemble : SparseMultiTaskEnsemble
+
+    X, y, task, sample_weight : array-like
+        As in its `score`.
+
+    scored : ndarray of shape (n_tasks,) of bool
+        Tasks to score.
+
+    Returns
+    -------
+    ndarray of shape (n_tasks,)
+        NaN for other tasks, without labels, and as in `explained_deviance`.
+    """
+    n = _num_samples(X)
+    weight = check_weights(sample_weight, n, y if task is None else None)
+    name = type(ensemble).__name__
+    targets = read_targets(y, n, task, weight, real=False, estimator=name)
+    number = known_tasks(targets, y, n, ensemble.tasks_, ensemble._layout)
+    number = np.where(scored[number], number, -1)
+    at, tasks, values = targets.listed()
+    if weight is not None:
+        weight = label_weights(weight, at, tasks)
+    labels = TaskLabels(targets.names, values, at, tasks, n, weight=weight)
+    labels = labels.among(ensemble.tasks_, number)
+    at = labels.rows
+    if task is None:
+        predicted = np.asarray(ensemble.predict(X)).reshape(n, -1)
+        predicted = predicted[at, labels.tasks]
+    else:
+        # Rows without a label need a task too.
+        tasks = np.zeros(n, dtype=int)
+        tasks[at] = labels.tasks
+        predicted = np.asarray(ensemble.predict(X, task=ensemble.tasks_[tasks]))[at]
+    p = ensemble.predict_proba(X) if hasattr(ensemble, "predict_proba") else {}
+    return explained_deviance(
+        labels,
+        predicted,
+        [p.get(name) for name in ensemble.tasks_.tolist()],
+        ensemble.classes_,
+        ensemble.task_types_ == "count",
+    )
 
 
 def explained_deviance(labels, predicted, p, classes, counts):
