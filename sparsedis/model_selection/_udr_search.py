@@ -1,28 +1,30 @@
-"""Selection of parameters without ground-truth factors."""
+"""A search over a grid by the agreement of models with different seeds."""
 
 from __future__ import annotations
 
-import time
-import traceback
+from functools import partial
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from joblib import Parallel, delayed
-from scipy.stats import rankdata
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone
-from sklearn.exceptions import FitFailedWarning
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context
 from sklearn.model_selection import ParameterGrid
 from sklearn.pipeline import Pipeline
-from sklearn.utils import check_array, check_random_state, get_tags
+from sklearn.utils import check_random_state, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _estimator_has, check_is_fitted
 
 from sparsedis._fitted import note_lost_models, whole_or_not
 from sparsedis._typing import keeps_types
-from sparsedis._warn import warn
 from sparsedis.metrics import unsupervised_disentanglement_ranking
+from sparsedis.model_selection._cv_results import cv_results
+from sparsedis.model_selection._seeded_fits import (
+    check_failures,
+    fit_with_seed,
+    with_seed,
+)
 
 if TYPE_CHECKING:
     from typing import Any, Literal, Self
@@ -31,15 +33,8 @@ if TYPE_CHECKING:
 
     from sparsedis._typing import RandomState
 
-__all__ = ["UDRSearch"]
-
-
-def _best_has(method):
-    def check(self):
-        getattr(getattr(self, "best_estimator_", self.estimator), method)
-        return True
-
-    return check
+# Whether the best model has a method or, before `fit`, the estimator.
+_best_has = partial(_estimator_has, delegates=("best_estimator_", "estimator"))
 
 
 class UDRSearch(MetaEstimatorMixin, BaseEstimator):
@@ -200,13 +195,15 @@ class UDRSearch(MetaEstimatorMixin, BaseEstimator):
             )
         for params in settings:
             # Check before any training that the parameters exist.
-            _with_seed(self.estimator, params, 0)
+            with_seed(self.estimator, params, 0)
         random_state = check_random_state(self.random_state)
         self.seeds_ = random_state.randint(np.iinfo(np.int32).max, size=self.n_seeds)
         catch = self.error_score != "raise"
         with note_lost_models(type(self).__name__):
             fitted = Parallel(n_jobs=self.n_jobs, verbose=self.verbose)(
-                delayed(_fit_one)(self.estimator, params, seed, X, y, fit_params, catch)
+                delayed(fit_with_seed)(
+                    self.estimator, params, seed, X, y, fit_params, catch
+                )
                 for params in settings
                 for seed in self.seeds_
             )
@@ -214,28 +211,29 @@ class UDRSearch(MetaEstimatorMixin, BaseEstimator):
             fitted[first : first + self.n_seeds]
             for first in range(0, len(fitted), self.n_seeds)
         ]
-        comparable = np.array([sum(map(_is_fitted, g)) > 1 for g in groups])
-        _check_failures(fitted, bool(comparable.any()))
+        comparable = np.array([sum(one.succeeded for one in g) > 1 for g in groups])
+        check_failures(fitted, bool(comparable.any()))
         scores = np.array([self._scores(group) for group in groups])
         times = np.array([[one.seconds for one in group] for group in groups])
-        self.cv_results_ = self._table(settings, scores, times)
+        self.cv_results_ = cv_results(settings, scores, times)
         means = self.cv_results_["mean_test_score"]
         self.best_index_ = int(np.where(comparable, means, -np.inf).argmax())
         self.best_params_ = settings[self.best_index_]
         self.best_score_ = float(means[self.best_index_])
         group = groups[self.best_index_]
-        own = np.where([*map(_is_fitted, group)], scores[self.best_index_], -np.inf)
+        succeeded = [one.succeeded for one in group]
+        own = np.where(succeeded, scores[self.best_index_], -np.inf)
         self.best_estimator_ = group[int(own.argmax())].model
         return self
 
     def _scores(self, group):
         """Scores of the models of a setting."""
-        fitted = [_is_fitted(one) for one in group]
-        if all(fitted):
+        succeeded = [one.succeeded for one in group]
+        if all(succeeded):
             return self._rank(group)
         scores = np.full(len(group), self.error_score, dtype=float)
-        if sum(fitted) > 1:
-            scores[fitted] = self._rank([one for one in group if _is_fitted(one)])
+        if sum(succeeded) > 1:
+            scores[succeeded] = self._rank([one for one in group if one.succeeded])
         return scores
 
     def _rank(self, group):
@@ -251,28 +249,6 @@ class UDRSearch(MetaEstimatorMixin, BaseEstimator):
             coefs=coefs,
             tau=self.tau,
         )
-
-    def _table(self, settings, scores, times):
-        table = {
-            "mean_fit_time": times.mean(1),
-            "std_fit_time": times.std(1),
-            "params": settings,
-        }
-        for name in sorted({name for params in settings for name in params}):
-            values = np.empty(len(settings), dtype=object)
-            for i, params in enumerate(settings):
-                values[i] = params.get(name)
-            missing = [name not in params for params in settings]
-            table[f"param_{name}"] = np.ma.MaskedArray(values, mask=missing)
-        for seed, column in enumerate(scores.T):
-            table[f"split{seed}_test_score"] = column
-        # Without the models that failed; NaN if none is left.
-        scores = np.ma.masked_invalid(scores)
-        table["mean_test_score"] = scores.mean(1).filled(np.nan)
-        table["std_test_score"] = scores.std(1).filled(np.nan)
-        ranks = rankdata(-scores.mean(1).filled(-np.inf), method="min")
-        table["rank_test_score"] = ranks.astype(int)
-        return table
 
     @keeps_types(available_if(_best_has("transform")))
     def transform(self, X: ArrayLike) -> np.ndarray:
@@ -380,68 +356,3 @@ class UDRSearch(MetaEstimatorMixin, BaseEstimator):
         for name in ("estimator_type", "classifier_tags", "regressor_tags"):
             setattr(tags, name, getattr(own, name))
         return tags
-
-
-def _with_seed(estimator, params, seed):
-    """Copy an estimator, with a setting and a seed."""
-    model = clone(estimator).set_params(**params)
-    names = [name for name in model.get_params() if _is_seed(name)]
-    if not names:
-        raise ValueError(
-            "estimator must have a parameter random_state, by which the models of a "
-            f"setting differ; {type(estimator).__name__} has none."
-        )
-    given = [name for name in params if _is_seed(name)]
-    if given:
-        raise ValueError(
-            f"param_grid must not set {given[0]}, got {params[given[0]]!r}: the models "
-            "of a setting differ by it. n_seeds is their number, and the random_state "
-            "of the search draws them."
-        )
-    return model.set_params(**dict.fromkeys(names, int(seed)))
-
-
-def _is_seed(name):
-    return name == "random_state" or name.endswith("__random_state")
-
-
-class _Fit(NamedTuple):
-    """A fitted model and its codes, or the traceback of its error."""
-
-    model: Any
-    codes: ArrayLike | None
-    error: str | None
-    seconds: float
-
-
-def _is_fitted(one):
-    return one.error is None
-
-
-def _fit_one(estimator, params, seed, X, y, fit_params, catch):
-    start, model, codes, error = time.perf_counter(), None, None, None
-    try:
-        model = _with_seed(estimator, params, seed)
-        model.fit(X, y, **fit_params)
-        codes = model.transform(X)
-        check_array(codes)
-    except Exception:
-        if not catch:
-            raise
-        # As text: not all errors can be sent between processes.
-        error = traceback.format_exc()
-    return _Fit(model, codes, error, time.perf_counter() - start)
-
-
-def _check_failures(fitted, comparable):
-    """Warn of models that failed; an error if no others can be compared."""
-    errors = [one.error for one in fitted if not _is_fitted(one)]
-    if not errors:
-        return
-    message = (
-        f"{len(errors)} of {len(fitted)} models failed. Pass error_score='raise' to "
-        f"end the search with the first error, which was:\n{errors[0]}"
-    )
-    if not comparable:
-        raise ValueError(f"No setting has two models to compare: {message}")
-    warn(message, FitFailedWarning)

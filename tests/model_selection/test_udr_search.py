@@ -10,9 +10,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sparsedis import SparseMultiTaskRepresentation
 from sparsedis.datasets import make_sparse_tasks
-from sparsedis.metrics import (
-    unsupervised_disentanglement_ranking,
-)
+from sparsedis.metrics import unsupervised_disentanglement_ranking
 from sparsedis.model_selection import UDRSearch
 
 
