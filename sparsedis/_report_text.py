@@ -63,20 +63,41 @@ def as_text(title, summary, tables, notes):
     lines = [title, *summary]
     for table in tables:
         cells, n_more = _cells(table)
-        columns = [[HEADINGS[name], *column] for name, column in cells.items()]
-        widths = [max(map(len, column)) for column in columns]
-        lines.append("")
-        for row in zip(*columns, strict=True):
-            aligned = [
-                cell.ljust(width) if name in _TO_THE_LEFT else cell.rjust(width)
-                for name, cell, width in zip(cells, row, widths, strict=True)
-            ]
-            lines.append("  ".join(aligned).rstrip())
+        columns = {name: [HEADINGS[name], *column] for name, column in cells.items()}
+        lines += ["", *aligned(columns, _TO_THE_LEFT)]
         if n_more:
             lines.append(f"... and {n_more} more")
     if notes:
         lines += ["", *(f"- {note}" for note in notes)]
     return "\n".join(lines)
+
+
+def aligned(columns, to_the_left):
+    """Lines of a table whose cells stand below each other.
+
+    Parameters
+    ----------
+    columns : dict of str to list of str
+        Cells of each column, with its heading.
+
+    to_the_left : sequence of str
+        Columns to align on the left.
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> from sparsedis._report_text import aligned
+    >>> aligned({"a": ["task", "x"], "b": ["R2", "0.95"]}, ["a"])
+    ['task    R2', 'x     0.95']
+    """
+    adjusted = []
+    for name, cells in columns.items():
+        width, left = max(map(len, cells)), name in to_the_left
+        adjusted.append([c.ljust(width) if left else c.rjust(width) for c in cells])
+    return ["  ".join(row).rstrip() for row in zip(*adjusted, strict=True)]
 
 
 def as_html(title, summary, tables, notes):

@@ -12,16 +12,13 @@ from sklearn.utils import Bunch, check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sparsedis._fitted import whole_or_not
+from sparsedis._report_text import aligned
 from sparsedis._warn import warn
 from sparsedis.inputs._plain import check_plain
+from sparsedis.metrics._alignment import fit_alignment
 from sparsedis.metrics._mcc import correlation_matrix, mean_correlation_coefficient
 from sparsedis.metrics._registry import resolve_metrics
-from sparsedis.metrics._validation import (
-    ColumnNormalizer,
-    check_option,
-    is_varying,
-    known_groups,
-)
+from sparsedis.metrics._validation import check_option, is_varying
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -216,7 +213,10 @@ class DisentanglementScorer(TransformerMixin, BaseEstimator):
         self.correlation_ = details.correlation
         if self.blocks is not None:
             self.blocks_, self.block_codes_ = details.blocks, details.block_codes
-        self._fit_map(X, y)
+        self.coef_, self.intercept_ = fit_alignment(y, X, details)
+        if self.blocks is None:
+            self.scales_ = np.abs(self.coef_).sum(axis=1)
+            self.shifts_ = self.intercept_
         self._report(X, y, metric, details.score)
         return self
 
@@ -359,36 +359,6 @@ class DisentanglementScorer(TransformerMixin, BaseEstimator):
         check_consistent_length(X, y)
         return X, y.reshape(len(y), -1)
 
-    def _fit_map(self, X, y):
-        """Least squares of each factor on its code or on the codes of its block."""
-        self.coef_ = np.zeros((y.shape[1], X.shape[1]))
-        self.intercept_ = np.fmax.reduce(y, axis=0)  # of those known only once
-        for columns, rows in known_groups(y):
-            z, c = y[rows][:, columns], X[rows]
-            factors, codes = ColumnNormalizer(z), ColumnNormalizer(c)
-            coef = self._coef(factors.transform(z), codes.transform(c), columns)
-            self.coef_[columns] = coef * (factors.scale[:, None] / codes.scale)
-            self.intercept_[columns] = z.mean(axis=0) - self.coef_[columns] @ c.mean(0)
-        if self.blocks is None:
-            self.scales_ = np.abs(self.coef_).sum(axis=1)
-            self.shifts_ = self.intercept_
-
-    def _coef(self, Z, C, columns):
-        """Coefficients of normalised codes for some normalised factors."""
-        coef = np.zeros((Z.shape[1], C.shape[1]))
-        if self.blocks is None:
-            matching, signs = self.matching_[columns], self.signs_[columns]
-            matched = np.flatnonzero(matching >= 0)
-            code = matching[matched]
-            slopes = np.einsum("ij,ij->j", Z[:, matched], C[:, code])
-            # Ranks and values may disagree on the sign; the matching is by ranks.
-            coef[matched, code] = np.abs(slopes) * signs[matched]
-        else:  # all factors are known
-            for block, code in zip(self.blocks_, self.block_codes_, strict=True):
-                solution = np.linalg.lstsq(C[:, code], Z[:, block])[0]
-                coef[np.ix_(block, code)] = solution.T
-        return coef
-
     def _has_code(self):
         """Factors that have a code, or whose block has one."""
         has_code = self.matching_ >= 0
@@ -401,10 +371,10 @@ class DisentanglementScorer(TransformerMixin, BaseEstimator):
         """Compute the metrics of the fit."""
         reported = [n for n in REPORTED if n != "sap" or X.shape[1] > 1]
         metrics = resolve_metrics(reported)
-        own = None if isinstance(self.metric, str) else metric
         if metric is not None:
             # A function may have the name of another metric.
-            taken = own is not None and own.name in {"mcc", *metrics, *_LEARNED}
+            own = not isinstance(self.metric, str)
+            taken = own and metric.name in {"mcc", *metrics, *_LEARNED}
             metrics["metric" if taken else metric.name] = metric
         self.scores_ = Bunch(mcc=mcc)
         with warnings.catch_warnings():
@@ -431,27 +401,19 @@ class DisentanglementScorer(TransformerMixin, BaseEstimator):
             f"{name} {value:.3f}" for name, value in self.scores_.items()
         )
         codes = getattr(self, "feature_names_in_", np.arange(self.n_features_in_))
-        rows = [["factor", "code", "correlation"]]
+        columns = {
+            "factor": map(str, self.factor_names_),
+            "code": ["-" if j < 0 else str(codes[j]) for j in self.matching_],
+            "correlation": [
+                "-" if j < 0 else f"{self.correlation_[i, j]:+.3f}"
+                for i, j in enumerate(self.matching_)
+            ],
+        }
         if hasattr(self, "scales_"):
-            rows[0] += ["scale", "shift"]
-        for i, j in enumerate(self.matching_):
-            code, correlation = (
-                ("-", "-")
-                if j < 0
-                else (str(codes[j]), f"{self.correlation_[i, j]:+.3f}")
-            )
-            rows.append([str(self.factor_names_[i]), code, correlation])
-            if hasattr(self, "scales_"):
-                rows[-1] += [f"{self.scales_[i]:.3g}", f"{self.shifts_[i]:.3g}"]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = [
-            "  ".join(
-                [row[0].ljust(widths[0])]
-                + [cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True)]
-            )
-            for row in rows
-        ]
-        return "\n".join([scores, *lines])
+            columns["scale"] = [f"{scale:.3g}" for scale in self.scales_]
+            columns["shift"] = [f"{shift:.3g}" for shift in self.shifts_]
+        columns = {name: [name, *cells] for name, cells in columns.items()}
+        return "\n".join([scores, *aligned(columns, to_the_left=["factor"])])
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
