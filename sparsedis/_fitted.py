@@ -1,4 +1,4 @@
-"""Restoration of an estimator after a failed fit."""
+"""Attributes of a fit: restored after one that fails, and copied."""
 
 from __future__ import annotations
 
@@ -79,6 +79,35 @@ def whole_or_not(fit: Method, *, begin=drop_learned, stands=None) -> Method:
             raise
 
     return cast("Method", fit_or_restore)
+
+
+def shallow_copy(estimator):
+    """Copy an estimator, so that a new fit of either one does not change the other.
+
+    They share their modules and arrays, on the same device. `copy.copy` would move the
+    modules to the CPU, as pickling does.
+
+    Parameters
+    ----------
+    estimator : estimator
+
+    Returns
+    -------
+    estimator
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import Lasso
+    >>> from sparsedis._fitted import shallow_copy
+    >>> lasso = Lasso(alpha=0.2)
+    >>> shallow_copy(lasso).set_params(alpha=0.1)
+    Lasso(alpha=0.1)
+    >>> lasso
+    Lasso(alpha=0.2)
+    """
+    copied = object.__new__(type(estimator))
+    vars(copied).update(vars(estimator))
+    return copied
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from sparsedis._fitted import shallow_copy
 from sparsedis.identifiability import support_matrix
 from sparsedis.metrics import make_task_scorer
 
@@ -132,9 +133,8 @@ def encode_once(estimator, X):
         return np.asarray(estimator.transform(X)), estimator, X
     inputs = estimator._validate_X(X, reset=False)
     variables = np.concatenate(list(estimator._predicted_by(inputs)))
-    stand_in = object.__new__(type(estimator))
+    stand_in = shallow_copy(estimator)
     vars(stand_in).update(
-        vars(estimator),
         _validate_X=lambda variables, reset: variables,
         _predicted_by=lambda variables: [variables],
     )

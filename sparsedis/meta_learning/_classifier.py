@@ -11,7 +11,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.validation import check_is_fitted
 
-from sparsedis._fitted import whole_or_not
+from sparsedis._fitted import shallow_copy, whole_or_not
 from sparsedis._typing import keeps_types
 from sparsedis._warn import warn
 from sparsedis.heads import GroupLassoSVMHead
@@ -114,7 +114,10 @@ channels)
         check_plain(y, "y")
         y = complete_labels(y, warn=True)
         check_discrete(y)
-        self._learner = _as_it_is(self.learner)
+        learner = self.learner
+        frozen = isinstance(learner, FrozenEstimator)
+        # A copy, since the learner may be fitted again.
+        self._learner = learner.estimator if frozen else shallow_copy(learner)
         Z = self._features(X)
         if len(y) != len(Z):
             raise ValueError(
@@ -238,12 +241,3 @@ channels)
         """Features as an array, for any `set_output` of the learner."""
         # Arrays of a DataFrame may be read-only, which torch does not accept.
         return np.require(self._learner.transform(X), requirements=["C", "W"])
-
-
-def _as_it_is(learner):
-    """Copy of a learner, which does not change when the learner is fitted again."""
-    if isinstance(learner, FrozenEstimator):
-        return learner.estimator
-    now = object.__new__(type(learner))
-    now.__dict__.update(learner.__dict__)
-    return now

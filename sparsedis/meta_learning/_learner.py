@@ -19,6 +19,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sparsedis._deprecated import check_renamed, renamed_parameters
+from sparsedis._fitted import shallow_copy
 from sparsedis._threads import threads_for
 from sparsedis._typing import keeps_types
 from sparsedis.bilevel._declaration import declared
@@ -407,9 +408,7 @@ channels)
         """
         check_is_fitted(self, "module_")
         # A copy, since the estimator may be fitted again.
-        now = object.__new__(type(self))
-        now.__dict__.update(self.__dict__)
-        return FewShotClassifier(FrozenEstimator(now)).fit(X, y)
+        return FewShotClassifier(FrozenEstimator(shallow_copy(self))).fit(X, y)
 
     def evaluate(
         self,

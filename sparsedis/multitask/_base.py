@@ -13,6 +13,7 @@ from sklearn.callback import with_callbacks
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from sparsedis._fitted import shallow_copy
 from sparsedis._persistence import Saved
 from sparsedis._threads import threads_for
 from sparsedis._typing import keeps_types
@@ -294,8 +295,7 @@ default=None
         """
         check_is_fitted(self, "module_")
         X = self._validate_X(X, reset=False)
-        adapted = object.__new__(type(self))
-        adapted.__dict__.update(self.__dict__)
+        adapted = shallow_copy(self)
         if alpha is not None:
             adapted.alpha = alpha
             adapted.__dict__.pop("learned_alpha_", None)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from sparsedis._fitted import shallow_copy
 from sparsedis._judged import judged_labels
 from sparsedis._warn import warn
 from sparsedis.bilevel._declaration import declared
@@ -294,8 +295,7 @@ channels), torch Dataset or array on disk
         ValueError
             As `fit`.
         """
-        own = object.__new__(type(self))
-        own.__dict__.update(self.__dict__)
+        own = shallow_copy(self)
         own.task_types = task_types
         return super(SparseMultiTaskMixed, own).adapt(
             X, y, task, sample_weight, alpha=alpha
