@@ -204,3 +204,22 @@ def _common_dtype(classes):
 
 # Kinds of numpy's dtypes that one dtype can hold.
 _KINDS = dict.fromkeys("biuf", "number")
+
+
+def warn_of_new_classes(new, effect):
+    """Warn about labels that are no classes of their tasks.
+
+    Parameters
+    ----------
+    new : dict
+        A label of each such task, by its name; empty if there is none.
+
+    effect : str
+        What the labels do to a score.
+    """
+    if new:
+        some = ", ".join(f"{label!r} in task {t}" for t, label in new.items())
+        warn(
+            f"y holds classes that fit has not seen ({some[:200]}); they {effect}.",
+            UserWarning,
+        )

@@ -8,9 +8,13 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 
 from sparsedis._scores import TaskMean, class_probabilities, most_probable
-from sparsedis._warn import warn
 from sparsedis.bilevel._declaration import declared
-from sparsedis.inputs._classes import check_classes, decode_classes, encode_classes
+from sparsedis.inputs._classes import (
+    check_classes,
+    decode_classes,
+    encode_classes,
+    warn_of_new_classes,
+)
 from sparsedis.inputs._forms import read_targets
 from sparsedis.inputs._ids import read_task_ids
 from sparsedis.inputs._known_tasks import task_numbers
@@ -300,13 +304,7 @@ default=None
             raise ValueError(
                 "y must label a sample of a task that had two classes in fit."
             )
-        if new:
-            some = ", ".join(f"{label!r} in task {t}" for t, label in new.items())
-            warn(
-                f"y holds classes that fit has not seen ({some[:200]}); they count as "
-                "errors.",
-                UserWarning,
-            )
+        warn_of_new_classes(new, "count as errors")
         return float(np.nanmean(accuracy))
 
     def _read(self, y, n_samples, task, weight):

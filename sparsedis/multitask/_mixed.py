@@ -11,8 +11,8 @@ from sparsedis._fitted import shallow_copy
 from sparsedis._judged import judged_labels
 from sparsedis._warn import warn
 from sparsedis.bilevel._declaration import declared
-from sparsedis.heads import LinearHead
 from sparsedis.inputs._batch import COUNT, NUMBER
+from sparsedis.inputs._classes import warn_of_new_classes
 from sparsedis.inputs._forms import check_sizes
 from sparsedis.inputs._known_tasks import known_tasks
 from sparsedis.inputs._mixed import read_columns
@@ -31,7 +31,6 @@ from sparsedis.multitask._parameters import RIDGE_ALPHA
 from sparsedis.multitask._predictor import Outcomes
 from sparsedis.multitask._task_heads import check_teaching
 from sparsedis.solvers.losses import Poisson, Squared, log_loss
-from sparsedis.solvers.penalties import L2, ElasticNet, GroupL1
 
 if TYPE_CHECKING:
     from typing import Never, Self
@@ -330,10 +329,8 @@ channels), torch Dataset or array on disk
         return float(alpha[0]) if (alpha == alpha[0]).all() else alpha
 
     @property
-    def _head(self):
-        if self._penalty == "elasticnet":
-            return LinearHead(mixed_loss, ElasticNet(self.l2))
-        return LinearHead(mixed_loss, L2() if self._penalty == "l2" else GroupL1())
+    def _loss(self):
+        return mixed_loss
 
     def _read(self, y, n_samples, task, weight):
         name = type(self).__name__
@@ -421,13 +418,7 @@ channels), torch Dataset or array on disk
             [self._types[t] if t >= 0 else None for t in number],
             [self._classes[t] for t in number],
         )
-        if new:
-            some = ", ".join(f"{label!r} in task {t}" for t, label in new.items())
-            warn(
-                f"y holds classes that fit has not seen ({some[:200]}); they count as "
-                "errors only in the accuracy.",
-                UserWarning,
-            )
+        warn_of_new_classes(new, "count as errors only in the accuracy")
         scores = MixedScores(self.tasks_, self._types, self._n_classes)
         targets = columns.targets(codes)
         for part in judged_labels(

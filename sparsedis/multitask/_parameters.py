@@ -463,13 +463,16 @@ class RepresentationParameters(BilevelEstimator):
             raise ValueError("alpha must be below 1 to be learned, got 1.")
 
     @property
+    def _loss(self):
+        return log_loss if self._likelihood == "categorical" else Squared()
+
+    @property
     def _head(self):
         if self.head is not None:
             return self.head
-        loss = log_loss if self._likelihood == "categorical" else Squared()
         if self._penalty == "elasticnet":
-            return LinearHead(loss, ElasticNet(self.l2))
-        return LinearHead(loss, L2() if self._penalty == "l2" else GroupL1())
+            return LinearHead(self._loss, ElasticNet(self.l2))
+        return LinearHead(self._loss, L2() if self._penalty == "l2" else GroupL1())
 
     def _problem(self):
         return InnerProblem(
