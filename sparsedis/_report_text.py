@@ -44,6 +44,19 @@ _STYLE = (
 )
 
 
+class Report:
+    """Base class of reports, which notebooks show as HTML.
+
+    `_parts` returns the arguments of `as_text` and `as_html`.
+    """
+
+    def __repr__(self):
+        return as_text(*self._parts())
+
+    def _repr_html_(self):
+        return as_html(*self._parts())
+
+
 def as_text(title, summary, tables, notes):
     """Text of a report.
 

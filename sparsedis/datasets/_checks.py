@@ -1,6 +1,5 @@
 """Checks of the arguments of data sets."""
 
-from importlib import import_module
 from numbers import Integral, Real
 
 import numpy as np
@@ -167,31 +166,3 @@ def as_generator(random_state):
     # The remaining cases, and the error for invalid values.
     seeds = check_random_state(random_state).randint(2**32, size=4, dtype=np.uint32)
     return np.random.default_rng(seeds)
-
-
-def import_optional(module, user):
-    """Import an optional dependency.
-
-    Parameters
-    ----------
-    module : str
-        Name of the module.
-
-    user : str
-        Name of the function or class that imports it, for the error message.
-
-    Returns
-    -------
-    module
-        The module.
-
-    Raises
-    ------
-    ImportError
-        When it is not installed, with the way to install it.
-    """
-    try:
-        return import_module(module)
-    except ImportError as error:
-        package = "pillow" if module == "PIL.Image" else module
-        raise ImportError(f"{user} needs {package}: pip install {package}.") from error

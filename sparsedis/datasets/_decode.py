@@ -5,9 +5,10 @@ from io import BytesIO
 
 import numpy as np
 
+from sparsedis._optional import import_optional
 from sparsedis._warn import warn
 
-from ._checks import check_count, check_option, import_optional
+from ._checks import check_count, check_option
 
 # Formats that Pillow may open: some others start programs.
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from sklearn.datasets import get_data_home
 
-from ._checks import import_optional
+from sparsedis._optional import import_optional
+
 from ._shapes3d_file import FILE_NAME, Shapes3DFile
 
 if TYPE_CHECKING:

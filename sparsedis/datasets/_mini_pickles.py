@@ -4,7 +4,8 @@ import pickle
 
 import numpy as np
 
-from ._checks import import_optional
+from sparsedis._optional import import_optional
+
 from ._decode import check_image_size, resize
 
 # File names by subset; the first kind holds image_data and class_dict, the second data

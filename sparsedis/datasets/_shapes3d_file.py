@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sparsedis._optional import import_optional
 from sparsedis._warn import warn
 
-from ._checks import check_index, import_optional
+from ._checks import check_index
 from ._grid import FACTOR_NAMES, FactorGrid
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sparsedis._report_text import as_html, as_text
+from sparsedis._optional import import_optional
+from sparsedis._report_text import Report
 from sparsedis.inspection._estimators import (
     final_estimator,
     final_inputs,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ModelReport:
+class ModelReport(Report):
     """Report on the tasks and features of a fitted model.
 
     ``print(report)`` gives the text, a notebook shows tables, and `to_frame` returns a
@@ -199,19 +200,8 @@ class ModelReport:
         ImportError
             Without pandas.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError(
-                "ModelReport.to_frame needs pandas: pip install pandas."
-            ) from error
-        return pd.DataFrame(self.tasks)
-
-    def __repr__(self):
-        return as_text(*self._parts())
-
-    def _repr_html_(self):
-        return as_html(*self._parts())
+        pandas = import_optional("pandas", "ModelReport.to_frame")
+        return pandas.DataFrame(self.tasks)
 
     def _parts(self):
         title = f"ModelReport: {self.estimator}"

@@ -4,6 +4,8 @@ import numbers
 
 import numpy as np
 
+from sparsedis._optional import import_optional
+
 # Okabe and Ito's palette, which readers with any colour vision can tell apart, without
 # the yellow that is hard to see on white.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
@@ -25,12 +27,7 @@ def require_matplotlib(caller):
     caller : object
         The display.
     """
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise ImportError(
-            f"{type(caller).__name__}.plot needs matplotlib: pip install matplotlib."
-        ) from error
+    import_optional("matplotlib", f"{type(caller).__name__}.plot")
 
 
 def make_axes(ax, n_rows=1, n_columns=1, *, height, sharex=False, width_ratios=None):

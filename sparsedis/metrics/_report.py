@@ -10,7 +10,8 @@ import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_random_state
 
-from sparsedis._report_text import as_html, as_text
+from sparsedis._optional import import_optional
+from sparsedis._report_text import Report
 from sparsedis.metrics._doubts import doubts_about
 from sparsedis.metrics._exclusivity import measurement_exclusivity
 from sparsedis.metrics._fixed_factor import beta_vae_score, factor_vae_score
@@ -41,7 +42,7 @@ JOINT = [factor_vae_score, beta_vae_score, measurement_exclusivity]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class DisentanglementReport:
+class DisentanglementReport(Report):
     """Report on how well codes describe factors.
 
     ``print(report)`` gives the text, a notebook shows tables, and `to_frame` returns a
@@ -107,19 +108,8 @@ class DisentanglementReport:
         ImportError
             Without pandas.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError(
-                "DisentanglementReport.to_frame needs pandas: pip install pandas"
-            ) from error
-        return pd.DataFrame(self.table).set_index("metric")
-
-    def __repr__(self):
-        return as_text(*self._parts())
-
-    def _repr_html_(self):
-        return as_html(*self._parts())
+        pandas = import_optional("pandas", "DisentanglementReport.to_frame")
+        return pandas.DataFrame(self.table).set_index("metric")
 
     def _parts(self):
         n_samples, n_factors, n_codes = self.shape
