@@ -140,11 +140,7 @@ default=None
     def _r2(self, X, y, sample_weight, task):
         """R2 of each task."""
         X, coef, intercept = self._scored(X)
-        weight = check_weights(sample_weight, len(X), y if task is None else None)
-        name = type(self).__name__
-        targets = read_targets(y, len(X), task, weight, real=True, estimator=name)
-        if targets.values.ndim == (3 if targets.is_table else 2):
-            raise ValueError("y must hold a number for each label, got vectors.")
+        targets, weight = self._read_labels(y, len(X), task, sample_weight)
         number = known_tasks(targets, y, len(X), self.tasks_, self._layout)
         number = np.where(np.isnan(intercept)[number], -1, number)
         each = TaskR2(len(coef))
@@ -152,6 +148,15 @@ default=None
         for values, prediction, tasks, own in judged:
             each.add(values, prediction, tasks, own)
         return each.result()
+
+    def _read_labels(self, y, n, task, sample_weight):
+        """Labels in any form, and their weights."""
+        weight = check_weights(sample_weight, n, y if task is None else None)
+        name = type(self).__name__
+        targets = read_targets(y, n, task, weight, real=True, estimator=name)
+        if targets.values.ndim == (3 if targets.is_table else 2):
+            raise ValueError("y must hold a number for each label, got vectors.")
+        return targets, weight
 
     def _read(self, X, y, sample_weight, task, reset=True):
         """Validate the data."""
@@ -164,11 +169,7 @@ default=None
         X = validate_numbers(
             self, X, reset=reset, dtype=np.float64, ensure_min_samples=2
         )
-        weight = check_weights(sample_weight, len(X), y if task is None else None)
-        name = type(self).__name__
-        targets = read_targets(y, len(X), task, weight, real=True, estimator=name)
-        if targets.values.ndim == (3 if targets.is_table else 2):
-            raise ValueError("y must hold a number for each label, got vectors.")
+        targets, weight = self._read_labels(y, len(X), task, sample_weight)
         if task is not None:
             # Blocks of tasks take their part of the list.
             order = np.argsort(targets.tasks, kind="stable")
