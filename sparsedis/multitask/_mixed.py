@@ -16,7 +16,6 @@ from sparsedis.inputs._classes import warn_of_new_classes
 from sparsedis.inputs._forms import check_sizes
 from sparsedis.inputs._known_tasks import known_tasks
 from sparsedis.inputs._mixed import read_columns
-from sparsedis.inputs._table import TaskTable
 from sparsedis.inputs._task_types import (
     asked_types,
     code_labels,
@@ -29,7 +28,6 @@ from sparsedis.multitask._mixed_predictions import WITH_CLASSES, MixedPrediction
 from sparsedis.multitask._mixed_scores import MixedScores, count_unit
 from sparsedis.multitask._parameters import RIDGE_ALPHA
 from sparsedis.multitask._predictor import Outcomes
-from sparsedis.multitask._task_heads import check_teaching
 from sparsedis.solvers.losses import Poisson, Squared, log_loss
 
 if TYPE_CHECKING:
@@ -366,25 +364,15 @@ channels), torch Dataset or array on disk
             UserWarning,
         )
 
-    def _table(self, X, targets, weight, task_weight=None):
-        n_classes = self._n_classes
-        table = TaskTable.build(
-            X,
-            targets,
-            weight,
-            n_samples=self.batch_size,
-            n_classes=n_classes,
-            task_weight=task_weight,
-        )
-        check_teaching(table, targets.names)
-        scale = np.ones(targets.n_tasks)
+    def _scale(self, labels):
+        n_classes, scale = self._n_classes, np.ones(labels.n_tasks)
         if self.normalize_y:
-            scale = np.where(n_classes == NUMBER, table.labels.scale(), scale)
+            scale = np.where(n_classes == NUMBER, labels.scale(), scale)
         for t in np.flatnonzero(n_classes == COUNT):
             # The Poisson loss of counts in other units is the same up to the unit.
-            _, y, weights = table.labels.of(t)
+            _, y, weights = labels.of(t)
             scale[t] = count_unit(y, weights)
-        return table, scale
+        return scale
 
     def _fit_heads(self, table, scale, targets):
         # Heads of counts are fitted to the counts themselves.

@@ -89,22 +89,29 @@ class TaskHeads(NoiseTraining):
         return Predictor(features, *self._predictors(), self._reading()).eval()
 
     def _table(self, X, targets, weight, task_weight=None):
-        n_classes = None
-        if self._likelihood == "categorical":
-            n_classes = np.array([len(classes) for classes in self._classes])
         table = TaskTable.build(
             X,
             targets,
             weight,
             n_samples=self.batch_size,
-            n_classes=n_classes,
+            n_classes=self._n_classes,
             task_weight=task_weight,
         )
-        check_teaching(table, targets.names)
-        scale = np.ones(targets.n_tasks)
+        _check_teaching(table, targets.names)
+        return table, self._scale(table.labels)
+
+    @property
+    def _n_classes(self):
+        """Number of classes of each task, or None for numbers."""
+        if self._likelihood != "categorical":
+            return None
+        return np.array([len(classes) for classes in self._classes])
+
+    def _scale(self, labels):
+        """Unit of the labels of each task in training."""
         if getattr(self, "normalize_y", False) and self._head.loss.has_unit:
-            scale = table.labels.scale(robust=self._head.loss.robust)
-        return table, scale
+            return labels.scale(robust=self._head.loss.robust)
+        return np.ones(labels.n_tasks)
 
     def _fit_heads(self, table, scale, targets):
         warn_of_missing(targets.names, table.labels.counts())
@@ -295,7 +302,7 @@ class TaskHeads(NoiseTraining):
         raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}.")
 
 
-def check_teaching(table, names):
+def _check_teaching(table, names):
     """Refuse weights of zero for all the tasks that an encoder can learn from.
 
     Parameters
