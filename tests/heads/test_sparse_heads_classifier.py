@@ -11,8 +11,7 @@ from celer import LogisticRegression as CelerLogistic
 from joblib import parallel_config
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
-from sklearn.metrics import log_loss
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
@@ -26,20 +25,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sparsedis.heads import SparseHeadsClassifier, SparseHeadsClassifierCV
-from sparsedis.heads._logistic_head import blocks_of_tasks
-from sparsedis.heads._strata import stratify
-
-
-def table(n=120, p=6, n_tasks=4, n_classes=2, missing=0.4, seed=0):
-    """Correlated features, and labels with holes: 0 to n_classes - 1, or NaN."""
-    rng = np.random.default_rng(seed)
-    X = rng.standard_normal((n, 2)) @ rng.standard_normal((2, p))
-    X += rng.standard_normal((n, p))
-    scores = X[:, :3] @ rng.standard_normal((n_tasks, 3, n_classes))
-    scores += rng.gumbel(size=scores.shape)
-    y = scores.argmax(-1).T.astype(float)
-    y[rng.random(y.shape) < missing] = np.nan
-    return X, y
+from tests.heads._tables import table_of_classes as table
 
 
 def objective(X, y, coef, intercept, alpha):
@@ -61,25 +47,6 @@ def peer(alpha, n, **params):
 
 
 SHORT = SparseHeadsClassifierCV(4, eps=0.1, cv=2)
-
-# Rows of the penalties to compare: if all coefficients are zero, saga stops before the
-# intercept has converged.
-BELOW = slice(1, None)
-
-
-def of_grid(X, y, alphas, splits, weight=None):
-    """Mean held-out log losses of scikit-learn's models, (n_alphas, n_folds)."""
-    weight = np.ones(len(y)) if weight is None else weight
-    losses = np.empty((len(alphas), len(splits)))
-    for f, (train, test) in enumerate(splits):
-        total = weight[train].sum()
-        model = peer(1.0, 1)
-        for i, alpha in enumerate(alphas):
-            model.set_params(C=1 / (alpha * total))
-            model.fit(X[train], y[train], sample_weight=weight[train])
-            p = model.predict_proba(X[test])
-            losses[i, f] = log_loss(y[test], p, sample_weight=weight[test])
-    return losses
 
 
 @pytest.mark.parametrize("fit_intercept", [True, False])
@@ -139,81 +106,6 @@ def test_several_classes_have_the_group_penalty(fit_intercept):
     np.testing.assert_allclose(heads.coef_.sum(0), 0.0, atol=1e-12)
 
 
-def test_cross_validation_chooses_as_scikit_learn_task_by_task():
-    X, Y = table(n_tasks=2)
-    heads = SparseHeadsClassifierCV(6, eps=0.05, cv=3).fit(X, Y)
-    for t in range(2):
-        at = ~np.isnan(Y[:, t])
-        x, y = X[at], Y[at, t]
-        folds = list(StratifiedKFold(3).split(x, y))
-        losses = of_grid(x, y, heads.alphas_[t], folds)
-        ours = heads.log_loss_path_[t]
-        np.testing.assert_allclose(ours[BELOW], losses[BELOW], atol=1e-4)
-        assert heads.alpha_[t] == heads.alphas_[t][losses.mean(1).argmin()]
-        # The largest penalty is the smallest one at which no feature is used.
-        for factor, used in ((1.001, False), (0.999, True)):
-            alpha = factor * heads.alphas_[t][0]
-            assert SparseHeadsClassifier(alpha).fit(x, y).coef_.any() == used
-
-
-def test_the_choice_is_that_of_logistic_regression_cv():
-    X, Y = table(100, 5, 1, missing=0.0)
-    y, cv = Y[:, 0], KFold(4)
-    heads = SparseHeadsClassifierCV(8, eps=0.05, cv=cv, tol=1e-6).fit(X, y)
-    # C is relative to the rows of each fit, which folds have in equal numbers.
-    model = LogisticRegressionCV(
-        Cs=1 / (75 * heads.alphas_),
-        **{"cv": cv, "l1_ratios": (1,), "solver": "saga", "refit": False},
-        **{"scoring": "neg_log_loss", "tol": 1e-6, "max_iter": 10**5},
-        **{"use_legacy_attributes": False, "random_state": 0},
-    )
-    model.fit(X, y)
-    losses = -model.scores_.reshape(4, 8).T
-    ours = heads.log_loss_path_
-    np.testing.assert_allclose(ours[BELOW], losses[BELOW], atol=1e-4)
-    assert heads.alpha_ == heads.alphas_[losses.mean(1).argmin()]
-
-
-def test_several_classes_are_chosen_by_the_same_rule():
-    X, Y = table(90, 5, 2, 3, missing=0.2)
-    heads = SparseHeadsClassifierCV(4, eps=0.1, cv=2).fit(X, Y)
-    for t in range(2):
-        at = ~np.isnan(Y[:, t])
-        x, y = X[at], Y[at, t]
-        for i in (0, 2, 3):
-            alpha = heads.alphas_[t][i]
-            for f, (train, test) in enumerate(StratifiedKFold(2).split(x, y)):
-                one = SparseHeadsClassifier(alpha).fit(x[train], y[train])
-                loss = log_loss(y[test], one.predict_proba(x[test]))
-                assert heads.log_loss_path_[t, i, f] == pytest.approx(loss, abs=1e-7)
-        best = heads.log_loss_path_[t].mean(1).argmin()
-        assert heads.alpha_[t] == heads.alphas_[t][best]
-        one = SparseHeadsClassifier(heads.alpha_[t]).fit(x, y)
-        np.testing.assert_allclose(heads.coef_[t], one.coef_, atol=1e-7)
-
-
-def test_weights_of_samples_are_those_of_scikit_learn():
-    X, Y = table(90, 5, 2, missing=0.0)
-    weight = np.random.default_rng(1).integers(0, 4, 90).astype(float)
-    heads = SparseHeadsClassifierCV(6, eps=0.05, cv=KFold(3))
-    heads.fit(X, Y, sample_weight=weight)
-    kept = weight > 0
-    splits = [
-        (np.flatnonzero(train[kept]), np.flatnonzero(test[kept]))
-        for train, test in masks(KFold(3), X)
-    ]
-    for t in range(2):
-        losses = of_grid(X[kept], Y[kept, t], heads.alphas_[t], splits, weight[kept])
-        ours = heads.log_loss_path_[t]
-        np.testing.assert_allclose(ours[BELOW], losses[BELOW], atol=1e-4)
-
-
-def masks(cv, X, groups=None):
-    """Training and test rows as masks."""
-    for train, test in cv.split(X, groups=groups):
-        yield tuple(np.isin(np.arange(len(X)), part) for part in (train, test))
-
-
 @pytest.mark.parametrize("refit", ["lasso", "relaxed"])
 def test_weights_of_labels_are_repetitions(refit):
     X, Y = table(60, 5, 2, 3, missing=0.0)
@@ -224,34 +116,6 @@ def test_weights_of_labels_are_repetitions(refit):
         rows = np.repeat(np.arange(60), weight[:, t].astype(int))
         alone = clone(model).fit(X[rows], Y[rows, t])
         np.testing.assert_allclose(heads.coef_[t], alone.coef_, atol=1e-8)
-
-
-def test_groups_stay_together():
-    X, Y = table(missing=0.3, n_tasks=2)
-    groups = np.repeat(np.arange(12), 10)
-    heads = SparseHeadsClassifierCV(5, eps=0.05, cv=3).fit(X, Y, groups=groups)
-    splits = GroupKFold(3).split(X, groups=groups)
-    explicit = SparseHeadsClassifierCV(5, eps=0.05, cv=list(splits)).fit(X, Y)
-    np.testing.assert_array_equal(heads.log_loss_path_, explicit.log_loss_path_)
-
-
-def test_generators_may_divide_by_the_classes_of_a_single_task():
-    X, Y = table(n_tasks=1, missing=0.3)
-    y, cv = Y[:, 0], StratifiedKFold(3, shuffle=True, random_state=0)
-    heads = SparseHeadsClassifierCV(4, eps=0.1, cv=cv).fit(X, y)
-    splits = list(cv.split(X, np.nan_to_num(y, nan=-1)))
-    explicit = SparseHeadsClassifierCV(4, eps=0.1, cv=splits).fit(X, y)
-    np.testing.assert_array_equal(heads.log_loss_path_, explicit.log_loss_path_)
-
-
-@pytest.mark.parametrize("n_folds", [2, 3, 5])
-def test_strata_are_those_of_scikit_learn(n_folds):
-    rng = np.random.default_rng(n_folds)
-    labels = rng.permutation(np.repeat([0, 1, 2], [7, 12, 5]))
-    folds = np.empty(24, dtype=int)
-    for f, (_, test) in enumerate(StratifiedKFold(n_folds).split(labels, labels)):
-        folds[test] = f
-    np.testing.assert_array_equal(stratify(labels, n_folds), folds)
 
 
 def test_every_form_of_labels_gives_the_same_heads():
@@ -306,44 +170,6 @@ def test_tasks_have_their_own_classes():
     np.testing.assert_array_equal(predicted[:, 1], heads.classes_[1][p.argmax(1)])
 
 
-@pytest.mark.parametrize("p", [6, 80])
-def test_candidates_change_nothing(monkeypatch, p):
-    X, Y = table(60, p, 1)
-    model = SparseHeadsClassifierCV(6, eps=0.05, cv=2)
-    whole = clone(model).fit(X, Y)
-    monkeypatch.setattr("sparsedis.solvers.two_class_path.NARROW", 200 if p > 64 else 0)
-    other = clone(model).fit(X, Y)
-    np.testing.assert_allclose(other.coef_, whole.coef_, atol=1e-7)
-    np.testing.assert_allclose(other.log_loss_path_, whole.log_loss_path_, atol=1e-8)
-
-
-@pytest.mark.parametrize("p", [6, 70])
-def test_tasks_that_are_solved_together_are_those_alone(p):
-    X, y = table(p=p, n_tasks=5)
-    # Fewer labels, and more classes, than the tasks around.
-    y[60:, 1] = np.nan
-    y[:40, 3] = np.where(np.isnan(y[:40, 3]), np.nan, 2)
-    together = SparseHeadsClassifierCV(20, cv=3).fit(X, y)
-    for t in range(5):
-        alone = SparseHeadsClassifierCV(20, cv=3).fit(X, y[:, t])
-        np.testing.assert_allclose(
-            together.log_loss_path_[t], alone.log_loss_path_, rtol=1e-6
-        )
-        assert together.alpha_[t] == pytest.approx(alone.alpha_, rel=1e-12)
-        n = len(alone.classes_)
-        expected = alone.coef_ if n > 2 else 0.5 * alone.coef_ * [[-1], [1]]
-        np.testing.assert_allclose(together.coef_[t, :n], expected, atol=1e-6)
-
-
-def test_blocks_hold_tasks_of_two_classes_that_fit_in_the_cache():
-    def task(n, n_classes=2):
-        return np.arange(n), np.arange(n) % n_classes, np.ones(n), 10
-
-    few = [task(100), task(100), task(50, 3), task(100), task(2**18 // 6)]
-    assert [len(block) for block in blocks_of_tasks(few, 6)] == [2, 1, 1, 1]
-    assert [len(block) for block in blocks_of_tasks(few, 70)] == [1] * 5
-
-
 def test_tasks_in_parallel_change_nothing():
     X, Y = table(60)
     one = SparseHeadsClassifier(0.05).fit(X, Y)
@@ -378,21 +204,6 @@ def test_tasks_that_say_little(p):
     for own in p[1:]:
         np.testing.assert_allclose(own.sum(1), 1.0)
     assert heads.score(X, Y) > 0.5
-
-
-def test_rare_classes_are_left_out_of_the_folds_that_alone_have_them():
-    X, Y = table(60, 4, 1, missing=0.0)
-    y = Y[:, 0]
-    y[7] = 2
-    heads = SparseHeadsClassifierCV(5, eps=0.1, cv=KFold(3)).fit(X, y)
-    assert np.isfinite(heads.log_loss_path_).all()
-    train, test = np.arange(20, 60), np.delete(np.arange(20), 7)
-    alpha = heads.alphas_[-1]
-    # A model of two of three classes has the same probabilities; the group norm of two
-    # opposite coefficients is that of their difference by the root of two.
-    model = SparseHeadsClassifier(alpha / np.sqrt(2)).fit(X[train], y[train])
-    loss = log_loss(y[test], model.predict_proba(X[test]))
-    assert heads.log_loss_path_[-1, 0] == pytest.approx(loss, abs=1e-7)
 
 
 def test_separable_classes_have_finite_heads():
@@ -445,38 +256,6 @@ def test_units_do_not_matter(fitted, unit):
     other = clone(SHORT).fit(unit * X, Y)
     np.testing.assert_allclose(unit * other.coef_, heads.coef_, rtol=1e-5, atol=1e-8)
     np.testing.assert_allclose(other.alpha_, unit * heads.alpha_, rtol=1e-9)
-
-
-def test_one_standard_error_selects_fewer_features():
-    X, Y = table(80, n_tasks=4)
-    least, fewer = (
-        SparseHeadsClassifierCV(8, eps=0.05, cv=3, selection=s).fit(X, Y)
-        for s in ("cv", "1se")
-    )
-    assert (fewer.coef_ != 0).sum() < (least.coef_ != 0).sum()
-    mean = least.log_loss_path_.mean(2)
-    error = least.log_loss_path_.std(2, ddof=1) / np.sqrt(3)
-    for t in range(4):
-        best = mean[t].argmin()
-        within = mean[t] <= mean[t, best] + error[t, best]
-        assert fewer.alpha_[t] == least.alphas_[t][within.argmax()]
-
-
-@pytest.mark.parametrize("n_classes", [2, 3])
-def test_bic_counts_the_features_in_use(n_classes):
-    X, Y = table(n_tasks=1, n_classes=n_classes)
-    at = ~np.isnan(Y[:, 0])
-    x, y = X[at], Y[at, 0]
-    heads = SparseHeadsClassifierCV(5, eps=0.05, selection="bic").fit(X, Y[:, 0])
-    expected = []
-    for alpha in heads.alphas_:
-        one = SparseHeadsClassifier(alpha).fit(x, y)
-        n_used = (n_classes - 1) * one.coef_.any(0).sum()
-        loss = log_loss(y, one.predict_proba(x), normalize=False)
-        expected.append(2 * loss + np.log(len(y)) * n_used)
-    np.testing.assert_allclose(heads.criterion_, expected, rtol=1e-7)
-    assert heads.alpha_ == heads.alphas_[np.argmin(expected)]
-    assert not hasattr(heads, "log_loss_path_")
 
 
 @pytest.mark.parametrize("fit_intercept", [True, False])

@@ -7,7 +7,7 @@ from sklearn.model_selection import GroupKFold, KFold
 
 from sparsedis.heads import SparseHeads, SparseHeadsCV
 from sparsedis.heads._folds import choose
-from tests.heads._tables import table
+from tests.heads._tables import masks, table
 
 
 def cv_of(X, y, weight=None, **params):
@@ -58,12 +58,6 @@ def test_folds_count_the_same_whatever_their_weights(seed):
     heads = SparseHeadsCV().fit(X, Y[:, 0], sample_weight=weight)
     model = cv_of(X, Y[:, 0], weight, alphas=100)
     assert heads.alpha_ == pytest.approx(model.alpha_, rel=1e-9)
-
-
-def masks(cv, X, groups=None):
-    """Training and test rows as masks."""
-    for train, test in cv.split(X, groups=groups):
-        yield tuple(np.isin(np.arange(len(X)), part) for part in (train, test))
 
 
 def test_groups_stay_together():
