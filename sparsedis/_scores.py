@@ -303,3 +303,22 @@ class TaskR2:
         each = np.where(constant, np.where(error == 0, 1.0, 0.0), 1 - ratio)
         r2[judged] = each.mean(0)
         return r2
+
+    def mean(self):
+        """Mean over the tasks that can be scored.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError
+            When there is none.
+        """
+        r2 = self.result()
+        if np.isnan(r2).all():
+            raise ValueError(
+                "y must label at least two samples of a task that had labels in fit."
+            )
+        return float(np.nanmean(r2))

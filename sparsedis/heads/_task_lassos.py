@@ -123,22 +123,6 @@ default=None
         ValueError
             When no task can be scored.
         """
-        r2 = self._r2(X, y, sample_weight, task)
-        if np.isnan(r2).all():
-            raise ValueError(
-                "y must label at least two samples of a task that had labels in fit."
-            )
-        return float(np.nanmean(r2))
-
-    def _scored(self, X):
-        """Features, coefficients and intercepts, for scores of heads."""
-        check_is_fitted(self)
-        check_plain(X, "X")
-        X = validate_numbers(self, X, reset=False, dtype=np.float64)
-        return X, np.atleast_2d(self.coef_), np.atleast_1d(self.intercept_)
-
-    def _r2(self, X, y, sample_weight, task):
-        """R2 of each task."""
         X, coef, intercept = self._scored(X)
         targets, weight = self._read_labels(y, len(X), task, sample_weight)
         number = known_tasks(targets, y, len(X), self.tasks_, self._layout)
@@ -147,7 +131,14 @@ default=None
         judged = judged_labels([X], targets, weight, number, coef, intercept)
         for values, prediction, tasks, own in judged:
             each.add(values, prediction, tasks, own)
-        return each.result()
+        return each.mean()
+
+    def _scored(self, X):
+        """Features, coefficients and intercepts, for scores of heads."""
+        check_is_fitted(self)
+        check_plain(X, "X")
+        X = validate_numbers(self, X, reset=False, dtype=np.float64)
+        return X, np.atleast_2d(self.coef_), np.atleast_1d(self.intercept_)
 
     def _read_labels(self, y, n, task, sample_weight):
         """Labels in any form, and their weights."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sparsedis.inputs._values import check_whole_vectors
+
 if TYPE_CHECKING:
     from typing import Self
 
@@ -126,11 +128,7 @@ class TaskBatch:
             set_(self, "task_weight", weight)
         missing = np.isnan(y)
         if y.ndim == 3:
-            if (missing.any(-1) != missing.all(-1)).any():
-                raise ValueError(
-                    "y holds a target vector in which only some entries are NaN; "
-                    "either all or none may be missing."
-                )
+            check_whole_vectors(missing)
             missing = missing[..., 0]
         labelled = ~missing
         if self.mask is not None:

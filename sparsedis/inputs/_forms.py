@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_consistent_length
 
 from sparsedis.inputs._ids import column_names, distinct_ids, read_task_ids
 from sparsedis.inputs._plain import check_container, check_tensor
-from sparsedis.inputs._values import BLOCK, read_values
+from sparsedis.inputs._values import BLOCK, check_whole_vectors, read_values
 from sparsedis.inputs._weights import label_weights
 
 # Range of targets whose squares and their sums float64 can represent.
@@ -229,7 +229,7 @@ def _read_wide(y, n_samples, *, real):
         shapes += " or (n_samples, n_tasks, n_outputs)" if real else ""
         raise ValueError(f"y must have shape {shapes}, got {values.shape}.")
     if values.ndim == 3:
-        _check_whole(np.isnan(values))
+        check_whole_vectors(np.isnan(values))
     names = np.arange(values.shape[1]) if names is None else names
     return Targets(layout, names, values, missing)
 
@@ -284,7 +284,7 @@ def _read_long(y, task, n_samples, *, real):
             f"{values.shape}."
         )
     if missing.ndim == 2:
-        _check_whole(missing)
+        check_whole_vectors(missing)
         missing = missing[:, 0]
     names, tasks = distinct_ids(task)
     rows = np.flatnonzero(~missing)
@@ -307,12 +307,4 @@ def check_sizes(targets):
             f"{targets.names[t]!s}, whose squares float64 cannot represent. The "
             f"largest of each task must be from {_SMALLEST:g} to {_LARGEST:g}, or 0: "
             "rescale its targets."
-        )
-
-
-def _check_whole(missing):
-    if (missing.any(-1) != missing.all(-1)).any():
-        raise ValueError(
-            "y holds a target vector in which only some entries are NaN; either all or "
-            "none may be missing."
         )

@@ -163,6 +163,20 @@ def _is_nan(value):
         return not np.ndim(value)
 
 
+def check_whole_vectors(missing):
+    """Refuse target vectors of which only a part is missing.
+
+    Parameters
+    ----------
+    missing : ndarray of shape (..., n_outputs) of bool
+    """
+    if (missing.any(-1) != missing.all(-1)).any():
+        raise ValueError(
+            "y holds a target vector in which only some entries are NaN; either all or "
+            "none may be missing."
+        )
+
+
 def unboxed(values):
     """Convert numbers of dtype object, as from a frame, to a numeric dtype.
 

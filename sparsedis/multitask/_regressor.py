@@ -241,12 +241,7 @@ default=None
         each = TaskR2(len(self.tasks_))
         for values, prediction, tasks, weight in judged:
             each.add(values, self._predictions(prediction), tasks, weight)
-        r2 = each.result()
-        if np.isnan(r2).all():
-            raise ValueError(
-                "y must label at least two samples of a task that had labels in fit."
-            )
-        return float(np.nanmean(r2))
+        return each.mean()
 
     def _predictions(self, scores):
         """Predictions of the targets from the scores of the heads."""
