@@ -1,11 +1,16 @@
 """Base class of the meta-learner: training and evaluation on episodes."""
 
+from __future__ import annotations
+
 import copy
 from functools import partial
-from typing import ClassVar
+from numbers import Integral
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 
 from sparsedis._deprecated import parameter, renamed_attribute
 from sparsedis._persistence import Saved
@@ -20,9 +25,12 @@ from sparsedis.episodes import EpisodeSampler
 from sparsedis.heads._few_shot import HEADS
 from sparsedis.inputs._rows import blocks_of
 from sparsedis.inputs._values import check_discrete
-from sparsedis.meta_learning._evaluation import evaluate_episodes
+from sparsedis.meta_learning._evaluation import FewShotEvaluation, evaluate_episodes
 from sparsedis.meta_learning._learned_head import LearnedHead
 from sparsedis.meta_learning._objective import EpisodeObjective
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 # Size of the sample for statistics: numbers in its features, and at least this many
 # rows.
@@ -36,7 +44,7 @@ _LAST_STEPS = 50
 
 
 class BaseMetaLearner(BilevelEstimator):
-    """Training of an encoder through the heads of episodes.
+    """Training of an encoder through the heads of episodes, and evaluation on others.
 
     The parameters are those of
     :class:`~sparsedis.meta_learning.GroupLassoSVMMetaLearner`.
@@ -238,6 +246,76 @@ class BaseMetaLearner(BilevelEstimator):
             name: np.array(getattr(stopping, f"{name}_", []))
             for name in ("step", "accuracy")
         }
+
+    def evaluate(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        n_episodes: int = 1000,
+        n_ways: int | None = None,
+        n_shots: int | None = None,
+        n_queries: int | None = None,
+    ) -> FewShotEvaluation:
+        """Accuracy and use of features over episodes of the given classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, height, width, \
+channels)
+            Inputs, as in `fit`, usually of classes that `fit` has not seen.
+
+        y : array-like of shape (n_samples,)
+            Labels.
+
+        n_episodes : int, default=1000
+            Number of episodes, at least 2.
+
+        n_ways, n_shots, n_queries : int, default=None
+            Size of an episode; None: the parameter of the estimator.
+
+        Returns
+        -------
+        evaluation : FewShotEvaluation
+            With `accuracy`, `confidence_interval` (half-width, 95 %), `active_share`
+            and `feature_usage`.
+
+        Raises
+        ------
+        ValueError
+            When there are too few classes, or too few samples of one, for an episode.
+        """
+        check_is_fitted(self, "module_")
+        if not isinstance(n_episodes, Integral) or n_episodes < 2:
+            raise ValueError(f"n_episodes must be an int >= 2, got {n_episodes!r}.")
+        X, y = self._validate(X, y, reset=False)
+        sampler = self._sampler(
+            y,
+            check_random_state(self.random_state),
+            n_ways=n_ways,
+            n_shots=n_shots,
+            n_queries=n_queries,
+        )
+        return self._evaluate(self.module_, self.head_, X, sampler.sample(n_episodes))
+
+    def score(self, X: ArrayLike, y: ArrayLike) -> float:
+        """Mean accuracy over 1,000 episodes of the given classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, height, width, \
+channels)
+            Inputs, as in `fit`, usually of classes that `fit` has not seen.
+
+        y : array-like of shape (n_samples,)
+            Labels.
+
+        Returns
+        -------
+        score : float
+            As ``evaluate(X, y).accuracy``.
+        """
+        return self.evaluate(X, y).accuracy
 
     def _evaluate(self, module, head, X, episodes):
         def encode(rows):

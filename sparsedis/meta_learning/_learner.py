@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from sparsedis.meta_learning._evaluation import FewShotEvaluation
-
 
 @renamed_parameters(
     l1="alpha",
@@ -409,73 +407,3 @@ channels)
         check_is_fitted(self, "module_")
         # A copy, since the estimator may be fitted again.
         return FewShotClassifier(FrozenEstimator(shallow_copy(self))).fit(X, y)
-
-    def evaluate(
-        self,
-        X: ArrayLike,
-        y: ArrayLike,
-        *,
-        n_episodes: int = 1000,
-        n_ways: int | None = None,
-        n_shots: int | None = None,
-        n_queries: int | None = None,
-    ) -> FewShotEvaluation:
-        """Accuracy and use of features over episodes of the given classes.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, height, width, \
-channels)
-            Inputs, as in `fit`, usually of classes that `fit` has not seen.
-
-        y : array-like of shape (n_samples,)
-            Labels.
-
-        n_episodes : int, default=1000
-            Number of episodes, at least 2.
-
-        n_ways, n_shots, n_queries : int, default=None
-            Size of an episode; None: the parameter of the estimator.
-
-        Returns
-        -------
-        evaluation : FewShotEvaluation
-            With `accuracy`, `confidence_interval` (half-width, 95 %), `active_share`
-            and `feature_usage`.
-
-        Raises
-        ------
-        ValueError
-            When there are too few classes, or too few samples of one, for an episode.
-        """
-        check_is_fitted(self, "module_")
-        if not isinstance(n_episodes, Integral) or n_episodes < 2:
-            raise ValueError(f"n_episodes must be an int >= 2, got {n_episodes!r}.")
-        X, y = self._validate(X, y, reset=False)
-        sampler = self._sampler(
-            y,
-            check_random_state(self.random_state),
-            n_ways=n_ways,
-            n_shots=n_shots,
-            n_queries=n_queries,
-        )
-        return self._evaluate(self.module_, self.head_, X, sampler.sample(n_episodes))
-
-    def score(self, X: ArrayLike, y: ArrayLike) -> float:
-        """Mean accuracy over 1,000 episodes of the given classes.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, height, width, \
-channels)
-            Inputs, as in `fit`, usually of classes that `fit` has not seen.
-
-        y : array-like of shape (n_samples,)
-            Labels.
-
-        Returns
-        -------
-        score : float
-            As ``evaluate(X, y).accuracy``.
-        """
-        return self.evaluate(X, y).accuracy
