@@ -261,6 +261,7 @@ def _normalise(gram, corr, alpha, l2):
     # A zero feature has no correlation with targets, so it never becomes active.
     normal = diagonal >= xp.finfo(gram.dtype).tiny
     scale = (1 / xp.sqrt(xp.where(normal, diagonal, 1.0)))[..., None]
-    hessian = scale * scale.swapaxes(1, 2) * gram
+    # From left to right, this keeps the order of the axes in memory.
+    hessian = gram * scale * scale.swapaxes(1, 2)
     fill_diagonal(hessian, 1.0)
     return hessian, corr[..., None] * scale, alpha[:, None, None] * scale, scale
