@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from sparsedis.solvers._arrays import bounds, namespace, views
+from sparsedis.solvers._linalg import gram_matrix
 
 _DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 # Range of weights whose sums and squares are computed with full precision.
@@ -271,7 +272,8 @@ def read_tasks(
         y = torch.where(used.reshape(*used.shape, *[1] * target_ndim), y, 0)
     tasks = Tasks(Z, y, weight, tuple(batch_shape), dtype, target, unit)
     if k <= _FEW:
-        array, tasks.gram = views(Z, torch.bmm(Z.detach().mT, Z.detach()))
+        tasks.gram = gram_matrix(Z)
+        (array,) = views(Z)
         tasks.squares["Z"] = _without_zeros(array, tasks.gram.diagonal(0, 1, 2))
     else:
         tasks.squares["Z"] = _column_squares(Z)

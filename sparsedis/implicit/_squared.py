@@ -18,6 +18,7 @@ from sparsedis.solvers._data_gap import recertify
 from sparsedis.solvers._data_system import DataSystem
 from sparsedis.solvers._groups import Rows, add_blocks, directions, penalty_hessian
 from sparsedis.solvers._linalg import (
+    gram_matrix,
     product,
     ridge_system,
     solve_on_support,
@@ -71,8 +72,7 @@ class SquaredLoss:
     @cached_property
     def gram(self):
         """``Z'Z / n``, of shape (n_tasks, k, k) or (1, k, k)."""
-        (gram,) = views(torch.bmm(self.Z.mT, self.Z))
-        return tensors(gram / self.n)[0]
+        return tensors(gram_matrix(self.Z) / self.n)[0]
 
     def scaled(self):
         """Features and targets, each multiplied by ``1 / sqrt(n)``."""

@@ -7,43 +7,43 @@ Here every operation runs over all tasks, whose axis is the last one.
 import numpy as np
 
 
-class Elimination:
-    """Factors ``H_SS = U'D^-1 U`` on a support S, with the diagonal D of U.
+@np.errstate(all="ignore")
+def eliminate(hessian, support, rhs):
+    """Solve ``H_SS x_S = r_S``, with ``x = 0`` outside of a support S.
 
-    Without pivoting, this is stable for positive definite matrices. The solutions for
-    others are arbitrary, NaN included.
+    ``H_SS = U'D^-1 U`` with the diagonal D of U. Without pivoting, this is stable for
+    positive definite matrices. The solutions for others are arbitrary, NaN included.
 
     Parameters
     ----------
     hessian : array of shape (k, k, n_tasks)
         Symmetric matrices.
-    support : array of shape (k, n_tasks) of bool
-        Other rows and columns are not used.
+    support : array of shape (k, n_tasks)
+        1 in the support, 0 elsewhere.
+    rhs : array of shape (k, n_tasks)
+
+    Returns
+    -------
+    x : array of shape (k, n_tasks)
+
+    inverse : array of shape (k, n_tasks)
+        Inverse of D in the support, 0 elsewhere. Pivots that are not positive count as
+        tiny ones.
     """
-
-    @np.errstate(all="ignore")
-    def __init__(self, hessian, support):
-        # Above the diagonal U, below it the columns of D^-1 U, with zeros for rows
-        # outside of the support.
-        self.parts = U = hessian.copy()
-        self.inverse = inverse = np.zeros(U.shape[1:])
-        for j in range(len(U)):
-            if j:
-                U[j, j:] -= np.einsum("it,ijt->jt", U[j, :j], U[:j, j:])
-            np.divide(1, U[j, j], out=inverse[j], where=support[j])
-            np.multiply(U[j, j + 1 :], inverse[j], out=U[j + 1 :, j])
-
-    @np.errstate(all="ignore")
-    def solve(self, rhs):
-        """Solutions for right-hand sides of shape (k, n_tasks)."""
-        x, L, k = rhs.copy(), self.parts, len(rhs)
-        for j in range(k - 1):
-            x[j + 1 :] -= L[j + 1 :, j] * x[j]
-        x *= self.inverse
-        for j in reversed(range(1, k)):
-            x[:j] -= L[j, :j] * x[j]
-        return x
-
-    def poor(self, limit):
-        """Whether a pivot in the support is below a limit, of shape (n_tasks,)."""
-        return ~((self.inverse >= 0) & (self.inverse <= 1 / limit)).all(0)
+    k, n_tasks = rhs.shape
+    # Above the diagonal U, below it the columns of D^-1 U, with zeros for rows outside
+    # of the support; on the right what forward substitution makes of `rhs`.
+    U = np.empty((k, k + 1, n_tasks))
+    U[:, :k], U[:, k] = hessian, rhs
+    inverse = np.empty_like(rhs)
+    tiny = np.finfo(U.dtype).tiny
+    for j in range(k):
+        if j:
+            U[j, j:] -= np.einsum("it,ijt->jt", U[j, :j], U[:j, j:])
+        np.maximum(U[j, j], tiny, out=inverse[j])
+        np.divide(support[j], inverse[j], out=inverse[j])
+        np.multiply(U[j, j + 1 : k], inverse[j], out=U[j + 1 :, j])
+    x = U[:, k] * inverse
+    for j in reversed(range(1, k)):
+        x[:j] -= U[j, :j] * x[j]
+    return x, inverse

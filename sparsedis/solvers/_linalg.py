@@ -5,8 +5,8 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from sparsedis.solvers._arrays import namespace, tensors
-from sparsedis.solvers._elimination import Elimination
+from sparsedis.solvers._arrays import namespace, tensors, views
+from sparsedis.solvers._elimination import eliminate
 from sparsedis.solvers._groups import Rows
 
 # From this number of features on, it is faster to gather the supports first.
@@ -34,6 +34,16 @@ def product(A, B):
     return (B.mT @ A[0].mT).mT if len(A) == 1 else A @ B[0]
 
 
+@np.errstate(over="ignore", invalid="ignore")
+def gram_matrix(Z):
+    """``Z'Z`` of a batch of features, as an array; see :func:`views`."""
+    (array,) = views(Z.detach())
+    if isinstance(array, torch.Tensor) or array.shape[-1] >= _WIDE:
+        return views(torch.bmm(Z.mT, Z))[0]
+    # For an array with itself, NumPy calls a routine that is slower for few columns.
+    return array.mT @ array.copy()
+
+
 def tasks_last(*arrays):
     """Give the arrays of many small tasks an order for operations over all tasks.
 
@@ -41,6 +51,15 @@ def tasks_last(*arrays):
     elementwise operations. Tensors, and arrays of few or large tasks, stay as they are.
     """
     return tuple(map(np.asfortranarray, arrays)) if _is_many(arrays[0]) else arrays
+
+
+def gather(at, *arrays):
+    """Entries of the tasks with indices `at`, in the order of :func:`tasks_last`."""
+    if isinstance(arrays[0], torch.Tensor):
+        return tuple(array[at] for array in arrays)
+    if len(at) >= _MANY and arrays[0].shape[1] < _WIDE:
+        return tuple(np.take(array.T, at, -1).T for array in arrays)
+    return tuple(np.take(array, at, 0) for array in arrays)
 
 
 def _is_many(array):
@@ -71,7 +90,7 @@ class SignedSystem:
     def __init__(self, hessian, signs):
         self.rows, self.own, self.many = None, signs, _is_many(hessian)
         if self.many:
-            self.elimination = Elimination(hessian.T, signs[..., 0].T != 0)
+            self.hessian, self.inverse = hessian, None
             return
         n_tasks, k, _ = signs.shape
         if k >= _WIDE:
@@ -91,7 +110,9 @@ class SignedSystem:
     def solve(self, rhs):
         """Products of ``v`` and its signs, for ``r`` of shape (n_tasks, k, 1)."""
         if self.many:
-            return self.own * self.elimination.solve(rhs[..., 0].T).T[..., None]
+            own = self.own[..., 0].T
+            size, self.inverse = eliminate(self.hessian.T, abs(own), rhs[..., 0].T)
+            return (own * size).T[..., None]
         if isinstance(self.matrix, np.ndarray):
             try:
                 return np.linalg.solve(self.matrix, self.own * rhs)
@@ -108,7 +129,9 @@ class SignedSystem:
     def poor(self):
         """Whether a pivot is small, and solutions may be inaccurate, for each task."""
         if self.many:
-            return self.elimination.poor(GOOD_PIVOT)
+            if self.inverse is None:
+                self.solve(self.own)
+            return ~(self.inverse <= 1 / GOOD_PIVOT).all(0)
         if isinstance(self.matrix, np.ndarray):
             # With a unit diagonal, no pivot exceeds 1, nor is one below their product.
             good = np.linalg.det(self.matrix) >= GOOD_PIVOT

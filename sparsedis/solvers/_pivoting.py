@@ -15,7 +15,7 @@ References
 import numpy as np
 
 from sparsedis.solvers._arrays import namespace
-from sparsedis.solvers._linalg import SignedSystem, product, tasks_last
+from sparsedis.solvers._linalg import SignedSystem, gather, product
 
 # Steps after which tasks are left to another method. Most take less than half.
 _MAX_STEPS = 20
@@ -41,8 +41,8 @@ def find_active(hessian, corr, penalty, start=None):
         Linear term, and penalty of each feature.
 
     start : array of shape (n_tasks, k, 1), default=None
-        Point whose gradient step determines the first signs; by default, the minimum in
-        the feature that reduces the objective most.
+        Point whose gradient step determines the first signs. By default, two steps from
+        zero, each to the minimum in the feature that reduces the objective most.
 
     Returns
     -------
@@ -56,12 +56,18 @@ def find_active(hessian, corr, penalty, start=None):
     if start is None:
         # With correlated features, most of those whose correlations exceed the penalty
         # leave again once the first of them is active.
-        excess = _shrink(corr, penalty)
-        size = abs(excess)
-        start = excess * (size == xp.amax(size, 1, keepdims=True))
+        start = _largest(_shrink(corr, penalty))
+        reach = start + corr - product(hessian, start)
+        start = start + _largest(_shrink(reach, penalty) - start)
     excess = _shrink(start + corr - product(hessian, start), penalty)
     signs = _let_few_enter(xp.sign(excess), excess, start == 0)
     return _pivot(hessian, corr, penalty, signs, _MAX_STEPS)
+
+
+def _largest(steps):
+    """The largest step of each task, alone."""
+    size = abs(steps)
+    return steps * (size == namespace(size).amax(size, 1, keepdims=True))
 
 
 def from_signs(hessian, corr, penalty, signs):
@@ -88,8 +94,8 @@ def _pivot(hessian, corr, penalty, signs, n_steps):
         if left == 0:
             v = xp.where(wrong[:, None], xp.nan, v)
         elif 4 * n_wrong <= 3 * len(v) and len(v) * v.shape[1] ** 2 >= _LARGE:
-            at = xp.argwhere(wrong)[:, 0]
-            part = tasks_last(*(x[at] for x in (hessian, corr, penalty, signs)))
+            at = xp.where(wrong[:, 0])[0]
+            part = gather(at, hessian, corr, penalty, signs)
             v[at], more = _pivot(*part, left)
             n_iter[at] += more - 1
             break

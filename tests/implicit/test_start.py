@@ -128,7 +128,7 @@ def test_a_wide_lasso_saves_steps():
     torch.testing.assert_close(w, start)
     # One step confirms the signs.
     assert bool((warm.n_iter == 1).all())
-    assert int(cold.n_iter.min()) > 2
+    assert bool((cold.n_iter > warm.n_iter).all())
 
 
 @pytest.mark.parametrize("unit", [1e-100, 1e100])

@@ -101,7 +101,9 @@ def test_a_task_is_solved_alike_alone_and_among_others(problem):
 
 
 def test_tasks_that_take_longer_go_on_without_the_others(problem):
-    *_, gram_form = problem
+    *_, (gram, corr, y_sq, alpha, l2) = problem
+    # Rounding errors decide which of two copies enters, and in how many steps.
+    gram_form = gram[:, :7, :7], corr[:, :7], y_sq, 0.3 * alpha, 0 * l2
     w, info = solve_lasso(*gram_form)
     # The longest of those in which the active sets do not cycle, and so many easy ones
     # that it is left alone.
@@ -109,7 +111,7 @@ def test_tasks_that_take_longer_go_on_without_the_others(problem):
     easy = info.n_iter == info.n_iter.min()
     tasks = [*easy.nonzero().flatten().tolist() * 200, hardest]
     many, many_info = solve_lasso(*(part[tasks] for part in gram_form))
-    assert_allclose(merged(many), merged(w[tasks]), atol=1e-12)
+    assert_allclose(many, w[tasks], atol=1e-12)
     assert many_info.n_iter.tolist() == info.n_iter[tasks].tolist()
     assert info.n_iter[hardest] > info.n_iter.min()
 

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from sparsedis.solvers._linalg import (
     SignedSystem,
+    gather,
+    gram_matrix,
     product,
     ridge_system,
     solve_on_support,
@@ -32,6 +34,41 @@ def test_signed_solution_is_zero_elsewhere(rng, k):
         H = hessian[t][np.ix_(S, S)]
         assert_allclose(u[t][S], np.linalg.solve(H, rhs[t][S]), atol=1e-12)
         assert not u[t][~S].any()
+
+
+@pytest.mark.parametrize("n_tasks", [5, 100])
+@pytest.mark.parametrize("solved", [False, True])
+def test_small_pivots_count_only_in_the_support(n_tasks, solved):
+    # The squared pivots are 1 and 1 - r^2.
+    r = np.sqrt(1 - np.array([1e-6, 1e-9, 1e-9, 0.0, 0.0]))
+    hessian = np.moveaxis(np.array([[r**0, r], [r, r**0]]), 2, 0)
+    signs = np.array([[1.0, 1.0], [1.0, 1.0], [1.0, 0.0], [-1.0, 1.0], [0.0, 0.0]])
+    more = np.arange(n_tasks) % 5
+    system = SignedSystem(hessian[more], signs[more, :, None])
+    if solved:
+        system.solve(signs[more, :, None])
+    expected = np.array([False, True, False, True, False])
+    assert_array_equal(system.poor(), expected[more])
+
+
+@pytest.mark.parametrize("k", [1, 4, 8, 30])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_products_of_features(rng, k, dtype):
+    Z = torch.tensor(rng.standard_normal((3, 7, k)), dtype=dtype)
+    before, found = Z.clone(), gram_matrix(Z)
+    assert_allclose(found, Z.mT @ Z, rtol=1e-5 if dtype == torch.float32 else 1e-12)
+    assert torch.equal(Z, before)
+
+
+@pytest.mark.parametrize("n_tasks", [70, 10])
+def test_tasks_that_are_taken_keep_the_order_for_their_number(rng, n_tasks):
+    matrices = np.asfortranarray(rng.standard_normal((100, 4, 4)))
+    at = rng.permutation(100)[:n_tasks]
+    (found,) = gather(at, matrices)
+    assert_array_equal(found, matrices[at])
+    assert found.flags.f_contiguous == (n_tasks == 70)
+    (found,) = gather(torch.tensor(at), torch.tensor(matrices))
+    assert torch.equal(found, torch.tensor(matrices[at]))
 
 
 @pytest.mark.parametrize("shared", [False, True])

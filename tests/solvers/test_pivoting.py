@@ -73,7 +73,7 @@ def test_tasks_that_take_longer_go_on_alone(monkeypatch):
 
 @pytest.mark.parametrize("copies", [False, True])
 def test_the_homotopy_solves_what_is_left(monkeypatch, copies):
-    Z, y, corr, alpha = problems(30, 40, 6, 0.1, 0.7)
+    Z, y, corr, alpha = problems(40, 40, 6, 0.1, 0.7)
     if copies:
         # Both enter at once, and the system is singular.
         Z[..., 5], corr[..., 5] = Z[..., 4], corr[..., 4]
@@ -129,3 +129,13 @@ def test_the_first_step_waits_for_what_one_feature_explains():
     v, n_iter = find_active(hessian, corr, torch.full((1, 3, 1), 0.1).double())
     assert n_iter == 1
     assert_allclose(v.flatten(), [0.9, 0.0, 0.0], atol=1e-15)
+
+
+def test_the_first_signs_wait_for_what_two_features_explain():
+    # Those of what the first feature leaves take four steps.
+    hessian = torch.tensor([[[1.0, 0.8, 0.0], [0.8, 1.0, -0.5], [0.0, -0.5, 1.0]]])
+    corr = torch.tensor([[[4.0], [2.0], [3.0]]]).double()
+    penalty = torch.full((1, 3, 1), 0.5).double()
+    v, n_iter = find_active(hessian.double(), corr, penalty)
+    assert n_iter == 1
+    assert_allclose(v.flatten(), [3.5, 0.0, 2.5], atol=1e-14)
