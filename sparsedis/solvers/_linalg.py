@@ -13,6 +13,8 @@ from sparsedis.solvers._groups import Rows
 _WIDE = 24
 # From this number of tasks on, operations run over all of them at once.
 _MANY = 64
+# Up to this number of multiplications of a task, NumPy multiplies on one thread.
+_LARGE = 2**17
 # If all squared pivots of a Gram matrix with a unit diagonal are at least this large,
 # half of the digits or more are correct.
 GOOD_PIVOT = 1e-8
@@ -38,7 +40,9 @@ def product(A, B):
 def gram_matrix(Z):
     """``Z'Z`` of a batch of features, as an array; see :func:`views`."""
     (array,) = views(Z.detach())
-    if isinstance(array, torch.Tensor) or array.shape[-1] >= _WIDE:
+    # NumPy would use threads of its own for large products.
+    large = Z.shape[1] * Z.shape[2] ** 2 > _LARGE or Z.shape[2] >= _WIDE
+    if large or isinstance(array, torch.Tensor):
         return views(torch.bmm(Z.mT, Z))[0]
     # For an array with itself, NumPy calls a routine that is slower for few columns.
     return array.mT @ array.copy()

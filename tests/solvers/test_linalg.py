@@ -51,13 +51,22 @@ def test_small_pivots_count_only_in_the_support(n_tasks, solved):
     assert_array_equal(system.poor(), expected[more])
 
 
-@pytest.mark.parametrize("k", [1, 4, 8, 30])
+@pytest.mark.parametrize(("n", "k"), [(7, 1), (7, 4), (3000, 8), (7, 30)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_products_of_features(rng, k, dtype):
-    Z = torch.tensor(rng.standard_normal((3, 7, k)), dtype=dtype)
+def test_products_of_features(rng, n, k, dtype):
+    Z = torch.tensor(rng.standard_normal((3, n, k)), dtype=dtype)
     before, found = Z.clone(), gram_matrix(Z)
-    assert_allclose(found, Z.mT @ Z, rtol=1e-5 if dtype == torch.float32 else 1e-12)
+    error = 10 * n * torch.finfo(dtype).eps
+    assert_allclose(found, Z.mT @ Z, rtol=0, atol=error)
     assert torch.equal(Z, before)
+
+
+def test_large_products_run_on_the_threads_of_torch(rng, monkeypatch):
+    calls = []
+    monkeypatch.setattr(torch, "bmm", lambda A, B: calls.append(A) or A @ B)
+    for n in (100, 10_000):
+        gram_matrix(torch.tensor(rng.standard_normal((1, n, 6))))
+    assert [A.shape[-1] for A in calls] == [10_000]
 
 
 @pytest.mark.parametrize("n_tasks", [70, 10])
