@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from sparsedis._deprecated import renamed_function, renamed_keywords
-from sparsedis.implicit._inputs import centre_features, read_labels, read_tasks
+from sparsedis.implicit._arguments import read_labels
+from sparsedis.implicit._inputs import centre_features, read_tasks
 from sparsedis.implicit._modes import in_plain_mode
 from sparsedis.implicit._refusals import ReverseOnly, once_differentiable
 from sparsedis.implicit._squared import check_limits, pack

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from sparsedis.implicit._inputs import centre_features, read_labels, read_tasks
+from sparsedis.implicit._arguments import read_labels
+from sparsedis.implicit._inputs import centre_features, read_tasks
 from sparsedis.implicit._layer import solve_implicitly
 from sparsedis.implicit._squared import check_limits, check_solver, has_celer, pack
 from sparsedis.implicit._start import read_start

@@ -2,7 +2,7 @@
 
 import torch
 
-from sparsedis.implicit._inputs import as_tensor
+from sparsedis.implicit._arguments import as_tensor
 
 
 def read_start(tasks, start, *n_outputs, fit_intercept):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.autograd.forward_ad import unpack_dual
 
-from sparsedis.implicit._inputs import as_tensor
+from sparsedis.implicit._arguments import as_tensor
 from sparsedis.implicit._modes import in_plain_mode
 from sparsedis.implicit._refusals import ReverseOnly
 from sparsedis.solvers._info import SolverInfo

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from sparsedis.implicit._inputs import Tasks
+from sparsedis.implicit._tasks import Tasks
 from sparsedis.solvers._arrays import views
 
 # Sizes in this range are not rescaled: sums of their squares have full precision.
