@@ -20,7 +20,7 @@ def solve_implicitly(make, solve, *theta):
     ----------
     make : callable
         Creates a problem from `theta`. It has ``scale``, ``hessian`` and ``penalty``
-        (see :class:`~sparsedis.solvers._composite.Problem`), ``n_features``, which does
+        (see :class:`~sparsedis.solvers._problem.Problem`), ``n_features``, which does
         not count an intercept, ``is_smooth``, whether no row can be zero, and
         ``stationarity(W, *theta)``, the gradient of the objective for nonzero rows.
 

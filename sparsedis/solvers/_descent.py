@@ -17,8 +17,8 @@ References
 
 import torch
 
-from sparsedis.solvers._composite import solve_blocks
 from sparsedis.solvers._groups import Rows
+from sparsedis.solvers._newton_step import solve_blocks
 
 # Rows enter whose violation is at least this share of the largest one.
 _ENTER = 0.5

@@ -5,8 +5,10 @@ from dataclasses import replace
 import torch
 
 from sparsedis.solvers import _composite
+from sparsedis.solvers._problem import Problem
 from sparsedis.solvers._products import Curvature, forward, pull
 from sparsedis.solvers._proximal_newton import solve_sparse
+from sparsedis.solvers._relative_gap import relative_gap
 from sparsedis.solvers._smooth_newton import hessian_on, solve_smooth
 from sparsedis.solvers._terms import Norms, Scaled
 from sparsedis.solvers.losses import Loss
@@ -16,7 +18,7 @@ from sparsedis.solvers.penalties import L2, GroupL1, NonNegativeL1
 _FLAT = 1e-3
 
 
-class Linear(_composite.Problem):
+class Linear(Problem):
     """``sum_i s_i l((ZW + b)_i, y_i) + sum_j p(W_j; alpha) + l2/2 ||W||^2``.
 
     The units are such that the curvature of each row is about 1 at zero coefficients.
@@ -213,7 +215,7 @@ class Linear(_composite.Problem):
             return torch.where(free.unsqueeze(-1), U, self.own.polar(U))
 
         nothing = torch.zeros_like(scores)
-        return _composite.relative_gap(
+        return relative_gap(
             V,
             value=self._total(self.loss.value(scores, self.y)),
             dual=dual,

@@ -4,7 +4,8 @@ import numpy as np
 import torch
 
 from sparsedis.solvers._arrays import views
-from sparsedis.solvers._composite import Problem, relative_gap
+from sparsedis.solvers._problem import Problem
+from sparsedis.solvers._relative_gap import relative_gap
 from sparsedis.solvers._sweeps import sweep
 from sparsedis.solvers._terms import Norms
 

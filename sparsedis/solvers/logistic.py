@@ -18,11 +18,13 @@ from copy import copy
 import torch
 
 from sparsedis.solvers import _composite
-from sparsedis.solvers._groups import Rows, directions
+from sparsedis.solvers._groups import Rows, add_blocks, directions
 from sparsedis.solvers._info import SolverInfo
 from sparsedis.solvers._linalg import SupportSystem
+from sparsedis.solvers._problem import Problem
 from sparsedis.solvers._products import Curvature, forward, pull
 from sparsedis.solvers._proximal_newton import solve_sparse
+from sparsedis.solvers._relative_gap import relative_gap
 from sparsedis.solvers._smooth_newton import hessian_on, solve_smooth
 from sparsedis.solvers._terms import Norms
 from sparsedis.solvers.losses._classes import contrasts
@@ -121,7 +123,7 @@ def solve_logistic(
     return W, intercept, SolverInfo(gap, info.n_iter, gap <= tol, (W != 0).any(-1))
 
 
-class Logistic(_composite.Problem):
+class Logistic(Problem):
     """The problem, in units in which the curvature of each row is at most about 1.
 
     Parameters
@@ -320,7 +322,7 @@ class Logistic(_composite.Problem):
             return hessian
         last = (rows.index == self.scale.shape[1] - 1) & rows.valid
         blocks = last[..., None, None] * self.gauge.unsqueeze(1)
-        return _composite.add_blocks(hessian, blocks)
+        return add_blocks(hessian, blocks)
 
     def along(self, V, step, lengths):
         lengths = lengths[..., None, None]
@@ -341,7 +343,7 @@ class Logistic(_composite.Problem):
             mixed = torch.lerp(self.onehot, point, share[:, None, None])
             return (self.weight * torch.special.entr(mixed)).sum((1, 2))
 
-        return _composite.relative_gap(
+        return relative_gap(
             V,
             value=-(self.weight * picked).sum((1, 2)),
             dual=dual,
