@@ -231,7 +231,6 @@ default=None
             When `k_features` is larger than the number of features.
         """
         X, targets, weight = self._read(X, y, sample_weight, task)
-        n_tasks = targets.n_tasks
         alphas = read_alpha(self.alpha, targets.names)[:, None]
         sizes = read_sizes(self.k_features, X.shape[1])
         if self.adaptive and sizes is not None:
@@ -239,6 +238,6 @@ default=None
                 "adaptive=True needs a penalty for the first Lasso, which k_features "
                 "does not give; use SparseHeadsCV."
             )
-        problem = self._problem(alphas, _END, sizes, "cv", (n_tasks, X.shape[1]))
+        problem = self._problem(alphas, _END, sizes, "cv", targets.names)
         self._fit(X, targets, weight, Folds(0), problem)
         return self

@@ -296,9 +296,9 @@ default=None
             When `k_features` is larger than the number of features.
         """
         X, targets, weight = self._read(X, y, sample_weight, task)
-        alphas, shape = read_alphas(self.alphas), (targets.n_tasks, X.shape[1])
+        alphas, names = read_alphas(self.alphas), targets.names
         sizes = read_sizes(self.k_features, X.shape[1])
-        problem = self._problem(alphas, self.eps, sizes, self.selection, shape)
+        problem = self._problem(alphas, self.eps, sizes, self.selection, names)
         by_folds = self.selection != "bic"
         folds = Folds.read(self.cv, X, groups) if by_folds else Folds(0)
         if self.adaptive and by_folds and folds.n_folds < 3:
@@ -368,9 +368,8 @@ default=None
         column = np.full(len(self.tasks_), -1)
         number = known_tasks(targets, y, len(X), self.tasks_, self._layout)
         column[number[number >= 0]] = np.flatnonzero(number >= 0)
-        shape = len(self.tasks_), X.shape[1]
-        alphas = np.atleast_2d(self.alphas_)
-        problem = self._problem(alphas, self.eps, None, self.selection, shape)
+        alphas, names = np.atleast_2d(self.alphas_), self.tasks_
+        problem = self._problem(alphas, self.eps, None, self.selection, names)
         if self.adaptive:
             weights = np.atleast_2d(self.feature_weights_)
             problem = replace(problem, feature_weights=weights)

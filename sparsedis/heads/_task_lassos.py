@@ -25,7 +25,7 @@ from sparsedis.heads._penalties import warn_of_gaps
 from sparsedis.heads._task_paths import block_size, fit_heads
 from sparsedis.inputs._devices import read_exact_device
 from sparsedis.inputs._forms import read_targets
-from sparsedis.inputs._ids import check_order
+from sparsedis.inputs._ids import check_order, check_table_order
 from sparsedis.inputs._known_tasks import known_tasks, tasks_of_rows
 from sparsedis.inputs._numbers import validate_numbers
 from sparsedis.inputs._plain import check_plain
@@ -169,11 +169,13 @@ default=None
             targets = replace(targets, values=values, rows=rows, tasks=tasks)
         return X, targets, weight
 
-    def _problem(self, alphas, eps, sizes, rule, shape):
-        """What the heads have in common; `shape` is that of all their coefficients."""
-        names = vars(self).get("feature_names_in_")
+    def _problem(self, alphas, eps, sizes, rule, tasks):
+        """What the heads have in common; `tasks` are the names of all tasks."""
+        names, weights = vars(self).get("feature_names_in_"), self.feature_weights
         check_order(self.feature_groups, names, "feature_groups")
-        check_order(self.feature_weights, names, "feature_weights")
+        check_order(weights, names, "feature_weights")
+        check_table_order(weights, tasks, names, "feature_weights")
+        shape = len(tasks), self.n_features_in_
         groups = _read_feature_groups(self.feature_groups, shape[1])
         if self.penalty is not None and groups is None:
             groups = np.arange(shape[1])
@@ -183,9 +185,7 @@ default=None
             alphas,
             eps=eps,
             sizes=sizes,
-            feature_weights=_read_feature_weights(
-                self.feature_weights, shape, self.positive
-            ),
+            feature_weights=_read_feature_weights(weights, shape, self.positive),
             groups=groups,
             mcp=self.penalty,
             adaptive=self.adaptive,

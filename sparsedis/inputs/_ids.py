@@ -158,15 +158,52 @@ def check_order(values, names, argument):
     ValueError
         When names differ: numpy would read the values by position.
     """
-    if names is None or np.ndim(values) != 1 or not hasattr(values, "iloc"):
+    # Lists of lists of several lengths have no `ndim`.
+    if hasattr(values, "iloc") and np.ndim(values) == 1:
+        _check_names(values.index, names, argument, "Series whose index")
+
+
+def check_table_order(values, rows, columns, argument):
+    """Refuse a frame whose index or columns have other names, or another order.
+
+    Parameters
+    ----------
+    values : object
+        Anything but a frame is not checked.
+
+    rows, columns : ndarray of shape (n,), or None
+        Names of what the rows and columns describe, if these have some.
+
+    argument : str
+        Name of the argument, for errors.
+
+    Raises
+    ------
+    ValueError
+        When names differ: numpy would read the values by position.
+    """
+    if np.ndim(values) != 2 or not hasattr(values, "columns"):
         return
-    given = values.index.tolist()
-    if given not in (np.asarray(names).tolist(), list(range(len(given)))):
-        raise ValueError(
-            f"{argument} is a Series whose index, {given[:5]}, must be "
-            f"{np.asarray(names).tolist()[:5]}, in this order. Reorder it, or pass "
-            f"{argument}.to_numpy()."
-        )
+    if hasattr(values, "index"):
+        _check_names(values.index, rows, argument, "frame whose index")
+    _check_names(values.columns, columns, argument, "frame whose columns")
+
+
+def _check_names(given, names, argument, what):
+    """Refuse names that are others than `names`, and not those of positions."""
+    given = list(given)
+    if names is None or given == list(range(len(given))):
+        return
+    due = np.asarray(names).tolist()
+    if given == due:
+        return
+    both = zip(given, due, strict=False)
+    first = next((i for i, pair in enumerate(both) if pair[0] != pair[1]), 0)
+    to_numpy = f"{argument}.to_numpy()"
+    raise ValueError(
+        f"{argument} is a {what}, {given[first : first + 5]}, must be "
+        f"{due[first : first + 5]}, in this order. Reorder it, or pass {to_numpy}."
+    )
 
 
 def _objects(values):

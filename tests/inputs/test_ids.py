@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import torch
 
@@ -109,6 +110,26 @@ def test_series_must_have_the_order_of_what_they_describe(cls, argument, names):
     np.testing.assert_array_equal(coef(values.reset_index(drop=True)), expected)
     for other in (values[::-1], values.rename(str.upper)):
         with pytest.raises(ValueError, match=f"{argument} is a Series .* in this ord"):
+            coef(other)
+
+
+@pytest.mark.parametrize("cls", [SparseHeads, SparseHeadsCV])
+def test_frames_of_weights_must_have_the_order_of_tasks_and_features(cls):
+    weights = pd.DataFrame([[1, np.inf], [2, 1], [1, 3]], list("abc"), list("uv"))
+
+    def coef(weights):
+        return cls(feature_weights=weights).fit(X, Y).coef_
+
+    expected = coef(weights.to_numpy())
+    np.testing.assert_array_equal(coef(weights), expected)
+    positions = pd.DataFrame(weights.to_numpy())
+    np.testing.assert_array_equal(coef(positions), expected)
+    for other, part in (
+        (weights[["v", "u"]], r"columns, \['v', 'u'\], must be \['u', 'v'\]"),
+        (weights.loc[["a", "c", "b"]], r"index, \['c', 'b'\], must be \['b', 'c'\]"),
+        (pl.DataFrame({"v": [1.0] * 3, "u": [1.0] * 3}), "columns"),
+    ):
+        with pytest.raises(ValueError, match=f"is a frame whose {part}"):
             coef(other)
 
 
