@@ -23,16 +23,20 @@ class Predictor(nn.Module):
 
     read : callable
         From scores, (n, n_tasks) or (n, n_tasks, n_outputs), to predictions.
+
+    wide : bool
+        Whether to compute in float64 instead of float32.
     """
 
-    def __init__(self, features, coef, intercept, read):
+    def __init__(self, features, coef, intercept, read, *, wide):
         super().__init__()
-        self.features = features
-        coef = torch.tensor(coef, dtype=torch.float32)
+        self.features = features.double() if wide else features
+        dtype = torch.float64 if wide else torch.float32
+        coef = torch.tensor(coef, dtype=dtype)
         self.shape = coef.shape[:-1]
         self.heads = nn.Linear(coef.shape[-1], self.shape.numel())
         self.heads.weight = nn.Parameter(coef.flatten(0, -2))
-        intercept = torch.tensor(intercept, dtype=torch.float32)
+        intercept = torch.tensor(intercept, dtype=dtype)
         self.heads.bias = nn.Parameter(intercept.flatten())
         self.read = read
 

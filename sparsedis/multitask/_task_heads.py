@@ -66,11 +66,13 @@ class TaskHeads(NoiseTraining):
         Returns
         -------
         torch.nn.Module
-            In evaluation mode, on the CPU, with weights in float32, so that predictions
-            agree with those of the estimator to five or six digits. Its input is a
-            tensor `X` of shape (n_samples, ...), as in `predict`, of numbers in any
-            dtype; images of unsigned 8-bit integers are scaled to [0, 1]. Inputs are
-            not checked: NaN gives NaN.
+            In evaluation mode, on the CPU. For tables weights are in float64, since
+            columns or targets may be far from zero, and predictions are those of the
+            estimator. ``.float()`` makes the module smaller, and predictions from
+            inputs and of targets near zero agree to five or six digits; for images, it
+            is in float32. Its input is a tensor `X` of shape (n_samples, ...), as in
+            `predict`, of numbers in any dtype; images of unsigned 8-bit integers are
+            scaled to [0, 1]. Inputs are not checked: NaN gives NaN.
 
             Its output has the shape of `predict`. For a classifier it is that of
             probabilities, (n_samples, n_classes) if the y of `fit` had one dimension,
@@ -86,7 +88,9 @@ class TaskHeads(NoiseTraining):
         """
         check_is_fitted(self, "module_")
         features = copy.deepcopy(self._variables()).cpu()
-        return Predictor(features, *self._predictors(), self._reading()).eval()
+        heads, read = self._predictors(), self._reading()
+        wide = len(self.input_shape_) == 1
+        return Predictor(features, *heads, read, wide=wide).eval()
 
     def _table(self, X, targets, weight, task_weight=None):
         table = TaskTable.build(

@@ -45,10 +45,11 @@ def exported(module, X):
     return export(module, (torch.from_numpy(X),), dynamic_shapes=(rows,)).module()
 
 
-def check(est, X, expected, tol=1e-5):
+def check(est, X, expected, tol=1e-9):
     module = est.to_torch()
     assert not module.training
-    assert {p.dtype for p in module.parameters()} == {torch.float32}
+    wide = torch.float64 if X.ndim == 2 else torch.float32
+    assert {p.dtype for p in module.parameters()} == {wide}
     graph = exported(module, X[:20])
     with torch.no_grad():
         for n in (1, 7, len(X)):
@@ -67,6 +68,28 @@ def test_numbers(data, rotation, normalization):
     ).fit(X, Y)
     assert hasattr(est, "linear_") == (rotation is not None)
     check(est, X, est.predict(X))
+
+
+def test_inputs_and_targets_far_from_zero(data):
+    X, Y = data
+    # Times in seconds, of measurements within some of them.
+    X, Y = X + 1.7e7, 1e-3 * Y + 1.7e9
+    est = SparseMultiTaskRepresentation(2, max_iter=20, random_state=0).fit(X, Y)
+    expected = est.predict(X)
+    assert expected.std(0).min() > 1e-4
+    for module in (est.to_torch(), exported(est.to_torch(), X[:20])):
+        with torch.no_grad():
+            found = module(torch.from_numpy(X)).numpy()
+        np.testing.assert_allclose(found - 1.7e9, expected - 1.7e9, rtol=0, atol=1e-5)
+
+
+def test_a_module_in_float32(data):
+    X, Y = data
+    est = SparseMultiTaskRepresentation(3, **QUICK).fit(X, Y)
+    with torch.no_grad():
+        found = est.to_torch().float()(torch.from_numpy(X))
+    assert found.dtype == torch.float32
+    np.testing.assert_allclose(found, est.predict(X), rtol=1e-5, atol=1e-5)
 
 
 def test_single_and_vector_targets_and_own_losses(data):
