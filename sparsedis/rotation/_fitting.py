@@ -47,11 +47,11 @@ def factors_of(Z, tasks, weight, n_components, rng):
         white = reduce_features(Z, tasks, weight, n_components=n_components, rng=rng)
         rank, count = white.matrix.shape[1], white.count
     else:
-        white, count = Whitening(Z, weight), None
+        white, count = Whitening(Z, weight, any_units=True), None
         rank = white.rank
     if rank == 0:
         why = "X has only constant features"
-        if Whitening(Z, weight).rank:
+        if Whitening(Z, weight, any_units=True).rank:
             why = "No factors were found, since X predicts no target"
         message = f"{why}: the only factor is 0 everywhere."
         return _no_factor(white.mean), [message, *_missing(tasks)]

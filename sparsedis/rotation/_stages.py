@@ -18,6 +18,10 @@ MAX_TASKS = 2000
 # Added to the curvature of heads of all features, relative to its mean.
 _RIDGE = 1e-3
 
+# Standard deviations of rounding errors, relative to the mean of a feature, or to the
+# largest deviation: those of products have that size.
+_ROUNDING = 1e-13
+
 
 @dataclass(frozen=True, eq=False)
 class Factors:
@@ -70,18 +74,25 @@ class Whitening:
     tol : float, default=1e-5
         Directions with a smaller standard deviation, relative to the largest, are left
         out.
+
+    any_units : bool, default=False
+        Whether features may have units of their own: before any direction is left out,
+        they are divided by their standard deviations.
     """
 
-    def __init__(self, Z, weight=None, tol=1e-5):
+    def __init__(self, Z, weight=None, tol=1e-5, *, any_units=False):
         share = np.full(len(Z), 1.0) if weight is None else weight
         share = share / share.sum()
         self.mean = share @ Z
         centred = (Z - self.mean) * np.sqrt(share)[:, None]
-        _, size, axes = np.linalg.svd(centred, full_matrices=False)
         # Centred constant features are only rounding errors.
-        rounding = 1e-13 * np.abs(self.mean).max(initial=0.0)
-        kept = size > np.maximum(tol * size[:1], rounding)
-        self.matrix = axes[kept].T / size[kept]
+        rounding = _ROUNDING * np.abs(self.mean)
+        self.matrix = _whitening(centred, tol, rounding.max(initial=0.0))
+        if any_units and self.rank < min(Z.shape):
+            unit = _norms(centred)
+            rounding = np.maximum(rounding, _ROUNDING * unit.max(initial=0.0))
+            unit[unit <= rounding] = np.inf
+            self.matrix = _whitening(centred / unit, tol, 0.0) / unit[:, None]
 
     @property
     def rank(self):
@@ -91,6 +102,20 @@ class Whitening:
     def __call__(self, Z):
         """White coordinates, of shape (..., rank)."""
         return (Z - self.mean) @ self.matrix
+
+
+def _whitening(centred, tol, least):
+    """Map to white coordinates, those with a size above `least`."""
+    _, size, axes = np.linalg.svd(centred, full_matrices=False)
+    kept = size > np.maximum(tol * size[:1], least)
+    return axes[kept].T / size[kept]
+
+
+def _norms(X):
+    """Euclidean norms of columns whose squares may exceed the range of float64."""
+    largest = np.abs(X).max(0, initial=0.0)
+    scaled = X / np.where(largest > 0, largest, 1.0)
+    return largest * np.linalg.norm(scaled, axis=0)
 
 
 def find_factors(moments, whitening, *, n_components, rng, n_rounds=40, count=None):

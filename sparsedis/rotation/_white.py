@@ -128,7 +128,8 @@ def white_heads(
     Parameters
     ----------
     Z : array-like of shape (n, p)
-        Features. Directions with very small variance are left out, so m may be below p.
+        Features, in any units. Directions with very small variance, if features have
+        unit variance, are left out, so m may be below p.
 
     Y : array-like or DataFrame of shape (n,), (n, n_tasks) or (n, n_tasks, n_outputs)
         Targets or, for classification, labels of any dtype in one or two dimensions.
@@ -181,7 +182,7 @@ def white_heads(
         kept = weight > 0
         Z, weight = Z[kept], weight[kept]
         weight = as_counts(weight, weight.mean())
-    whitening = Whitening(Z, weight)
+    whitening = Whitening(Z, weight, any_units=True)
     moments = tasks.moments(whitening(Z), weight)
     scalar = moments.gradient.shape[1] == 1 and tasks.Y.shape[2] == 1 and tasks.scalar
     return _solved(moments, whitening.mean, whitening.matrix.T, scalar)

@@ -72,6 +72,20 @@ def test_finds_the_factors_and_their_tasks(fitted):
     assert est.heads_.shape == est.support_.shape == (120, 4)
 
 
+@pytest.mark.parametrize("task_type", ["regression", "classification"])
+def test_units_of_features_do_not_matter(task_type):
+    rng = np.random.default_rng(0)
+    F = rng.standard_normal((300, 4))
+    heads = rng.standard_normal((4, 30)) * (rng.random((4, 30)) < 0.5)
+    Y = F @ heads + 0.1 * rng.standard_normal((300, 30))
+    # Such as pressures in pascal beside lengths in metres.
+    Z = F @ np.linalg.qr(rng.standard_normal((4, 4)))[0] * [1e-6, 1, 1e5, 1e-3]
+    est = SparseRotation(task_type=task_type, random_state=0)
+    est.fit(Z, Y if task_type == "regression" else Y > 0)
+    assert est.n_components_ == 4
+    assert mean_correlation_coefficient(F, est.transform(Z)) > 0.95
+
+
 def test_predictions_are_least_squares_on_the_support(fitted):
     est, Z, Y, _, _ = fitted
     found = est.transform(Z)

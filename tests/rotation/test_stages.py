@@ -34,6 +34,23 @@ def test_whitening():
     assert Whitening(np.full((9, 1), 1e6) + np.arange(9)[:, None]).rank == 1
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_whitening_of_features_in_units_of_their_own(weighted):
+    rng = np.random.default_rng(0)
+    Z = rng.standard_normal((50, 6)) @ rng.standard_normal((6, 6))
+    weight = rng.uniform(0.1, 1, 50) if weighted else None
+    # The unit of one, and how far from zero another is, must not hide others.
+    mixed = Z * [1e-6, 1, 1e6, 1, 1, 1e-6] + [0, 0, 0, 1e11, 0, 0]
+    rest = np.column_stack([mixed, np.full(50, 0.1), 1e-14 * mixed[:, 1]])
+    own = Whitening(rest, weight, any_units=True)
+    assert own.rank == 6
+    assert Whitening(rest, weight).rank < 6
+    W = own(rest)
+    assert_allclose(np.cov(W.T, aweights=weight, ddof=0), np.eye(6), atol=1e-6)
+    W = np.column_stack([W, np.ones(50)])
+    assert_allclose(W @ np.linalg.lstsq(W, Z, rcond=None)[0], Z, atol=1e-3)
+
+
 @pytest.mark.parametrize("n_components", ["auto", 4])
 def test_factors_are_found(n_components):
     Z, Y, F = make_tasks()
