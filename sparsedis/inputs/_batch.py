@@ -66,7 +66,8 @@ class TaskBatch:
     ------
     ValueError
         When the shapes disagree, an index points outside ``rows``, a weight is
-        negative or not finite, or a target that the mask keeps is infinite or NaN.
+        negative or not finite, a number of classes is no integer, or a target that the
+        mask keeps is infinite or NaN.
 
     Examples
     --------
@@ -126,6 +127,15 @@ class TaskBatch:
                     f"{shape[:1]} of the tasks; got {weight}."
                 )
             set_(self, "task_weight", weight)
+        if self.n_classes is not None:
+            n_classes = np.asarray(self.n_classes)
+            whole = np.issubdtype(n_classes.dtype, np.integer)
+            if n_classes.shape != shape[:1] or not whole or (n_classes < COUNT).any():
+                raise ValueError(
+                    f"n_classes must hold an integer from {COUNT} on for each of "
+                    f"{shape[0]} tasks, got {self.n_classes!r}."
+                )
+            set_(self, "n_classes", n_classes)
         missing = np.isnan(y)
         if y.ndim == 3:
             check_whole_vectors(missing)

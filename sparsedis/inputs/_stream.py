@@ -14,6 +14,9 @@ from sparsedis.inputs._forms import Targets, check_sizes, read_targets
 from sparsedis.inputs._rows import check_magnitude
 from sparsedis.inputs._weights import as_counts, without_extremes
 
+# More classes of a task take too much memory.
+_MOST_CLASSES = 10_000
+
 
 class StreamTasks:
     """Batches of a user's stream; the first is read before training.
@@ -128,8 +131,15 @@ class StreamTasks:
             )
         names = np.arange(batch.n_tasks)
         check_sizes(Targets("wide", names, np.swapaxes(batch.y, 0, 1)))
-        if is_classifier(self.estimator) and batch.n_classes is None:
-            batch = _numbered(batch)
+        if is_classifier(self.estimator):
+            if batch.n_classes is None:
+                batch = _numbered(batch)
+            elif batch.n_classes.max(initial=0) > _MOST_CLASSES:
+                raise ValueError(
+                    f"n_classes must be at most {_MOST_CLASSES}, got "
+                    f"{batch.n_classes.max()}. Leave it out: heads then have the "
+                    "classes that the labels of the batch show."
+                )
         return _useful(batch)
 
     def _inputs(self, X, reset):

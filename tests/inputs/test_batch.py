@@ -56,6 +56,10 @@ def test_complete_labels_need_no_mask():
         ({"y": np.zeros((1, 2)), "task_weight": [-1.0]}, r"from 0 on .* got \[-1\.\]"),
         ({"y": np.zeros((1, 2)), "task_weight": [np.inf]}, "finite numbers from 0 on"),
         ({"y": np.zeros((1, 2)), "task_weight": [np.nan]}, "finite numbers from 0 on"),
+        ({"y": np.zeros((1, 2)), "n_classes": 2}, "for each of 1 tasks, got 2"),
+        ({"y": np.zeros((1, 2)), "n_classes": [2, 2]}, r"1 tasks, got \[2, 2\]"),
+        ({"y": np.zeros((1, 2)), "n_classes": [2.5]}, "an integer from -1 on"),
+        ({"y": np.zeros((1, 2)), "n_classes": [-2]}, "an integer from -1 on"),
     ],
 )
 def test_bad_batches(arguments, message):

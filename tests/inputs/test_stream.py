@@ -132,6 +132,12 @@ def test_classes_are_numbered_without_gaps():
     assert_array_equal(StreamTasks([batch], 1, Classifier()).first.y, codes)
 
 
+def test_numbers_of_classes_that_no_memory_holds_are_refused():
+    batch = TaskBatch(X, (Y.T > 0).astype(float), n_classes=[10**9] * Y.shape[1])
+    with pytest.raises(ValueError, match="at most 10000, got 1000000000"):
+        StreamTasks([batch], 1, Classifier())
+
+
 @pytest.mark.parametrize("wrong", [-1, 0.5, 1e16])
 def test_other_classes_are_refused_with_their_batch(wrong):
     source = [(X, np.where(Y > 0, 1, wrong))]
