@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from sparsedis._warn import warn
+
 # Maximal rows, and numbers in them, to read at a time outside of training: computations
 # on large images take many times the memory of the images.
 _BLOCK = 1024
@@ -17,6 +19,10 @@ _FEW = 256
 
 # Range of magnitudes whose squares float32 can represent.
 _SMALLEST, _LARGEST = 1e-18, 1e18
+
+# Ranges of columns, relative to their size, that float32 resolves, and those of
+# rounding errors of constant ones.
+_RESOLVED, _ROUNDING = 1e-6, 1e-14
 
 
 class LazyRows:
@@ -237,4 +243,39 @@ def check_magnitude(X, name="X", *, some=False):
         raise ValueError(
             f"{name} has values up to {largest:g} in magnitude; for float32 the "
             f"largest must be from {_SMALLEST:g} to {_LARGEST:g}. Scale the inputs."
+        )
+
+
+def warn_of_offsets(X, names=None):
+    """Warn about columns of a table that float32, the dtype of encoders, hardly tells.
+
+    Parameters
+    ----------
+    X : ndarray or LazyRows
+        Inputs. Of those that are read on demand, a few are read.
+
+    names : ndarray of shape (n_columns,), default=None
+        Names of the columns. None: their numbers.
+
+    Warns
+    -----
+    UserWarning
+        When columns have a range of less than 1e-6 of their size, and are not constant:
+        float32 has at most 17 such numbers.
+    """
+    if X.ndim != 2 or X.dtype != np.float64:
+        return
+    if isinstance(X, LazyRows):
+        X = X.sample()
+    low, high = X.min(0), X.max(0)
+    size, spread = np.maximum(-low, high), high - low
+    lost = np.flatnonzero((spread < _RESOLVED * size) & (spread > _ROUNDING * size))
+    if len(lost):
+        named = lost if names is None else names[lost]
+        warn(
+            f"{len(lost)} of {X.shape[1]} columns of X ({named[:5].tolist()}) vary by "
+            f"less than {_RESOLVED:g} of their size. The encoder is trained in "
+            "float32, which rounds them to a few values: subtract their mean, such as "
+            "with StandardScaler.",
+            UserWarning,
         )

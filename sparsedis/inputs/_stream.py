@@ -11,7 +11,7 @@ from sklearn.base import is_classifier
 from sparsedis.inputs._arrays import as_inputs, validate_inputs
 from sparsedis.inputs._batch import TaskBatch
 from sparsedis.inputs._forms import Targets, check_sizes, read_targets
-from sparsedis.inputs._rows import check_magnitude
+from sparsedis.inputs._rows import check_magnitude, warn_of_offsets
 from sparsedis.inputs._weights import as_counts, without_extremes
 
 # More classes of a task take too much memory.
@@ -113,6 +113,8 @@ class StreamTasks:
                 error.add_note("Classes in a stream are integers starting at 0.")
             raise
         check_magnitude(batch.rows, f"source: batch {number}, counted from 0,")
+        if number == 0 and reset:
+            warn_of_offsets(batch.rows, vars(self.estimator).get("feature_names_in_"))
         return batch
 
     def _batch(self, batch, reset):

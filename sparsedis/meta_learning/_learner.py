@@ -26,7 +26,7 @@ from sparsedis.bilevel._declaration import declared
 from sparsedis.bilevel._module import whole_unless_trained
 from sparsedis.heads import Head
 from sparsedis.heads._few_shot import HEADS
-from sparsedis.inputs._rows import check_magnitude
+from sparsedis.inputs._rows import check_magnitude, warn_of_offsets
 from sparsedis.meta_learning._base import BaseMetaLearner
 from sparsedis.meta_learning._classifier import FewShotClassifier
 
@@ -363,6 +363,7 @@ channels)
         self._check_penalties()
         X, y = self._validate(X, y)
         check_magnitude(X)
+        warn_of_offsets(X, vars(self).get("feature_names_in_"))
         random_state = check_random_state(self.random_state)
         base, held_out = self._split_classes(y, random_state)
         with threads_for(self._step_size()):

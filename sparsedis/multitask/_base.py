@@ -19,7 +19,12 @@ from sparsedis._threads import threads_for
 from sparsedis._typing import keeps_types
 from sparsedis.bilevel._module import whole_unless_trained
 from sparsedis.inputs._arrays import check_images
-from sparsedis.inputs._rows import LazyRows, check_magnitude, is_lazy
+from sparsedis.inputs._rows import (
+    LazyRows,
+    check_magnitude,
+    is_lazy,
+    warn_of_offsets,
+)
 from sparsedis.inputs._stream import StreamTasks
 from sparsedis.inputs._weights import check_weights, read_task_weights
 from sparsedis.multitask._counting import n_outputs
@@ -143,6 +148,7 @@ default=None
         """
         X = self._validate_X(X, reset=not self._goes_on())
         check_magnitude(X)
+        warn_of_offsets(X, vars(self).get("feature_names_in_"))
         weight = check_weights(sample_weight, len(X), y if task is None else None)
         targets = self._read(y, len(X), task, weight)
         task_weight = read_task_weights(task_weight, targets.names)

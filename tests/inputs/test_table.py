@@ -20,6 +20,7 @@ from sparsedis.inputs._rows import (
     check_magnitude,
     distinct_rows,
     is_lazy,
+    warn_of_offsets,
 )
 from sparsedis.inputs._table import TableSource, TaskTable
 
@@ -339,6 +340,22 @@ def test_units_of_rows_on_demand_are_those_of_float32(unit):
     check_magnitude(rows)
     with pytest.raises(ValueError, match="X has values up to 1e"):
         rows[:5]
+
+
+def test_columns_that_float32_does_not_resolve_are_named():
+    # A time, within seconds of it; one within hours; a constant but for its rounding.
+    X = np.random.default_rng(0).random((50, 3)) * [10, 1e4, 1e-7] + 1.7e9
+    for inputs, names, shown in (
+        (X, None, r"\[0\]"),
+        (X, np.array(["t", "u", "v"]), r"\['t'\]"),
+        (LazyRows(TensorDataset(torch.from_numpy(X))), None, r"\[0\]"),
+    ):
+        with pytest.warns(UserWarning, match=f"1 of 3 columns of X .{shown}. vary by"):
+            warn_of_offsets(inputs, names)
+    # Warnings are errors here.
+    warn_of_offsets(X - 1.7e9)
+    warn_of_offsets(X.astype(np.float32))
+    warn_of_offsets(X[:, :, None])
 
 
 def test_tensors_on_demand_may_have_gradients_and_16_bits():

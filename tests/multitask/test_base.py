@@ -711,6 +711,15 @@ def wide_encoder(input_shape, n_components):
     return torch.nn.Linear(*input_shape, n_components, dtype=torch.float64)
 
 
+def test_a_column_that_the_encoder_cannot_tell_is_warned_of():
+    X, Y = make_sparse_tasks(60, 6, 3, random_state=0)
+    times = pd.DataFrame(X, columns=["a", "time", "c"]) + [0, 1.7e9, 0]
+    with pytest.warns(UserWarning, match=r"columns of X \(\['time'\]\) vary by less"):
+        quick().fit(times, Y)
+    with pytest.warns(UserWarning, match=r"columns of X \(\[1\]\) vary by less"):
+        quick().fit_stream([(times.to_numpy(), Y)])
+
+
 @pytest.mark.parametrize("encoder", ["mlp", wide_encoder])
 @pytest.mark.parametrize("default", [torch.float32, torch.float64])
 def test_torchs_default_dtype_and_that_of_the_encoder_do_not_matter(encoder, default):

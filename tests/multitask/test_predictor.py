@@ -72,8 +72,8 @@ def test_numbers(data, rotation, normalization):
 
 def test_inputs_and_targets_far_from_zero(data):
     X, Y = data
-    # Times in seconds, of measurements within some of them.
-    X, Y = X + 1.7e7, 1e-3 * Y + 1.7e9
+    # Such as coordinates in metres, and times in seconds.
+    X, Y = X + 1.7e6, 1e-3 * Y + 1.7e9
     est = SparseMultiTaskRepresentation(2, max_iter=20, random_state=0).fit(X, Y)
     expected = est.predict(X)
     assert expected.std(0).min() > 1e-4

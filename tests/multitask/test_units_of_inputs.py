@@ -106,7 +106,10 @@ def test_a_narrow_encoder_with_weights_of_its_own_has_the_units(table, monkeypat
 def test_columns_that_are_constant_in_float32_raise(table):
     X, Y = table
     est = SparseMultiTaskRepresentation(max_iter=4, random_state=0)
-    with pytest.raises(ValueError, match="same features, up to rounding"):
+    with (
+        pytest.warns(UserWarning, match="5 of 5 columns of X .* vary by less"),
+        pytest.raises(ValueError, match="same features, up to rounding"),
+    ):
         est.fit(1e-3 * X + 1e7, Y)
 
 
