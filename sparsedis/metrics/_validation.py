@@ -33,6 +33,7 @@ def check_matrix(array, name, *, min_samples=2, missing=False):
     if missing and np.ma.is_masked(array):
         array = np.ma.filled(array.astype(np.float64), np.nan)
     check_plain(array, name)
+    _check_integers(array, name)
     try:
         with np.errstate(over="ignore", invalid="ignore"):
             # scikit-learn looks for NaN in the sum, which large numbers overflow.
@@ -49,6 +50,24 @@ def check_matrix(array, name, *, min_samples=2, missing=False):
         raise ValueError(
             f"{name} must hold numbers, in rows of samples: {error}"
         ) from error
+
+
+def _check_integers(array, name):
+    """Raise if float64 merges integers of a column, such as codes of 64 bits."""
+    if not (hasattr(array, "dtype") or hasattr(array, "columns")):
+        return
+    values = np.asarray(array)
+    if values.dtype.kind not in "iu" or values.ndim != 2:
+        return
+    largest = np.abs(values.astype(np.float64)).max(0, initial=0.0)
+    for j in np.flatnonzero(largest >= 2.0**53):
+        distinct = np.unique(values[:, j])
+        if len(np.unique(distinct.astype(np.float64))) < len(distinct):
+            raise ValueError(
+                f"{name} holds integers beyond 2**53 in column {j}, such as "
+                f"{distinct[0]}, of which float64 merges some. Number its values, by "
+                "np.unique(..., return_inverse=True), or subtract the smallest one."
+            )
 
 
 def is_varying(X):

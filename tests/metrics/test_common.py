@@ -358,3 +358,18 @@ def test_public_names_exist_and_are_sorted():
     assert sorted(sparsedis.metrics.__all__) == sparsedis.metrics.__all__
     for name in sparsedis.metrics.__all__:
         assert getattr(sparsedis.metrics, name).__doc__
+
+
+def test_integers_that_floats_merge_are_refused():
+    factors = np.random.default_rng(0).integers(0, 4, (50, 2))
+    codes = factors + 0.1 * np.random.default_rng(1).standard_normal((50, 2))
+    expected = mutual_information_gap(factors, codes)
+    large = factors.copy()
+    large[:, 1] += 2**60
+    message = r"factors holds integers beyond 2\*\*53 in column 1, such as 115"
+    for wrong in (large, pd.DataFrame(large), large.astype(np.uint64)):
+        with pytest.raises(ValueError, match=message):
+            mutual_information_gap(wrong, codes)
+    # Large integers that stay distinct are as good as any.
+    apart = factors * 2**40 + 2**60
+    assert mutual_information_gap(apart, codes) == expected
