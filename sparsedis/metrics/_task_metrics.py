@@ -74,7 +74,35 @@ def _r2(labels, predicted):
 
 def _hits(labels, predicted):
     # As objects, since a dtype of some classes may not represent others.
-    return labels.values.astype(object) == predicted.astype(object)
+    hits = labels.values.astype(object) == predicted.astype(object)
+    _check_kinds(labels, predicted, np.setdiff1d(labels.tasks, labels.tasks[hits]))
+    return hits
+
+
+def _check_kinds(labels, predicted, tasks):
+    """Refuse numbers as predictions of text, and the reverse, in tasks without a hit.
+
+    Parameters
+    ----------
+    labels : TaskLabels
+
+    predicted : ndarray of shape (n_labels,)
+
+    tasks : ndarray of int
+        Tasks to check.
+    """
+    at = np.flatnonzero(np.isin(labels.tasks, tasks))
+    parts = [part[at].tolist() for part in (labels.values, predicted)]
+    true, guess = ([isinstance(v, str) for v in part] for part in parts)
+    alike = labels.tasks[at][np.equal(true, guess)]
+    odd = np.setdiff1d(tasks, alike)
+    if len(odd):
+        first = np.flatnonzero(labels.tasks[at] == odd[0])[0]
+        raise ValueError(
+            f"y_pred must hold classes of the kind of y_true; got {parts[1][first]!r} "
+            f"for the label {parts[0][first]!r} of task {labels.names[odd[0]]}: one is "
+            "text, the other is not."
+        )
 
 
 def _accuracy(labels, predicted):

@@ -93,6 +93,22 @@ def test_classes(rng, metric, labels, kind):
     assert_allclose(found, expected(HITS[metric], Y, P, weight, labelled))
 
 
+@pytest.mark.parametrize("metric", ["accuracy", "balanced_accuracy"])
+def test_text_and_numbers_are_no_classes_of_one_task(metric):
+    numbers = np.array([[0, 1], [1, 1], [0, 0]])
+    text = numbers.astype(str).astype(object)
+    text[0, 1] = None
+    message = "y_pred must hold classes of the kind .* got {} for the label {} of task"
+    for y, p, shown in ((text, numbers, (0, "'0'")), (numbers, text, ("'0'", 0))):
+        y, p = (pd.DataFrame(part, columns=["a", "b"]) for part in (y, p))
+        with pytest.raises(ValueError, match=message.format(*shown) + " a: one is"):
+            task_scores(y[["a"]], p[["a"]], metric=metric)
+    # In tasks of their own, and for a prediction that is only wrong.
+    mixed = np.column_stack([text[:, 0], numbers[:, 1]])
+    assert_allclose(task_scores(mixed, mixed, metric=metric), 1)
+    assert_allclose(task_scores([["0"], ["1"]], [["1"], ["0"]], metric=metric), 0)
+
+
 def test_balanced_accuracy_counts_the_classes_that_are_labelled():
     Y = np.array([["a"], ["a"], ["b"], [None]], dtype=object)
     found = task_scores(Y, [["a"], ["c"], ["b"], ["b"]], metric="balanced_accuracy")
