@@ -9,7 +9,7 @@ from sparsedis.solvers.losses import Squared
 from sparsedis.solvers.penalties import NonNegativeL1
 
 
-def relaxed_heads(problem, Z, y, support, *, n_classes, mask, weight):
+def relaxed_heads(problem, Z, y, support, *, n_classes, mask, weight, l2=1.0):
     """Fit each head on its selected features, without the penalty.
 
     Parameters
@@ -31,6 +31,11 @@ def relaxed_heads(problem, Z, y, support, *, n_classes, mask, weight):
 
     weight : tensor of shape (n_tasks, n_samples), or None
 
+    l2 : float, default=1.0
+        Squared l2 penalty of the heads of classes, in units of the loss of one sample,
+        since separable classes have no solution without a penalty. 1 is the default of
+        scikit-learn.
+
     Returns
     -------
     W : tensor of shape (n_tasks, k, n_outputs)
@@ -42,8 +47,7 @@ def relaxed_heads(problem, Z, y, support, *, n_classes, mask, weight):
     constrained = isinstance(head.penalty, NonNegativeL1)
     if isinstance(loss, Squared) and not constrained:
         return _least_squares(problem, Z, y, support, mask, weight)
-    # If classes are separable, or counts are 0, there is no solution without a penalty.
-    # One over the sum of the weights is scikit-learn's default for classes.
+    # Nor have counts that are all 0.
     total = torch.ones(y.shape[:2], dtype=Z.dtype) if weight is None else weight
     if mask is not None:
         total = torch.where(mask, total, 0.0)
@@ -57,6 +61,7 @@ def relaxed_heads(problem, Z, y, support, *, n_classes, mask, weight):
     }
     Z = Z * support.unsqueeze(1)
     if head.is_of_classes and n_classes >= 2 and not constrained:
+        how["l2"] = l2 * how["l2"]
         how |= {"n_classes": n_classes, "solver": "batched"}
         W, *rest = logistic(Z, y, 0.0, **how)
     else:

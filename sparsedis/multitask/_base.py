@@ -179,11 +179,11 @@ default=None
                     else:
                         factors = replace(again, count=factors.count)
                 self._rotate(factors, width)
-            self._fit_heads(table, scale, targets)
             folds = None
             if split.held_out is not None:
                 folds = np.isin(table.at, split.held_out.at) - 1
             self._fit_linear(table, scale, folds)
+            self._fit_heads(table, scale, targets)
         self._warn_if_unused()
         if self.rotation is not None:
             warn_of(self._doubts(X, split))
@@ -310,8 +310,8 @@ default=None
         adapted._check_parameters(targets.names)
         table, scale = adapted._table(X, targets, weight)
         with threads_for(adapted._step_size(table)):
-            adapted._fit_heads(table, scale, targets)
             adapted._fit_linear(table, scale, new_folds(table.n_rows))
+            adapted._fit_heads(table, scale, targets)
         return adapted
 
     def _step_size(self, table):

@@ -7,7 +7,9 @@ from sparsedis.multitask._table_heads import fit_heads
 from sparsedis.multitask._table_moments import select_supports
 
 
-def final_heads(Z, table, scale, problem, alpha, *, refit, rule=None, spike=None):
+def final_heads(
+    Z, table, scale, problem, alpha, *, refit, rule=None, spike=None, l2=1.0
+):
     """Fit the heads that an estimator keeps.
 
     Parameters
@@ -35,6 +37,9 @@ def final_heads(Z, table, scale, problem, alpha, *, refit, rule=None, spike=None
     spike : ndarray of shape (k,), default=None
         See :func:`sparsedis.rotation.select_heads`.
 
+    l2 : float, default=1.0
+        See :func:`~sparsedis.heads._relaxed.relaxed_heads`.
+
     Returns
     -------
     dict
@@ -51,6 +56,7 @@ def final_heads(Z, table, scale, problem, alpha, *, refit, rule=None, spike=None
         problem,
         refit=refit,
         support=support,
+        l2=l2,
     )
     coef = heads.coef * scale[:, None, None]
     intercept = heads.intercept * scale[:, None]

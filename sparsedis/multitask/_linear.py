@@ -7,7 +7,7 @@ import numpy as np
 
 from sparsedis.inputs._batch import COUNT, NUMBER
 from sparsedis.multitask._conformal import ranked
-from sparsedis.multitask._final_heads import final_heads
+from sparsedis.multitask._head_penalty import held_out_heads
 from sparsedis.multitask._kernel import kernel_ridge, label_counts
 from sparsedis.multitask._linear_models import READOUT, LinearModels
 from sparsedis.multitask._penalised import PATH_STEPS, PENALTIES, STEPS
@@ -89,6 +89,11 @@ n_outputs, n_hidden + n_features)
 
     whole : ndarray of shape (n_tasks,) of bool
         Whether the labels of a task of counts have no fractions.
+
+    l2 : float
+        Penalty of the heads of classes, for which those on the other rows predict the
+        held-out ones best: ``l2 / 2`` times the squared norm of the coefficients is
+        added to the sum of the log losses, as with ``C=1 / l2`` in scikit-learn.
     """
 
     coef: np.ndarray
@@ -109,6 +114,7 @@ n_outputs, n_hidden + n_features)
     unit: np.ndarray
     kinds: np.ndarray
     whole: np.ndarray
+    l2: float
 
     def margins(self, confidence_level):
         """Largest errors in intervals and sets, by split conformal prediction.
@@ -308,23 +314,8 @@ def linear_part(Z, folds, table, scale, problem, *, rule, spike, hidden=None):
     -------
     LinearPart
     """
-    n_tasks, scaled, heads = table.labels.n_tasks, table.divided(scale), []
-    for fold in range(folds.max() + 1):
-        # The features of the heads are also selected without these rows.
-        others = np.flatnonzero(folds != fold)
-        found = final_heads(
-            Z[others],
-            scaled.take(others),
-            np.ones(n_tasks),
-            problem,
-            0.0,
-            refit="relaxed",
-            rule=rule,
-            spike=spike,
-        )
-        coef, intercept = found["coef_"], found["intercept_"]
-        coef = coef.reshape(n_tasks, -1, Z.shape[1])
-        heads.append((coef, intercept.reshape(n_tasks, -1)))
+    n_tasks, scaled = table.labels.n_tasks, table.divided(scale)
+    heads, l2 = held_out_heads(Z, folds, scaled, problem, rule=rule, spike=spike)
     numbers = (
         np.ones(n_tasks, dtype=bool)
         if table.n_classes is None
@@ -363,6 +354,6 @@ def linear_part(Z, folds, table, scale, problem, *, rule, spike, hidden=None):
     part = LinearPart(
         *(*linear, rows, unit_of_inputs, *of_kernel, models.kernel_share),
         *(share, *scores),
-        *(np.concatenate(errors), first, unit, kinds, whole),
+        *(np.concatenate(errors), first, unit, kinds, whole, l2),
     )
     return part.times(scale)

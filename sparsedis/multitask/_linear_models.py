@@ -233,7 +233,7 @@ n_outputs)
             shared, folds = torch.full_like(left_out, torch.nan), own[..., m + k]
             for fold, heads in enumerate(self.heads):
                 known = _known(loss, y, weight * (folds != fold)) & (folds == fold)
-                scores = _head_scores(heads, tasks, own[..., m : m + k], loss)
+                scores = head_scores(heads, tasks, own[..., m : m + k], loss)
                 shared = torch.where(known.unsqueeze(-1), scores, shared)
             alone, judged = found[min(n_classes, 2)]
             linear, out = left_out.clamp(-_RANGE, _RANGE), weight * (folds >= 0)
@@ -267,7 +267,7 @@ n_outputs)
         return np.swapaxes(coef.numpy(), 1, 2), intercept.numpy()
 
 
-def _head_scores(heads, tasks, Z, loss):
+def head_scores(heads, tasks, Z, loss):
     """Scores of the heads of some tasks."""
     coef, intercept = (torch.from_numpy(part[tasks]) for part in heads)
     scores = Z @ coef.mT + intercept.unsqueeze(1)

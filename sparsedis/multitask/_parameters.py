@@ -72,8 +72,9 @@ class RepresentationParameters(BilevelEstimator):
         the last hidden units takes the place of the head, which repeats more of the
         noise of labels that the encoder was trained on. For tables of up to 1000
         columns with held-out rows (see `early_stopping`; `adapt` has folds), with a
-        rotation and without a `head`, where the linear models take only seconds. None:
-        the heads alone predict.
+        rotation and without a `head`, where the linear models take only seconds. The
+        held-out rows also choose the l2 penalty of the heads of classes, see `linear_`.
+        None: the heads alone predict, with a penalty of 1.
 
     alpha : float, array-like of shape (n_tasks,) or "auto", default="auto"
         Strength of the penalty, for all tasks or for each. With

@@ -43,7 +43,7 @@ class Heads:
 # Many small operations, whatever the size of the inputs.
 @threads_for(1)
 @torch.no_grad()
-def fit_heads(Z, table, alpha, problem, *, refit, support=None):
+def fit_heads(Z, table, alpha, problem, *, refit, support=None, l2=1.0):
     """Fit the head of every task on all of its labels.
 
     Parameters
@@ -63,6 +63,9 @@ def fit_heads(Z, table, alpha, problem, *, refit, support=None):
 
     support : ndarray of shape (n_tasks, k) of bool, default=None
         Features that each task uses. None: the penalty selects them.
+
+    l2 : float, default=1.0
+        See :func:`~sparsedis.heads._relaxed.relaxed_heads`.
 
     Returns
     -------
@@ -100,7 +103,7 @@ def fit_heads(Z, table, alpha, problem, *, refit, support=None):
             chosen, heads.alpha[tasks] = torch.from_numpy(support[tasks]), 0.0
         if relaxed or support is not None:
             W, intercept = relaxed_heads(
-                problem, features, y, chosen, n_classes=n_classes, **options
+                problem, features, y, chosen, n_classes=n_classes, l2=l2, **options
             )
         coef, intercept = _pad(W.mT.numpy(), intercept.numpy(), n_outputs, n_classes)
         heads.coef[tasks], heads.intercept[tasks] = coef, intercept

@@ -130,6 +130,7 @@ class TaskHeads(NoiseTraining):
             rule=rule,
             # None after a failed training.
             spike=vars(self).get("spike_"),
+            l2=self.linear_.l2 if "linear_" in vars(self) else 1.0,
         )
         vars(self).update(found, tasks_=targets.names, _layout=targets.layout)
 
