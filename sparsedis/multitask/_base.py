@@ -165,19 +165,11 @@ default=None
                 width = self._count(scaled, width, random_state, data)
             split = self._train_by_noise(scaled, width, random_state, data)
             if self.rotation is not None:
+                count = self._straighten(scaled, split, random_state, data)
                 factors = self._factors(table, self.n_components, random_state)
-                if self._narrows(factors):
-                    wide = self.module_
-                    alpha = self._alpha_of_clean(split.valid)
-                    self._train_narrow(
-                        factors, scaled, split, random_state, data, alpha
-                    )
-                    again = self._factors(table, "auto", random_state)
-                    if again.count.n_factors < factors.count.n_factors:
-                        # A factor was lost.
-                        self.module_, self._n_trained = wide, wide.n_components
-                    else:
-                        factors = replace(again, count=factors.count)
+                if count is not None and count.n_factors == factors.count.n_factors:
+                    # It compares more numbers of factors.
+                    factors = replace(factors, count=count)
                 self._rotate(factors, width)
             folds = None
             if split.held_out is not None:

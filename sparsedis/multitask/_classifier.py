@@ -71,8 +71,12 @@ class SparseMultiTaskClassifier(ClassifierMixin, BaseRepresentation):
         intercept or sample weights only; "batched" fits all other heads.
 
     max_iter : int, default=400
-        Number of training steps. With ``n_components="auto"`` and a rotation `fit` adds
-        .3 times as many, at half of `lr`, with the counted features.
+        Number of training steps. With ``n_components="auto"`` and a rotation, `fit`
+        continues with fewer features, at half of `lr`, for up to .75 times as many
+        steps: first with three features more than have evidence, then with those that
+        are counted. The heads of these steps are those of all labels, trained with the
+        encoder and without a penalty; batches are 2.5 times as large, and weight decay
+        is 10 / 3 times as strong.
 
     Attributes
     ----------

@@ -1,12 +1,9 @@
-"""Further training with only the counted features."""
+"""Weights of an encoder with fewer features, from those of a trained one."""
 
 import copy
 
 import torch
 from torch import nn
-
-# Fraction of the steps and of the learning rate for the further training.
-SHARE, LR = 0.3, 0.5
 
 
 @torch.no_grad()

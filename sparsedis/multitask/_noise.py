@@ -17,9 +17,6 @@ _EXPLAINED = 0.5
 # Share by which the held-out loss must become smaller to keep a second training.
 _MARGIN = 0.03
 
-# Smallest fraction of the penalty for further training on clean classes.
-_CLEAN = 0.1
-
 # Relative penalty that leaves only the intercepts of heads.
 _HUGE = 1e6
 
@@ -83,25 +80,8 @@ class NoiseTraining(TaskTraining):
         flat = len(self.input_shape_) == 1
         if valid is None or not (auto and ridge and flat):
             return False
-        return self._unexplained(valid) > 1 - _EXPLAINED
-
-    def _unexplained(self, valid):
-        """Least held-out loss in training, in that of constants."""
         smallest = np.nanmin(self.history_["valid_loss"])
-        return smallest / self._held_out_loss(valid, _HUGE)
-
-    def _alpha_of_clean(self, valid):
-        """Penalty for further training with the counted features.
-
-        Heads of clean classes are large, in proportion to the inverse of the noise. If
-        they cost much, features bend, with larger slopes near the boundaries. So the
-        penalty decreases with the square of the noise, for which the share of the
-        held-out loss that is not explained stands. From the start, a small penalty
-        would predict worse.
-        """
-        if valid is None or not isinstance(self.alpha, str):
-            return self._alpha
-        return self._alpha * np.clip(self._unexplained(valid) ** 2, _CLEAN, 1.0)
+        return smallest > (1 - _EXPLAINED) * self._held_out_loss(valid, _HUGE)
 
     @torch.no_grad()
     def _held_out_loss(self, valid, alpha):

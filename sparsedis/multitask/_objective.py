@@ -1,6 +1,7 @@
 """Outer loss of a batch of tasks, through the solutions of their inner problems."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -69,7 +70,8 @@ class TaskObjective(Objective):
                 f"task: some task of step {step} must have at least 2, and none has."
             )
         inner, outer, size, share = self._own(inner, outer)
-        loss, usage = self._loss(Z, inner, Z, outer, warmth)
+        heads_of = partial(self._trained_heads, warmth=warmth)
+        loss, usage = self._loss(Z, inner, Z, outer, heads_of)
         record = {
             "usage": usage.tolist(),
             "active": float(usage.mean()),
@@ -78,7 +80,8 @@ class TaskObjective(Objective):
         return Step(share * loss, size, record)
 
     def judge(self, Z, inner, Z_outer, outer):
-        return self._loss(Z, inner, Z_outer, outer, 1.0)[0]
+        heads_of = partial(self._solved_heads, warmth=1.0)
+        return self._loss(Z, inner, Z_outer, outer, heads_of)[0]
 
     def _split(self, batch):
         if self.inner_fraction is None:
@@ -99,7 +102,21 @@ class TaskObjective(Objective):
         parts = [part.take(tasks) for part in parts]
         return parts[0], parts[-1], size, share
 
-    def _loss(self, Z, inner, Z_outer, outer, warmth):
+    def _solved_heads(self, samples, batch, tasks, n_classes, warmth):
+        """Heads of some tasks of a batch, from its labels."""
+        return self.problem.solve(
+            samples.Z,
+            samples.y,
+            warmth * self._alpha(batch, tasks, samples.Z),
+            n_classes=n_classes,
+            training=True,
+            **samples.options,
+        )
+
+    # Heads that the loss of a step is that of.
+    _trained_heads = _solved_heads
+
+    def _loss(self, Z, inner, Z_outer, outer, heads_of):
         """Mean loss over the tasks, and share of the heads that use each feature.
 
         The mean has the weights of the tasks, where they have some.
@@ -112,14 +129,7 @@ class TaskObjective(Objective):
         for tasks, n_classes in _groups(inner):
             there = _Samples(inner, tasks, Z)
             here = there if outer is inner else _Samples(outer, tasks, Z_outer)
-            heads = self.problem.solve(
-                there.Z,
-                there.y,
-                warmth * self._alpha(inner, tasks, Z),
-                n_classes=n_classes,
-                training=True,
-                **there.options,
-            )
+            heads = heads_of(there, inner, tasks, n_classes)
             losses.append(
                 self.problem.loss(
                     here.Z, here.y, heads, n_classes=n_classes, **here.options

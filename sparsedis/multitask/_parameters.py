@@ -87,12 +87,9 @@ class RepresentationParameters(BilevelEstimator):
         explain less than half of the held-out loss of constants: with a penalty of
         0.01, a dropout of 0.3 and, if labels are dense, four times as many samples in a
         step. It is kept if the same heads then predict the held-out rows at least 3%
-        better; "alpha" in `history_` tells. Where `fit` then continues with the counted
-        features only, for classes, the penalty is multiplied by the square of the share
-        of the held-out loss of constants that heads leave, and at least by 0.1.
-        With a rotation `alpha` affects only the training. With ``rotation=None`` small
-        values leave correlated factors mixed, since the shrinkage of the heads costs
-        less with mixed features.
+        better; "alpha" in `history_` tells. With a rotation `alpha` affects only the
+        training. With ``rotation=None`` small values leave correlated factors mixed,
+        since the shrinkage of the heads costs less with mixed features.
 
     penalty : {"auto", "l1", "elasticnet", "l2"}, default="auto"
         Penalty of the heads in training. "auto": "l2" if a rotation follows; otherwise,

@@ -9,7 +9,7 @@ from sparsedis.multitask._table_moments import class_labels, numeric_chunks
 from sparsedis.rotation._classes import ClassLabels, Part, class_moments
 from sparsedis.rotation._mixed import join_moments
 from sparsedis.rotation._moments import concatenate, regression_moments
-from sparsedis.rotation._stages import MAX_TASKS, Whitening, find_factors
+from sparsedis.rotation._stages import MAX_TASKS, Whitening, count_in, find_factors
 
 
 def factors_of_table(Z, table, *, n_components, rng):
@@ -30,6 +30,36 @@ def factors_of_table(Z, table, *, n_components, rng):
     -------
     Factors
     """
+    moments, whitening = _moments_of_table(Z, table)
+    return find_factors(moments, whitening, n_components=n_components, rng=rng)
+
+
+def directions_of_table(Z, table):
+    """Count the factors in features, without a rotation to them.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n_rows, m)
+        Features of the rows of the table.
+
+    table : TaskTable
+
+    Returns
+    -------
+    count : FactorCount
+
+    components : ndarray of shape (rank, m)
+        Directions, as in `count`: they are ``(Z - mean) @ components.T``.
+
+    mean : ndarray of shape (m,)
+    """
+    moments, whitening = _moments_of_table(Z, table)
+    _, count = count_in(moments)
+    return count, count.directions.T @ whitening.matrix.T, whitening.mean
+
+
+def _moments_of_table(Z, table):
+    """Moments of the heads of the tasks of a table, and the whitening."""
     whitening = _whiten(Z)
     white = whitening(Z)
     counts = table.labels.counts()
@@ -49,8 +79,7 @@ def factors_of_table(Z, table, *, n_components, rng):
     labels = None
     if several.any() or (table.n_classes is not None and not parts):
         labels = class_labels(white, table, tasks[several])
-    moments = join_moments(parts, labels, whitening.rank)
-    return find_factors(moments, whitening, n_components=n_components, rng=rng)
+    return join_moments(parts, labels, whitening.rank), whitening
 
 
 def _whiten(Z):

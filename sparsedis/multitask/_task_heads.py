@@ -19,9 +19,9 @@ from sparsedis.inputs._table import TaskTable
 from sparsedis.inputs._weights import check_weights
 from sparsedis.multitask._conformal import check_level
 from sparsedis.multitask._final_heads import final_heads, warn_of_missing
+from sparsedis.multitask._further_training import FurtherTraining
 from sparsedis.multitask._kernel import Beside, Kernels
 from sparsedis.multitask._linear import is_quick, linear_part
-from sparsedis.multitask._noise import NoiseTraining
 from sparsedis.multitask._predictor import Predictor
 from sparsedis.multitask._readout import FeaturesAndHidden, has_hidden
 
@@ -39,7 +39,7 @@ HEADS = (
 )
 
 
-class TaskHeads(NoiseTraining):
+class TaskHeads(FurtherTraining):
     """Heads of the tasks of a table, and their predictions.
 
     A subclass has a `_likelihood`, and reads scores with the module of `_reading`.

@@ -8,17 +8,14 @@ import numpy as np
 import torch
 from torch.optim import AdamW
 
-from sparsedis._randomness import TorchRandomness
 from sparsedis.bilevel._module import (
     check_inputs_fit,
     new_representation,
-    to_device,
 )
 from sparsedis.bilevel._stopping import StopEarly
 from sparsedis.encoders import MLP, RotatedRepresentation, input_shape_of
 from sparsedis.inputs._table import TableSource
 from sparsedis.multitask._counting import counting_problem, warn_of_count
-from sparsedis.multitask._narrowing import LR, SHARE, take_over
 from sparsedis.multitask._objective import TaskObjective
 from sparsedis.multitask._parameters import RepresentationParameters
 from sparsedis.multitask._rotation import factors_of_table, rotated
@@ -63,29 +60,37 @@ class TaskTraining(RepresentationParameters):
         contents,
         problem=None,
         valid=None,
-        alpha=None,
+        objective=None,
+        decay=1.0,
         **options,
     ):
-        """Train the encoder on batches of a "table" or a "stream"."""
+        """Train the encoder on batches of a "table" or a "stream".
+
+        `decay` is a factor of the weight decay; `objective` stands for the heads of
+        each batch.
+        """
         problem = self._problem() if problem is None else problem
         weight_decay, auto = self.weight_decay, self.weight_decay == "auto"
         if auto:
             weight_decay = 0.0 if self.rotation is None else _WEIGHT_DECAY[kind]
         # "auto" is for AdamW: for others weight_decay is a penalty, or unknown.
         if not auto or self.optimizer is AdamW:
-            options["optimizer__weight_decay"] = weight_decay
+            options["optimizer__weight_decay"] = decay * weight_decay
         if kind == "stream" and self.optimizer is AdamW:
             options["optimizer__betas"] = _BETAS
         if self.learn_alpha:
             # Weight decay must not shrink a learned penalty.
-            options["optimizer__param_groups"] = [("logit", {"weight_decay": 0.0})]
-        objective = TaskObjective(
-            problem,
-            self._alpha if alpha is None else alpha,
-            self.learn_alpha,
-            inner_fraction=self.inner_fraction,
-            random_state=random_state,
-        )
+            options.setdefault(
+                "optimizer__param_groups", [("logit", {"weight_decay": 0.0})]
+            )
+        if objective is None:
+            objective = TaskObjective(
+                problem,
+                self._alpha,
+                self.learn_alpha,
+                inner_fraction=self.inner_fraction,
+                random_state=random_state,
+            )
         stopping = None
         if valid is not None:
             stopping = StopEarly(self.n_iter_no_change)
@@ -104,8 +109,13 @@ class TaskTraining(RepresentationParameters):
             **options,
         )
 
-    def _train_table(self, table, width, random_state, data, split=None, **options):
-        """Train on a table, and return its split, which may be given."""
+    def _train_table(
+        self, table, width, random_state, data, split=None, *, batches=1.0, **options
+    ):
+        """Train on a table, and return its split, which may be given.
+
+        `batches` is the smallest size of a batch, in that of the estimator.
+        """
         options.setdefault("make", lambda: self._make_module(width, table.blocks()))
         early = self.early_stopping
         if early == "auto" and self.rotation is None:
@@ -118,10 +128,11 @@ class TaskTraining(RepresentationParameters):
             n_samples=self.batch_size,
             random_state=random_state,
         )
-        larger = self._noisy and table.rows_first
+        if self._noisy and table.rows_first:
+            batches = max(batches, _NOISY_BATCHES)
         source = TableSource(
             split.trained,
-            n_samples=self.batch_size * (_NOISY_BATCHES if larger else 1),
+            n_samples=round(batches * self.batch_size),
             n_tasks=self.task_batch_size,
             random_state=random_state,
             min_labels=1 if self.inner_fraction is None else 2,
@@ -149,64 +160,6 @@ class TaskTraining(RepresentationParameters):
         Z = self._features_of(table)
         rng = np.random.default_rng(random_state.randint(2**31))
         return factors_of_table(Z, table, n_components=n_components, rng=rng)
-
-    def _narrows(self, factors):
-        """Whether to continue training with the counted features only.
-
-        Class labels with little noise say on which side of a boundary a row lies, and
-        little about the distance, so the encoder uses extra features for nonlinear
-        functions of the factors. Numeric targets do not benefit.
-        """
-        return (
-            self._bends
-            and self.n_components == "auto"
-            and not self._module_alone
-            and 0 < factors.count.n_factors < self._n_trained
-            and self.n_iter_ > 0
-        )
-
-    @property
-    def _bends(self):
-        """Whether the tasks leave the encoder free to bend the factors."""
-        return self._likelihood == "categorical"
-
-    def _train_narrow(self, factors, table, split, random_state, data, alpha):
-        """Continue training from the factors found, and extend the history.
-
-        The rows held out are the same, so that the encoder has seen none of them. The
-        penalty is `alpha` if the encoder takes over the weights.
-        """
-        wide, history, device = self.module_, self.history_, self._device()
-        rows = to_device(next(iter(table.blocks())), device)
-        components, mean = (
-            torch.tensor(array, dtype=torch.float32, device=device)
-            for array in (factors.components, factors.mean)
-        )
-        seed = random_state.randint(np.iinfo(np.int32).max)
-        with TorchRandomness(seed, device).lent():
-            kind = self._noisy, self._skips
-            narrow = self._new_module(self.input_shape_, len(components), *kind)
-        narrow = narrow.to(device)
-        self._standardize(narrow.encoder, table.blocks())
-        options = {}
-        # New weights need all the steps.
-        if take_over(narrow, wide, components, mean, rows):
-            steps = max(1, round(SHARE * self.max_iter))
-            options = {"max_iter": steps, "lr": LR * self.lr, "alpha": alpha}
-        self._train_table(
-            table,
-            len(components),
-            random_state,
-            data,
-            split,
-            make=lambda: narrow,
-            **options,
-        )
-        self.history_ = {
-            name: np.concatenate([history[name], values])
-            for name, values in self.history_.items()
-        }
-        self.n_iter_ = len(self.history_["loss"])
 
     def _rotate(self, factors, width):
         """Append the rotation to the module, and set its attributes.

@@ -145,20 +145,12 @@ def find_factors(moments, whitening, *, n_components, rng, n_rounds=40, count=No
     Factors
         Without components if no factors are found.
     """
-    moments = moments.take(_most_labelled(moments.n_labels))
     m = moments.m
-    V = np.eye(m)
-    if count is not None:
-        pass
-    elif isinstance(moments, MixedMoments):
-        moments, count = count_mixed(moments)
-        V = count.directions
-    elif len(moments):
-        heads, _ = moments.solve(_RIDGE)
-        count = estimate_count(moments, moments.residual_variance(heads))
+    if count is None:
+        moments, count = count_in(moments)
         V = count.directions
     else:
-        count = FactorCount(0, np.zeros(m + 1), np.zeros(m), np.eye(m))
+        moments, V = moments.take(_most_labelled(moments.n_labels)), np.eye(m)
     k = max(1, count.n_factors) if n_components == "auto" else n_components
     k = min(k, m)
     V = V[:, :k]
@@ -172,6 +164,31 @@ def find_factors(moments, whitening, *, n_components, rng, n_rounds=40, count=No
         judge = partial(np.full, k, float(k == 1 and count.n_factors >= 1))
     components = found.components @ V.T @ whitening.matrix.T
     return Factors(components, whitening.mean, count, found, judge)
+
+
+def count_in(moments):
+    """Count the factors from the tasks with the most labels.
+
+    Parameters
+    ----------
+    moments : Moments or MixedMoments
+        Moments of the heads of the tasks, in white coordinates.
+
+    Returns
+    -------
+    moments : Moments or MixedMoments
+        Those of the tasks in use, with the prior of the count.
+
+    count : FactorCount
+    """
+    moments = moments.take(_most_labelled(moments.n_labels))
+    if isinstance(moments, MixedMoments):
+        return count_mixed(moments)
+    if len(moments):
+        heads, _ = moments.solve(_RIDGE)
+        return moments, estimate_count(moments, moments.residual_variance(heads))
+    m = moments.m
+    return moments, FactorCount(0, np.zeros(m + 1), np.zeros(m), np.eye(m))
 
 
 def kept_heads(moments):

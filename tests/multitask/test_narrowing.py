@@ -4,8 +4,6 @@ import pytest
 import torch
 from torch import nn
 
-from sparsedis import SparseMultiTaskClassifier
-from sparsedis.datasets import make_sparse_tasks
 from sparsedis.encoders import MLP, ConvEncoder, Representation
 from sparsedis.multitask._narrowing import take_over
 
@@ -98,15 +96,3 @@ def test_other_encoders_keep_their_own_weights(encoder, normalization):
     assert not take_over(narrow, wide, torch.randn(2, 6), torch.randn(6), rows)
     for parameter, earlier in zip(narrow.parameters(), before, strict=True):
         torch.testing.assert_close(parameter, earlier)
-
-
-@pytest.mark.filterwarnings("ignore:.* may not be:UserWarning")
-@pytest.mark.parametrize(("alpha", "last"), [("auto", 1e-5), (1e-3, 1e-3)])
-def test_further_training_has_a_smaller_penalty_unless_one_is_given(alpha, last):
-    X, Y = make_sparse_tasks(n_samples=300, n_tasks=12, n_factors=2, random_state=1)
-    est = SparseMultiTaskClassifier(
-        alpha=alpha, max_iter=40, linear=None, random_state=0
-    ).fit(X, Y > 0)
-    assert est.n_iter_ == 40 + 12
-    first = 1e-4 if alpha == "auto" else alpha
-    assert est.history_["alpha"][[39, 51]].tolist() == pytest.approx([first, last])

@@ -221,14 +221,3 @@ def test_a_warm_start_goes_on_for_noisy_classes(forced, tmp_path, monkeypatch):
     monkeypatch.setattr(_noise, "_EXPLAINED", 0.0)
     est.set_params(warm_start=False).fit(X, Y)
     assert last_alpha(est) == PLAIN
-
-
-def test_penalty_of_clean_classes_decreases_with_the_square_of_the_noise(monkeypatch):
-    monkeypatch.setattr(NoiseTraining, "_held_out_loss", lambda *_: 0.5)
-    est = SparseMultiTaskClassifier()
-    est.history_ = {"valid_loss": np.array([0.6, 0.25])}
-    assert est._alpha_of_clean("rows") == pytest.approx(PLAIN / 4)
-    assert est._alpha_of_clean(None) == PLAIN
-    est.history_ = {"valid_loss": np.array([0.6, 0.01])}
-    assert est._alpha_of_clean("rows") == pytest.approx(PLAIN / 10)
-    assert est.set_params(alpha=0.3)._alpha_of_clean("rows") == 0.3

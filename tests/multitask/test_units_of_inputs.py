@@ -13,7 +13,7 @@ from sparsedis import (
     SparseMultiTaskRepresentation,
 )
 from sparsedis.encoders import MLP
-from sparsedis.multitask import _training
+from sparsedis.multitask import _further_training
 
 UNITS = 2.0 ** np.array([-30, 20, 0, 7, -3])
 
@@ -89,8 +89,7 @@ def test_a_narrow_encoder_with_weights_of_its_own_has_the_units(table, monkeypat
         narrow.append(module)
         return False
 
-    monkeypatch.setattr(_training, "take_over", keep)
-    monkeypatch.setattr(SparseMultiTaskClassifier, "_narrows", lambda *_: True)
+    monkeypatch.setattr(_further_training, "take_over", keep)
     est = SparseMultiTaskClassifier(
         encoder=partial(MLP, hidden_layer_sizes=(16,)), max_iter=4, random_state=0
     )
@@ -98,7 +97,7 @@ def test_a_narrow_encoder_with_weights_of_its_own_has_the_units(table, monkeypat
         # After so few steps the count is not certain.
         warnings.simplefilter("ignore")
         est.fit(X * UNITS, Y > 0)
-    (module,) = narrow
+    module = narrow[0]
     inputs = module.encoder[0](torch.tensor(X * UNITS).float())
     np.testing.assert_allclose(inputs.std(0, correction=0), 1, rtol=1e-5)
 

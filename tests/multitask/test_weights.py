@@ -334,7 +334,9 @@ def test_the_unit_of_weights_that_are_no_repetitions_does_not_matter(cls, unit):
     weight = np.linspace(0.5, 1.5, N)
     own = np.where(np.isnan(Y_LEFT), 0.0, weight[:, None])
     mean = own[own > 0].mean()
-    how = {"rotation": "sparsest", "n_components": "auto"}
+    # Further training of classes, without a given number, amplifies rounding errors.
+    numbers = cls is SparseMultiTaskRepresentation
+    how = {"rotation": "sparsest", "n_components": "auto" if numbers else 3}
     expected = make(cls, **how).fit(X, y, sample_weight=weight / mean)
     for given_weight in (weight * (unit / 2), own * (unit / 2)):
         est = make(cls, **how).fit(X, y, sample_weight=given_weight)
