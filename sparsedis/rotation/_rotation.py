@@ -299,8 +299,9 @@ def _search(white, starts, rng, n_rounds, patience, compare_starts):
     A, criteria["subsets"] = polish(white, pool, rng, n_tries=12)
     # Signs of heads with several outputs are those of each output.
     if white.heads.shape[1] == 1 and white.k > 1:
+        own = kinds["ica"] if starts is None else np.concatenate([kinds["ica"], starts])
         other = rng.spawn(1)[0]
-        found = similar_sizes(white, A, other, n_rounds=n_rounds, starts=starts)
+        found = similar_sizes(white, A, own, other, n_rounds=n_rounds)
         if found is not None:
             A, criteria["sizes"] = found
     return A, criteria

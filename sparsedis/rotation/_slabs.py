@@ -26,11 +26,13 @@ _WIDTHS, _STEPS = (0.5, 0.3, 0.15, 0.05), 5
 
 # Number of random directions per round, largest number of rounds, and number of rounds
 # without progress after which the search ends.
-_RANDOM, _ROUNDS, _PATIENCE = 200, 20, 6
+_RANDOM, _ROUNDS, _PATIENCE = 200, 30, 8
 
-# Increase of the log-likelihood from which on a basis replaces another, both before and
-# after its refinement.
-_GAIN = 15.0
+# Increase of the log-likelihood from which on a refined basis replaces another.
+_GAIN = 8.0
+
+# Added to the curvature of a direction, relative to its mean.
+_RIDGE = 1e-6
 
 # Smallest density, for outliers.
 _LEAST = 1e-30
@@ -119,7 +121,7 @@ class Template:
         return cls(best[:, 0], best[:, 1]), values.min(0)
 
     def fit(self, x, errors, width):
-        """Log-densities, and expected coefficients without their errors.
+        """Log-densities, and quadratic bounds of their negative.
 
         Parameters
         ----------
@@ -131,27 +133,30 @@ class Template:
 
         Returns
         -------
-        log_density, expected : ndarray of shape (n_tasks, n)
+        log_density : ndarray of shape (n_tasks, n)
+
+        weight, linear : ndarray of shape (n_tasks, n)
+            Each bound is ``weight * x**2 / 2 - linear * x``, up to a constant, and
+            touches at `x`.
         """
         share, negative, size = (
             np.asarray(part, x.dtype) for part in (self.share, self.negative, self.size)
         )
-        spread, errors = (_RELATIVE * size) ** 2, errors + width**2
-        narrow, wide = _ZERO**2 + errors, spread + errors
-        parts = [(1 - share, 0.0, _ZERO**2, narrow)]
+        errors = errors + width**2
+        narrow, wide = _ZERO**2 + errors, (_RELATIVE * size) ** 2 + errors
         used = share * (1 - negative), share * negative
-        parts += [
-            (p, s, spread, wide) for p, s in zip(used, (size, -size), strict=True)
-        ]
-        each = [
-            np.sqrt(1 / v) * p * np.exp(-0.5 * (x - s) ** 2 / v) for p, s, _, v in parts
-        ]
-        density = np.maximum(sum(each), _LEAST)
-        expected = sum(
-            e * (s + (x - s) * own / v)
-            for e, (_, s, own, v) in zip(each, parts, strict=True)
+        zero, positive, negative = (
+            p * np.exp(-0.5 * (x - at) ** 2 / v) / np.sqrt(v)
+            for p, at, v in (
+                (1 - share, 0.0, narrow),
+                (used[0], size, wide),
+                (used[1], -size, wide),
+            )
         )
-        return np.log(density) - 0.5 * np.log(2 * np.pi), expected / density
+        density = np.maximum(zero + positive + negative, _LEAST)
+        log = np.log(density) - 0.5 * np.log(2 * np.pi)
+        weight = (zero / narrow + (positive + negative) / wide) / density
+        return log, weight, (positive - negative) * size / wide / density
 
 
 def _scaled(heads, A):
@@ -170,18 +175,29 @@ def _scaled(heads, A):
 def fit_to_sizes(heads, A):
     """Improve directions so that coefficients are zero or of one size.
 
-    Each step is a least squares fit to the expected coefficients under a density that
-    becomes narrower. Directions whose coefficients are all expected to be zero are left
-    out.
+    Each step minimises quadratic bounds of the negative log-densities, minus the
+    logarithm of the volume, which is replaced by its tangent. Without the volume,
+    directions along which all tasks have about the same coefficient would be best. The
+    densities become narrower from step to step.
     """
-    inverse = np.linalg.pinv(heads.rows.T @ heads.rows)
+    rows = heads.rows.astype(np.float32)
+    n_tasks, k = rows.shape
+    products = (rows[:, :, None] * rows[:, None, :]).reshape(n_tasks, k * k)
+    volume = heads.centring @ heads.centring.T
     for width in _WIDTHS:
         template = None
         for _ in range(_STEPS):
             A, x, errors = _scaled(heads, A)
             if template is None:
                 template, _ = Template.best(x, errors, width)
-            A = (template.fit(x, errors, width)[1].T @ heads.rows) @ inverse
+            _, weight, linear = template.fit(x, errors, width)
+            curvature = (weight.T @ products).reshape(-1, k, k).astype(float)
+            spread = np.trace(curvature, axis1=1, axis2=2) / k
+            curvature += (_RIDGE * spread)[:, None, None] * np.eye(k)
+            tangent = A @ volume
+            tangent /= (tangent * A).sum(1, keepdims=True)
+            slope = linear.T @ rows + n_tasks * tangent
+            A = np.linalg.solve(curvature, slope[:, :, None])[:, :, 0]
     return unit_rows(A[A.any(1)])
 
 
@@ -201,7 +217,7 @@ class SlabPool(Pool):
         return fit_to_sizes(self.heads, starts)
 
 
-def similar_sizes(heads, A, rng, *, n_rounds, starts=None):
+def similar_sizes(heads, A, starts, rng, *, n_rounds):
     """Search for a basis in which coefficients have similar sizes.
 
     Parameters
@@ -212,13 +228,14 @@ def similar_sizes(heads, A, rng, *, n_rounds, starts=None):
     A : ndarray of shape (k, k)
         The sparsest basis, in rows.
 
+    starts : ndarray of shape (n, k)
+        Other starting directions, such as independent components: these also have few
+        values if they are 0 or of one size.
+
     rng : Generator
 
     n_rounds : int
         Largest number of rounds of the search.
-
-    starts : ndarray of shape (n, k), default=None
-        Additional starting directions.
 
     Returns
     -------
@@ -228,18 +245,17 @@ def similar_sizes(heads, A, rng, *, n_rounds, starts=None):
         one hardly differs from that of `A`, or is smaller.
     """
     A = unit_rows(A)
-    given = A if starts is None else np.concatenate([A, starts])
-    pool = SlabPool(heads, fit_to_sizes(heads, given))
+    pool = SlabPool(heads, fit_to_sizes(heads, np.concatenate([A, starts])))
     pool.add(pool.search((), rng))
     explore(heads, pool, rng, n_rounds=min(n_rounds, _ROUNDS), patience=_PATIENCE)
     at, criterion = pool.basis()
     before = pool.scores_of(A).sum() - np.linalg.slogdet(heads.centre(A))[1]
-    # Bases that are much the same must not replace each other by chance.
-    if (before - criterion) * len(heads) < _GAIN:
+    if criterion >= before:
         return None
     (_, before, _), found = (
         refine(heads, basis, density=SlabDensity(heads.k)) for basis in (A, pool.A[at])
     )
+    # Bases that are much the same must not replace each other by chance.
     if (before - found[1]) * heads.k * len(heads) < _GAIN:
         return None
     return found[:2]

@@ -58,6 +58,17 @@ def test_similar_sizes_are_found(kind, n_tasks, k, p, error, seed):
     assert found.criterion == pytest.approx(min(found.criteria.values()), abs=1e-3)
 
 
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize(
+    ("n_tasks", "k", "p"), [(200, 20, 0.5), (30, 6, 3)], ids=["many", "few"]
+)
+def test_positive_sizes_of_many_factors_or_few_tasks(n_tasks, k, p, seed):
+    heads, variance, basis = draw("positive", n_tasks, k, p, 0.05, seed)
+    found = sparsest_rotation(heads, variance, random_state=0)
+    assert "sizes" in found.criteria
+    assert (cosines(found, basis) > 0.95).all()
+
+
 def test_similar_sizes_are_found_in_halves_of_the_tasks():
     heads, variance, _ = draw("signs", 300, 12, 0.5, 0.06)
     found = sparsest_rotation(heads, variance, random_state=0)
@@ -148,9 +159,23 @@ def test_template_is_that_of_the_coefficients():
     assert_allclose(template.share, [0.3, 0.75])
     assert template.negative[0] < 0.01
     assert template.negative[1] == 0.5
-    _, expected = template.fit(x, np.full(x.shape, 1e-8), 0.0)
-    assert_allclose(expected, x, atol=1e-4)
     assert_allclose(-template.fit(x, np.zeros(x.shape), 0.0)[0].mean(0), values)
+
+
+@pytest.mark.parametrize("negative", [0.001, 0.5])
+@pytest.mark.parametrize("at", [-1.5, -0.1, 0.3, 1.2])
+def test_template_has_bounds(negative, at):
+    template = Template(np.array([0.4]), np.array([negative]))
+
+    def fit(x):
+        return [v.item() for v in template.fit(np.array([[x]]), np.array([[0.1]]), 0.2)]
+
+    log, weight, linear = fit(at)
+    slope = (fit(at + 1e-6)[0] - fit(at - 1e-6)[0]) / 2e-6
+    assert_allclose(weight * at - linear, -slope, rtol=1e-5, atol=1e-6)
+    for x in (-2.5, -0.8, 0.0, 0.6, 3.0):
+        bound = weight / 2 * (x**2 - at**2) - linear * (x - at)
+        assert -fit(x)[0] <= -log + bound + 1e-12
 
 
 def test_directions_near_those_of_signs_move_to_them():
