@@ -45,12 +45,10 @@ class KeptHeads(TaskObjective):
     def _trained_heads(self, samples, batch, tasks, n_classes, warmth):
         number = batch.task if tasks is None else batch.task[tasks]
         number = torch.as_tensor(number, device=self.W.device)
-        W, intercept = (part[number].to(samples.Z) for part in (self.W, self.intercept))
-        if W.shape[-1] > 1:
-            W, intercept = W[..., :n_classes], intercept[..., :n_classes]
-            if n_classes == 2:
-                # One score, as where no task has more classes.
-                W, intercept = W.diff(dim=-1), intercept.diff(dim=-1)
+        W, intercept = (
+            part[number][..., :n_classes].to(samples.Z)
+            for part in (self.W, self.intercept)
+        )
         none = W.detach().new_zeros(len(W))
         used = torch.ones(W.shape[:2], dtype=torch.bool, device=W.device)
         return HeadBatch(W, intercept, none, SolverInfo(none, none, none == 0, used))
