@@ -109,7 +109,7 @@ print(found.mean().round(3).to_string())
 # %%
 # What comes out, on average over three splits with about 85 labels for each target:
 #
-# - The shared model explains .654 of the deviance, and the separate ones .614. It gains
+# - The shared model explains .655 of the deviance, and the separate ones .614. It gains
 #   where nuclei say something nonlinear, as on the errors of concavity (.51 to .80) and
 #   of concave points (.38 to .60). On most targets both do equally well.
 # - It is worse on the error of smoothness (.21 to .13). The held-out rows, a dozen
@@ -123,14 +123,14 @@ figure, (left, right) = plt.subplots(
     1, 2, figsize=(11, 7), width_ratios=[1.6, 1], sharey=True, layout="constrained"
 )
 left.hlines(rows, found["alone"], found["shared"], color="0.8", lw=3, zorder=0)
-left.scatter(found["alone"], rows, 50, "#e69f00", "s", label="separate models")
-left.scatter(found["shared"], rows, 50, "#0072b2", "o", label="shared model")
+left.scatter(found["alone"], rows, 50, "#e69f00", marker="s", label="separate models")
+left.scatter(found["shared"], rows, 50, "#0072b2", marker="o", label="shared model")
 left.set_yticks(rows, names)
 left.set_xlabel("explained share of the deviance")
 left.set_title("One model for all targets, or one for each")
 left.legend(frameon=False)
 right.axvline(0.9, color="0.6", ls="--")
-right.scatter(found["held"], rows, 50, "#009e73", "D")
+right.scatter(found["held"], rows, 50, "#009e73", marker="D")
 right.set_xlim(0.7, 1.0)
 right.set_xlabel("labels in the interval or set")
 right.set_title("Coverage of a level of .9")
