@@ -47,7 +47,7 @@ def relaxed_heads(problem, Z, y, support, *, n_classes, mask, weight, l2=1.0):
     constrained = isinstance(head.penalty, NonNegativeL1)
     if isinstance(loss, Squared) and not constrained:
         return _least_squares(problem, Z, y, support, mask, weight)
-    # Nor have counts that are all 0.
+    # If counts are 0, there is no solution without a penalty either.
     total = torch.ones(y.shape[:2], dtype=Z.dtype) if weight is None else weight
     if mask is not None:
         total = torch.where(mask, total, 0.0)
