@@ -28,6 +28,10 @@ _WIDTHS, _STEPS = (0.5, 0.3, 0.15, 0.05), 5
 # without progress after which the search ends.
 _RANDOM, _ROUNDS, _PATIENCE = 200, 30, 8
 
+# Number of dimensions up to which there are so many directions, since each costs the
+# square of it, and their smallest number.
+_SMALL, _FEWEST = 20, 20
+
 # Increase of the log-likelihood from which on a refined basis replaces another.
 _GAIN = 8.0
 
@@ -213,7 +217,8 @@ class SlabPool(Pool):
 
     def search(self, known, rng):
         """Directions that differ from known ones, of shape (n_known, k)."""
-        starts = random_starts(self.heads, _RANDOM, rng, known)
+        n = max(_FEWEST, round(_RANDOM * min(1.0, _SMALL / self.heads.k) ** 2))
+        starts = random_starts(self.heads, n, rng, known)
         return fit_to_sizes(self.heads, starts)
 
 
