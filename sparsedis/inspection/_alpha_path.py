@@ -39,7 +39,7 @@ LABELS = {
 MAX_TICKS = 10
 # A positive parameter whose largest step is this many times its smallest is plotted on
 # a logarithmic axis.
-LOG_STEPS = 5
+LOG_STEPS = 4
 
 
 class AlphaPathDisplay:

@@ -15,8 +15,9 @@ GREY = "#8c8c8c"
 
 # In inches. At matplotlib's 100 dots per inch a figure is 640 pixels wide.
 WIDTH = 6.4
-# Characters that fit above the axes of such a figure.
-LEGEND_WIDTH = 80
+# Characters that fit above axes that are alone in such a figure, and the share of its
+# width that they have before a layout.
+LEGEND_WIDTH, ALONE = 80, 0.775
 
 
 def require_matplotlib(caller):
@@ -145,8 +146,10 @@ def legend_above(ax):
     labels = ax.get_legend_handles_labels()[1]
     if not labels:
         return None
-    # As many columns as fit above a figure of the default width.
-    n_columns = max(1, LEGEND_WIDTH // (max(len(label) for label in labels) + 6))
+    # As many columns as fit above the axes, which may be one of several in a figure.
+    width = ax.get_position().width * ax.figure.get_figwidth()
+    n_characters = LEGEND_WIDTH * width / (WIDTH * ALONE)
+    n_columns = max(1, int(n_characters / (max(len(label) for label in labels) + 6)))
     return ax.legend(
         loc="lower left",
         bbox_to_anchor=(0, 1),

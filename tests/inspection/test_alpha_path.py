@@ -222,6 +222,7 @@ def test_failed_splits_are_left_out():
     ("values", "scale"),
     [
         ([0.01, 0.1, 1.0], "log"),
+        ([0.02, 0.1, 0.4, 0.8], "log"),
         ([0, 0.01, 0.1, 1.0], "symlog"),
         ([2, 4, 8], "linear"),
         ([-10, -1, 0], "linear"),

@@ -176,6 +176,15 @@ def test_legend_stands_above_the_axes():
     assert legend.y1 <= display.figure_.bbox.y1
 
 
+def test_legend_fits_above_one_of_several_axes():
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    usage = {0.01 * 2**i: np.full(5, 0.1 * i) for i in range(5)}
+    ax = figure.subplots(1, 2)[1]
+    display = FeatureUsageDisplay(usage=usage, param_name="alpha").plot(ax=ax)
+    figure.canvas.draw()
+    assert display.legend_.get_window_extent().x1 <= figure.bbox.x1
+
+
 def test_nothing_to_plot_raises():
     with pytest.raises(ValueError, match="the dictionary is empty"):
         FeatureUsageDisplay(usage={})
