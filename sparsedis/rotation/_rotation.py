@@ -150,6 +150,37 @@ def sparsest_rotation(
     >>> bool(zeros.sum() >= (true == 0).sum())
     True
     """
+    heads, *usable = usable_heads(heads, variance)
+    if not len(usable[0]):
+        raise ValueError("heads must be finite in some tasks; got none.")
+    check_scalar(n_rounds, "n_rounds", numbers.Integral, min_val=0)
+    check_scalar(patience, "patience", numbers.Integral, min_val=1)
+    rng = np.random.default_rng(check_random_state(random_state).randint(2**31))
+    found = rotate(*usable, rng, n_rounds=int(n_rounds), patience=int(patience))
+    return replace(found, heads=heads @ found.rotation)
+
+
+def usable_heads(heads, variance):
+    """Check heads and their variances, and leave out tasks whose heads are not finite.
+
+    Parameters
+    ----------
+    heads : array-like of shape (n_tasks, m) or (n_tasks, n_outputs, m)
+
+    variance : array-like of shape (n_tasks,) or None
+
+    Returns
+    -------
+    heads : ndarray
+        All of them, as an array.
+
+    usable : ndarray of shape (n_usable, n_outputs, m)
+
+    variance : ndarray of shape (n_usable,)
+
+    n_outputs : ndarray of shape (n_usable,)
+        Outputs up to the last that is not zero, at least 1.
+    """
     heads = np.asarray(heads, dtype=float)
     if heads.ndim not in (2, 3) or 0 in heads.shape:
         raise ValueError(
@@ -164,30 +195,16 @@ def sparsest_rotation(
         )
     flat = heads[:, None, :] if heads.ndim == 2 else heads
     used = np.isfinite(flat).all((1, 2))
-    if not used.any():
-        raise ValueError("heads must be finite in some tasks; got none.")
+    flat, variance = flat[used], variance[used]
     # Also false for NaN.
-    wrong = ~((variance[used] >= 0) & np.isfinite(variance[used]))
+    wrong = ~((variance >= 0) & np.isfinite(variance))
     if wrong.any():
         raise ValueError(
-            f"variance must be finite and not negative; got {variance[used][wrong][0]}."
+            f"variance must be finite and not negative; got {variance[wrong][0]}."
         )
-    check_scalar(n_rounds, "n_rounds", numbers.Integral, min_val=0)
-    check_scalar(patience, "patience", numbers.Integral, min_val=1)
-    rng = np.random.default_rng(check_random_state(random_state).randint(2**31))
-    # Outputs up to the last that is not zero.
-    present = np.abs(flat[used]).sum(-1) > 0
+    present = np.abs(flat).sum(-1) > 0
     last = flat.shape[1] - np.argmax(present[:, ::-1], axis=1)
-    n_outputs = np.where(present.any(1), last, 1)
-    found = rotate(
-        flat[used],
-        variance[used],
-        n_outputs,
-        rng,
-        n_rounds=int(n_rounds),
-        patience=int(patience),
-    )
-    return replace(found, heads=heads @ found.rotation)
+    return heads, flat, variance, np.where(present.any(1), last, 1)
 
 
 @one_for_openblas()

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from sklearn.utils import check_random_state, check_scalar
 
-from sparsedis.rotation._rotation import RotationResult, rotate
+from sparsedis.rotation._rotation import RotationResult, rotate, usable_heads
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -87,31 +87,16 @@ def rotation_stability(
             f"rotation must come from sparsest_rotation, got {type(rotation).__name__}."
         )
     check_scalar(n_splits, "n_splits", numbers.Integral, min_val=1)
-    heads = np.asarray(heads, dtype=float)
+    heads, *usable = usable_heads(heads, variance)
     if heads.shape != rotation.heads.shape:
         raise ValueError(
             f"heads must be those that were rotated, of shape {rotation.heads.shape}; "
             f"got {heads.shape}."
         )
-    variance = np.zeros(len(heads)) if variance is None else np.asarray(variance, float)
-    if variance.shape != heads.shape[:1]:
-        raise ValueError(
-            f"variance must have shape ({len(heads)},), as heads have; got "
-            f"{variance.shape}."
-        )
-    flat = heads[:, None, :] if heads.ndim == 2 else heads
-    used = np.isfinite(flat).all((1, 2)) & np.isfinite(variance)
-    if used.sum() < 2:
-        raise ValueError(f"heads must be finite in two tasks, got {used.sum()}.")
-    flat, variance = flat[used], variance[used]
-    # Rows of zeros at the end are outputs that a task does not have.
-    present = np.abs(flat).sum(-1) > 0
-    last = flat.shape[1] - np.argmax(present[:, ::-1], axis=1)
-    n_outputs = np.where(present.any(1), last, 1)
+    if len(usable[0]) < 2:
+        raise ValueError(f"heads must be finite in two tasks, got {len(usable[0])}.")
     rng = np.random.default_rng(check_random_state(random_state).randint(2**31))
-    return estimate_stability(
-        rotation, flat, variance, n_outputs, rng, n_splits=int(n_splits)
-    )
+    return estimate_stability(rotation, *usable, rng, n_splits=int(n_splits))
 
 
 def estimate_stability(found, heads, variance, n_outputs, rng, *, n_splits=_SPLITS):

@@ -71,6 +71,8 @@ def test_bad_input():
         rotation_stability(found, heads[1:])
     with pytest.raises(ValueError, match=r"variance must have shape \(80,\)"):
         rotation_stability(found, heads, np.zeros(3))
+    with pytest.raises(ValueError, match=r"not negative; got -1\.0"):
+        rotation_stability(found, heads, np.full(80, -1.0))
     with pytest.raises(ValueError, match="n_splits == 0, must be >= 1"):
         rotation_stability(found, heads, n_splits=0)
     with pytest.raises(ValueError, match="finite in two tasks, got 0"):
