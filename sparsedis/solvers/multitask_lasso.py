@@ -100,20 +100,3 @@ def _solve_ridges(gram, corr, y_sq, l2, tol, data):
         data=data,
     )
     return w.reshape(corr.mT.shape).mT, info.gap.reshape(-1, c).sum(-1)
-
-
-def multitask_lasso_gap(W, gram, corr, y_sq, alpha, l2):
-    """Duality gap of the multi-task Lasso, relative to the objective at zero.
-
-    Parameters
-    ----------
-    W : tensor of shape (n_tasks, k, c)
-    gram, corr, y_sq, alpha, l2 : tensor
-        As in :func:`solve_multitask_lasso`.
-
-    Returns
-    -------
-    tensor of shape (n_tasks,)
-    """
-    problem = Quadratic(gram, corr, y_sq, alpha, l2)
-    return problem.gap(W / problem.scale.unsqueeze(-1))
