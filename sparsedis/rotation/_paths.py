@@ -209,6 +209,14 @@ class _State:
         evidence = gain / (1 + self.excess[tasks] * curvature)
         return gain, curvature, evidence
 
+    def step(self, tasks, features, size, sign, gain, curvature):
+        """Take the step of a feature of each task to or from a size, and note it."""
+        rows = np.arange(len(tasks))
+        self.gain[tasks, size] = gain[rows, features]
+        self.curvature[tasks, size] = curvature[rows, features]
+        self.rank[tasks, features] = size
+        self.sweep(tasks, features, sign)
+
     def sweep(self, tasks, features, sign):
         """Add (sign 1) or remove (-1) a feature of each task."""
         rows = np.arange(len(tasks))
@@ -248,13 +256,9 @@ def _enter(state, limit):
         tasks, free = tasks[going], free[going]
         if not len(tasks):
             break
-        gain, curvature, evidence = state.steps(tasks)
+        *change, evidence = state.steps(tasks)
         features = np.where(free, evidence, -1.0).argmax(1)
-        rows = np.arange(len(tasks))
-        state.gain[tasks, size] = gain[rows, features]
-        state.curvature[tasks, size] = curvature[rows, features]
-        state.rank[tasks, features] = size
-        state.sweep(tasks, features, 1)
+        state.step(tasks, features, size, 1, *change)
         state.record(tasks, size)
         state.largest[tasks] = size
     return complete
@@ -265,10 +269,6 @@ def _leave(state, complete):
     for size in range(state.inside.shape[1], 0, -1):
         tasks = np.flatnonzero(complete & (state.largest >= size))
         state.record(tasks, size)
-        gain, curvature, evidence = state.steps(tasks)
+        *change, evidence = state.steps(tasks)
         features = np.where(state.inside[tasks], evidence, np.inf).argmin(1)
-        rows = np.arange(len(tasks))
-        state.gain[tasks, size] = gain[rows, features]
-        state.curvature[tasks, size] = curvature[rows, features]
-        state.rank[tasks, features] = size
-        state.sweep(tasks, features, -1)
+        state.step(tasks, features, size, -1, *change)
