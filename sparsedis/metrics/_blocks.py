@@ -79,10 +79,12 @@ def match_blocks(factors, codes, blocks):
     # Hungarian algorithm assigns all codes at once: a block has a slot per factor.
     explained = np.stack([_multiple(factors[:, block], codes) for block in blocks])
     slots = np.repeat(np.arange(len(blocks)), [len(block) for block in blocks])
-    by_block = _codes_of(*_assign(explained[slots]), slots, len(blocks))
+    pairs = linear_sum_assignment(explained[slots], maximize=True)
+    by_block = _codes_of(*pairs, slots, len(blocks))
     # The pairs of the plain score, put together by block, score at least as much as it.
     members = np.concatenate(blocks)
-    by_pair = _codes_of(*_assign(similarity[members]), slots, len(blocks))
+    pairs = linear_sum_assignment(similarity[members], maximize=True)
+    by_pair = _codes_of(*pairs, slots, len(blocks))
     scored = [
         (_score(factors, codes, blocks, block_codes), block_codes)
         for block_codes in (by_block, by_pair)
@@ -90,13 +92,10 @@ def match_blocks(factors, codes, blocks):
     per_factor, block_codes = max(scored, key=lambda pair: pair[0].sum())
     matching = np.full(n_factors, -1)
     for block, columns in zip(blocks, block_codes, strict=True):
-        rows, pairs = _assign(similarity[np.ix_(block, columns)])
+        own = similarity[np.ix_(block, columns)]
+        rows, pairs = linear_sum_assignment(own, maximize=True)
         matching[block[rows]] = columns[pairs]
     return per_factor, block_codes, matching
-
-
-def _assign(similarity):
-    return linear_sum_assignment(similarity, maximize=True)
 
 
 def _codes_of(rows, columns, slots, n_blocks):
