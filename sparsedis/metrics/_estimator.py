@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.utils import Bunch, check_consistent_length
+from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sparsedis._fitted import whole_or_not
-from sparsedis._report_text import aligned
 from sparsedis._warn import warn
 from sparsedis.inputs._plain import check_plain
 from sparsedis.metrics._alignment import fit_alignment
+from sparsedis.metrics._fit_scores import fit_scores, summary
 from sparsedis.metrics._mcc import correlation_matrix, mean_correlation_coefficient
 from sparsedis.metrics._registry import resolve_metrics
 from sparsedis.metrics._validation import check_option, is_varying
@@ -32,9 +31,6 @@ _LEARNED = (
     *("scores", "blocks", "block_codes", "factor_names"),
     *("n_features_in", "feature_names_in"),
 )
-
-# Metrics that `fit` always computes: closed forms that take factors of any kind.
-REPORTED = ("r", "dci_disentanglement", "dci_completeness", "sap")
 
 
 class DisentanglementScorer(TransformerMixin, BaseEstimator):
@@ -217,7 +213,13 @@ class DisentanglementScorer(TransformerMixin, BaseEstimator):
         if self.blocks is None:
             self.scales_ = np.abs(self.coef_).sum(axis=1)
             self.shifts_ = self.intercept_
-        self._report(X, y, metric, details.score)
+        # A function may have the name of another attribute.
+        taken = () if isinstance(self.metric, str) else _LEARNED
+        self.scores_ = fit_scores(y, X, details.score, metric, taken)
+        for name, value in self.scores_.items():
+            # Functions may have any name, "<lambda>" for one.
+            if name.isidentifier():
+                setattr(self, f"{name}_", value)
         return self
 
     def transform(self, X: ArrayLike) -> np.ndarray:
@@ -367,53 +369,9 @@ class DisentanglementScorer(TransformerMixin, BaseEstimator):
                 has_code[block] = len(columns) > 0
         return has_code
 
-    def _report(self, X, y, metric, mcc):
-        """Compute the metrics of the fit."""
-        reported = [n for n in REPORTED if n != "sap" or X.shape[1] > 1]
-        metrics = resolve_metrics(reported)
-        if metric is not None:
-            # A function may have the name of another metric.
-            own = not isinstance(self.metric, str)
-            taken = own and metric.name in {"mcc", *metrics, *_LEARNED}
-            metrics["metric" if taken else metric.name] = metric
-        self.scores_ = Bunch(mcc=mcc)
-        with warnings.catch_warnings():
-            # Constant columns have been named already, by the matching.
-            warnings.filterwarnings(
-                "ignore",
-                message="(Dead|Constant|No code is important)",
-                category=UndefinedMetricWarning,
-            )
-            for name, function in metrics.items():
-                self.scores_[name] = function(y, X)
-        for name, value in self.scores_.items():
-            # Functions may have any name, "<lambda>" for one.
-            if name.isidentifier():
-                setattr(self, f"{name}_", value)
-
     def __repr__(self, N_CHAR_MAX=700):
         text = super().__repr__(N_CHAR_MAX)
-        return text if not hasattr(self, "scores_") else f"{text}\n{self._table()}"
-
-    def _table(self):
-        """The metrics of the fit, and a line for each factor."""
-        scores = "   ".join(
-            f"{name} {value:.3f}" for name, value in self.scores_.items()
-        )
-        codes = getattr(self, "feature_names_in_", np.arange(self.n_features_in_))
-        columns = {
-            "factor": map(str, self.factor_names_),
-            "code": ["-" if j < 0 else str(codes[j]) for j in self.matching_],
-            "correlation": [
-                "-" if j < 0 else f"{self.correlation_[i, j]:+.3f}"
-                for i, j in enumerate(self.matching_)
-            ],
-        }
-        if hasattr(self, "scales_"):
-            columns["scale"] = [f"{scale:.3g}" for scale in self.scales_]
-            columns["shift"] = [f"{shift:.3g}" for shift in self.shifts_]
-        columns = {name: [name, *cells] for name, cells in columns.items()}
-        return "\n".join([scores, *aligned(columns, to_the_left=["factor"])])
+        return text if not hasattr(self, "scores_") else f"{text}\n{summary(self)}"
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
