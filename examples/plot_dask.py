@@ -40,8 +40,8 @@ search = GridSearchCV(
 )
 
 # %%
-# The workers have one thread each: training draws from torch's random numbers, which
-# belong to a process, so that two models in one process would disturb each other.
+# The workers have one thread each: two trainings in one process would wait for each
+# other, since Python runs one thread at a time.
 # ``Client("tcp://address:8786")`` would stand here for a cluster that is there already.
 
 cluster = SubprocessCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)

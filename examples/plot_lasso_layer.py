@@ -110,6 +110,7 @@ for ax, (name, (_, w)) in zip(axes, results.items(), strict=True):
     image = ax.imshow(w.numpy(), cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
     ax.set(title=f"{name} heads", ylabel="digit", yticks=range(10))
 axes[-1].set(xlabel="feature", xticks=range(n_features))
+axes[-1].tick_params(axis="x", labelsize=7)
 left.colorbar(image, ax=axes, label="coefficient")
 
 model, w = results["Lasso"]

@@ -85,9 +85,9 @@ plot_tasks(enough, check_identifiability(make_tasks(enough).coef))
 # factors.
 #
 # The bars below say how far halves of the tasks agree on each feature. Without further
-# tasks they do not. With the tasks of the bound they do not either, though the features
-# are right: a half of the tasks has half of those that separate. With four times as
-# many all features are trusted.
+# tasks they agree on hardly any. With the tasks of the bound they still disagree on
+# one, though it is right: a half of the tasks has half of those that separate. With
+# four times as many all features are trusted.
 
 blocks = [[0, 1, 2], [3, 4, 5]]
 figure, axes = plt.subplots(2, 3, figsize=(9, 6), layout="constrained")
@@ -98,7 +98,7 @@ for (ax, below), n_tasks in zip(axes.T, (0, n_further, len(free)), strict=True):
     display = CorrelationMatrixDisplay.from_estimator(
         est, data.data, data.factors, ax=ax, colorbar=False
     )
-    ax.set_title(f"{n_tasks} further tasks: {ax.get_title()}")
+    ax.set_title(f"{n_tasks} further tasks\n{ax.get_title()}")
     FactorTrustDisplay.from_estimator(est, ax=below)
     by_block = mean_correlation_coefficient(
         data.factors, est.transform(data.data), blocks=blocks
