@@ -1,8 +1,12 @@
-"""Random problems with everything in them that troubles a solver."""
+"""Random problems: plain ones, and some with everything that troubles a solver."""
+
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
+
+from tests.implicit._transforms import LAYERS, N_SAMPLES, N_TASKS, K
 
 DEVICES = ["cpu"] + ["cuda"] * torch.cuda.is_available()
 FAULTS = (
@@ -98,3 +102,19 @@ def hard_batch(request):
 def wide_hard_batch(request):
     """So large that solvers find the support with cheap steps first."""
     return HardBatch(sum(request.param), request.param)
+
+
+@pytest.fixture(params=LAYERS)
+def layer(request):
+    return LAYERS[request.param]
+
+
+@pytest.fixture
+def inputs():
+    """Z, y, alpha and l2 of a batch of tasks."""
+    generator = torch.Generator().manual_seed(0)
+    draw = partial(torch.randn, generator=generator, dtype=torch.float64)
+    Z = draw(N_TASKS, N_SAMPLES, K)
+    y = Z[..., 0] - Z[..., 1] + 0.3 * draw(N_TASKS, N_SAMPLES)
+    alpha = torch.linspace(0.05, 0.1, N_TASKS, dtype=torch.float64)
+    return Z, y, alpha, torch.linspace(0.1, 0.2, N_TASKS, dtype=torch.float64)
