@@ -1,9 +1,9 @@
 """A table of tasks, and batches drawn from it."""
 
 import numpy as np
-from sklearn.utils.random import sample_without_replacement
 
 from sparsedis.inputs._batch import NUMBER, TaskBatch
+from sparsedis.inputs._draws import draw, gather
 from sparsedis.inputs._labels import DenseLabels, is_dense, store_labels
 from sparsedis.inputs._rows import LazyRows, blocks_of, distinct_rows
 from sparsedis.inputs._weights import as_counts, label_weights
@@ -239,7 +239,7 @@ class TaskTable:
         return batch if kept.all() else batch.take(kept)
 
     def _rows_first(self, tasks, n_samples, random_state):
-        rows = _draw(self.n_rows, n_samples, random_state)
+        rows = draw(self.n_rows, n_samples, random_state)
         return rows, None, *self.labels.block(rows, tasks)
 
     def _tasks_first(self, tasks, n_samples, random_state):
@@ -248,132 +248,7 @@ class TaskTable:
             rows, values, weight = self.labels.of(t)
             some = slice(None)
             if len(rows) > n_samples:
-                some = _draw(len(rows), n_samples, random_state)
+                some = draw(len(rows), n_samples, random_state)
             weight = None if weight is None else weight[some]
             drawn.append((rows[some], values[some], weight))
         return gather(drawn)
-
-
-def gather(drawn):
-    """Combine tasks with different rows, with each distinct row once.
-
-    Parameters
-    ----------
-    drawn : list of tuple (rows, values, weight)
-        Labels of each task, at least one in total; `weight` may be None.
-
-    Returns
-    -------
-    positions : ndarray of shape (n_distinct,) of int
-        The distinct rows, sorted.
-
-    index : ndarray of shape (n_tasks, n_samples) of int
-        Indices in `positions` of the rows of each task.
-
-    y : ndarray of shape (n_tasks, n_samples) or (n_tasks, n_samples, n_outputs)
-        NaN if a task has fewer samples.
-
-    weight : ndarray of shape (n_tasks, n_samples), or None
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sparsedis.inputs._table import gather
-    >>> rows = np.array([7, 4]), np.array([4])
-    >>> positions, index, y, _ = gather([(r, 0.5 * r, None) for r in rows])
-    >>> positions, index, y
-    (array([4, 7]), array([[1, 0],
-           [0, 0]]), array([[3.5, 2. ],
-           [2. , nan]]))
-    """
-    sizes = np.array([len(rows) for rows, _, _ in drawn])
-    mask = np.arange(sizes.max()) < sizes[:, None]
-    rows, values, weights = zip(*drawn, strict=True)
-    positions, inverse = np.unique(np.concatenate(rows), return_inverse=True)
-    index = np.zeros(mask.shape, dtype=np.int64)
-    index[mask] = inverse
-    values = np.concatenate(values)
-    y = np.full((*mask.shape, *values.shape[1:]), np.nan)
-    y[mask] = values
-    weight = None
-    if weights[0] is not None:
-        weight = np.ones(mask.shape)
-        weight[mask] = np.concatenate(weights)
-    return positions, index, y, weight
-
-
-class TableSource:
-    """Endless batches of a table.
-
-    If labels are dense, a step draws rows first, and all its tasks share them. If they
-    are sparse it draws tasks first, and then labelled rows of each task.
-
-    Parameters
-    ----------
-    table : TaskTable
-
-    n_samples : int
-        Samples of a task in one step, at most.
-
-    n_tasks : int
-        Tasks in one step, at most.
-
-    random_state : RandomState instance
-        Draws the batches.
-
-    min_labels : int, default=1
-        Labels that a task must have in a step.
-
-    Raises
-    ------
-    ValueError
-        When no draw has enough labels.
-    """
-
-    # Number of consecutive draws without a useful task before an error.
-    _PATIENCE = 1000
-
-    def __init__(self, table, *, n_samples, n_tasks, random_state, min_labels=1):
-        self.table = table
-        self.n_samples = n_samples
-        self.n_tasks = n_tasks
-        self.random_state = random_state
-        self.how = {
-            "min_labels": min_labels,
-            # A single class gives the same head for all features.
-            "varied": table.n_classes is not None,
-        }
-
-    def __iter__(self):
-        if self.table.n_rows < 2:
-            raise ValueError(
-                "X must hold at least two different labelled rows for training; the "
-                "rows of X that are not held out are all equal."
-            )
-        useful = self.table.useful_tasks()
-        misses = 0
-        while misses < self._PATIENCE:
-            tasks = useful
-            if len(tasks) > self.n_tasks:
-                tasks = tasks[_draw(len(tasks), self.n_tasks, self.random_state)]
-            # Tasks with few labels may have none among the rows of a step.
-            batch = self.table.batch(
-                tasks, self.n_samples, self.random_state, **self.how
-            )
-            if batch is not None and len(batch.rows) < 2:
-                batch = None  # heads on a single input do not train the features
-            misses = misses + 1 if batch is None else 0
-            if batch is not None:
-                yield batch
-        raise ValueError(
-            f"In {self._PATIENCE} draws of {self.n_samples} samples, no task had "
-            f"{max(2, self.how['min_labels'])} labels in two different rows of X, as "
-            f"training needs: raise batch_size (now {self.n_samples}), or give tasks "
-            "more labels."
-        )
-
-
-def _draw(n, size, random_state):
-    """Distinct numbers below n, at a cost that does not grow with n."""
-    size = min(n, size)
-    return sample_without_replacement(n, size, random_state=random_state)

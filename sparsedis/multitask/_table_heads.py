@@ -7,7 +7,7 @@ import torch
 
 from sparsedis._threads import threads_for
 from sparsedis.heads._relaxed import relaxed_heads
-from sparsedis.inputs._table import gather
+from sparsedis.inputs._draws import gather
 from sparsedis.solvers.penalties import L2
 
 # Maximal size of the features of the tasks that are solved at once.

@@ -14,7 +14,7 @@ from sparsedis.bilevel._module import (
 )
 from sparsedis.bilevel._stopping import StopEarly
 from sparsedis.encoders import MLP, RotatedRepresentation, input_shape_of
-from sparsedis.inputs._table import TableSource
+from sparsedis.inputs._table_source import TableSource
 from sparsedis.multitask._counting import counting_problem, warn_of_count
 from sparsedis.multitask._objective import TaskObjective
 from sparsedis.multitask._parameters import RepresentationParameters

@@ -22,7 +22,8 @@ from sparsedis.inputs._rows import (
     is_lazy,
     warn_of_offsets,
 )
-from sparsedis.inputs._table import TableSource, TaskTable
+from sparsedis.inputs._table import TaskTable
+from sparsedis.inputs._table_source import TableSource
 
 
 def read(y, n, task=None, weight=None, real=True):

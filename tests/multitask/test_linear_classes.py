@@ -18,7 +18,8 @@ from sparsedis import SparseMultiTaskClassifier, SparseMultiTaskMixed
 from sparsedis.datasets import make_sparse_tasks
 from sparsedis.ensemble import SparseMultiTaskEnsemble
 from sparsedis.inputs._labels import DenseLabels
-from sparsedis.inputs._table import TableSource, TaskTable
+from sparsedis.inputs._table import TaskTable
+from sparsedis.inputs._table_source import TableSource
 from sparsedis.inspection import ModelReport
 from sparsedis.multitask import _task_heads, _training
 from sparsedis.multitask._held_out import HeldOutDeviance, HeldOutErrors
