@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from sparsedis.metrics._validation import ColumnNormalizer, known_groups
+from sparsedis.metrics._columns import ColumnNormalizer
+from sparsedis.metrics._validation import known_groups
 
 
 def fit_alignment(factors, codes, matched):

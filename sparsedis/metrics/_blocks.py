@@ -5,7 +5,7 @@ import numbers
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from sparsedis.metrics._validation import normalize_columns
+from sparsedis.metrics._columns import normalize_columns
 
 
 def check_blocks(blocks, factor_mask):

@@ -9,6 +9,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import Bunch, check_random_state
 
 from sparsedis._warn import warn
+from sparsedis.metrics._columns import ColumnNormalizer
 from sparsedis.metrics._details import scores_or_details
 from sparsedis.metrics._linear import linear_r2, r2_columns
 from sparsedis.metrics._regressions import (
@@ -18,7 +19,6 @@ from sparsedis.metrics._regressions import (
     warn_of_constant_parts,
 )
 from sparsedis.metrics._validation import (
-    ColumnNormalizer,
     check_factors_codes,
     check_matrix,
     check_option,

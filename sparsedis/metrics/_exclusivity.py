@@ -11,13 +11,10 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import Bunch, check_scalar
 
 from sparsedis._warn import warn
+from sparsedis.metrics._columns import normalize_columns
 from sparsedis.metrics._details import scores_or_details
 from sparsedis.metrics._mcc import match
-from sparsedis.metrics._validation import (
-    check_all_known,
-    check_factors_codes,
-    normalize_columns,
-)
+from sparsedis.metrics._validation import check_all_known, check_factors_codes
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

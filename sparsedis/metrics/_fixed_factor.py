@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.utils import Bunch
 
+from sparsedis.metrics._columns import ColumnNormalizer
 from sparsedis.metrics._details import scores_or_details
 from sparsedis.metrics._samplers import check_sampler
-from sparsedis.metrics._validation import ColumnNormalizer, is_varying
+from sparsedis.metrics._validation import is_varying
 
 if TYPE_CHECKING:
     from collections.abc import Callable

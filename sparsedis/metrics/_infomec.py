@@ -7,13 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from sklearn.utils import Bunch, check_random_state
 
+from sparsedis.metrics._columns import normalize_columns
 from sparsedis.metrics._details import scores_or_details
 from sparsedis.metrics._discrete import entropy_of_counts, factor_labels
-from sparsedis.metrics._validation import (
-    check_factors_codes,
-    known_groups,
-    normalize_columns,
-)
+from sparsedis.metrics._validation import check_factors_codes, known_groups
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

@@ -9,9 +9,9 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import Bunch
 
 from sparsedis._warn import warn
+from sparsedis.metrics._columns import ColumnNormalizer
 from sparsedis.metrics._details import scores_or_details
 from sparsedis.metrics._validation import (
-    ColumnNormalizer,
     check_factors_codes,
     check_test_set,
     is_varying,

@@ -9,14 +9,13 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.utils import Bunch
 
 from sparsedis.metrics._blocks import check_blocks, match_blocks
+from sparsedis.metrics._columns import average_ranks, normalize_columns
 from sparsedis.metrics._details import scores_or_details
 from sparsedis.metrics._validation import (
-    average_ranks,
     check_all_known,
     check_factors_codes,
     check_option,
     known_groups,
-    normalize_columns,
 )
 
 if TYPE_CHECKING:

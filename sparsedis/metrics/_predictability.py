@@ -9,14 +9,11 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import Bunch, check_random_state
 
 from sparsedis._warn import warn
+from sparsedis.metrics._columns import ColumnNormalizer
 from sparsedis.metrics._details import scores_or_details
 from sparsedis.metrics._discrete import factor_labels
 from sparsedis.metrics._mcc import correlation_matrix
-from sparsedis.metrics._validation import (
-    ColumnNormalizer,
-    check_factors_codes,
-    check_option,
-)
+from sparsedis.metrics._validation import check_factors_codes, check_option
 
 if TYPE_CHECKING:
     from typing import Literal

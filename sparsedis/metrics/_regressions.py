@@ -8,11 +8,8 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_scalar
 
 from sparsedis._warn import warn
-from sparsedis.metrics._validation import (
-    ColumnNormalizer,
-    check_test_set,
-    is_varying,
-)
+from sparsedis.metrics._columns import ColumnNormalizer
+from sparsedis.metrics._validation import check_test_set, is_varying
 
 
 def hold_out(factors, codes, test_factors, test_codes, test_size, rng):

@@ -8,14 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.utils import Bunch, check_scalar
 
+from sparsedis.metrics._columns import ColumnNormalizer
 from sparsedis.metrics._details import scores_or_details
 from sparsedis.metrics._discrete import factor_labels, warn_of_rare_values
-from sparsedis.metrics._validation import (
-    ColumnNormalizer,
-    check_factors_codes,
-    is_varying,
-    known_groups,
-)
+from sparsedis.metrics._validation import check_factors_codes, is_varying, known_groups
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

@@ -10,15 +10,10 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import Bunch, check_scalar
 
 from sparsedis._warn import warn
+from sparsedis.metrics._columns import average_ranks, normalize_columns
 from sparsedis.metrics._details import scores_or_details
 from sparsedis.metrics._mcc import match
-from sparsedis.metrics._validation import (
-    average_ranks,
-    check_matrix,
-    check_option,
-    is_varying,
-    normalize_columns,
-)
+from sparsedis.metrics._validation import check_matrix, check_option, is_varying
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
 
 from sparsedis.metrics import linear_r_score, mean_correlation_coefficient
-from sparsedis.metrics._validation import average_ranks
+from sparsedis.metrics._columns import average_ranks
 
 
 @pytest.fixture
