@@ -6,7 +6,8 @@ import torch
 from sparsedis.bilevel._module import device_blocks
 from sparsedis.encoders import RotatedRepresentation
 from sparsedis.multitask._table_moments import class_labels, numeric_chunks
-from sparsedis.rotation._classes import ClassLabels, Part, class_moments
+from sparsedis.rotation._class_labels import ClassLabels, Part
+from sparsedis.rotation._classes import class_moments
 from sparsedis.rotation._mixed import join_moments
 from sparsedis.rotation._moments import concatenate, regression_moments
 from sparsedis.rotation._stages import MAX_TASKS, Whitening, count_in, find_factors

@@ -3,8 +3,8 @@
 import numpy as np
 
 from sparsedis.inputs._batch import COUNT, NUMBER
+from sparsedis.rotation._class_labels import ClassLabels, Part
 from sparsedis.rotation._class_selection import select_classes
-from sparsedis.rotation._classes import ClassLabels, Part
 from sparsedis.rotation._counts import linear_counts
 from sparsedis.rotation._moments import regression_moments
 from sparsedis.rotation._selection import select_by_folds, select_from_moments

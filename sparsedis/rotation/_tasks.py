@@ -8,7 +8,8 @@ import scipy.sparse as sp
 from sparsedis.inputs._classes import decode_classes, encode_classes
 from sparsedis.inputs._forms import read_targets
 from sparsedis.inputs._plain import check_tensor
-from sparsedis.rotation._classes import ClassLabels, Part, class_moments
+from sparsedis.rotation._class_labels import ClassLabels, Part
+from sparsedis.rotation._classes import class_moments
 from sparsedis.rotation._moments import regression_moments
 
 

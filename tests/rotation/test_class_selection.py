@@ -5,8 +5,9 @@ from numpy.testing import assert_array_equal
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
+from sparsedis.rotation._class_labels import ClassLabels, Part
 from sparsedis.rotation._class_selection import select_classes
-from sparsedis.rotation._classes import ClassLabels, Part, pool
+from sparsedis.rotation._classes import pool
 
 
 def make_tasks(n_tasks=30, n=200, m=5, *, size=3.0, seed=0):

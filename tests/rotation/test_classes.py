@@ -6,9 +6,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_expit, logsumexp
 
+from sparsedis.rotation._class_labels import ClassLabels, Part
 from sparsedis.rotation._classes import (
-    ClassLabels,
-    Part,
     class_moments,
     inverse_of,
     marginal_gains,

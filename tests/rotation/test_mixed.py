@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sparsedis.metrics import mean_correlation_coefficient
-from sparsedis.rotation._classes import ClassLabels, Part
+from sparsedis.rotation._class_labels import ClassLabels, Part
 from sparsedis.rotation._mixed import MixedMoments, count_mixed, join_moments
 from sparsedis.rotation._moments import regression_moments
 from sparsedis.rotation._stages import Whitening, find_factors, kept_heads
