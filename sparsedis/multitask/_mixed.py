@@ -26,8 +26,8 @@ from sparsedis.inputs._weights import check_weights
 from sparsedis.multitask._base import BaseRepresentation
 from sparsedis.multitask._mixed_predictions import WITH_CLASSES, MixedPredictions
 from sparsedis.multitask._mixed_scores import MixedScores, count_unit
-from sparsedis.multitask._parameters import RIDGE_ALPHA
 from sparsedis.multitask._predictor import Outcomes
+from sparsedis.multitask._settings import RIDGE_ALPHA
 from sparsedis.solvers.losses import Poisson, Squared, log_loss
 
 if TYPE_CHECKING:

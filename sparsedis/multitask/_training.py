@@ -17,8 +17,8 @@ from sparsedis.encoders import MLP, RotatedRepresentation, input_shape_of
 from sparsedis.inputs._table_source import TableSource
 from sparsedis.multitask._counting import counting_problem, warn_of_count
 from sparsedis.multitask._objective import TaskObjective
-from sparsedis.multitask._parameters import RepresentationParameters
 from sparsedis.multitask._rotation import factors_of_table, rotated
+from sparsedis.multitask._settings import Settings
 from sparsedis.multitask._table_training import split_table
 
 # Weight decay per step and unit of the learning rate, before a rotation: larger for
@@ -37,7 +37,7 @@ _DROPOUT, _NOISY_DROPOUT = 0.1, 0.3
 _NOISY_BATCHES = 4
 
 
-class TaskTraining(RepresentationParameters):
+class TaskTraining(Settings):
     """Training of an encoder through the heads of tasks.
 
     The parameters are those of :class:`~sparsedis.SparseMultiTaskRepresentation`.
