@@ -32,6 +32,7 @@ from sparsedis.multitask._diagnosis import (
     doubts_about_features,
     doubts_about_rows,
     doubts_about_tasks,
+    doubts_without_rows,
     tasks_without_feature,
     warn_of,
     warn_of_unused,
@@ -327,11 +328,13 @@ default=None
         # Without factors a single head stands for all.
         found = self.rotation_.heads if self.count_.n_factors else self.tasks_
         doubts = doubts_about_features(self.stability_, len(found))
-        if (
-            split.held_out is None
-            or self._likelihood == "categorical"
-            or not self.n_iter_
-        ):
+        if not self.n_iter_:
+            return doubts
+        if split.held_out is None:
+            return doubts + doubts_without_rows(
+                self.early_stopping, split.trained.n_rows
+            )
+        if self._likelihood == "categorical":
             return doubts
         parts = split.trained, split.held_out
         # Beside linear models of the inputs, predictions need no other.

@@ -150,6 +150,29 @@ def doubts_about_rows(Z, X, trained, held_out, support):
     return doubts
 
 
+def doubts_without_rows(early_stopping, n_rows):
+    """Report that no rows were held out, though they were to be if possible.
+
+    Parameters
+    ----------
+    early_stopping : bool or "auto"
+
+    n_rows : int
+        Distinct rows of the table.
+
+    Returns
+    -------
+    list of str
+        Empty, or one sentence.
+    """
+    if early_stopping != "auto":
+        return []
+    return [
+        f"{n_rows} different rows are too few to hold any out: training did not stop "
+        "early, and the encoder may overfit. Judge predictions by cross-validation."
+    ]
+
+
 def warn_of(doubts):
     """Give all findings in one warning."""
     if doubts:

@@ -38,6 +38,13 @@ HEADS = (
     *("linear_", "task_types_"),
 )
 
+# What models on the inputs need, for messages.
+_OF_LINEAR = (
+    "linear='auto', a rotation, no head, and a table of up to 1000 columns, on which "
+    "linear models take only seconds, with held-out rows: at least 25 rows in fit with "
+    "early_stopping='auto', 10 in adapt"
+)
+
 
 class TaskHeads(FurtherTraining):
     """Heads of the tasks of a table, and their predictions.
@@ -258,9 +265,8 @@ class TaskHeads(FurtherTraining):
             self._likelihood == "gaussian" and self.coef_.ndim == 3
         ):
             raise ValueError(
-                "Intervals and sets need scalar targets and the held-out rows of a fit "
-                "with linear='auto' and a rotation, from a table of up to 1000 "
-                "columns; here there is no linear_, or coef_ is that of vectors."
+                "Intervals and sets need scalar targets and linear_, which needs "
+                f"{_OF_LINEAR}; here there is no linear_, or coef_ is that of vectors."
             )
         return self.linear_.margins(confidence_level)
 
@@ -298,7 +304,10 @@ class TaskHeads(FurtherTraining):
         return check_identifiability(coef, stability=stability, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
-        if name in HEADS and "module_" in self.__dict__:
+        if "coef_" in self.__dict__:
+            if name == "linear_":
+                raise AttributeError(f"There is no linear_, which needs {_OF_LINEAR}.")
+        elif name in HEADS and "module_" in self.__dict__:
             raise AttributeError(
                 f"There is no {name}: fit_stream does not keep its tasks, and a "
                 "failed fit leaves no heads. transform works; call adapt with labelled "

@@ -14,6 +14,7 @@ from sparsedis.multitask._diagnosis import (
     doubts_about_features,
     doubts_about_rows,
     doubts_about_tasks,
+    doubts_without_rows,
     warn_of,
 )
 from sparsedis.multitask._linear import LinearPart
@@ -48,6 +49,22 @@ def test_unstable_features_are_named_and_others_are_not():
 def test_a_single_task_has_no_halves():
     (doubt,) = doubts_about_features(np.array([0.99, 0.0]), 1)
     assert "may not be factors ([1]): a single task cannot tell" in doubt
+
+
+@pytest.mark.filterwarnings("ignore:.* may not be factors")
+def test_too_few_rows_to_hold_out_are_said():
+    X, Y = np.random.default_rng(0).standard_normal((2, 24, 4))
+    est = SparseMultiTaskRepresentation(2, max_iter=2, random_state=0)
+    with pytest.warns(
+        UserWarning, match="24 different rows are too few to hold any out"
+    ):
+        est.fit(X, Y)
+    with pytest.raises(AttributeError, match=r"needs linear='auto', .* 25 rows"):
+        _ = est.linear_
+    with pytest.raises(ValueError, match=r"needs linear='auto', .* 25 rows"):
+        est.predict_interval(X)
+    # Where it was asked for, there is nothing to say.
+    assert doubts_without_rows(False, 24) == []
 
 
 def test_features_that_hold_the_inputs_raise_no_doubt(linear):

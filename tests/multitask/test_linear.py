@@ -458,5 +458,5 @@ def test_levels_are_probabilities(data, fitted, level):
 
 
 def test_intervals_need_held_out_rows(data, alone):
-    with pytest.raises(ValueError, match="need scalar targets and the held-out rows"):
+    with pytest.raises(ValueError, match="need scalar targets and linear_, which"):
         alone.predict_interval(data[2])
