@@ -223,7 +223,7 @@ class IdentifiabilityReport:
             shown = ", ".join(f"{j} ({self.stability[j]:.2f})" for j in low[:10])
             lines.append(
                 f"halves of the tasks disagree on: {shown}{', ...' * (len(low) > 10)}; "
-                f"{len(self.supports)} tasks more would make halves as large as all "
+                f"{len(self.supports)} more tasks would make halves as large as all "
                 "tasks now"
             )
         return lines

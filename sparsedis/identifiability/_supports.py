@@ -114,6 +114,8 @@ def support_variability(supports):
     n_pairs = n_features * (n_features - 1)
     if not len(pairs):
         verdict, reason = "holds", f"all {n_pairs} ordered pairs are separated."
+        if not n_pairs:
+            reason = "a single feature has none to be told apart from."
     else:
         known = [f"{i} is used only with {j}" for i, j in pairs if i not in unused]
         if len(known) > N_SHOWN:

@@ -181,3 +181,8 @@ def test_bad_arguments_raise(rng):
         check_identifiability(heads, rank_tol=-1)
     with pytest.raises(ValueError, match="coef contains infinity"):
         check_identifiability(np.where(heads != 0, np.inf, 0.0))
+
+
+def test_report_says_how_many_tasks_make_halves_as_large(rng):
+    report = check_identifiability(draw_heads(rng), stability=[0.99, 0.9, 0.99])
+    assert "halves of the tasks disagree on: 1 (0.90); 400 more tasks" in repr(report)

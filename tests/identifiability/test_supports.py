@@ -88,7 +88,9 @@ def test_long_lists_of_pairs_are_cut():
 
 
 def test_single_feature_holds():
-    assert check_support_variability([[1.0], [0.0]]).verdict == "holds"
+    check = check_support_variability([[1.0], [0.0]])
+    assert check.verdict == "holds"
+    assert check.reason == "a single feature has none to be told apart from."
 
 
 def test_supports_of_coefficients():
