@@ -81,8 +81,8 @@ search = GridSearchCV(
 display = AlphaPathDisplay.from_estimator(search)
 
 # %%
-# Predictions tell the wrong alphas apart. They are best while the factors are still
-# mixed, and get worse where the penalty takes away features that tasks need a little.
+# Predictions are a poor guide: they are best while the factors are still mixed, and get
+# worse where the penalty takes away features that tasks need a little.
 
 by_prediction = search.cv_results_["mean_test_r2"].argmax()
 print(f"best alpha by R2:  {grid['alpha'][by_prediction]}")

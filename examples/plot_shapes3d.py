@@ -198,6 +198,7 @@ for panels, rho in zip(grid, rhos, strict=True):
         )
         ax.set_title(f"{method}, rho = {rho}: {ax.get_title()}")
         ax.label_outer()
+        ax.tick_params(labelbottom=True)  # each has an order of its own
 figure.savefig(args.out / "correlations.png", dpi=100)
 
 # %%
