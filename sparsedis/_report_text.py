@@ -18,6 +18,7 @@ HEADINGS = {
     "held_out": "held-out",
     "held_out_heads": "head only",
     "held_out_linear": "linear only",
+    "held_out_inputs": "X only",
     "gain": "gain",
     "share": "head share",
     "n_features": "used",

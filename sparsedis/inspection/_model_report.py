@@ -55,11 +55,12 @@ class ModelReport(Report):
             Number of labels in `y`.
         score
             Score on the given rows, see `score_name`.
-        held_out, held_out_heads, held_out_linear
+        held_out, held_out_heads, held_out_linear, held_out_inputs
             R2 on the rows that `fit` held out, of the predictions, of only the heads,
-            and of only the linear models on X; for classes and counts D2.
+            of only the linear models on X, and of all models on X (of numbers, their
+            means with kernel Ridge regressions); for classes and counts D2.
         gain
-            ``held_out - held_out_linear``, the gain of the task from sharing.
+            ``held_out - held_out_inputs``, the gain of the task from sharing.
         share
             Share of the head in the predictions.
         n_features, features
@@ -92,8 +93,7 @@ class ModelReport(Report):
     Notes
     -----
     The share of a head is chosen on the held-out rows, so `held_out` and `gain` are
-    slightly optimistic; the scores of only the heads and only the linear models are
-    not chosen there.
+    slightly optimistic; the other scores are not chosen there.
 
     Examples
     --------

@@ -35,7 +35,8 @@ def columns_of_tasks(estimator, supports, tasks):
         columns["held_out"] = linear.score
         columns["held_out_heads"] = linear.score_heads
         columns["held_out_linear"] = linear.score_linear
-        columns["gain"] = linear.score - linear.score_linear
+        columns["held_out_inputs"] = linear.score_inputs
+        columns["gain"] = linear.score - linear.score_inputs
         columns["share"] = np.where(np.isnan(n_used), np.nan, linear.share)
     used = np.empty(len(names), dtype=object)
     used[:] = [()] * len(names)

@@ -96,7 +96,7 @@ def notes_of(tasks, features, unseparated, score_name):
         )
         note(
             tasks["gain"] <= -GAIN,
-            "Predicted worse than by linear models alone, on held-out rows",
+            "Predicted worse than by models on X alone, on held-out rows",
         )
         both = ~np.isnan(tasks.get("score", np.nan) + tasks["held_out"])
         if both.any() and score_name == held_out_name(score_name):
@@ -128,8 +128,8 @@ def _held_out(tasks, name):
     line = f"{name} on held-out rows: {_mean(tasks['held_out'])}"
     if np.isnan(tasks["held_out"]).all():
         return line
-    heads, linear = (np.nanmean(tasks[f"held_out_{of}"]) for of in ("heads", "linear"))
-    return f"{line}; heads alone {heads:.2f}, linear models alone {linear:.2f}"
+    heads, inputs = (np.nanmean(tasks[f"held_out_{of}"]) for of in ("heads", "inputs"))
+    return f"{line}; heads alone {heads:.2f}, models on X alone {inputs:.2f}"
 
 
 def _gains(tasks):
@@ -140,7 +140,7 @@ def _gains(tasks):
     best = known[np.argsort(-gain[known], kind="stable")]
     best = best[gain[best] >= GAIN]
     line = (
-        f"Gain from sharing, against linear models: {np.mean(gain[known]):+.2f} on "
+        f"Gain from sharing, against models on X: {np.mean(gain[known]):+.2f} on "
         f"average, {GAIN} or more for {len(best)} of {_count(len(known), 'task')}"
     )
     if len(best):

@@ -66,10 +66,10 @@ n_outputs, n_hidden + n_features)
         in numbers, in logits, or in logarithms of mean counts. The rest is the share of
         the linear model, or of its mean with the kernel Ridge regressions.
 
-    score_heads, score_linear, score : ndarray of shape (n_tasks,)
+    score_heads, score_linear, score_inputs, score : ndarray of shape (n_tasks,)
         Explained deviance on the held-out rows, which is R2 for numbers, of only the
-        head, of only the linear model, and of the predictions; NaN for tasks with fewer
-        than 5 labels there.
+        head, of only the linear model, of its mean with the kernel Ridge regressions,
+        and of the predictions; NaN for tasks with fewer than 5 labels there.
 
     errors : ndarray of shape (n_held_out_labels,)
         Errors of the predictions on the held-out rows, task by task: differences of
@@ -108,6 +108,7 @@ n_outputs, n_hidden + n_features)
     share: np.ndarray
     score_heads: np.ndarray
     score_linear: np.ndarray
+    score_inputs: np.ndarray
     score: np.ndarray
     errors: np.ndarray
     first: np.ndarray
@@ -327,14 +328,14 @@ def linear_part(Z, folds, table, scale, problem, *, rule, spike, hidden=None):
     )
     (alone, judged), kinds = models.fit_numbers(), models.kinds
     share = np.where(kinds == NUMBER, judged.share(), 1.0)
-    scores, (errors, unit) = np.array(judged.r2(share)), judged.errors(share)
-    scores[:2] = alone.r2(share)[:2]
+    scores = np.array([*alone.r2(share)[:2], *judged.r2(share)[1:]])
+    errors, unit = judged.errors(share)
     if table.n_classes is not None:
         for kind, (alone, judged) in models.fit_others().items():
             own = np.minimum(kinds, 2) == kind
             share[own] = judged.share()[own]
-            scores[:, own] = np.array(judged.d2(share))[:, own]
-            scores[0, own] = alone.d2(share)[0][own]
+            heads, (_, linear, both) = alone.d2(share)[0], judged.d2(share)
+            scores[:, own] = np.array([heads, linear, linear, both])[:, own]
             found = judged.errors(share)
             errors = [b if o else a for a, b, o in zip(errors, found, own, strict=True)]
     linear = models.coef, models.intercept, models.readout, models.readout_intercept

@@ -204,10 +204,11 @@ class RepresentationParameters(BilevelEstimator):
         linear ones, ``linear_.readout`` and ``linear_.readout_intercept`` those on
         hidden units and X that have half of this share, if any,
         ``linear_.kernel_share`` is the share of kernel Ridge regressions in their mean
-        with the linear models, and ``linear_.score_heads``, ``linear_.score_linear``
-        and ``linear_.score`` the explained share of the deviance of each task (R2 for
-        numbers) on held-out rows, of heads alone, linear models alone and the
-        predictions. Only where `linear` says; after `adapt` by cross-validation.
+        with the linear models, and ``linear_.score_heads``, ``linear_.score_linear``,
+        ``linear_.score_inputs`` and ``linear_.score`` the explained share of the
+        deviance of each task (R2 for numbers) on held-out rows, of heads alone, linear
+        models alone, all models on X and the predictions. Only where `linear` says;
+        after `adapt` by cross-validation.
 
     stability_ : ndarray of shape (n_components,)
         Correlation of each feature with its match from halves of the tasks; below 0.95

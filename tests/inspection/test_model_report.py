@@ -54,7 +54,8 @@ def test_columns_of_tasks(rotated, data, report):
     tasks, linear = report.tasks, rotated.linear_
     assert list(tasks) == [
         *("task", "type", "n_labels", "score", "held_out", "held_out_heads"),
-        *("held_out_linear", "gain", "share", "n_features", "features"),
+        *("held_out_linear", "held_out_inputs", "gain", "share", "n_features"),
+        "features",
     ]
     assert_array_equal(tasks["task"], Y.columns)
     assert set(tasks["type"]) == {"number"}
@@ -63,7 +64,8 @@ def test_columns_of_tasks(rotated, data, report):
     assert_array_equal(tasks["held_out"], linear.score)
     assert_array_equal(tasks["held_out_heads"], linear.score_heads)
     assert_array_equal(tasks["held_out_linear"], linear.score_linear)
-    assert_array_equal(tasks["gain"], linear.score - linear.score_linear)
+    assert_array_equal(tasks["held_out_inputs"], linear.score_inputs)
+    assert_array_equal(tasks["gain"], linear.score - linear.score_inputs)
     headed = np.arange(24) != 4
     assert_array_equal(tasks["share"][headed], linear.share[headed])
     assert np.isnan(tasks["share"][4])
@@ -106,15 +108,15 @@ def test_text(report):
     assert lines[1] == "24 tasks, 3 features"
     assert lines[2].startswith("R2 on held-out rows: ")
     assert "on average over 23 tasks; heads alone " in lines[2]
-    assert lines[3].startswith("Gain from sharing, against linear models: ")
+    assert lines[3].startswith("Gain from sharing, against models on X: ")
     assert lines[4].startswith("R2 on the given rows: ")
     assert lines[5].startswith("Labels of a task: 0 to ")
     start = lines.index("")
     header = lines[start + 1]
     assert header.split()[:4] == ["task", "type", "labels", "score"]
     assert lines[start + 2].startswith(NAME)
-    assert [line.split()[3:9] for line in lines if line.startswith("task 4 ")] == [
-        ["0", "-", "-", "-", "-", "-"]
+    assert [line.split()[3:10] for line in lines if line.startswith("task 4 ")] == [
+        ["0", "-", "-", "-", "-", "-", "-"]
     ]
     # The first 20 tasks, and all the features.
     assert sum("number" in line for line in lines) == 20

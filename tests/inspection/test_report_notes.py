@@ -17,7 +17,7 @@ TASKS = {
     "task": np.array(list("abcdefgh")),
     "score": np.full(N, 0.9),
     "held_out": np.full(N, 0.9),
-    "held_out_linear": np.full(N, 0.5),
+    "held_out_inputs": np.full(N, 0.5),
     "gain": np.full(N, 0.4),
     "n_features": np.full(N, 2.0),
 }
@@ -45,7 +45,7 @@ def test_tasks():
         "No head, without labels or with a single class: b.",
         "Heads that use no feature: c.",
         "Not predicted better than by the mean, on held-out rows: d.",
-        "Predicted worse than by linear models alone, on held-out rows: d.",
+        "Predicted worse than by models on X alone, on held-out rows: d.",
         *notes_of(TASKS | {"held_out": tasks["held_out"]}, FEATURES, [], "R2")[1:],
     ]
 
@@ -92,9 +92,9 @@ def test_summary():
     report = ModelReport("Some", tasks, FEATURES, "accuracy", overlap)
     assert summary_of(report) == [
         "8 tasks, 3 features",
-        "D2 on held-out rows: 0.90 on average over 8 tasks; heads alone 0.80, linear "
-        "models alone 0.50",
-        "Gain from sharing, against linear models: +0.13 on average, 0.01 or more for "
+        "D2 on held-out rows: 0.90 on average over 8 tasks; heads alone 0.80, models "
+        "on X alone 0.50",
+        "Gain from sharing, against models on X: +0.13 on average, 0.01 or more for "
         "4 of 7 tasks; most: e (+0.50), b (+0.30), h (+0.20), g (+0.01)",
         "Accuracy on the given rows: 0.90 on average over 8 tasks",
         "Labels of a task: 4 to 9, median 4; rows that two tasks share: 0 or more, "
@@ -105,7 +105,7 @@ def test_summary():
 
 def test_summary_of_tasks_without_scores():
     unknown = np.full(N, np.nan)
-    scores = ("score", "held_out", "held_out_heads", "held_out_linear", "gain")
+    scores = ("score", "held_out", "held_out_heads", "held_out_inputs", "gain")
     tasks = TASKS | dict.fromkeys(scores, unknown) | {"n_labels": np.full(N, 2)}
     assert summary_of(ModelReport("Some", tasks, FEATURES))[1:4] == [
         "R2 on held-out rows: unknown, no task has enough labels",

@@ -143,7 +143,7 @@ def linear_part(heads, linear, n_held_out):
     return LinearPart(
         *(np.zeros((n_tasks, 3)), zero, np.zeros((n_tasks, 3)), zero),
         *(np.zeros((0, 3)), np.ones(3), np.zeros((n_tasks, 0)), zero, zero, zero),
-        *(np.array(heads), np.array(linear), zero),
+        *(np.array(heads), np.array(linear), zero, zero),
         *(np.zeros(first[-1]), first, zero, zero, zero > 0, 1.0),
     )
 

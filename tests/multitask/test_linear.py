@@ -235,7 +235,11 @@ def test_scores_are_those_of_held_out_rows(data, monkeypatch):
     for t, y in enumerate(Y.T):
         own = linear.errors[linear.first[t] : linear.first[t + 1]]
         of_ridge = ridge(X, y[:, None, None])[2][held, 0, 0]
-        for score, error in ((linear.score, own), (linear.score_linear, of_ridge)):
+        for score, error in (
+            (linear.score, own),
+            (linear.score_linear, of_ridge),
+            (linear.score_inputs, of_inputs[held, t]),
+        ):
             assert score[t] == pytest.approx(r2_score(y[held], y[held] - error))
         if linear.share[t] > 0.01:
             # What remains are errors of heads and readouts without these rows.
