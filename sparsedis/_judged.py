@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from sparsedis._scores import TaskMean, blocks, head_scores, r2_of_tasks
+from sparsedis._head_scores import blocks, head_scores
+from sparsedis._scores import TaskMean, r2_of_tasks
 from sparsedis.inputs._forms import read_targets
 from sparsedis.inputs._known_tasks import known_tasks
 from sparsedis.inputs._weights import check_weights, label_weights

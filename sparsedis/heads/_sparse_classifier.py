@@ -13,8 +13,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from sparsedis._head_scores import class_probabilities, head_scores, most_probable
 from sparsedis._judged import mean_score
-from sparsedis._scores import class_probabilities, head_scores, most_probable
 from sparsedis.heads._logistic_head import blocks_of_tasks, fit_logistic_heads
 from sparsedis.heads._penalties import warn_of_gaps
 from sparsedis.inputs._classes import check_classes, decode_classes, encode_classes

@@ -18,8 +18,9 @@ from sklearn.base import (
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from sparsedis._head_scores import head_scores
 from sparsedis._judged import judged_labels
-from sparsedis._scores import TaskR2, head_scores
+from sparsedis._scores import TaskR2
 from sparsedis.heads._path_problem import HeadProblem
 from sparsedis.heads._penalties import warn_of_gaps
 from sparsedis.heads._task_paths import block_size, fit_heads

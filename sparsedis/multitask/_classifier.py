@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.base import ClassifierMixin
 
-from sparsedis._scores import TaskMean, class_probabilities, most_probable
+from sparsedis._head_scores import class_probabilities, most_probable
+from sparsedis._scores import TaskMean
 from sparsedis.bilevel._declaration import declared
 from sparsedis.inputs._classes import (
     check_classes,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from sparsedis._head_scores import head_scores
 from sparsedis._judged import judged_labels
-from sparsedis._scores import head_scores
 from sparsedis.bilevel._module import stacked
 from sparsedis.identifiability import check_identifiability
 from sparsedis.inputs._batch import COUNT

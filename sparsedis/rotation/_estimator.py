@@ -18,8 +18,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sparsedis._fitted import whole_or_not
+from sparsedis._head_scores import head_scores
 from sparsedis._judged import mean_score
-from sparsedis._scores import head_scores
 from sparsedis._typing import keeps_types
 from sparsedis._warn import warn
 from sparsedis.inputs._numbers import validate_numbers
