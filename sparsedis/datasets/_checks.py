@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 
-def check_index(index, n_images, name="index"):
+def check_index(index, n_images):
     """Positions as a 1-d int64 array, in ``[0, n_images)``.
 
     Parameters
@@ -16,9 +16,6 @@ def check_index(index, n_images, name="index"):
 
     n_images : int
         Number of images.
-
-    name : str, default="index"
-        Name of the argument in error messages.
 
     Returns
     -------
@@ -35,13 +32,13 @@ def check_index(index, n_images, name="index"):
         return np.zeros(0, dtype=np.int64)
     if not np.issubdtype(array.dtype, np.integer) or array.ndim > 1:
         raise ValueError(
-            f"{name} must be an integer or a 1-d array of integers, got dtype "
+            "index must be an integer or a 1-d array of integers, got dtype "
             f"{array.dtype} and shape {array.shape}."
         )
     array = np.atleast_1d(array).astype(np.int64, copy=False)
     if array.min() < 0 or array.max() >= n_images:
         raise ValueError(
-            f"{name} must lie in [0, {n_images}), got values from {array.min()} to "
+            f"index must lie in [0, {n_images}), got values from {array.min()} to "
             f"{array.max()}."
         )
     return array

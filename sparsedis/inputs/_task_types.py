@@ -10,7 +10,7 @@ from sparsedis.inputs._classes import number_classes
 TYPES = ("number", "count", "binary", "class")
 
 
-def asked_types(task_types, names, *, strict=True):
+def asked_types(task_types, names):
     """Types of tasks given by the user.
 
     Parameters
@@ -19,9 +19,6 @@ def asked_types(task_types, names, *, strict=True):
         Types by the names of tasks, or one for each task.
 
     names : ndarray of shape (n_tasks,)
-
-    strict : bool, default=True
-        Whether all names of a dict must be names of tasks.
 
     Returns
     -------
@@ -44,7 +41,7 @@ def asked_types(task_types, names, *, strict=True):
         return [None] * len(listed)
     if isinstance(task_types, dict):
         unknown = [name for name in task_types if name not in set(listed)]
-        if unknown and strict:
+        if unknown:
             raise ValueError(
                 f"task_types names {unknown[:5]}, which are not tasks of y; these "
                 f"begin with {listed[:5]}."

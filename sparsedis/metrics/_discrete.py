@@ -78,7 +78,7 @@ def _is_discrete(values, n_samples):
     return bool(whole or len(values) * MIN_SAMPLES_PER_VALUE <= n_samples)
 
 
-def factor_labels(factors, n_bins=None, *, name="factors", option="factor_bins"):
+def factor_labels(factors, n_bins=None):
     """Number the values of each factor, after binning those that are continuous.
 
     A factor is discrete when its values are integers, or when each occurs at least
@@ -92,12 +92,6 @@ def factor_labels(factors, n_bins=None, *, name="factors", option="factor_bins")
     n_bins : int, default=None
         Number of equal-width bins for continuous factors. None: they raise.
 
-    name : str, default="factors"
-        Name of the argument in messages.
-
-    option : str, default="factor_bins"
-        Name in messages of the parameter that bins.
-
     Returns
     -------
     list of ndarray of shape (n_samples,) of int
@@ -105,7 +99,7 @@ def factor_labels(factors, n_bins=None, *, name="factors", option="factor_bins")
         it is not known.
     """
     if n_bins is not None:
-        check_bins(n_bins, option)
+        check_bins(n_bins, "factor_bins")
     columns = []
     for i, factor in enumerate(factors.T):
         known = ~np.isnan(factor)
@@ -120,9 +114,10 @@ def factor_labels(factors, n_bins=None, *, name="factors", option="factor_bins")
             labels = (np.cumsum(occupied) - 1)[labels]
         else:
             raise ValueError(
-                f"This metric needs discrete {name}; column {i} is continuous: "
+                f"This metric needs discrete factors; column {i} is continuous: "
                 f"{len(values)} distinct values in {len(column)} samples. Number its "
-                f"values with integers, or pass {option}=20, say, to cut it into bins."
+                "values with integers, or pass factor_bins=20, say, to cut it into "
+                "bins."
             )
         columns.append(np.full(len(factor), -1))
         columns[-1][known] = labels

@@ -19,6 +19,9 @@ TRIED = 1e-2
 # Maximal number of tasks that have a separate inverse for their posterior.
 _MAX_EXACT = 200
 
+# Steps of expectation maximisation for the second moment of the heads, at most.
+_EM_ITER = 40
+
 # Number of estimates of the noise, if no single task determines it.
 _NOISE_ITER = 5
 
@@ -67,7 +70,7 @@ class FactorCount:
         return f"FactorCount(n_factors={self.n_factors}, strength=[{shown}, ...])"
 
 
-def estimate_count(moments, noise, *, n_iter=40):
+def estimate_count(moments, noise):
     """Count by the evidence of low-rank Gaussian heads.
 
     Parameters
@@ -78,19 +81,16 @@ def estimate_count(moments, noise, *, n_iter=40):
     noise : ndarray of shape (n_tasks,)
         Variance of the noise of each task.
 
-    n_iter : int
-        Steps of expectation maximisation for the second moment of the heads.
-
     Returns
     -------
     FactorCount
     """
     if moments.labels is not None:
         return _count_classes(moments)
-    return count_numbers(moments, noise, n_iter)[0]
+    return count_numbers(moments, noise)[0]
 
 
-def count_numbers(moments, noise, n_iter):
+def count_numbers(moments, noise):
     """Count by heads of numbers, see :func:`estimate_count`.
 
     Returns
@@ -100,7 +100,7 @@ def count_numbers(moments, noise, n_iter):
     noise : ndarray of shape (n_tasks,)
         As it was estimated in the end.
     """
-    count = _count(moments, noise, n_iter)
+    count = _count(moments, noise)
     used = moments.n_labels >= 2
     if (moments.n_labels > moments.m + 1).any():
         return count, noise
@@ -111,7 +111,7 @@ def count_numbers(moments, noise, n_iter):
             break
         before, noise = count.n_factors, noise.copy()
         noise[used] = _noise_left(few, noise[used], count)
-        count = _count(moments, noise, n_iter)
+        count = _count(moments, noise)
         if count.n_factors <= before:
             break
     return count, noise
@@ -138,10 +138,10 @@ def few_labels(moments):
     return moments.n_labels < _FEW_LABELS * moments.m
 
 
-def _count(moments, noise, n_iter):
+def _count(moments, noise):
     """Count for a known noise, see :func:`estimate_count`."""
     likelihoods = Likelihoods(moments, noise, few_labels(moments))
-    strength, V = likelihoods.spectrum(n_iter)
+    strength, V = likelihoods.spectrum()
     gain = likelihoods.gains(V, strength)
     likelihood = np.concatenate([[0.0], np.cumsum(gain)])
     m, n_rows = moments.m, likelihoods.n_rows
@@ -189,13 +189,8 @@ class Likelihoods:
         self.c_wide, self.c_few = wide.n_outputs, narrow.n_outputs
         self.n_rows = self.c_wide.sum() + self.weight_few * self.c_few.sum()
 
-    def spectrum(self, n_iter):
+    def spectrum(self):
         """Second moment of the heads, by expectation maximisation.
-
-        Parameters
-        ----------
-        n_iter : int
-            Steps, at most.
 
         Returns
         -------
@@ -207,7 +202,7 @@ class Likelihoods:
         """
         m = self.m
         strength, V = np.full(m, 1.0 / m), np.eye(m)
-        for _ in range(n_iter):
+        for _ in range(_EM_ITER):
             second = np.zeros((m, m))
             if self.heads is not None:
                 along = self.heads @ V

@@ -4,14 +4,12 @@ from functools import partial
 
 import numpy as np
 
+from sparsedis.identifiability._report import STABLE
 from sparsedis.rotation._class_selection import select_classes
 from sparsedis.rotation._logistic import logistic_heads
 from sparsedis.rotation._reduce import MAX_DIRECTIONS, no_factor, reduce_features
 from sparsedis.rotation._selection import select_heads
 from sparsedis.rotation._stages import Factors, Whitening, find_factors, unrotated
-
-# Factors with less agreement over halves of the tasks may not be factors.
-_TRUSTED = 0.95
 
 # Minimal number of rows per feature to use heads of all features.
 _ROWS_PER_FEATURE = 2
@@ -127,7 +125,7 @@ def _doubts(found, moments):
             "y holds one task, so its prediction is the only possible factor. Give "
             "many tasks, one column each."
         ]
-    unstable = np.flatnonzero(found.stability < _TRUSTED)
+    unstable = np.flatnonzero(found.stability < STABLE)
     if not len(unstable):
         return []
     shown = ", ".join(map(str, unstable[:8])) + ", ..." * (len(unstable) > 8)

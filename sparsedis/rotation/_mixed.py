@@ -102,7 +102,7 @@ def join_moments(parts, labels, m):
     return MixedMoments(concatenate(parts, m), classes) if parts else classes
 
 
-def count_mixed(moments, *, n_iter=40):
+def count_mixed(moments):
     """Count by the evidence of low-rank Gaussian heads of both kinds.
 
     Both have the same prior up to a factor, since heads of numbers are in units of the
@@ -115,9 +115,6 @@ def count_mixed(moments, *, n_iter=40):
     moments : MixedMoments
         Moments in white coordinates.
 
-    n_iter : int
-        Steps of expectation maximisation for the prior.
-
     Returns
     -------
     moments : MixedMoments
@@ -128,7 +125,7 @@ def count_mixed(moments, *, n_iter=40):
     numbers, classes = moments.numbers, moments.classes
     m = moments.m
     heads, _ = numbers.solve(_RIDGE)
-    alone, noise = count_numbers(numbers, numbers.residual_variance(heads), n_iter)
+    alone, noise = count_numbers(numbers, numbers.residual_variance(heads))
     size = np.trace(classes.second) / alone.strength.sum()
     quadratic = _quadratic(classes, size)
     own = Likelihoods(numbers, noise, few_labels(numbers))
@@ -138,7 +135,7 @@ def count_mixed(moments, *, n_iter=40):
         # Each head of classes has its own curvature, for any number of labels.
         np.concatenate([few_labels(numbers), np.ones(len(quadratic), dtype=bool)]),
     )
-    strength, V = both.spectrum(n_iter)
+    strength, V = both.spectrum()
     n_most = int((strength >= TRIED * strength[:2].min()).sum())
     gain = own.gains(V, strength)
     gain[:n_most] += marginal_gains(classes.labels, size * strength, V, n_most)

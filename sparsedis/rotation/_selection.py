@@ -207,16 +207,13 @@ def select_heads(
     )
 
 
-def select_from_moments(moments, noise=None, *, spike=None):
+def select_from_moments(moments, *, spike=None):
     """Select the features of each task by BIC, see :func:`select_heads`.
 
     Parameters
     ----------
     moments : Moments
         Moments of targets of unit variance, or of classes.
-
-    noise : ndarray of shape (n_tasks,), default=None
-        Variance of the noise. None: that of the head of all features.
 
     spike : ndarray of shape (k,), default=None
         Standard deviation of coefficients that count as zero, in the units of heads.
@@ -225,7 +222,7 @@ def select_from_moments(moments, noise=None, *, spike=None):
     -------
     Selection
     """
-    return _cut(moments, noise, spike, np.full(len(moments), -1))
+    return _cut(moments, spike, np.full(len(moments), -1))
 
 
 def select_by_folds(
@@ -261,14 +258,13 @@ def select_by_folds(
     moments, units = regression_moments(Z, Y, weight)
     Y = Y / units.scale[:, None]
     sizes = sizes_by_folds(Z, Y, weight, spike, rule, n_folds, random_state)
-    return _cut(moments, None, spike, sizes), units
+    return _cut(moments, spike, sizes), units
 
 
-def _cut(moments, noise, spike, sizes):
+def _cut(moments, spike, sizes):
     """Heads of given sizes; -1 stands for the size of BIC."""
     T, C, k = moments.gradient.shape
-    if noise is None:
-        noise = noise_variance(moments)
+    noise = noise_variance(moments)
     support, heads = np.zeros((T, k), dtype=bool), np.zeros((T, C, k))
     rss, n_selected = np.zeros((T, k + 1)), np.zeros(T, dtype=int)
     for block in task_blocks(moments):

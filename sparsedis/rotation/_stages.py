@@ -18,6 +18,9 @@ MAX_TASKS = 2000
 # Added to the curvature of heads of all features, relative to its mean.
 _RIDGE = 1e-3
 
+# Rounds of the search, at most, and those without progress after which it ends.
+_ROUNDS, _PATIENCE = 40, 12
+
 # Standard deviations of rounding errors, relative to the mean of a feature, or to the
 # largest deviation: those of products have that size.
 _ROUNDING = 1e-13
@@ -118,7 +121,7 @@ def _norms(X):
     return largest * np.linalg.norm(scaled, axis=0)
 
 
-def find_factors(moments, whitening, *, n_components, rng, n_rounds=40, count=None):
+def find_factors(moments, whitening, *, n_components, rng, count=None):
     """Count the factors and rotate to them.
 
     Parameters
@@ -133,9 +136,6 @@ def find_factors(moments, whitening, *, n_components, rng, n_rounds=40, count=No
 
     rng : Generator
         For this call alone: the stability draws from it later.
-
-    n_rounds : int
-        Largest number of rounds of the search.
 
     count : FactorCount, default=None
         Count on other rows, if any: the first coordinates are those of its factors.
@@ -157,7 +157,9 @@ def find_factors(moments, whitening, *, n_components, rng, n_rounds=40, count=No
     heads, variance, n_outputs = kept_heads(moments.project(V))
     # A single task does not determine a rotation.
     if heads.any() and k > 1 and len(heads) > 1:
-        found = rotate(heads, variance, n_outputs, rng, n_rounds=n_rounds, patience=12)
+        found = rotate(
+            heads, variance, n_outputs, rng, n_rounds=_ROUNDS, patience=_PATIENCE
+        )
         judge = partial(estimate_stability, found, heads, variance, n_outputs, rng)
     else:
         found = unrotated(heads)

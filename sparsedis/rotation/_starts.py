@@ -16,6 +16,9 @@ _ROWS = 1000
 # Number of eigenproblems in the dimensions that a subset leaves open.
 _STEPS = 8
 
+# Maximal number of directions to keep of those in which most heads vanish.
+_KEPT = 60
+
 
 def unit_rows(A):
     """Scale rows to unit norm."""
@@ -67,7 +70,7 @@ def ica_starts(heads, n_runs, rng):
     return unit_rows(found[np.isfinite(found).all(1)])
 
 
-def minimal_starts(heads, n, rng, *, n_kept=60):
+def minimal_starts(heads, n, rng):
     """Directions in which as many heads as possible vanish, from many subsets.
 
     Parameters
@@ -79,16 +82,13 @@ def minimal_starts(heads, n, rng, *, n_kept=60):
 
     rng : Generator
 
-    n_kept : int
-        Maximal number of directions to keep.
-
     Returns
     -------
     ndarray of shape (n_kept, k)
         Distinct directions of unit norm, best first.
     """
     A = subset_starts(heads, n, np.zeros((0, heads.k)), rng, n_free=1)
-    return A[distinct(A, heads.scores(A))[:n_kept]]
+    return A[distinct(A, heads.scores(A))[:_KEPT]]
 
 
 def subset_starts(heads, n, known, rng, *, n_free=3):

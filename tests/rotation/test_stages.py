@@ -71,12 +71,8 @@ def test_factors_counted_elsewhere_are_the_first_coordinates():
     whitening = Whitening(Z)
     moments, _ = regression_moments(whitening(Z), Y)
     rng = np.random.default_rng(0)
-    count = find_factors(
-        moments, whitening, n_components="auto", rng=rng, n_rounds=0
-    ).count
-    other = find_factors(
-        moments, whitening, n_components="auto", rng=rng, n_rounds=0, count=count
-    )
+    count = find_factors(moments, whitening, n_components="auto", rng=rng).count
+    other = find_factors(moments, whitening, n_components="auto", rng=rng, count=count)
     white = other.components @ np.linalg.pinv(whitening.matrix.T)
     assert_allclose(white[:, 4:], 0, atol=1e-8)
 
