@@ -95,7 +95,7 @@ ax.legend(frameon=False)
 # seeing any.
 
 Z = rotation.transform(H)
-figure, axes = plt.subplots(1, 3, figsize=(10, 3.6), layout="constrained")
+figure, axes = plt.subplots(1, 3, figsize=(10, 4.2), layout="constrained")
 for ax, name, codes in (
     (axes[0], "PCA", PCA(N_FACTORS).fit_transform(Z)),
     (
