@@ -67,10 +67,15 @@ def test_one_summary_of_each_category(n_jobs):
     assert [(w.category, str(w.message)) for w in caught] == [
         (
             UserWarning,
-            "Warnings of 4 members: (3 times) same own 0 own 1 And 1 others.",
+            "Warnings of 4 members: (3 times) same own 0 own 1 And 1 more.",
         ),
         (FutureWarning, "Warnings of 4 members: later"),
     ]
+
+
+def test_a_single_member_is_counted_in_words():
+    with pytest.warns(UserWarning, match="^Warnings of one member: only$"):
+        fit_members([Teller(["only"])], X, None, {}, None)
 
 
 @pytest.mark.parametrize("n_jobs", [None, 2])

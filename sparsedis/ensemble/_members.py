@@ -90,8 +90,6 @@ def _warn_once(told, n_members):
             text if count == 1 else f"({count} times) {text}"
             for text, count in counts[:_SHOWN]
         )
-        more = f" And {len(counts) - _SHOWN} others." if counts[_SHOWN:] else ""
-        warn(
-            f"Warnings of {n_members} members: {shown}{more}",
-            category,
-        )
+        more = f" And {len(counts) - _SHOWN} more." if counts[_SHOWN:] else ""
+        members = "one member" if n_members == 1 else f"{n_members} members"
+        warn(f"Warnings of {members}: {shown}{more}", category)

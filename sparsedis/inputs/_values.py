@@ -1,5 +1,7 @@
 """Labels of any array or frame, as values and a mask of missing ones."""
 
+import re
+
 import numpy as np
 from sklearn.utils import assert_all_finite, check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
@@ -66,8 +68,10 @@ def _read_numbers(y):
     except (TypeError, ValueError) as error:
         if not any(part in str(error) for part in ("could not convert", "float()")):
             raise
+        # numpy names the type of its own text.
+        found = re.sub(r"np\.str_\(('.*?')\)", r"\1", str(error))
         raise ValueError(
-            f"y must hold real numbers: {error}. For classes, use a "
+            f"y must hold real numbers: {found}. For classes, use a "
             "SparseMultiTaskClassifier; for classes beside numbers, a "
             "SparseMultiTaskMixed."
         ) from None
@@ -336,7 +340,7 @@ def check_discrete(y):
             labels = labels[labels != np.trunc(labels)]
         raise ValueError(
             f"Unknown label type: {kind}, such as {labels[:1].tolist()[0]!s}. Classes "
-            "must be integers, bools, text or dates. Numbers need an estimator for "
-            "them, such as SparseMultiTaskRepresentation; of others, take the text, "
-            "y.astype(str)."
+            "must be integers, bools, text or dates. For numbers, use an estimator "
+            "such as SparseMultiTaskRepresentation; to take each number for a class, "
+            "pass y.astype(str)."
         ) from None

@@ -90,7 +90,10 @@ class TrainingCurveDisplay:
         keys = [key for run in self.history.values() for key in run]
         self.quantities = list(dict.fromkeys(key.removeprefix(VALID) for key in keys))
         if not self.quantities:
-            raise ValueError("history must hold at least one quantity, got none.")
+            raise ValueError(
+                "history must hold at least one quantity, got none, as after a fit "
+                "with encoder='identity', which trains nothing."
+            )
 
     @classmethod
     def from_estimator(

@@ -261,12 +261,15 @@ class TaskHeads(FurtherTraining):
         """Largest errors of each task in prediction intervals and sets."""
         check_is_fitted(self, "module_")
         check_level(confidence_level)
-        if "linear_" not in vars(self) or (
-            self._likelihood == "gaussian" and self.coef_.ndim == 3
-        ):
+        if self._likelihood == "gaussian" and self.coef_.ndim == 3:
             raise ValueError(
-                "Intervals and sets need scalar targets and linear_, which needs "
-                f"{_OF_LINEAR}; here there is no linear_, or coef_ is that of vectors."
+                "Intervals need scalar targets; got vectors of "
+                f"{self.coef_.shape[1]} numbers."
+            )
+        if "linear_" not in vars(self):
+            raise ValueError(
+                "Intervals and sets need linear_, which is not there. It needs "
+                f"{_OF_LINEAR}."
             )
         return self.linear_.margins(confidence_level)
 

@@ -114,10 +114,11 @@ def read_tasks(Y, n, weight, classification, who):
     """
     check_tensor(Y, "y")
     if not classification and _holds_text(Y):
+        label = np.asarray(Y).ravel()[:1].tolist()[0]
         raise ValueError(
-            f"y must hold real numbers, got {np.asarray(Y).ravel()[0]!r}. If labels "
-            "are classes, set task_type='classification' (SparseRotation) or "
-            "classification=True (white_heads)."
+            f"y must hold real numbers, got {label!r}. If labels are classes, set "
+            "task_type='classification' (SparseRotation) or classification=True "
+            "(white_heads)."
         )
     targets = read_targets(Y, n, weight=weight, real=not classification, estimator=who)
     classes, scalar, n_tasks = None, targets.values.ndim < 3, targets.n_tasks

@@ -390,7 +390,10 @@ def test_labels_of_any_dtype():
     ("y", "message"),
     [
         ([[1, "a"], ["b", 1]], "labels of one type per task"),
-        ([[0.3, 1], [1.7, 0]], "Unknown label type: continuous, such as 0.3. Classes"),
+        (
+            [[0.3, 1], [1.7, 0]],
+            r"label type: continuous, such as 0\.3\. .* take each number for a class",
+        ),
         (
             [[pd.Interval(0, 1), "a"], [pd.Interval(1, 2), "a"]],
             r"Unknown label type: Interval, such as \(0, 1\].* y.astype\(str\)",

@@ -265,3 +265,8 @@ def test_complete_labels_have_the_dtype_that_numpy_gives(y, kind):
     found = complete_labels(y)
     assert found.dtype.kind == kind
     assert found.shape == (2,)
+
+
+def test_text_among_numbers_is_shown_as_it_is():
+    with pytest.raises(ValueError, match="could not convert string to float: 'a'"):
+        read(np.full((4, 2), "a"), 4)

@@ -301,6 +301,8 @@ def test_vector_targets(data):
     X, Y, X_test, Y_test = data
     vectors, vectors_test = Y.reshape(-1, 5, 3), Y_test.reshape(-1, 5, 3)
     est = few_steps().fit(X, vectors)
+    with pytest.raises(ValueError, match="scalar targets; got vectors of 3 numbers"):
+        est.predict_interval(X_test)
     assert est.linear_.coef.shape == (5, 3, 12)
     assert est.linear_.share.shape == (5,)
     expected = r2_score(Y_test, est.predict(X_test).reshape(-1, 15))
@@ -462,5 +464,5 @@ def test_levels_are_probabilities(data, fitted, level):
 
 
 def test_intervals_need_held_out_rows(data, alone):
-    with pytest.raises(ValueError, match="need scalar targets and linear_, which"):
+    with pytest.raises(ValueError, match="need linear_, which is not there"):
         alone.predict_interval(data[2])
