@@ -234,7 +234,7 @@ def make_inputs():
 # The methods. Ridge, Lasso and random forest learn one property at a time; the shared
 # representation learns all of them at once, with sparse heads or, as a baseline, dense
 # ones. Its encoder is a perceptron with one hidden layer, in which dropout keeps it
-# from learning the training compounds by heart. Every method chooses one parameter out
+# from memorising the training compounds. Every method chooses one parameter out
 # of three values on a fifth of the training compounds, and is then fitted to all of
 # them: the models of one property choose for each property, the shared representation
 # once for all. The sparse heads are only offered penalties that keep them readable.

@@ -3,13 +3,13 @@ Which pixels show the digit?
 ============================
 
 Small pictures of handwritten digits are hidden in larger ones, the rest of which is
-noise of the same grey values. From 300 pictures, a linear SVM on all pixels learns much
-of the noise by heart. The group Lasso SVM uses a pixel for all ten classes or for none:
-as its penalty rises, the noise goes first.
+noise of the same grey values. From 300 pictures, a linear SVM on all pixels memorises
+much of the noise. The group Lasso SVM uses a pixel for all ten classes or for none: as
+its penalty rises, the noise goes first.
 
 A linear SVM with an l1 penalty, one per class, has no such rule: every class chooses
-pixels of its own. Two more selectors look on: recursive elimination (RFE), and the
-pixels whose mean differs most between the classes (ANOVA).
+pixels of its own. Two other selectors are compared as well: recursive elimination
+(RFE), and the pixels whose mean differs most between the classes (ANOVA).
 """
 
 # %%
