@@ -162,7 +162,8 @@ class RepresentationParameters(BilevelEstimator):
         steps and evaluates them on the held-out rows ("valid_loss"), keeps the best
         weights, and stops if they do not improve. The weights are then a moving mean
         over up to 20 steps, which varies less than the last ones. "auto": True with a
-        rotation, if at least 5 rows can be held out. The final heads use all rows.
+        rotation, if at least 5 rows can be held out; with fewer, `fit` warns. The final
+        heads use all rows.
 
     validation_fraction : float in (0, 1) or "auto", default="auto"
         Share of the rows held out for early stopping. "auto": a tenth, but 50 rows
