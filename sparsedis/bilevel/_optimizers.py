@@ -60,3 +60,34 @@ def light(optimizer):
         if optimizer is own.__base__:
             return own
     return None
+
+
+def takes_groups(optimizer, lr):
+    """Whether an optimiser can treat some weights differently, as LBFGS cannot.
+
+    Parameters
+    ----------
+    optimizer : callable
+        Class of an optimiser, or a function that makes one.
+
+    lr : float
+        Learning rate.
+
+    Returns
+    -------
+    bool
+        The result.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sparsedis.bilevel._optimizers import takes_groups
+    >>> takes_groups(torch.optim.SGD, 0.1), takes_groups(torch.optim.LBFGS, 0.1)
+    (True, False)
+    """
+    groups = [{"params": [torch.zeros(1, requires_grad=True)]} for _ in range(2)]
+    try:
+        optimizer(groups, lr=lr)
+    except ValueError:
+        return False
+    return True

@@ -4,7 +4,10 @@ import numpy as np
 import torch
 
 from sparsedis._randomness import TorchRandomness
+from sparsedis._warn import warn
 from sparsedis.bilevel._module import device_blocks, to_device
+from sparsedis.bilevel._net import NonFiniteError
+from sparsedis.bilevel._optimizers import takes_groups
 from sparsedis.inputs._table import TaskTable
 from sparsedis.multitask._counting import counting_problem
 from sparsedis.multitask._kept_heads import KeptHeads
@@ -62,8 +65,20 @@ class FurtherTraining(NoiseTraining):
                 k = int(np.argmax(found.evidence)) + spare
             if not 0 < k < self._n_trained or not self.n_iter_:
                 continue
+            how = f"further training, with {k} features"
+            directions = components[:k], mean
+            try:
+                with self._another_training(how):
+                    self._train_narrow(table, *directions, split, random_state, data)
+            except NonFiniteError as error:
+                what, _, _ = str(error).partition(":")
+                warn(
+                    f"The result is that without {how}. {what}: lower lr (now "
+                    f"{self.lr:g}).",
+                    UserWarning,
+                )
+                break
             count = found
-            self._train_narrow(table, components[:k], mean, split, random_state, data)
         return count
 
     @property
@@ -121,8 +136,11 @@ class FurtherTraining(NoiseTraining):
         )
         judged_with = getattr(self, "learned_alpha_", self._alpha)
         lr = _LR * self.lr
-        how = {"lr": _HEADS_LR * lr, "weight_decay": 0.0}
-        return {
+        groups = {}
+        if takes_groups(self.optimizer, lr):
+            how = {"lr": _HEADS_LR * lr, "weight_decay": 0.0}
+            groups["optimizer__param_groups"] = [("W", how), ("intercept", how)]
+        return groups | {
             "objective": KeptHeads(
                 self._problem(), judged_with, heads.coef, heads.intercept, device
             ),
@@ -130,5 +148,4 @@ class FurtherTraining(NoiseTraining):
             "decay": _DECAY,
             "max_iter": max(1, round(_STEPS * self.max_iter)),
             "lr": lr,
-            "optimizer__param_groups": [("W", how), ("intercept", how)],
         }

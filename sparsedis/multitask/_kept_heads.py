@@ -42,6 +42,12 @@ class KeptHeads(TaskObjective):
             for part in (coef.swapaxes(1, 2), intercept)
         )
 
+    def forward(self, Z, batch, warmth, step):
+        found = super().forward(Z, batch, warmth, step)
+        # `alpha` is that of the heads that judge.
+        found.record["alpha"] = 0.0
+        return found
+
     def _trained_heads(self, samples, batch, tasks, n_classes, warmth):
         number = batch.task if tasks is None else batch.task[tasks]
         number = torch.as_tensor(number, device=self.W.device)

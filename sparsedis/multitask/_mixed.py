@@ -221,7 +221,14 @@ class SparseMultiTaskMixed(MixedScoring):
 
     @property
     def _bends(self):
-        return bool(np.isin(self._types, WITH_CLASSES).all())
+        return self._all_classes
+
+    def _table(self, X, targets, weight, task_weight=None):
+        table, scale = super()._table(X, targets, weight, task_weight)
+        # Other tasks teach nothing.
+        taught = table.teaching & (table.labels.counts() > 0)
+        self._all_classes = bool((table.n_classes[taught] >= 1).all())
+        return table, scale
 
     @property
     def _n_classes(self):

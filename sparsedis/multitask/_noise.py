@@ -1,6 +1,7 @@
 """A second training on tables of classes with noisy labels."""
 
 import copy
+from functools import partial
 
 import numpy as np
 import torch
@@ -36,34 +37,22 @@ class NoiseTraining(TaskTraining):
         split = self._train_table(table, width, random_state, data)
         if goes_on or not self._may_be_noisy(split.valid):
             return split
-        first = {name: vars(self)[name] for name in ("module_", "history_", "n_iter_")}
-        self._noisy = True
-        # The same heads judge both, so that only the features differ.
-        before = self._held_out_loss(split.valid, self._alpha)
-        try:
-            self._train_table(
-                table,
-                width,
-                # A copy: what follows does not depend on a training that is not kept.
-                copy.deepcopy(random_state),
-                data,
-                split,
-                make=lambda: self._fresh_module(width, table.blocks()),
-            )
-            after = self._held_out_loss(split.valid, self._alpha)
-        except NonFiniteError:
-            # The first training is sound.
-            after = np.inf
-        except BaseException as error:
-            vars(self).update(first, _noisy=False)
-            error.add_note(
-                "That was a second training, for noisy classes: the weights of the "
-                "first one, which is complete, are kept instead."
-            )
-            raise
-        better = after <= (1 - _MARGIN) * before
-        if not better:
-            vars(self).update(first, _noisy=False)
+        with self._another_training("a second training, for noisy classes") as undo:
+            self._noisy = True
+            # The same heads judge both, so that only the features differ.
+            before = self._held_out_loss(split.valid, self._alpha)
+            # A copy: what follows does not depend on a training that is not kept.
+            draws = copy.deepcopy(random_state)
+            make = partial(self._fresh_module, width, table.blocks())
+            try:
+                self._train_table(table, width, draws, data, split, make=make)
+                after = self._held_out_loss(split.valid, self._alpha)
+            except NonFiniteError:
+                # The first training is sound.
+                after = np.inf
+            better = after <= (1 - _MARGIN) * before
+            if not better:
+                undo()
         if self.verbose:
             print(
                 f"The labels may be noisy: the loss on held-out rows is {before:.4f}, "

@@ -70,9 +70,9 @@ class RepresentationParameters(BilevelEstimator):
         explain less than half of the held-out loss of constants: with a penalty of
         0.01, a dropout of 0.3 and, if labels are dense, four times as many samples in a
         step. It is kept if the same heads then predict the held-out rows at least 3%
-        better; "alpha" in `history_` tells. With a rotation `alpha` affects only the
-        training. With ``rotation=None`` small values leave correlated factors mixed,
-        since the shrinkage of the heads costs less with mixed features.
+        better; the largest "alpha" in `history_` tells. With a rotation `alpha` affects
+        only the training. With ``rotation=None`` small values leave correlated factors
+        mixed, since the shrinkage of the heads costs less with mixed features.
 
     penalty : {"auto", "l1", "elasticnet", "l2"}, default="auto"
         Penalty of the heads in training. "auto": "l2" if a rotation follows; otherwise,
@@ -229,9 +229,10 @@ class RepresentationParameters(BilevelEstimator):
         Fraction learned with ``learn_alpha=True``.
 
     history_ : dict of ndarray
-        Per step: "loss" (outer loss), "alpha" and "active" (mean share of features
-        that a head uses); with early stopping "valid_loss", which is NaN except at the
-        end of an epoch. ``pandas.DataFrame(est.history_)`` gives a table.
+        Per step: "loss" (outer loss), "alpha" (0 for heads that are trained with the
+        encoder, see `max_iter`) and "active" (mean share of features that a head uses);
+        with early stopping "valid_loss", which is NaN except at the end of an epoch.
+        ``pandas.DataFrame(est.history_)`` gives a table.
 
     n_iter_ : int
         Number of training steps done; only those of the training that was kept.

@@ -1,6 +1,7 @@
 """Training on tables and streams of tasks, and the rotation that may follow."""
 
 import copy
+from contextlib import contextmanager
 from functools import partial
 from typing import ClassVar
 
@@ -12,6 +13,7 @@ from sparsedis.bilevel._module import (
     check_inputs_fit,
     new_representation,
 )
+from sparsedis.bilevel._net import NonFiniteError
 from sparsedis.bilevel._stopping import StopEarly
 from sparsedis.encoders import MLP, RotatedRepresentation, input_shape_of
 from sparsedis.inputs._table_source import TableSource
@@ -35,6 +37,12 @@ _DROPOUT, _NOISY_DROPOUT = 0.1, 0.3
 
 # Batch size where labels are noisy, in that of the estimator.
 _NOISY_BATCHES = 4
+
+# Attributes that a training sets, and the settings of its module.
+_OF_TRAINING = (
+    *("module_", "n_components_", "n_iter_", "history_", "learned_alpha_"),
+    *("_n_trained", "_noisy", "_skips"),
+)
 
 
 class TaskTraining(Settings):
@@ -148,6 +156,38 @@ class TaskTraining(Settings):
             **options,
         )
         return split
+
+    @contextmanager
+    def _another_training(self, what):
+        """Keep the complete training so far if another one fails.
+
+        Parameters
+        ----------
+        what : str
+            Name of the other training, for a note on the error.
+
+        Yields
+        ------
+        callable
+            Undoes the other training.
+        """
+        before = {name: vars(self)[name] for name in _OF_TRAINING if name in vars(self)}
+
+        def undo():
+            for name in _OF_TRAINING:
+                vars(self).pop(name, None)
+            vars(self).update(before)
+
+        try:
+            yield undo
+        except BaseException as error:
+            undo()
+            if not isinstance(error, NonFiniteError):
+                error.add_note(
+                    f"That was {what}: the weights of the training before it, which "
+                    "is complete, are kept instead."
+                )
+            raise
 
     def _count(self, table, width, random_state, data):
         """Number of factors, from a training with Ridge heads."""

@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from sparsedis.bilevel._optimizers import light
+from sparsedis.bilevel._optimizers import light, takes_groups
 
 FIT = """
 import sys, warnings
@@ -65,3 +65,9 @@ def test_others_are_not_replaced():
 def test_a_fit_does_not_load_the_compiler():
     # Importing it takes longer than the fit of a small table.
     subprocess.run([sys.executable, "-c", FIT], check=True)
+
+
+def test_whether_an_optimizer_takes_groups():
+    assert takes_groups(torch.optim.AdamW, 0.1)
+    assert takes_groups(lambda params, lr: torch.optim.SGD(params, lr), 0.1)
+    assert not takes_groups(lambda params, lr: torch.optim.LBFGS(params, lr), 0.1)

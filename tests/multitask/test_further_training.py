@@ -1,8 +1,11 @@
 """Further training on classes with fewer features and kept heads."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from skorch.callbacks import Callback
 
 from sparsedis import SparseMultiTaskClassifier, SparseMultiTaskMixed
@@ -107,3 +110,92 @@ def test_further_training_straightens_the_features(mixing, monkeypatch):
 def test_kept_heads_follow_the_module_to_its_device(data, device):
     est = fit(data, device=device)
     assert est.transform(data.data).shape == (300, 3)
+
+
+class PowerFailure(RuntimeError):
+    pass
+
+
+class Fail(Callback):
+    """Fail in one of several trainings."""
+
+    def __init__(self, training, how):
+        self.training, self.how, self.n_trainings_ = training, how, 0
+
+    def on_train_begin(self, net, **kwargs):
+        self.n_trainings_ += 1
+
+    def on_batch_begin(self, net, training=None, **kwargs):
+        if training and net.n_steps_ == 5 and self.n_trainings_ == self.training:
+            self.how(net)
+
+
+def fail(net):
+    raise PowerFailure
+
+
+def diverge(net):
+    for weight in net.module_.parameters():
+        weight.data.fill_(np.nan)
+
+
+@pytest.mark.parametrize("training", [2, 3])
+def test_an_error_leaves_the_complete_training_before(data, training, monkeypatch):
+    est = SparseMultiTaskClassifier(
+        max_iter=40, random_state=0, callbacks=[Fail(training, fail)]
+    )
+    with pytest.raises(PowerFailure) as caught:
+        est.fit(data.data, data.target > 0)
+    assert "further training" in caught.value.__notes__[-1]
+    train, rounds = FurtherTraining._train_narrow, []
+
+    def once(self, *args):
+        rounds.append(args)
+        if len(rounds) < training - 1:
+            train(self, *args)
+
+    monkeypatch.setattr(FurtherTraining, "_train_narrow", once)
+    before = clone(est).set_params(callbacks=None).fit(data.data, data.target > 0)
+    assert est.n_iter_ == before.n_iter_ == len(est.history_["loss"])
+    for name in before.history_:
+        np.testing.assert_array_equal(est.history_[name], before.history_[name])
+    # Without the rotation, which follows the training.
+    weights = before.module_.representation.state_dict()
+    assert est.n_components_ == est.module_.n_components
+    for name, kept in est.module_.state_dict().items():
+        assert torch.equal(kept, weights[name]), name
+
+
+@pytest.mark.parametrize("training", [2, 3])
+def test_a_further_training_that_diverges_is_undone(data, training):
+    callbacks = [Watch(), Fail(training, diverge)]
+    est = SparseMultiTaskClassifier(max_iter=40, random_state=0, callbacks=callbacks)
+    with pytest.warns(UserWarning, match="without further training.*lower lr"):
+        est.fit(data.data, data.target > 0)
+    assert est.n_iter_ == len(est.history_["loss"]) == 40 + 30 * (training - 2)
+    assert np.isfinite(est.predict_proba(data.data)).all()
+
+
+def test_optimizers_may_lack_options_of_some_weights(data):
+    est = fit(data, optimizer=torch.optim.LBFGS, lr=0.1, max_iter=4)
+    assert [len(seen[3]) for seen in Watch.seen] == [1, 1, 1]
+    assert np.isfinite(est.history_["loss"]).all()
+
+
+def test_heads_that_are_trained_have_no_penalty(data):
+    est = fit(data)
+    alpha = est.history_["alpha"]
+    assert (alpha[:40] > 0).all()
+    np.testing.assert_array_equal(alpha[40:], np.zeros(60))
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_numbers_that_teach_nothing_do_not_matter(data, empty):
+    y = (data.target > 0).astype(object)
+    expected = fit(data, SparseMultiTaskMixed, y).transform(data.data)
+    y = np.column_stack([y, np.full(len(y), np.nan) if empty else data.data[:, 0]])
+    est = SparseMultiTaskMixed(linear=None, max_iter=40, random_state=0, batch_size=60)
+    how = {} if empty else {"task_weight": {40: 0}}
+    with pytest.warns(UserWarning, match="no label") if empty else nullcontext():
+        est.fit(data.data, y, **how)
+    np.testing.assert_allclose(est.transform(data.data), expected, atol=1e-6)
