@@ -183,7 +183,12 @@ class AlphaPathDisplay:
         AlphaPathDisplay
             The display, plotted.
         """
-        check_is_fitted(search, "cv_results_")
+        if not hasattr(search, "cv_results_"):
+            check_is_fitted(search)
+            raise TypeError(
+                "search must have cv_results_, as GridSearchCV has; got "
+                f"{type(search).__name__}."
+            )
         best = getattr(search, "best_index_", None)
         found = read_cv_results(search.cv_results_, param_name, metrics, best)
         return cls(param_name=param_name, **found).plot(**kwargs)

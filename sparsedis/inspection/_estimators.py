@@ -31,6 +31,45 @@ def final_estimator(estimator):
     return estimator
 
 
+def members(estimator):
+    """Find the estimators of an ensemble.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted estimator, not in a search or a pipeline.
+
+    Returns
+    -------
+    list of estimators
+        Empty if it is no ensemble.
+    """
+    found = getattr(estimator, "estimators_", ())
+    return [final_estimator(member) for member in found]
+
+
+def head_coefs(estimator):
+    """Find the coefficients of the heads of an estimator.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted estimator with `coef_` or `heads_`, or an ensemble of such estimators.
+
+    Returns
+    -------
+    ndarray of shape (n_tasks, ...)
+        Those of the first estimator of an ensemble. NaN for tasks without a head.
+    """
+    if not hasattr(estimator, "coef_"):
+        if hasattr(estimator, "heads_"):
+            return np.asarray(estimator.heads_)
+        if members(estimator):
+            return head_coefs(members(estimator)[0])
+    coef = np.asarray(estimator.coef_)  # its error gives the reason if there is none
+    return coef.reshape(1, -1) if coef.ndim == 1 else coef
+
+
 def head_supports(estimator):
     """Find the features that the heads of an estimator use.
 
@@ -42,21 +81,19 @@ def head_supports(estimator):
     Returns
     -------
     supports : ndarray of shape (n_heads, n_features) of bool
-        True where a head uses a feature.
+        True where a head uses a feature; for an ensemble, in more than half of its
+        estimators.
 
     tasks : ndarray of shape (n_heads,) of int
         The tasks that have a head: those with labels.
     """
-    coef = estimator.coef_  # raises an error with the reason if there is none
-    if not hasattr(estimator, "support_"):
-        coef = np.asarray(coef)
-        coef = coef.reshape(1, -1) if coef.ndim == 1 else coef
+    coef = head_coefs(estimator)
     # The head of a task with fewer classes than others has NaN for the missing ones.
     tasks = np.flatnonzero([np.isfinite(head).any() for head in coef])
     if not len(tasks):
         raise ValueError("estimator has no head: coef_ is NaN for every task.")
     if hasattr(estimator, "support_"):
-        return np.asarray(estimator.support_)[tasks], tasks
+        return np.asarray(estimator.support_)[tasks] > 0.5, tasks
     return support_matrix(coef[tasks]), tasks
 
 

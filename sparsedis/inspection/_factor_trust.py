@@ -156,7 +156,8 @@ class FactorTrustDisplay:
         if not hasattr(estimator, "stability_"):
             raise ValueError(
                 "estimator must have stability_, which fit sets with "
-                f"rotation='sparsest'; got {estimator!r}."
+                f"rotation='sparsest'; got {estimator!r}. For an ensemble, pass one of "
+                "its estimators_, or see its agreement_."
             )
         display = cls(
             stability=estimator.stability_,
@@ -245,13 +246,7 @@ def _unseparated(estimator):
     if hasattr(estimator, "identifiability"):
         pairs = estimator.identifiability(random_state=0).unseparated_pairs
     else:
-        # Tasks without labels have no head.
-        if hasattr(estimator, "coef_"):
-            supports = head_supports(estimator)[0]
-        else:
-            heads = np.asarray(estimator.heads_)
-            present = np.isfinite(heads.reshape(len(heads), -1)).any(1)
-            supports = np.asarray(estimator.support_)[present]
+        supports, _ = head_supports(estimator)
         check = check_support_variability(supports.astype(float))
         pairs = check.details.unseparated_pairs
     unseparated = np.zeros(len(estimator.stability_), dtype=bool)

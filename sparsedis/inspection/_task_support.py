@@ -8,7 +8,11 @@ import numpy as np
 from scipy.cluster.hierarchy import leaves_list, linkage
 
 from sparsedis.identifiability import support_matrix
-from sparsedis.inspection._estimators import final_estimator, head_supports
+from sparsedis.inspection._estimators import (
+    final_estimator,
+    head_coefs,
+    head_supports,
+)
 from sparsedis.inspection._style import (
     COLORS,
     as_label,
@@ -135,7 +139,9 @@ class TaskSupportDisplay:
         Parameters
         ----------
         estimator : estimator
-            Fitted estimator with `coef_`, also in a pipeline or search.
+            Fitted estimator with `coef_` or `heads_`, also in a pipeline or search, or
+            an ensemble of such estimators: then a head uses a feature if it does so in
+            more than half of them.
 
         task_names : sequence of str, default=None
             Names of all tasks. None: `tasks_` if the estimator has it, otherwise their
@@ -157,7 +163,7 @@ class TaskSupportDisplay:
         supports, tasks = head_supports(estimator)
         if task_names is None:
             task_names = getattr(estimator, "tasks_", None)
-        names = check_names(task_names, len(estimator.coef_), "task_names")
+        names = check_names(task_names, len(head_coefs(estimator)), "task_names")
         display = cls(
             supports=supports,
             task_names=[names[t] for t in tasks],

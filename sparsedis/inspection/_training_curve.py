@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.utils import check_scalar
 
-from sparsedis.inspection._estimators import final_estimator
+from sparsedis.inspection._estimators import final_estimator, members
 from sparsedis.inspection._style import (
     as_dict,
     curve_label,
@@ -105,7 +105,8 @@ class TrainingCurveDisplay:
         ----------
         estimator : estimator, or dict of estimators
             Fitted estimators with `history_`, by name if there are several, also in a
-            pipeline or search. Estimators without training are left out.
+            pipeline or search, or ensembles of them, whose members have a curve each.
+            Estimators without training are left out.
 
         param_name : str, default=None
             Name of the parameter whose values are the names of the estimators, for the
@@ -119,8 +120,15 @@ class TrainingCurveDisplay:
         TrainingCurveDisplay
             The display, plotted.
         """
-        estimators = as_dict(estimator)
-        histories = {n: _curves(final_estimator(e)) for n, e in estimators.items()}
+        histories = {}
+        for name, each in as_dict(estimator).items():
+            final = final_estimator(each)
+            several = [] if hasattr(final, "history_") else members(final)
+            if not several:
+                histories[name] = _curves(final)
+            start = "" if name is None else f"{name}, "
+            for number, member in enumerate(several):
+                histories[f"{start}member {number}"] = _curves(member)
         return cls(history=histories, param_name=param_name).plot(**kwargs)
 
     def plot(self, ax: Any = None, *, smoothing: int | None = None) -> Self:

@@ -255,6 +255,8 @@ def test_bad_input_raises(multimetric):
         AlphaPathDisplay.from_cv_results(results, metrics=["mcc"])
     with pytest.raises(NotFittedError):
         AlphaPathDisplay.from_estimator(GridSearchCV(Lasso(), {"alpha": ALPHAS}))
+    with pytest.raises(TypeError, match=r"must have cv_results_.*got Lasso"):
+        AlphaPathDisplay.from_estimator(Lasso().fit([[0.0], [1.0]], [0.0, 1.0]))
     scores = {"mcc": [[0.5], [0.6]]}
     with pytest.raises(ValueError, match=r"shape \(1, n_splits\), .* got shape \(2, 1"):
         AlphaPathDisplay(param_values=[1], scores=scores)

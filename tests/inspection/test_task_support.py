@@ -6,6 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import Lasso
 
 from sparsedis.inspection import TaskSupportDisplay
+from sparsedis.rotation import SparseRotation
 
 
 @pytest.fixture
@@ -122,3 +123,23 @@ def test_names_where_there_is_room(rng):
 def test_bad_input_raises(arguments, message):
     with pytest.raises(ValueError, match=message):
         TaskSupportDisplay(**arguments)
+
+
+def test_an_ensemble_uses_what_most_members_use(fitted):
+    coef = np.array([[1.0, 0.3], [np.nan, np.nan], [0.0, 2.0]])
+    est = fitted(
+        estimators_=[fitted(coef_=coef), fitted(coef_=coef)],
+        support_=np.array([[1.0, 0.5], [0.0, 0.0], [0.2, 0.6]]),
+    )
+    display = TaskSupportDisplay.from_estimator(est)
+    assert_array_equal(display.supports, np.eye(2))
+    assert display.task_names == ["0", "2"]
+
+
+def test_heads_of_a_rotation(rng):
+    Y = rng.standard_normal((80, 3)) @ (
+        rng.random((3, 12)) * (rng.random((3, 12)) > 0.5)
+    )
+    rotation = SparseRotation(2, random_state=0).fit(Y[:, :3], Y)
+    display = TaskSupportDisplay.from_estimator(rotation)
+    assert_array_equal(display.supports, rotation.support_)

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from sparsedis import SparseMultiTaskRepresentation
 from sparsedis.datasets import make_sparse_tasks
@@ -155,3 +157,17 @@ def test_bad_input_raises(history):
         TrainingCurveDisplay(history={"run": {}})
     with pytest.raises(ValueError, match="smoothing == 0, must be >= 1"):
         TrainingCurveDisplay(history=history).plot(smoothing=0)
+
+
+def test_curves_of_the_members_of_an_ensemble(history, fitted):
+    member = fitted(history_=history)
+    est = fitted(estimators_=[member, make_pipeline(StandardScaler(), member)])
+    display = TrainingCurveDisplay.from_estimator(est)
+    assert texts(display.axes_[0]) == ["member 0", "member 1"]
+    both = {0.1: est, 0.2: member}
+    display = TrainingCurveDisplay.from_estimator(both, param_name="lr")
+    assert texts(display.axes_[0]) == [
+        "lr = 0.1, member 0",
+        "lr = 0.1, member 1",
+        "lr = 0.2",
+    ]
