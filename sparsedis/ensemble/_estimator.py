@@ -53,8 +53,8 @@ class SparseMultiTaskEnsemble(
         :class:`~sparsedis.SparseMultiTaskRepresentation`,
         :class:`~sparsedis.SparseMultiTaskClassifier`,
         :class:`~sparsedis.SparseMultiTaskMixed`, another estimator with their
-        methods and attributes, or a pipeline that ends with one. It must have a
-        parameter `random_state`, which the ensemble sets. None: a
+        methods and attributes, or a pipeline that ends with one, or a search. It must
+        have a parameter `random_state`, which the ensemble sets. None: a
         SparseMultiTaskRepresentation.
 
     n_estimators : int, default=5
@@ -225,7 +225,7 @@ default=None
         self.agreement_ = self._features.agreement
         self.n_components_ = self.matching_.shape[1]
         used = [
-            heads_of(member).support_[:, columns] & (columns >= 0)
+            heads_of(member).support_[:, columns] * (columns >= 0)
             for member, columns in zip(self.estimators_, self.matching_, strict=True)
         ]
         self.support_ = np.mean(used, axis=0)

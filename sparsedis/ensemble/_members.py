@@ -51,7 +51,7 @@ def fit_members(members, X, y, params, n_jobs):
 
 
 def heads_of(member):
-    """Return the estimator that has the heads, which may end a pipeline.
+    """Return the estimator that has the heads, in a pipeline or search.
 
     Parameters
     ----------
@@ -61,7 +61,10 @@ def heads_of(member):
     -------
     estimator
     """
-    return member[-1] if isinstance(member, Pipeline) else member
+    if isinstance(member, Pipeline):
+        return heads_of(member[-1])
+    best = getattr(member, "best_estimator_", None)
+    return member if best is None else heads_of(best)
 
 
 def _fit(member, X, y, params, parent):

@@ -43,10 +43,10 @@ def factors_of(Z, tasks, weight, n_components, rng):
     n_rows = len(Z) if weight is None else weight.sum()
     if min(Z.shape) > MAX_DIRECTIONS or n_rows < _ROWS_PER_FEATURE * Z.shape[1]:
         white = reduce_features(Z, tasks, weight, n_components=n_components, rng=rng)
-        rank, count = white.matrix.shape[1], white.count
+        rank, count, lost = white.matrix.shape[1], white.count, ()
     else:
         white, count = Whitening(Z, weight, any_units=True), None
-        rank = white.rank
+        rank, lost = white.rank, np.flatnonzero(white.lost)
     if rank == 0:
         why = "X has only constant features"
         if Whitening(Z, weight, any_units=True).rank:
@@ -55,6 +55,13 @@ def factors_of(Z, tasks, weight, n_components, rng):
         return _no_factor(white.mean), [message, *_missing(tasks)]
     moments = tasks.moments((Z - white.mean) @ white.matrix, weight)
     messages = _missing(tasks)
+    if len(lost):
+        messages.append(
+            f"{len(lost)} features vary by less than 1e-13 of others, and are left out "
+            f"as their rounding errors ({lost[:5].tolist()}"
+            f"{', ...' if len(lost) > 5 else ''}). If they are none, divide the "
+            "features by their standard deviations."
+        )
     if n_components != "auto":
         most = _n_directions(moments)
         if n_components > most:

@@ -225,9 +225,11 @@ def _span(B, variance, n_most):
 
 def _count_on(Z, tasks, weight):
     white = Whitening(Z, weight)
+    if not white.rank:
+        return no_factor()
     moments = tasks.moments(white(Z), weight)
     moments = moments.take(np.flatnonzero(moments.n_labels >= 2))
-    if not len(moments) or not white.rank:
+    if not len(moments):
         return no_factor()
     return estimate_count(moments, moments.residual_variance(moments.solve()[0]))
 

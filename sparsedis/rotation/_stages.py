@@ -81,6 +81,11 @@ class Whitening:
     any_units : bool, default=False
         Whether features may have units of their own: before any direction is left out,
         they are divided by their standard deviations.
+
+    Attributes
+    ----------
+    lost : ndarray of shape (m,) of bool
+        Features that are left out, as they vary no more than rounding errors of others.
     """
 
     def __init__(self, Z, weight=None, tol=1e-5, *, any_units=False):
@@ -91,10 +96,12 @@ class Whitening:
         # Centred constant features are only rounding errors.
         rounding = _ROUNDING * np.abs(self.mean)
         self.matrix = _whitening(centred, tol, rounding.max(initial=0.0))
+        self.lost = np.zeros(Z.shape[1], dtype=bool)
         if any_units and self.rank < min(Z.shape):
             unit = _norms(centred)
-            rounding = np.maximum(rounding, _ROUNDING * unit.max(initial=0.0))
-            unit[unit <= rounding] = np.inf
+            small = unit <= _ROUNDING * unit.max(initial=0.0)
+            self.lost = small & (unit > rounding)
+            unit[small | (unit <= rounding)] = np.inf
             self.matrix = _whitening(centred / unit, tol, 0.0) / unit[:, None]
 
     @property

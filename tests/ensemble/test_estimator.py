@@ -229,3 +229,17 @@ def test_weights_of_labels_and_of_tasks_reach_the_members(data):
     stored = csr_array(weight)
     again = clone(ensemble).fit(X, csr_array(Y), sample_weight=stored)
     assert again.n_components_ == ensemble.n_components_
+
+
+def test_searches_and_ensembles_are_members(data):
+    search = GridSearchCV(QUICK, {"max_iter": [2]}, cv=2)
+    plain = SparseMultiTaskEnsemble(QUICK, 2, random_state=0)
+    plain.fit(data.data, data.target)
+    est = SparseMultiTaskEnsemble(search, 2, random_state=0)
+    est.fit(data.data, data.target)
+    np.testing.assert_array_equal(est.tasks_, plain.tasks_)
+    np.testing.assert_array_equal(est.predict(data.data), plain.predict(data.data))
+    np.testing.assert_array_equal(est.support_, plain.support_)
+    nested = SparseMultiTaskEnsemble(plain, 2, random_state=0)
+    nested.fit(data.data, data.target)
+    assert nested.support_.shape == (data.target.shape[1], nested.n_components_)

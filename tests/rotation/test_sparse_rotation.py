@@ -86,6 +86,27 @@ def test_units_of_features_do_not_matter(task_type):
     assert mean_correlation_coefficient(F, est.transform(Z)) > 0.95
 
 
+def test_features_that_vary_like_rounding_errors_are_named():
+    rng = np.random.default_rng(0)
+    F = rng.standard_normal((100, 2))
+    Y = F @ rng.standard_normal((2, 20))
+    # Constant ones are no loss.
+    Z = np.column_stack([1e12 * F[:, 0], np.full(100, 0.1), 1e-12 * F[:, 1]])
+    with pytest.warns(UserWarning, match=r"1 features vary by less .*\(\[2\]\)"):
+        SparseRotation(random_state=0).fit(Z, Y)
+
+
+@pytest.mark.filterwarnings("ignore:.* of 40 tasks:UserWarning")
+@pytest.mark.filterwarnings("ignore:No factors were found:UserWarning")
+@pytest.mark.parametrize("n", [2, 3, 4])
+def test_few_rows_of_classes(n):
+    rng = np.random.default_rng(0)
+    Z = rng.standard_normal((n, 5))
+    est = SparseRotation(task_type="classification", random_state=0)
+    est.fit(Z, Z @ rng.standard_normal((5, 40)) > 0)
+    assert np.isfinite(est.transform(Z)).all()
+
+
 def test_predictions_are_least_squares_on_the_support(fitted):
     est, Z, Y, _, _ = fitted
     found = est.transform(Z)
