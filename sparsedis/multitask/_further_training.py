@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from torch.nn.parameter import is_lazy
 
 from sparsedis._randomness import TorchRandomness
 from sparsedis._warn import warn
@@ -62,7 +63,7 @@ class FurtherTraining(NoiseTraining):
             found, components, mean = directions_of_table(Z, table)
             k = found.n_factors
             if k and spare:
-                k = int(np.argmax(found.evidence)) + spare
+                k = min(int(np.argmax(found.evidence)) + spare, len(components))
             if not 0 < k < self._n_trained or not self.n_iter_:
                 continue
             how = f"further training, with {k} features"
@@ -101,7 +102,10 @@ class FurtherTraining(NoiseTraining):
         with TorchRandomness(seed, device).lent():
             kind = self._noisy, self._skips
             narrow = self._new_module(self.input_shape_, len(components), *kind)
-        narrow = narrow.to(device)
+            narrow = narrow.to(device)
+            if any(map(is_lazy, narrow.parameters())):
+                # Inputs give lazy weights their shapes.
+                narrow.eval().encode(rows[:1])
         self._standardize(narrow.encoder, table.blocks())
         options = {}
         # New weights need all the steps.

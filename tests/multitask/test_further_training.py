@@ -199,3 +199,17 @@ def test_numbers_that_teach_nothing_do_not_matter(data, empty):
     with pytest.warns(UserWarning, match="no label") if empty else nullcontext():
         est.fit(data.data, y, **how)
     np.testing.assert_allclose(est.transform(data.data), expected, atol=1e-6)
+
+
+def lazy_encoder(input_shape, n_components):
+    return torch.nn.Sequential(
+        torch.nn.LazyLinear(16), torch.nn.ReLU(), torch.nn.LazyLinear(n_components)
+    )
+
+
+def test_lazy_encoders(data):
+    est = fit(data, encoder=lazy_encoder)
+    assert [seen[:3] for seen in Watch.seen[1:]] == [
+        (width, 30, "KeptHeads") for width in (6, 3)
+    ]
+    assert est.transform(data.data).shape == (300, 3)
