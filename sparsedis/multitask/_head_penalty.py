@@ -45,7 +45,7 @@ def held_out_heads(Z, folds, table, problem, *, rule, spike):
         (n_tasks, n_outputs), for each fold.
 
     l2 : float
-        The penalty.
+        The penalty; 1 if no label of a class is held out.
     """
     n_tasks, k = table.labels.n_tasks, Z.shape[1]
     several = table.n_classes is not None and (table.n_classes > 1).any()
@@ -76,7 +76,7 @@ def held_out_heads(Z, folds, table, problem, *, rule, spike):
             heads[l2].append(own)
             if several:
                 losses[l2] += _loss_of_classes(own, Z[rows], unknown)
-    best = min(losses, key=losses.get) if several else 1.0
+    best = min(losses, key=lambda l2: (losses[l2], l2 != 1))
     return heads[best], best
 
 

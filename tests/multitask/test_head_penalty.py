@@ -6,7 +6,11 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
-from sparsedis import SparseMultiTaskClassifier, SparseMultiTaskRepresentation
+from sparsedis import (
+    SparseMultiTaskClassifier,
+    SparseMultiTaskMixed,
+    SparseMultiTaskRepresentation,
+)
 from sparsedis.datasets import make_sparse_tasks
 from sparsedis.multitask import _linear
 from sparsedis.multitask._head_penalty import PENALTIES
@@ -106,3 +110,14 @@ def test_numbers_have_none():
     # Least squares on the selected features.
     used = np.column_stack([np.ones(len(est.support_)), est.support_]) > 0
     assert np.abs((residual.T @ Z)[used]).max() < 1e-3 * np.abs(Y.T @ Z).max()
+
+
+def test_it_is_one_without_held_out_classes():
+    X, _ = table(0.0)
+    mixed = X[:, [0, 1, 2, 0]].astype(object)
+    # All rows of two labels are used for training.
+    mixed[:, 3] = None
+    mixed[:2, 3] = "a", "b"
+    est = make(SparseMultiTaskMixed).fit(X, mixed)
+    assert est.linear_.first[4] == est.linear_.first[3]
+    assert est.linear_.l2 == 1
