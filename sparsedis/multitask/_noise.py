@@ -69,8 +69,12 @@ class NoiseTraining(TaskTraining):
         flat = len(self.input_shape_) == 1
         if valid is None or not (auto and ridge and flat):
             return False
-        smallest = np.nanmin(self.history_["valid_loss"])
-        return smallest > (1 - _EXPLAINED) * self._held_out_loss(valid, _HUGE)
+        losses = self.history_["valid_loss"]
+        losses = losses[np.isfinite(losses)]
+        if not len(losses):
+            # A callback has ended the training before its first validation.
+            return False
+        return losses.min() > (1 - _EXPLAINED) * self._held_out_loss(valid, _HUGE)
 
     @torch.no_grad()
     def _held_out_loss(self, valid, alpha):

@@ -173,7 +173,8 @@ class RepresentationParameters(BilevelEstimator):
         Number of epochs without improvement after which training stops.
 
     warm_start : bool, default=False
-        Whether the next `fit` or `fit_stream` starts from the current weights.
+        Whether the next `fit` or `fit_stream` starts from the current weights. After a
+        fit to classes with ``n_components="auto"`` it has only the counted features.
 
     random_state : int, RandomState instance or None, default=None
         Determines the initial weights and the batches.

@@ -170,6 +170,21 @@ def test_classes_may_be_noisy_below_half_of_the_loss(side, monkeypatch):
     assert full_alpha(est) == (NOISY if side > 0 else PLAIN)
 
 
+class StopAtOnce(Callback):
+    """End every training after its first step."""
+
+    def on_batch_end(self, net, training=None, **kwargs):
+        if training:
+            raise KeyboardInterrupt
+
+
+def test_a_training_that_was_not_validated_is_no_reason_for_another():
+    X, Y = table(1)
+    est = make(callbacks=[StopAtOnce()]).fit(X, Y)
+    assert est.n_iter_ == 1
+    assert full_alpha(est) <= PLAIN
+
+
 class PowerFailure(RuntimeError):
     pass
 
