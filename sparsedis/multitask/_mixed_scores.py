@@ -152,8 +152,10 @@ def count_unit(y, weight):
     Returns
     -------
     float
-        Unit; 1 if all counts are equal.
+        Unit; 1 if all counts are equal, or without any.
     """
+    if not len(y):
+        return 1.0
     unit = 2 * half_deviance(y, np.average(y, weights=weight), weight)
     return unit if unit > 1e-12 * y.max() else 1.0
 

@@ -387,3 +387,18 @@ def test_sparse_heads_in_training(data, frame, penalty):
     est.fit(data[0], frame)
     assert np.isfinite(est.coef_).all()
     assert 0 < est.support_.mean() < 1
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_task_of_counts_without_labels_predicts_nan(data, weighted):
+    X, Y = data
+    y = np.column_stack([Y[:, :3], np.arange(len(X)) % 3])
+    weight = np.ones(y.shape)
+    if weighted:
+        weight[:, 3] = 0
+    else:
+        y[:, 3] = np.nan
+    est = SparseMultiTaskMixed(2, task_types={3: "count"}, **QUICK)
+    with pytest.warns(UserWarning, match="1 of 4 tasks have no label"):
+        est.fit(X, y, sample_weight=weight)
+    np.testing.assert_array_equal(np.isnan(est.predict(X[:2])), [[0, 0, 0, 1]] * 2)
