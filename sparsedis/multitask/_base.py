@@ -179,7 +179,7 @@ default=None
             self._fit_heads(table, scale, targets)
         self._warn_if_unused()
         if self.rotation is not None:
-            warn_of(self._doubts(X, split))
+            warn_of(self._doubts(X, split, weight))
         return self
 
     @whole_unless_trained
@@ -323,11 +323,11 @@ default=None
         self._check_shape_of(X, reset)
         return X
 
-    def _doubts(self, X, split):
+    def _doubts(self, X, split, weight):
         """Warn about features and predictions that may not be reliable."""
         # Without factors a single head stands for all.
         found = self.rotation_.heads if self.count_.n_factors else self.tasks_
-        doubts = doubts_about_features(self.stability_, len(found))
+        doubts = doubts_about_features(self.stability_, len(found), weight)
         if not self.n_iter_:
             return doubts
         if split.held_out is None:

@@ -6,6 +6,7 @@ from sparsedis._warn import warn
 from sparsedis.identifiability._report import STABLE
 from sparsedis.inputs._batch import NUMBER
 from sparsedis.inputs._rows import LazyRows
+from sparsedis.inputs._weights import as_counts
 from sparsedis.multitask._ridge import ridge
 from sparsedis.multitask._table_moments import chunks
 
@@ -25,7 +26,7 @@ _TASKS, _LABELS, _WIDE = 50, 5, 1000
 _LOST, _MANY_LABELS = 0.2, 20
 
 
-def doubts_about_features(stability, n_tasks):
+def doubts_about_features(stability, n_tasks, weight=None):
     """Report the features on which halves of the tasks disagree.
 
     Parameters
@@ -34,10 +35,13 @@ def doubts_about_features(stability, n_tasks):
 
     n_tasks : int
 
+    weight : ndarray or csr_array, default=None
+        Weights of the samples or labels, as they were given.
+
     Returns
     -------
     list of str
-        Empty, or one sentence.
+        Empty, or one text.
     """
     unstable = np.flatnonzero(stability < STABLE)
     if not len(unstable):
@@ -48,6 +52,12 @@ def doubts_about_features(stability, n_tasks):
     )
     if n_tasks == 1:
         why = "a single task cannot tell them from mixtures. Give many, one a column."
+    mean = 1.0 if weight is None else weight.mean()
+    if mean > 1 and as_counts(weight, mean) is weight:
+        why += (
+            f" Weights of a mean of {mean:.3g} count as so many repetitions: divide "
+            "them by it if they are none."
+        )
     return [
         f"{len(unstable)} of {len(stability)} features may not be factors "
         f"({unstable[:8].tolist()}{'...' if len(unstable) > 8 else ''}): {why}"

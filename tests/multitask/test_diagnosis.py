@@ -38,6 +38,13 @@ def linear():
     return X, Y
 
 
+@pytest.mark.parametrize("mean", [None, 0.5, 1.0, 100.0, 1e9])
+def test_weights_that_count_as_repetitions(mean):
+    weight = None if mean is None else np.array([0.5, 1.5]) * mean
+    (doubt,) = doubts_about_features(np.array([0.9]), 40, weight)
+    assert ("mean of 100 count as so many repetitions" in doubt) == (mean == 100)
+
+
 def test_unstable_features_are_named_and_others_are_not():
     (doubt,) = doubts_about_features(np.array([0.99, 0.94, 0.95]), 40)
     assert doubt.startswith(
