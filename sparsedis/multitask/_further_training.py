@@ -9,8 +9,11 @@ from sparsedis._warn import warn
 from sparsedis.bilevel._module import device_blocks, to_device
 from sparsedis.bilevel._net import NonFiniteError
 from sparsedis.bilevel._optimizers import takes_groups
+from sparsedis.inputs._labels import DenseLabels
 from sparsedis.inputs._table import TaskTable
+from sparsedis.inputs._table_source import TableSource
 from sparsedis.multitask._counting import counting_problem
+from sparsedis.multitask._directions import Directions, directions_from_centre
 from sparsedis.multitask._kept_heads import KeptHeads
 from sparsedis.multitask._narrowing import take_over
 from sparsedis.multitask._noise import NoiseTraining
@@ -22,6 +25,7 @@ from sparsedis.multitask._table_heads import fit_heads
 _SPARE = 3
 
 # Steps of a round, learning rate and weight decay, relative to those of the training.
+# Weights that are new need no more weight decay.
 _STEPS, _LR, _DECAY = 0.75, 0.5, 10 / 3
 
 # Learning rate of the heads, in that of the encoder.
@@ -32,6 +36,9 @@ _BATCHES = 2.5
 
 # Relative penalty of the initial heads.
 _ALPHA = 1e-4
+
+# Largest spread of the boundaries with which new weights learn directions.
+_SPREAD = 0.3
 
 
 class FurtherTraining(NoiseTraining):
@@ -68,9 +75,10 @@ class FurtherTraining(NoiseTraining):
                 continue
             how = f"further training, with {k} features"
             directions = components[:k], mean
+            options = {"random_state": random_state, "data": data, "anew": not spare}
             try:
                 with self._another_training(how):
-                    self._train_narrow(table, *directions, split, random_state, data)
+                    self._train_narrow(table, *directions, split, **options)
             except NonFiniteError as error:
                 what, _, _ = str(error).partition(":")
                 warn(
@@ -87,10 +95,13 @@ class FurtherTraining(NoiseTraining):
         """Whether the tasks leave the encoder free to bend the factors."""
         return self._likelihood == "categorical"
 
-    def _train_narrow(self, table, components, mean, split, random_state, data):
+    def _train_narrow(
+        self, table, components, mean, split, *, random_state, data, anew
+    ):
         """Continue training with some directions of the features.
 
-        The rows held out are the same, so that the encoder has seen none of them.
+        The rows held out are the same, so that the encoder has seen none of them. If
+        `anew`, it continues from new weights, where that is of use.
         """
         wide, history, device = self.module_, self.history_, self._device()
         rows = to_device(next(iter(table.blocks())), device)
@@ -98,19 +109,14 @@ class FurtherTraining(NoiseTraining):
             torch.tensor(array, dtype=torch.float32, device=device)
             for array in (components, mean)
         )
-        seed = random_state.randint(np.iinfo(np.int32).max)
-        with TorchRandomness(seed, device).lent():
-            kind = self._noisy, self._skips
-            narrow = self._new_module(self.input_shape_, len(components), *kind)
-            narrow = narrow.to(device)
-            if any(map(is_lazy, narrow.parameters())):
-                # Inputs give lazy weights their shapes.
-                narrow.eval().encode(rows[:1])
-        self._standardize(narrow.encoder, table.blocks())
+        narrow = self._narrow_module(len(components), table, rows, random_state)
         options = {}
         # New weights need all the steps.
         if take_over(narrow, wide, components, mean, rows):
-            options = self._with_kept_heads(narrow, split.trained)
+            if anew:
+                anew = self._start_anew(narrow, table, rows, split, random_state, data)
+            decay = 1.0 if anew else _DECAY
+            options = self._with_kept_heads(narrow, split.trained, decay)
         self._train_table(
             table,
             len(components),
@@ -126,30 +132,98 @@ class FurtherTraining(NoiseTraining):
         }
         self.n_iter_ = len(self.history_["loss"])
 
-    def _with_kept_heads(self, module, table):
-        """Options of a training that starts from a trained module and its heads."""
+    def _narrow_module(self, width, table, rows, random_state, **how):
+        """A module with new weights."""
         device = self._device()
-        module.set_statistics(device_blocks(table.blocks(), device))
+        seed = random_state.randint(np.iinfo(np.int32).max)
+        with TorchRandomness(seed, device).lent():
+            kind = self._noisy, self._skips
+            module = self._new_module(self.input_shape_, width, *kind, **how)
+            module = module.to(device)
+            if any(map(is_lazy, module.parameters())):
+                # Inputs give lazy weights their shapes.
+                module.eval().encode(rows[:1])
+        self._standardize(module.encoder, table.blocks())
+        return module
+
+    def _start_anew(self, module, table, rows, split, random_state, data):
+        """Replace weights by new ones that have learned directions of their features.
+
+        The distances of features from the point where the boundaries of the tasks meet
+        come from early steps of training, where they are all about the same: that bends
+        the factors. Weights that learn directions only are free to choose distances.
+
+        Returns
+        -------
+        bool
+            Whether that has been done, since the boundaries meet.
+        """
+        heads = self._initial_heads(module, split.trained)
+        Z = self._features_of(table, module)
+        directions, spread = directions_from_centre(Z, heads.coef, heads.intercept)
+        if not spread < _SPREAD:
+            return False
+        # A single task, of vectors.
+        labels = DenseLabels(directions[:, None])
+        directed, valid = TaskTable(table.X, table.at, labels), None
+        if split.valid is not None:
+            held_out = np.isin(table.at, split.held_out.at)
+            batch = directed.take(np.flatnonzero(held_out)).batch(
+                np.zeros(1, dtype=int), 10 * self.batch_size, random_state
+            )
+            directed, valid = directed.take(np.flatnonzero(~held_out)), (batch, batch)
+        # Directions have hardly any noise.
+        how = {"drops": False}
+        new = self._narrow_module(Z.shape[1], table, rows, random_state, **how)
+        # A normalisation would choose distances.
+        new.normalization = torch.nn.Identity()
+        self._train_on(
+            "table",
+            TableSource(
+                directed,
+                n_samples=self.batch_size,
+                n_tasks=1,
+                random_state=random_state,
+            ),
+            random_state,
+            rows=table.blocks,
+            data=data,
+            make=lambda: new,
+            contents=directed.contents(),
+            valid=valid,
+            objective=Directions(self._problem(), self._judging_alpha),
+        )
+        module.encoder.load_state_dict(self.module_.encoder.state_dict())
+        return True
+
+    @property
+    def _judging_alpha(self):
+        return getattr(self, "learned_alpha_", self._alpha)
+
+    def _initial_heads(self, module, table):
+        """Heads with hardly any penalty on features whose statistics are set."""
+        module.set_statistics(device_blocks(table.blocks(), self._device()))
         Z = self._features_of(table, module.eval())
         alpha = np.full(table.labels.n_tasks, _ALPHA)
         # Tasks that teach nothing need no head, as those with a single class.
         n_classes = np.where(table.teaching, table.n_classes, 1)
         taught = TaskTable(table.X, table.at, table.labels, n_classes)
-        heads = fit_heads(
-            Z, taught, alpha, counting_problem(self._problem()), refit="lasso"
-        )
-        judged_with = getattr(self, "learned_alpha_", self._alpha)
+        problem = counting_problem(self._problem())
+        return fit_heads(Z, taught, alpha, problem, refit="lasso")
+
+    def _with_kept_heads(self, module, table, decay):
+        """Options of a training that starts from a trained module and its heads."""
+        heads = self._initial_heads(module, table)
+        kept = heads.coef, heads.intercept, self._device()
         lr = _LR * self.lr
         groups = {}
         if takes_groups(self.optimizer, lr):
             how = {"lr": _HEADS_LR * lr, "weight_decay": 0.0}
             groups["optimizer__param_groups"] = [("W", how), ("intercept", how)]
         return groups | {
-            "objective": KeptHeads(
-                self._problem(), judged_with, heads.coef, heads.intercept, device
-            ),
+            "objective": KeptHeads(self._problem(), self._judging_alpha, *kept),
             "batches": _BATCHES,
-            "decay": _DECAY,
+            "decay": decay,
             "max_iter": max(1, round(_STEPS * self.max_iter)),
             "lr": lr,
         }

@@ -248,12 +248,12 @@ class TaskTraining(Settings):
     def _goes_on(self):
         return self.warm_start and "module_" in vars(self)
 
-    def _new_module(self, input_shape, width, noisy, skips):
+    def _new_module(self, input_shape, width, noisy, skips, drops=True):
         shape = input_shape_of(np.empty((0, *input_shape)))
         encoder = self.encoder
         if encoder == "auto" and len(shape) == 1 and self.rotation is not None:
             dropout = _NOISY_DROPOUT if noisy else _DROPOUT
-            encoder = partial(MLP, dropout=dropout, skip=skips)
+            encoder = partial(MLP, dropout=dropout if drops else 0.0, skip=skips)
         return new_representation(encoder, shape, width, self.normalization)
 
     def _new_modules(self, fitted):

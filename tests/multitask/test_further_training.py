@@ -11,6 +11,8 @@ from skorch.callbacks import Callback
 from sparsedis import SparseMultiTaskClassifier, SparseMultiTaskMixed
 from sparsedis.datasets import make_sparse_tasks
 from sparsedis.metrics import linear_r_score
+from sparsedis.multitask import _further_training
+from sparsedis.multitask._directions import Directions
 from sparsedis.multitask._further_training import FurtherTraining
 
 # After a few steps features are not to be trusted.
@@ -51,15 +53,15 @@ def fit(data, cls=SparseMultiTaskClassifier, y=None, **params):
 
 def test_two_rounds_with_fewer_features(data):
     est = fit(data)
-    first, *further = Watch.seen
+    first, spare, anew, last = Watch.seen
     assert first[:3] == (32, 40, "TaskObjective")
-    assert [seen[:3] for seen in further] == [
-        (width, 30, "KeptHeads") for width in (6, 3)
-    ]
-    for *_, groups, n_rows in further:
+    assert spare[:3] == (6, 30, "KeptHeads")
+    assert anew[:4] == (3, 40, "Directions", [(0.004, 3.0)])
+    assert last[:3] == (3, 30, "KeptHeads")
+    assert [seen[-1] for seen in Watch.seen] == [60, 150, 60, 150]
+    for (*_, groups, _), decay in ((spare, 10.0), (last, 3.0)):
         # Those of W, of the intercepts and of the encoder.
-        assert groups == [(0.01, 0.0), (0.01, 0.0), (0.002, pytest.approx(10.0))]
-        assert n_rows == 150
+        assert groups == [(0.01, 0.0), (0.01, 0.0), (0.002, pytest.approx(decay))]
     assert est.n_components_ == 3
 
 
@@ -71,9 +73,10 @@ def test_a_given_number_of_features_is_trained_once(data, params):
     assert len(Watch.seen) == 1
 
 
-def test_weight_decay_of_the_user_grows_too(data):
+def test_weight_decay_of_the_user_grows_with_spare_features(data):
     fit(data, weight_decay=0.3)
-    assert [seen[3][-1][1] for seen in Watch.seen] == pytest.approx([0.3, 1.0, 1.0])
+    decays = [seen[3][-1][1] for seen in Watch.seen]
+    assert decays == pytest.approx([0.3, 1.0, 0.3, 0.3])
 
 
 @pytest.mark.parametrize("three", [False, True])
@@ -83,7 +86,7 @@ def test_mixed_tasks_of_classes_alone(data, three):
         bounds = np.quantile(data.target[:, 0], [1 / 3, 2 / 3])
         y[:, 0] = np.array(["a", "b", "c"])[np.digitize(data.target[:, 0], bounds)]
     est = fit(data, SparseMultiTaskMixed, y)
-    assert len(Watch.seen) == 3
+    assert len(Watch.seen) == 4
     assert est.predict(data.data).shape == y.shape
 
 
@@ -139,7 +142,7 @@ def diverge(net):
         weight.data.fill_(np.nan)
 
 
-@pytest.mark.parametrize("training", [2, 3])
+@pytest.mark.parametrize("training", [2, 3, 4])
 def test_an_error_leaves_the_complete_training_before(data, training, monkeypatch):
     est = SparseMultiTaskClassifier(
         max_iter=40, random_state=0, callbacks=[Fail(training, fail)]
@@ -149,10 +152,11 @@ def test_an_error_leaves_the_complete_training_before(data, training, monkeypatc
     assert "further training" in caught.value.__notes__[-1]
     train, rounds = FurtherTraining._train_narrow, []
 
-    def once(self, *args):
+    def once(self, *args, **how):
         rounds.append(args)
-        if len(rounds) < training - 1:
-            train(self, *args)
+        # The last round has two trainings.
+        if len(rounds) < min(training, 3) - 1:
+            train(self, *args, **how)
 
     monkeypatch.setattr(FurtherTraining, "_train_narrow", once)
     before = clone(est).set_params(callbacks=None).fit(data.data, data.target > 0)
@@ -166,19 +170,19 @@ def test_an_error_leaves_the_complete_training_before(data, training, monkeypatc
         assert torch.equal(kept, weights[name]), name
 
 
-@pytest.mark.parametrize("training", [2, 3])
+@pytest.mark.parametrize("training", [2, 3, 4])
 def test_a_further_training_that_diverges_is_undone(data, training):
     callbacks = [Watch(), Fail(training, diverge)]
     est = SparseMultiTaskClassifier(max_iter=40, random_state=0, callbacks=callbacks)
     with pytest.warns(UserWarning, match="without further training.*lower lr"):
         est.fit(data.data, data.target > 0)
-    assert est.n_iter_ == len(est.history_["loss"]) == 40 + 30 * (training - 2)
+    assert est.n_iter_ == len(est.history_["loss"]) == 40 + 30 * (training > 2)
     assert np.isfinite(est.predict_proba(data.data)).all()
 
 
 def test_optimizers_may_lack_options_of_some_weights(data):
     est = fit(data, optimizer=torch.optim.LBFGS, lr=0.1, max_iter=4)
-    assert [len(seen[3]) for seen in Watch.seen] == [1, 1, 1]
+    assert [len(seen[3]) for seen in Watch.seen] == [1, 1, 1, 1]
     assert np.isfinite(est.history_["loss"]).all()
 
 
@@ -209,7 +213,44 @@ def lazy_encoder(input_shape, n_components):
 
 def test_lazy_encoders(data):
     est = fit(data, encoder=lazy_encoder)
-    assert [seen[:3] for seen in Watch.seen[1:]] == [
-        (width, 30, "KeptHeads") for width in (6, 3)
-    ]
+    assert [seen[0] for seen in Watch.seen[1:]] == [6, 3, 3]
     assert est.transform(data.data).shape == (300, 3)
+
+
+def test_weights_that_are_new_bend_the_factors_less(monkeypatch):
+    rng = np.random.default_rng(0)
+    # Correlated factors: along their sum rows lie far from the boundaries.
+    factors = rng.standard_normal((600, 4)) + 3 * rng.standard_normal((600, 1))
+    X = factors @ rng.standard_normal((4, 8)) / 6
+    X += 0.3 * np.sin(X)
+    coef = rng.standard_normal((4, 60)) * (rng.random((4, 60)) < 0.5)
+    y = factors @ coef + 1e-3 * rng.standard_normal((600, 60)) > 0
+    r = []
+    for largest in (0.0, 0.3):
+        monkeypatch.setattr(_further_training, "_SPREAD", largest)
+        est = SparseMultiTaskClassifier(linear=None, max_iter=200, random_state=0)
+        r.append(linear_r_score(factors, est.fit(X, y).transform(X)))
+    assert 1 - r[1] < 0.6 * (1 - r[0])
+
+
+def test_boundaries_that_do_not_meet_leave_the_trained_weights(data):
+    rng = np.random.default_rng(0)
+    share = rng.choice([0.05, 0.95], data.target.shape[1])
+    bounds = [np.quantile(*at) for at in zip(data.target.T, share, strict=True)]
+    fit(data, y=data.target > bounds)
+    assert "Directions" not in [seen[2] for seen in Watch.seen]
+
+
+def test_callbacks_see_the_loss_on_held_out_rows(data):
+    losses = []
+
+    class See(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            if isinstance(net.criterion_, Directions):
+                losses.append(net.history[-1, "valid_loss"])
+
+    est = SparseMultiTaskClassifier(
+        callbacks=[See()], linear=None, max_iter=40, random_state=0
+    )
+    est.fit(data.data, data.target > 0)
+    assert 0 < losses[-1] < losses[0] < 2
