@@ -175,11 +175,10 @@ def glm(
     def make(Z, y, alpha, l2):
         return Linear(loss, penalty, Z, y, weight, alpha, l2, fit_intercept)
 
-    def solve(Z, y, alpha, l2):
-        problem = make(Z, y, alpha, l2)
+    def solve(problem, Z, y, alpha, l2):
         return solve_linear(problem, alpha, start=start, tol=tol, max_iter=max_iter)
 
-    W, info = solve_implicitly(make, solve, features, y, alpha, l2)
+    W, info, _ = solve_implicitly(make, solve, features, y, alpha, l2)
     k = features.shape[-1]
     info = replace(info, support=info.support[:, :k])
     warn_if_not_converged(info, tol, "glm")

@@ -22,11 +22,14 @@ def solve_implicitly(make, solve, *theta):
         Creates a problem from `theta`. It has ``scale``, ``hessian`` and ``penalty``
         (see :class:`~sparsedis.solvers._problem.Problem`), ``n_features``, which does
         not count an intercept, ``is_smooth``, whether no row can be zero, and
-        ``stationarity(W, *theta)``, the gradient of the objective for nonzero rows.
+        ``stationarity(W, *theta)``, the gradient of the objective for nonzero rows. It
+        may have ``cotangents(W, u)``, the gradients of ``-<u, stationarity>`` in
+        `theta`, for which autograd needs a second problem and more operations.
 
     solve : callable
-        Returns solutions of shape (n_tasks, k, c), with an intercept, if any, in the
-        last row, and their :class:`~sparsedis.solvers._info.SolverInfo`.
+        Takes a problem and `theta`, and returns solutions of shape (n_tasks, k, c),
+        with an intercept, if any, in the last row, and their
+        :class:`~sparsedis.solvers._info.SolverInfo`.
 
     *theta : tensor
         Data and penalties of the tasks.
@@ -36,18 +39,21 @@ def solve_implicitly(make, solve, *theta):
     W : tensor of shape (n_tasks, k, c)
 
     info : SolverInfo
+
+    problem : object
+        The problem of `make`, detached from `theta`.
     """
-    info = []
-    W = _Solve.apply(make, solve, info.append, *theta)
-    return W, info[0]
+    found = []
+    W = _Solve.apply(make, solve, found.extend, *theta)
+    return W, *found
 
 
 class _Solve(ReverseOnly):
     @staticmethod
     def forward(ctx, make, solve, report, *theta):
-        W, info = solve(*theta)
-        report(info)
-        ctx.make = make
+        ctx.make, ctx.problem = make, make(*(t.detach() for t in theta))
+        W, info = solve(ctx.problem, *theta)
+        report((info, ctx.problem))
         ctx.save_for_backward(*theta, W)
         return W
 
@@ -58,20 +64,29 @@ class _Solve(ReverseOnly):
         if torch.is_grad_enabled():
             gradients = _gradients_with_graph(ctx.make, theta, W, grad, needed)
             return None, None, None, *gradients
-        own = [t.detach() for t in theta]
-        with torch.enable_grad():
-            for t, wanted in zip(own, needed, strict=True):
-                t.requires_grad_(wanted)
-            problem = ctx.make(*own)
-        u, singular = _solve_adjoint(problem, W, grad)
+        u, singular = _solve_adjoint(ctx.problem, W, grad)
         if bool(singular.any()):
             warn_of_dependence()
-        with torch.enable_grad():
-            slope = problem.stationarity(W, *own)
-            wanted = [t for t in own if t.requires_grad]
-            found = iter(torch.autograd.grad(slope, wanted, -u, allow_unused=True))
-        gradients = [next(found) if t.requires_grad else None for t in own]
+        if hasattr(ctx.problem, "cotangents"):
+            found = ctx.problem.cotangents(W, u)
+            gradients = [
+                g if one else None for g, one in zip(found, needed, strict=True)
+            ]
+        else:
+            gradients = _gradients(ctx.make, theta, W, u, needed)
         return None, None, None, *gradients
+
+
+def _gradients(make, theta, W, u, needed):
+    """The cotangents of theta, by autograd."""
+    own = [t.detach() for t in theta]
+    with torch.enable_grad():
+        for t, wanted in zip(own, needed, strict=True):
+            t.requires_grad_(wanted)
+        slope = make(*own).stationarity(W, *own)
+        wanted = [t for t in own if t.requires_grad]
+        found = iter(torch.autograd.grad(slope, wanted, -u, allow_unused=True))
+    return [next(found) if t.requires_grad else None for t in own]
 
 
 def _gradients_with_graph(make, theta, W, grad, needed):

@@ -12,11 +12,12 @@ from sparsedis.implicit._inputs import centre_features, read_tasks
 from sparsedis.implicit._layer import solve_implicitly
 from sparsedis.implicit._squared import check_limits, check_solver, has_celer, pack
 from sparsedis.implicit._start import read_start
+from sparsedis.implicit._tasks import wide
 from sparsedis.implicit._together import spread_together
 from sparsedis.implicit._transforms import transformable, without_derivatives
 from sparsedis.implicit._units import choose_units
 from sparsedis.solvers._info import warn_if_not_converged
-from sparsedis.solvers.logistic import Logistic, class_basis, solve_logistic
+from sparsedis.solvers.logistic import Logistic, class_basis, solve_problem
 
 if TYPE_CHECKING:
     from typing import Any, Literal
@@ -203,23 +204,16 @@ def logistic(
     def make(Z, alpha, l2):
         return Logistic(Z, labels, share, alpha, l2, n_classes, fit_intercept)
 
-    def solve(Z, alpha, l2):
+    def solve(problem, Z, alpha, l2):
         first = start
         if by_celer:
             from sparsedis.solvers._celer import start_logistic_celer
 
             first = start_logistic_celer(Z, labels, share, alpha)
-        W, b, info = solve_logistic(
-            *(Z, labels, share, alpha, l2),
-            n_classes=n_classes,
-            fit_intercept=fit_intercept,
-            start=first,
-            tol=tol,
-            max_iter=max_iter,
-        )
-        return torch.cat([W, b.unsqueeze(1)], 1) if fit_intercept else W, info
+        return solve_problem(problem, alpha, first, tol=tol, max_iter=max_iter)
 
-    W, info = solve_implicitly(make, solve, features, units.alpha, units.l2)
+    penalties = units.alpha, units.l2
+    W, info, problem = solve_implicitly(make, solve, features, *penalties)
     W, b = W[:, :k], W[:, k:].sum(1)
     warn_if_not_converged(info, tol, "logistic")
     if fit_intercept:
@@ -229,8 +223,8 @@ def logistic(
     else:
         basis = class_basis(n_classes, W)
         W, b = W @ basis.T, b @ basis.T
-    if fit_intercept:
-        b = b + _absent_intercept(labels, share, n_classes, b)
+    if problem.gauge is not None:
+        b = b + _absent_intercept(problem.absent)
     return pack(
         tasks.unflatten(units.coefficients(W)),
         tasks.unflatten(b) if fit_intercept else None,
@@ -333,9 +327,7 @@ def _choose_celer(solver, lacks, tasks):
     return solver == "celer"
 
 
-def _absent_intercept(labels, share, n_classes, like):
+def _absent_intercept(absent):
     """Value to add to the zero intercepts of classes without a sample."""
-    onehot = torch.nn.functional.one_hot(labels, n_classes).to(share.dtype)
-    absent = (share.unsqueeze(-1) * onehot).sum(1) == 0
-    added = torch.where(absent, _ABSENT, 0.0).to(like)
-    return added if n_classes > 2 else added[:, 1] - added[:, 0]
+    added = _ABSENT * absent.to(wide(absent.device))
+    return added if absent.shape[1] > 2 else added[:, 1] - added[:, 0]

@@ -215,10 +215,9 @@ class SupportSystem:
 
     def __init__(self, hessian, support):
         self.rows = self.at = None
-        if support.shape[-1] >= _WIDE:
-            rows = Rows(support)
-            if rows.index.shape[-1] < support.shape[-1]:
-                self.rows, hessian, support = rows, rows.block(hessian), rows.valid
+        if support.shape[-1] >= _WIDE and not bool(support.all(-1).any()):
+            self.rows = Rows(support)
+            hessian, support = self.rows.block(hessian), self.rows.valid
         if support.shape[-1] == 0:
             self.singular = support.any(-1)
             self.poor = self.singular

@@ -38,6 +38,28 @@ def pull(Z, X):
     return product.reshape(n_tasks, d, product.shape[-1]).mT
 
 
+def spread(Z, X, W):
+    """``X W'``, with the shape of Z but for its last axis: summed if Z is shared.
+
+    Parameters
+    ----------
+    Z : tensor of shape (n_tasks, n_samples, ...) or (1, n_samples, ...)
+
+    X : tensor of shape (n_tasks, n_samples, d)
+
+    W : tensor of shape (n_tasks, k, d)
+
+    Returns
+    -------
+    tensor of shape (n_tasks, n_samples, k) or (1, n_samples, k)
+    """
+    if len(Z) != 1:
+        return X @ W.mT
+    n_tasks, n, d = X.shape
+    rows = W.mT.reshape(n_tasks * d, W.shape[1])
+    return (X.mT.reshape(n_tasks * d, n).T @ rows).unsqueeze(0)
+
+
 class Curvature:
     """Second derivative of a loss of scores ``Z W``, for the features of a batch.
 
@@ -73,6 +95,11 @@ class Curvature:
         else:
             a, b = torch.tril_indices(d, d, device=Z.device)
             weight = bends.movedim(1, -1)[:, a, b]
+        if len(Z) == n_tasks == 1 and weight.numel() * k <= _BLOCK:
+            columns = weight[0].T.unsqueeze(-1) * Z[0].unsqueeze(1)
+            gram = (Z[0].T @ columns.flatten(1)).unflatten(1, (-1, k))
+            at = _symmetric(d, Z.device).reshape(d, d)
+            return gram[:, at].permute(1, 0, 2, 3).reshape(1, d * k, d * k)
         if len(Z) != 1 or 2 * n_tasks <= k:
             pairs = weight.unsqueeze(-1).unbind(1)
             gram = torch.stack([Z.mT @ (share * Z) for share in pairs], 1)
@@ -85,7 +112,8 @@ class Curvature:
         for share, products in rest:
             flat += share @ products
         place = _place(k, d, Z.device)
-        flat = flat.reshape(n_tasks, -1).index_select(1, place)
+        # Three times as fast as index_select.
+        flat = flat.reshape(n_tasks, -1).gather(1, place.expand(n_tasks, -1))
         return flat.reshape(n_tasks, d * k, d * k)
 
     @property

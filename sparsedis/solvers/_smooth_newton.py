@@ -6,8 +6,10 @@ import torch
 from sparsedis.solvers import _composite
 from sparsedis.solvers._groups import add_blocks
 from sparsedis.solvers._linalg import solve_on_support
+from sparsedis.solvers._newton_systems import Factorised, shared_system
 from sparsedis.solvers._products import forward, pull
 from sparsedis.solvers._softmax_hessian import SoftmaxHessian, has_many_classes
+from sparsedis.solvers._step_length import best_length
 
 # Maximal number of steps, and the gradient at which to stop, relative to the tolerance
 # for the gap, in units in which curvatures are about one. The gap is of the order of
@@ -20,15 +22,12 @@ _ROUNDING = 1e-10
 # With larger gradients, search along the step, also beyond the full one: if classes are
 # nearly separable, coefficients are large and Newton steps short.
 _FAR = 1e-4
-_LINE_STEPS, _CHANGE = 2, 3.0
 
 # With smaller gradients, keep the factor of an earlier Hessian, while each step divides
 # the gradient by at least this.
 _NEAR, _FALL = 1e-4, 10.0
 
-# Residuals of steps by conjugate gradients, relative to the gradient: the root of its
-# size, between these two; and those of the system of the implicit gradient.
-_FORCING = 1e-2, 0.3
+# Residuals of the system of the implicit gradient, if it is solved by products.
 _EXACT = 1e-11
 
 # Added to the curvature of singular tasks, such as those with constant features.
@@ -73,28 +72,37 @@ def smooth_newton(problem, V, tol=1e-12):
     n_iter, left = np.zeros(len(V), dtype=int), np.ones(len(V), dtype=bool)
     ridge, scores = _ridge(problem), forward(problem.Z, W)
     gradient, bends = _derivatives(problem, ridge, W, scores)
-    size, now = _size(problem, gradient)
-    stale = True
+    size = _size(problem, gradient)
+    system = shared_system(problem, ridge, W, bends)
+    stale = system is None
     for _ in range(_STEPS):
         if stale:
             system = _system(problem, scores, bends)
-        step = system.solve(-gradient, size.sqrt().clamp(*_FORCING))
+        step = system.step(gradient, size)
         along = forward(problem.Z, step)
-        if (now > _FAR).any():
-            best = _best_length(problem, ridge, W, step, gradient, scores, along)
-            length = torch.where(size > _FAR, best, 1.0)[:, None, None]
+        far = size > _FAR
+        if far.any():
+            length = best_length(problem, ridge, W, step, gradient, scores, along)
+            if not far.all():
+                far = torch.from_numpy(far).to(V.device)
+                length = torch.where(far, length, 1.0)
+            length = length[:, None, None]
             step, along = length * step, length * along
-        last, before = W, now
+        last, before = W, size
         W, scores = W + step, scores + along
         gradient, bends = _derivatives(problem, ridge, W, scores)
-        size, now = _size(problem, gradient, system.failed)
+        size = _size(problem, gradient)
+        if system.failed is not None:
+            size[system.failed] = np.nan
         n_iter[at.cpu().numpy()] += left
-        sound = np.isfinite(now)
+        sound = np.isfinite(size)
         if not sound.all():
-            W = torch.where(torch.isfinite(size)[:, None, None], W, last)
-        moves = (now > _ROUNDING) | (2 * now < before)
-        left = left & sound & (now > _SHARE * tol) & moves
-        stale = (left & ((now > _NEAR) | (_FALL * now > before))).any()
+            keep = torch.from_numpy(sound).to(V.device)
+            W = torch.where(keep[:, None, None], W, last)
+        moves = (size > _ROUNDING) | (2 * size < before)
+        left = left & sound & (size > _SHARE * tol) & moves
+        slow = (size > _NEAR) | (_FALL * size > before)
+        stale = (left & slow).any()
         # Tasks that have converged cost less than copies of those that have not.
         if not sound.all() or 2 * left.sum() <= len(left):
             found[at] = W / problem.scale.unsqueeze(-1)
@@ -102,25 +110,20 @@ def smooth_newton(problem, V, tol=1e-12):
                 break
             remain = torch.from_numpy(left.nonzero()[0]).to(V.device)
             at, problem, system = at[remain], problem.take(remain), system.take(remain)
-            ridge, W, scores, gradient, size = (
-                x[remain] for x in (ridge, W, scores, gradient, size)
+            ridge, W, scores, gradient = (
+                x[remain] for x in (ridge, W, scores, gradient)
             )
             bends = None if bends is None else bends[remain]
-            now, left = now[left], left[left]
+            size, left = size[left], left[left]
     else:
         found[at] = W / problem.scale.unsqueeze(-1)
     return found, torch.from_numpy(n_iter).to(V.device)
 
 
-def _size(problem, gradient, failed=None):
-    """Largest derivative of each task in the units of the problem, also as an array.
-
-    It is NaN for tasks whose step failed.
-    """
-    size = (problem.scale.unsqueeze(-1) * gradient).abs().amax((1, 2))
-    if failed is not None:
-        size = size.masked_fill(failed, torch.nan)
-    return size, size.cpu().numpy()
+def _size(problem, gradient):
+    """Largest derivative of each task in the units of the problem, as an array."""
+    size = (problem.scale.unsqueeze(-1) * gradient).abs_().amax((1, 2))
+    return size.cpu().numpy()
 
 
 def _ridge(problem):
@@ -156,70 +159,7 @@ def _system(problem, scores, bends):
     """Newton's equations, to solve by a factor or by products."""
     if bends is None:
         return SoftmaxHessian(problem, scores)
-    return _Factorised(*torch.linalg.cholesky_ex(own_hessian(problem, bends, _SHIFT)))
-
-
-class _Factorised:
-    """Systems of matrices with a Cholesky factor.
-
-    Parameters
-    ----------
-    factor : tensor of shape (n_tasks, d * k, d * k)
-
-    info : tensor of shape (n_tasks,) of int
-        Zero where the matrix is positive definite.
-    """
-
-    def __init__(self, factor, info):
-        self.factor, self.info, self.failed = factor, info, info > 0
-
-    def take(self, at):
-        return _Factorised(self.factor[at], self.info[at])
-
-    def solve(self, rhs, share):
-        """Solutions for right-hand sides of shape (n_tasks, k, d), whatever `share`."""
-        n_tasks, k, d = rhs.shape
-        flat = rhs.mT.reshape(n_tasks, d * k, 1)
-        return torch.cholesky_solve(flat, self.factor).reshape(n_tasks, d, k).mT
-
-
-def _best_length(problem, ridge, W, step, gradient, scores, along):
-    """Minimum of the objective along a step, by the secant method.
-
-    Parameters
-    ----------
-    problem : Logistic or Linear
-
-    ridge : tensor of shape (n_tasks, k, 1)
-
-    W, step, gradient : tensor of shape (n_tasks, k, d)
-
-    scores, along : tensor of shape (n_tasks, n_samples, d)
-        Scores at W, and their change with a step of length one.
-
-    Returns
-    -------
-    tensor of shape (n_tasks,)
-    """
-    shrink = ridge * step
-    slope, start, bend = (
-        (X * Y).sum((1, 2)) for X, Y in ((gradient, step), (W, shrink), (step, shrink))
-    )
-    weighted = problem.weight * along
-    low = last = torch.zeros_like(slope)
-    high = torch.full_like(slope, torch.inf)
-    length = torch.ones_like(slope)
-    for _ in range(_LINE_STEPS):
-        here = problem.slopes(torch.addcmul(scores, length[:, None, None], along))
-        new = (here * weighted).sum((1, 2)) + torch.addcmul(start, length, bend)
-        below = new <= 0
-        low, high = torch.where(below, length, low), torch.where(below, high, length)
-        ahead = torch.addcmul(length, new, (length - last) / (slope - new))
-        ahead = ahead.clamp(length / _CHANGE, _CHANGE * length).clamp(low, high)
-        # Equal slopes: at the minimum, or on a line.
-        ahead = torch.where(new == slope, length, ahead)
-        slope, last, length = new, length, ahead
-    return length
+    return Factorised(own_hessian(problem, bends, _SHIFT))
 
 
 def solve_hessian(problem, V, rhs):

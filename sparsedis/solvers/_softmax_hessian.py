@@ -5,6 +5,7 @@ no more than a gradient. The blocks of each class alone, which are a fixed share
 entries, precondition them.
 """
 
+import numpy as np
 import torch
 
 from sparsedis.solvers._products import forward, pull
@@ -15,6 +16,10 @@ _PRODUCTS = 300
 # From this number of contrasts of classes, or of coefficients of a task, on, products
 # are faster than a factor.
 _MANY, _LARGE = 8, 200
+
+# Residuals of Newton steps, relative to the gradient: the root of its size, between
+# these two.
+_FORCING = 1e-2, 0.3
 
 # Added to the blocks, relative to their largest diagonal entry: a class that no sample
 # may have has no curvature.
@@ -45,12 +50,14 @@ class SoftmaxHessian:
 
     Attributes
     ----------
-    failed : tensor of shape (n_tasks,) of bool
-        All false: every right-hand side gets a solution.
+    failed : None
+        Every right-hand side gets a solution.
 
     solved : tensor of shape (n_tasks,) of bool
         Whether the last residuals were as small as asked.
     """
+
+    failed = None
 
     def __init__(self, problem, scores):
         self.Z, self.weight, self.basis = problem.Z, problem.weight, problem.basis
@@ -67,7 +74,7 @@ class SoftmaxHessian:
         blocks.diagonal(dim1=-2, dim2=-1).add_(shift)
         # Products with a batch of small matrices are faster than substitutions.
         self.inverse = torch.cholesky_inverse(torch.linalg.cholesky(blocks))
-        self.failed = self.solved = torch.zeros_like(blocks[:, 0, 0, 0], dtype=bool)
+        self.solved = torch.zeros_like(blocks[:, 0, 0, 0], dtype=bool)
 
     def take(self, at):
         part = object.__new__(type(self))
@@ -95,6 +102,22 @@ class SoftmaxHessian:
         last = last - last.sum(-1, keepdim=True) / self.present.sum(-1, keepdim=True)
         last = last * self.present
         return torch.cat([rows - rows.mean(-1, keepdim=True), last], 1)
+
+    def step(self, gradient, size):
+        """Newton steps, as precise as the size of the gradient is worth.
+
+        Parameters
+        ----------
+        gradient : tensor of shape (n_tasks, k, d)
+
+        size : ndarray of shape (n_tasks,)
+
+        Returns
+        -------
+        tensor of shape (n_tasks, k, d)
+        """
+        share = torch.from_numpy(np.sqrt(size).clip(*_FORCING))
+        return -self.solve(gradient, share.to(gradient.device))
 
     def solve(self, rhs, share):
         """Solve systems by preconditioned conjugate gradients.

@@ -14,6 +14,7 @@ sample, which does not change the loss. Norms in B are those of the C coefficien
 
 import math
 from copy import copy
+from functools import cached_property
 
 import torch
 
@@ -22,11 +23,12 @@ from sparsedis.solvers._groups import Rows, add_blocks, directions
 from sparsedis.solvers._info import SolverInfo
 from sparsedis.solvers._linalg import SupportSystem
 from sparsedis.solvers._problem import Problem
-from sparsedis.solvers._products import Curvature, forward, pull
+from sparsedis.solvers._products import Curvature, forward, pull, spread
 from sparsedis.solvers._proximal_newton import solve_sparse
 from sparsedis.solvers._relative_gap import relative_gap
 from sparsedis.solvers._smooth_newton import hessian_on, solve_smooth
 from sparsedis.solvers._terms import Norms
+from sparsedis.solvers._two_class_gap import two_class_gap
 from sparsedis.solvers.losses._classes import contrasts
 
 # Products of residuals and features up to this size count as zero, in units in which
@@ -95,9 +97,30 @@ def solve_logistic(
 
     info : SolverInfo
     """
-    k = Z.shape[-1]
     problem = Logistic(Z, labels, weight, alpha, l2, n_classes, fit_intercept)
-    at_zero = problem.at_zero()
+    W, info = solve_problem(problem, alpha, start, tol=tol, max_iter=max_iter)
+    k = Z.shape[-1]
+    return W[:, :k], W[:, k:].sum(1), info
+
+
+def solve_problem(problem, alpha, start, *, tol, max_iter):
+    """Solve the problems of a `Logistic`.
+
+    Parameters
+    ----------
+    problem : Logistic
+
+    alpha, start, tol, max_iter : object
+        As for :func:`solve_logistic`.
+
+    Returns
+    -------
+    W : tensor of shape (n_tasks, k, d)
+        With an intercept, it is the last row.
+
+    info : SolverInfo
+    """
+    at_zero, k = problem.at_zero(), problem.n_features
     how = {"tol": tol, "max_iter": max_iter}
     first, warm = at_zero, start is not None
     if warm:
@@ -107,20 +130,21 @@ def solve_logistic(
             b = start[:, k:]
             start = torch.cat([start[:, :k], b - b @ problem.gauge], 1)
         first = _composite.choose_start(problem, start, at_zero)
-    if problem.is_smooth:
+    smooth = problem.is_smooth
+    if smooth:
         V, info = solve_smooth(problem, first, **how)
     else:
         V, info = solve_sparse(problem, first, warm=warm, **how)
     gap = info.gap
-    if not problem.is_smooth:
+    if not smooth:
         # alpha_max is compared in the original units: rounding errors of the
         # solver's units must not decide which solutions are zero.
         zero = alpha >= problem.alpha_max()
         V = torch.where(zero[:, None, None], at_zero, V)
         gap = torch.where(zero, 0.0, gap)
     W = V * problem.scale.unsqueeze(-1)
-    W, intercept = W[:, :k], W[:, k:].sum(1)
-    return W, intercept, SolverInfo(gap, info.n_iter, gap <= tol, (W != 0).any(-1))
+    support = (W[:, :k] != 0).any(-1)
+    return W, SolverInfo(gap, info.n_iter, gap <= tol, support)
 
 
 class Logistic(Problem):
@@ -203,6 +227,12 @@ class Logistic(Problem):
     def is_smooth(self):
         """Whether there is at most a squared l2 penalty."""
         return not bool((self.penalty.threshold > 0).any())
+
+    @cached_property
+    def _is_ridge(self):
+        """Whether all features have a squared l2 penalty and no other one."""
+        ridge, k = self.ridge, self.n_features
+        return self.is_smooth and bool((ridge[:, :k] > 0).all())
 
     def frequency(self):
         """Share of each class, of shape (n_tasks, n_classes)."""
@@ -312,6 +342,19 @@ class Logistic(Problem):
         penalty = penalty + l2[:, None, None] * rows
         return slope + torch.nn.functional.pad(penalty, (0, 0, 0, len(W[0]) - k))
 
+    def cotangents(self, W, u):
+        """Gradients of ``-<u, stationarity>`` in Z, alpha and l2."""
+        k = self.n_features
+        slopes, bends = self.derivatives(forward(self.Z, W))
+        bent = (bends @ forward(self.Z, u).unsqueeze(-1)).squeeze(-1)
+        slopes, bent = -self.weight * slopes, -self.weight * bent
+        rows, u_rows = W[:, :k], u[:, :k]
+        return (
+            spread(self.Z, slopes, u_rows) + spread(self.Z, bent, rows),
+            -(directions(rows) * u_rows).sum((1, 2)),
+            -(rows * u_rows).sum((1, 2)),
+        )
+
     def linear_term(self, V):
         probability = self.log_probability(V).exp()
         return self.pull(curve(probability, self.logits(V)) - probability + self.onehot)
@@ -334,6 +377,8 @@ class Logistic(Problem):
         return loss + 0.5 * (self.ridge.unsqueeze(1) * (moved**2).sum(-1)).sum(-1)
 
     def gap(self, V):
+        if self.basis.shape[1] == 1 and self.gauge is None and self._is_ridge:
+            return two_class_gap(self, V)
         log_probability = self.log_probability(V)
         probability = log_probability.exp()
         picked = log_probability.masked_fill(self.onehot == 0, 0.0)
@@ -385,7 +430,8 @@ class Logistic(Problem):
 
 def _combine(X, M):
     """``X @ M`` for a small matrix M; samples stay contiguous if they are."""
-    return (M.T @ X.mT).mT
+    # Without broadcasting, bmm needs half as many calls.
+    return torch.bmm(M.T.expand(len(X), -1, -1), X.mT).mT
 
 
 def _match(probability, weight, frequency):

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from sparsedis.implicit import logistic, logistic_alpha_max
+from sparsedis.solvers.logistic import Logistic
 
 CASES = ["plain", "without l2", "empty support", "all active", "missing class"]
 CASES += ["more features than samples", "duplicated columns", "all of it"]
@@ -102,3 +103,35 @@ def test_gradient_at_duplicated_columns_is_finite(tasks, n_classes):
     assert len(log) == 1
     for gradient in gradients:
         assert torch.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("alpha", [0.0, 0.02])
+def test_backward_pass_needs_no_second_problem(
+    monkeypatch, tasks, n_classes, shared, alpha
+):
+    Z, y = tasks[0][0] if shared else tasks[0], tasks[1].clamp_max(n_classes - 1)
+    parts = Z, torch.full_like(y[:, 0], alpha, dtype=Z.dtype), y.new_ones(5).to(Z) / 10
+    made, make = [], Logistic.__init__
+
+    def count(self, *args):
+        made.append(self)
+        make(self, *args)
+
+    monkeypatch.setattr(Logistic, "__init__", count)
+
+    def gradients():
+        inputs = [part.clone().requires_grad_() for part in parts]
+        W, b = logistic(
+            *(inputs[0], y, inputs[1]), l2=inputs[2], n_classes=n_classes, **how
+        )
+        return torch.autograd.grad(W.square().sum() + b.cos().sum(), inputs)
+
+    how = {"fit_intercept": True}
+    found = gradients()
+    assert len(made) == 1
+    # Those of autograd.
+    monkeypatch.delattr(Logistic, "cotangents")
+    for own, expected in zip(found, gradients(), strict=True):
+        torch.testing.assert_close(own, expected, rtol=1e-9, atol=1e-11)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from sparsedis.solvers._products import Curvature, forward, pull
+from sparsedis.solvers._products import Curvature, forward, pull, spread
 
 
 def make_features(n_tasks, d):
@@ -21,10 +21,14 @@ def test_products_with_shared_features(n_tasks, d):
     Z, X, W = make_features(n_tasks, d)
     assert_allclose(forward(Z, W), Z @ W, rtol=1e-12, atol=1e-13)
     assert_allclose(pull(Z, X), Z.mT @ X, rtol=1e-12, atol=1e-13)
+    each = X @ W.mT
+    assert_allclose(spread(Z, X, W)[0], each.sum(0), rtol=1e-12, atol=1e-13)
+    if n_tasks > 1:
+        assert_allclose(spread(each, X, W), each, rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize("block", [2**22, 100])
-@pytest.mark.parametrize("n_tasks", [2, 9])
+@pytest.mark.parametrize("n_tasks", [1, 2, 9])
 @pytest.mark.parametrize("d", [1, 3])
 def test_curvature(monkeypatch, n_tasks, block, d):
     monkeypatch.setattr("sparsedis.solvers._products._BLOCK", block)

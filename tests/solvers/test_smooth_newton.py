@@ -8,7 +8,8 @@ from sklearn.linear_model import LogisticRegression, PoissonRegressor
 
 from sparsedis.solvers import _composite, _smooth_newton
 from sparsedis.solvers._linear import Linear, solve_linear
-from sparsedis.solvers._smooth_newton import smooth_newton, solve_smooth
+from sparsedis.solvers._newton_systems import Factorised, shared_system
+from sparsedis.solvers._smooth_newton import own_hessian, smooth_newton, solve_smooth
 from sparsedis.solvers.logistic import Logistic, class_basis, solve_logistic
 from sparsedis.solvers.losses import Multinomial, Poisson
 from sparsedis.solvers.penalties import L2
@@ -124,6 +125,35 @@ def test_general_solver_takes_the_tasks_that_are_left(monkeypatch, kind):
     assert info.converged.all()
     assert (problem.gap(V) <= 1e-12).all()
     assert (info.n_iter > n_iter).any()
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize("n_tasks", [1, 10])
+def test_first_step_of_tasks_that_share_features_takes_one_factor(n_classes, n_tasks):
+    Z, _, generator = make_data(shared=True)
+    y = torch.randint(0, n_classes, (n_tasks, 15), generator=generator)
+    y[:, :n_classes] = torch.arange(n_classes)
+    weight = torch.full((n_tasks, 15), 1 / 15).double()
+    l2 = torch.full((n_tasks,), 1e-12).double()
+    problem = Logistic(Z[..., :7], y, weight, 0 * l2, l2, n_classes, True)
+    V = problem.at_zero()
+    W, ridge = problem.scale.unsqueeze(-1) * V, 0 * V[..., :1]
+    bends = problem.derivatives(problem.scores(V))[1]
+    gradient = problem.gradient(V) / problem.scale.unsqueeze(-1)
+    system = shared_system(problem, ridge, W, bends)
+    assert system.factor.shape == (8, 8)
+    step, expected = (
+        own.step(gradient, None)
+        for own in (system, Factorised(own_hessian(problem, bends)))
+    )
+    assert_allclose(step, expected, atol=1e-9)
+    # Not where features are in use, nor where the tasks have other weights.
+    assert shared_system(problem, ridge, W + 1, bends) is None
+    problem.weight = problem.weight * torch.linspace(1, 2, 15).unsqueeze(-1)
+    assert shared_system(problem, ridge, W, bends) is not None
+    problem.weight = problem.weight.clone()
+    problem.weight[-1, 0] += 0.1
+    assert (shared_system(problem, ridge, W, bends) is None) == (n_tasks > 1)
 
 
 def test_point_stays_where_no_step_helps():
