@@ -180,7 +180,7 @@ def lasso(
                 *loss.single(), *form, start=start, **how
             )
             if bool(info.converged.all()):
-                return w.unsqueeze(-1), info, system
+                return w, info, system
         gram_form = loss.gram, *form
         if start is None and choose_celer(solver, loss):
             from sparsedis.solvers._celer import solve_lasso_celer
@@ -191,10 +191,9 @@ def lasso(
         else:
             how |= {"start": start, "data": loss.single, "return_system": True}
             w, info, system = solve_lasso(*gram_form, **how)
-        W = w.unsqueeze(-1)
         if system is None:
-            info = loss.certify(info, W, alpha, l2, tol)
-        return W, info, system
+            info = loss.certify(info, w.unsqueeze(-1), alpha, l2, tol)
+        return w, info, system
 
     w, intercept, info = solve_squared(
         Z,

@@ -35,8 +35,7 @@ def plain_mode(devices=("cpu", "cuda", "mps", "xpu")):
     """
     with ExitStack() as modes:
         for kind in devices:
-            known = torch.amp.is_autocast_available(kind)
-            if known and torch.is_autocast_enabled(kind):
+            if _is_autocast(kind):
                 modes.enter_context(torch.autocast(kind, enabled=False))
         if torch.is_inference_mode_enabled():
             graph = torch.is_grad_enabled()
@@ -63,8 +62,10 @@ def in_plain_mode(function: Method) -> Method:
 
     @wraps(function)
     def plain(*args, **kwargs):
-        devices = {v.device.type for v in (*args, *kwargs.values()) if _is(v)}
         inference = torch.is_inference_mode_enabled()
+        devices = {v.device.type for v in (*args, *kwargs.values()) if _is(v)}
+        if not inference and not any(map(_is_autocast, devices)):
+            return function(*args, **kwargs)
         with plain_mode(devices):
             if inference:
                 args = map(_ordinary, args)
@@ -72,6 +73,12 @@ def in_plain_mode(function: Method) -> Method:
             return function(*args, **kwargs)
 
     return cast("Method", plain)
+
+
+def _is_autocast(kind):
+    """Whether autocast is on for a type of devices."""
+    known = torch.amp.is_autocast_available(kind)
+    return known and torch.is_autocast_enabled(kind)
 
 
 def _is(value):

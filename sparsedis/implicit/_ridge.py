@@ -104,8 +104,7 @@ def ridge(
 
     def solve(loss, _, l2):
         gram_form = loss.gram, loss.corr[..., 0], loss.y_sq, l2
-        w, *rest = solve_ridge(*gram_form, tol=tol, data=loss.single)
-        return w.unsqueeze(-1), *rest
+        return solve_ridge(*gram_form, tol=tol, data=loss.single)
 
     w, intercept, info = solve_squared(
         Z,

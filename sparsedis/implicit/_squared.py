@@ -102,8 +102,6 @@ class _SquaredLoss(ReverseOnly):
         loss = SquaredLoss.of(Z, Y, n, gram)
         W, info, ctx.system = solve(loss, alpha, l2)
         report(info)
-        if Y.ndim == 2:
-            W = W.squeeze(-1)
         ctx.n = n
         gram = None if ctx.system else loss.gram
         ctx.save_for_backward(Z, Y, gram, alpha, l2, W, info.support)
@@ -112,18 +110,22 @@ class _SquaredLoss(ReverseOnly):
     @staticmethod
     def backward(ctx, grad):
         Z, Y, gram, alpha, l2, W, support = ctx.saved_tensors
-        flat = Y.ndim == 2
-        if flat:
-            Y, W, grad = (part.unsqueeze(-1) for part in (Y, W, grad))
-        parts = Z, Y, gram, alpha, l2, W, support
+        flat, parts = Y.ndim == 2, (gram, alpha, l2, W, support)
         if torch.is_grad_enabled():
-            found = _gradients_with_graph(ctx, grad, *parts)
+            if flat:
+                parts = gram, alpha, l2, W.unsqueeze(-1), support
+                Y, grad = Y.unsqueeze(-1), grad.unsqueeze(-1)
+            found = _gradients_with_graph(ctx, grad, Z, Y, *parts)
         else:
-            U, singular = _solve_adjoint(grad, *parts[2:], Z, ctx.n, ctx.system)
+            solve = _solve_single if flat else _solve_adjoint
+            U, singular = solve(grad, *parts, Z, ctx.n, ctx.system)
             if some(singular):
                 warn_of_dependence()
-            found = _cotangents(*views(Z, Y, W, U), ctx.n, ctx.needs_input_grad)
-            found = [None if g is None else torch.as_tensor(g) for g in found]
+            Z, *rest = views(Z, Y, W, U)
+            if flat:
+                rest = (part[..., None] for part in rest)
+            found = _cotangents(Z, *rest, ctx.n, ctx.needs_input_grad)
+            found = [None if g is None else tensors(g)[0] for g in found]
         if flat and found[1] is not None:
             found[1] = found[1].squeeze(-1)
         return *found, None, None, None, None
@@ -184,20 +186,8 @@ def _solve_adjoint(grad, gram, alpha, l2, W, support, Z, n, system):
     """
     c = W.shape[-1]
     if c == 1:
-        if system is None:
-            _, system = ridge_system(gram, l2, support)
-        grad = grad.squeeze(-1)
-        u, poor = system.solve(grad), system.poor
-        # Systems that are not poor are not singular.
-        singular = poor
-        if some(poor):
-            singular = poor.expand(len(grad)).clone()
-            for at in (poor & (l2 > 0), poor & (l2 == 0)):
-                at = at.nonzero().flatten()
-                if len(at):
-                    part = take_tasks(Z, at) / math.sqrt(n)
-                    exact = DataSystem(part, l2[at], support[at])
-                    u[at], singular[at] = exact.solve_normal(grad[at]), exact.singular
+        how = gram, alpha, l2, W, support, Z, n, system
+        u, singular = _solve_single(grad.squeeze(-1), *how)
         return u.unsqueeze(-1), singular
     rows = Rows(support)
     active = rows.gather(W)
@@ -210,6 +200,24 @@ def _solve_adjoint(grad, gram, alpha, l2, W, support, Z, n, system):
         hessian, rows.gather(grad).flatten(1), rows.valid.repeat_interleave(c, 1)
     )
     return rows.scatter(u.reshape(*rows.index.shape, c)), singular
+
+
+def _solve_single(grad, gram, alpha, l2, W, support, Z, n, system):
+    """The same for a single output, without its axis."""
+    if system is None:
+        _, system = ridge_system(gram, l2, support)
+    u, poor = system.solve(grad), system.poor
+    # Systems that are not poor are not singular.
+    singular = poor
+    if some(poor):
+        singular = poor.expand(len(grad)).clone()
+        for at in (poor & (l2 > 0), poor & (l2 == 0)):
+            at = at.nonzero().flatten()
+            if len(at):
+                part = take_tasks(Z, at) / math.sqrt(n)
+                exact = DataSystem(part, l2[at], support[at])
+                u[at], singular[at] = exact.solve_normal(grad[at]), exact.singular
+    return u, singular
 
 
 def solve_squared(Z, Y, alpha, l2, solve, *, start=None, fit_intercept, **read):
@@ -225,7 +233,8 @@ def solve_squared(Z, Y, alpha, l2, solve, *, start=None, fit_intercept, **read):
 
     solve : callable
         ``(loss, alpha, l2) -> W, info, system``, with a :class:`SquaredLoss` and ``W``
-        of shape (n_tasks, k, c); with ``start=``, of this shape, if there is a start.
+        of shape (n_tasks, k), or (n_tasks, k, c) if targets have an axis of outputs;
+        with ``start=``, of shape (n_tasks, k, c), if there is a start.
         ``system`` is that of the gradient, or None if it is not known.
 
     start : tensor or pair of tensors, default=None

@@ -88,12 +88,14 @@ class Tasks:
         return value
 
     def _per_task(self, value, name):
-        value = as_tensor(value, name, "a number or a tensor").to(self.Z.device)
+        value, own = as_tensor(value, name, "a number or a tensor"), wide(self.Z.device)
+        ready = value.dtype == own and value.device == self.Z.device
+        if ready and value.ndim == 1 and value.shape == self.batch_shape:
+            return value
+        value = value.to(self.Z.device)
         if value.is_complex() or value.dtype == torch.bool:
             raise ValueError(f"{name} must be real, got {value.dtype}.")
-        value = value.to(wide(self.Z.device))
-        if value.shape == self.batch_shape and value.ndim == 1:
-            return value
+        value = value.to(own)
         try:
             return value.expand(self.batch_shape).reshape(-1)
         except RuntimeError:

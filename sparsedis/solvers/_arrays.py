@@ -16,15 +16,13 @@ def views(*tensors):
 
     Tensors inside of a transform of ``torch.func`` have no memory of their own.
     """
-    if not all(map(_has_memory, tensors)):
-        return tensors
+    for tensor in tensors:
+        # In a few small problems, this and what it calls take a tenth of the time.
+        own = torch.func.debug_unwrap(tensor, recurse=False) is tensor
+        if not (own and tensor.is_cpu and _HOST == "cpu"):
+            return tensors
     # NumPy reads no negation that torch has put off, as in ``z.conj().imag``.
-    return tuple(t.numpy(force=True) for t in tensors)
-
-
-def _has_memory(tensor):
-    own = torch.func.debug_unwrap(tensor, recurse=False) is tensor
-    return own and tensor.device.type == _HOST
+    return tuple([tensor.numpy(force=True) for tensor in tensors])
 
 
 def tensors(*arrays):

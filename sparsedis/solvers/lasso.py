@@ -138,13 +138,13 @@ class Adjoint:
     @cached_property
     def poor(self):
         """Tasks with a small pivot, whose solutions may be inaccurate."""
-        return torch.as_tensor(self._system.poor())
+        return tensors(self._system.poor())[0]
 
     def solve(self, rhs):
         """Solutions for right-hand sides of shape (n_tasks, k)."""
         (rhs,) = views(rhs)
         size = self._system.solve(self.scale * rhs[..., None])
-        return torch.as_tensor((self.scale * self.signs * size)[..., 0]).contiguous()
+        return tensors((self.scale * self.signs * size)[..., 0])[0].contiguous()
 
 
 def _finish(w, gap, n_iter, form, problem, start, tol, max_iter, data):
