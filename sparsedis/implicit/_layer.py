@@ -20,11 +20,12 @@ def solve_implicitly(make, solve, *theta):
     ----------
     make : callable
         Creates a problem from `theta`. It has ``scale``, ``hessian`` and ``penalty``
-        (see :class:`~sparsedis.solvers._problem.Problem`), ``n_features``, which does
-        not count an intercept, ``is_smooth``, whether no row can be zero, and
-        ``stationarity(W, *theta)``, the gradient of the objective for nonzero rows. It
-        may have ``cotangents(W, u)``, the gradients of ``-<u, stationarity>`` in
-        `theta`, for which autograd needs a second problem and more operations.
+        (see :class:`~sparsedis.solvers._problem.Problem`), ``curvature``,
+        ``n_features``, which does not count an intercept, ``is_smooth``, whether no row
+        can be zero, and ``stationarity(W, *theta)``, the gradient of the objective for
+        nonzero rows. It may have ``cotangents(W, u)``, the gradients of
+        ``-<u, stationarity>`` in `theta`, for which autograd needs a second problem and
+        more operations.
 
     solve : callable
         Takes a problem and `theta`, and returns solutions of shape (n_tasks, k, c),
@@ -53,6 +54,7 @@ class _Solve(ReverseOnly):
     def forward(ctx, make, solve, report, *theta):
         ctx.make, ctx.problem = make, make(*(t.detach() for t in theta))
         W, info = solve(ctx.problem, *theta)
+        ctx.problem.curvature.clear()
         report((info, ctx.problem))
         ctx.save_for_backward(*theta, W)
         return W

@@ -71,6 +71,10 @@ class Curvature:
     def __init__(self, Z):
         self.Z = Z
 
+    def clear(self):
+        """Forget the products of features, which are many times as large as these."""
+        vars(self).pop("_block", None)
+
     def take(self, Z):
         """The same for some of the tasks, whose features are ``Z``."""
         return self if len(self.Z) == 1 else Curvature(Z)

@@ -1,9 +1,12 @@
 """Gradients of the logistic layer against finite differences, and at kinks."""
 
+import weakref
+
 import pytest
 import torch
 
 from sparsedis.implicit import logistic, logistic_alpha_max
+from sparsedis.solvers._products import Curvature
 from sparsedis.solvers.logistic import Logistic
 
 CASES = ["plain", "without l2", "empty support", "all active", "missing class"]
@@ -135,3 +138,20 @@ def test_backward_pass_needs_no_second_problem(
     monkeypatch.delattr(Logistic, "cotangents")
     for own, expected in zip(found, gradients(), strict=True):
         torch.testing.assert_close(own, expected, rtol=1e-9, atol=1e-11)
+
+
+def test_graph_keeps_no_products_of_features(monkeypatch, tasks):
+    made, make = [], Curvature._pairs
+
+    def note(self, rows):
+        pairs = make(self, rows)
+        made.append(weakref.ref(pairs))
+        return pairs
+
+    monkeypatch.setattr(Curvature, "_pairs", note)
+    Z = tasks[0][0].clone().requires_grad_()
+    W = logistic(Z, tasks[1], 0.0, l2=0.1, n_classes=3)
+    assert len(made) == 1
+    assert made[0]() is None
+    W.sum().backward()
+    assert torch.isfinite(Z.grad).all()
