@@ -80,7 +80,7 @@ class SparseMultiTaskClassifier(ClassifierMixin, BaseRepresentation):
         is 10 / 3 times as strong at first. Before the second continuation, up to
         `max_iter` steps give an encoder with new weights the directions of the features
         from the point where the boundaries of the tasks meet, if they do: their median
-        distance from there is below .3 of that of the rows from the boundaries.
+        distance from there is below .2 of that of the rows from the boundaries.
 
     Attributes
     ----------

@@ -38,7 +38,7 @@ _BATCHES = 2.5
 _ALPHA = 1e-4
 
 # Largest spread of the boundaries with which new weights learn directions.
-_SPREAD = 0.3
+_SPREAD = 0.2
 
 
 class FurtherTraining(NoiseTraining):
