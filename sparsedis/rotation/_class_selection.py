@@ -60,8 +60,8 @@ def _select(part, precision, spike):
         deviance[:, size] = 2 * np.bincount(task, loss, minlength=n_tasks)
         if size == 0:
             break
-        if size == m:
-            zero = square * (W**2).sum(1, keepdims=True)
+        # In units of the head of this support: that of all features may be far larger.
+        zero = square * (W**2).sum(1, keepdims=True)
         variance = np.diagonal(np.linalg.inv(information), axis1=1, axis2=2)
         excess = zero / variance
         evidence = np.zeros((n_tasks, m))

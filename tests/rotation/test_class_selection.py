@@ -82,3 +82,14 @@ def test_small_parts_of_other_factors_count_as_zero():
     labels = labels_of(Z, Y)
     assert select_classes(labels, 2).sum() == 60
     assert select_classes(labels, 2, spike=np.full(2, 0.05)).sum() == 30
+
+
+def test_differences_of_correlated_features_are_selected():
+    # One of the two features alone says little, and its head is small.
+    rng = np.random.default_rng(0)
+    Z = rng.standard_normal((1000, 3)) + 3 * rng.standard_normal((1000, 1))
+    Z /= Z.std(0)
+    pairs = np.array([[1, 0, -1], [0, 1, -1], [1, -1, 0]] * 5)
+    Y = (rng.random((1000, 15)) < expit(30 * Z @ pairs.T)) * 1.0
+    found = select_classes(labels_of(Z, Y), 3, spike=np.full(3, 0.03))
+    assert_array_equal(found, pairs != 0)
