@@ -109,7 +109,7 @@ print(found.mean().round(3).to_string())
 # %%
 # What comes out, on average over three splits with about 85 labels for each target:
 #
-# - The shared model explains .655 of the deviance, and the separate ones .614. It gains
+# - The shared model explains .656 of the deviance, and the separate ones .614. It gains
 #   where nuclei say something nonlinear, as on the errors of concavity (.51 to .80) and
 #   of concave points (.38 to .60). On most targets both do equally well.
 # - It is worse on the error of smoothness (.21 to .13). The held-out rows, a dozen
