@@ -167,9 +167,11 @@ default=None
             split = self._train_by_noise(scaled, width, random_state, data)
             if self.rotation is not None:
                 count = self._straighten(scaled, split, random_state, data)
-                factors = self._factors(table, self.n_components, random_state)
-                if count is not None and count.n_factors == factors.count.n_factors:
-                    # It compares more numbers of factors.
+                # Among as many features as there are factors, weak ones may be missed.
+                counted = count is not None and count.n_factors == self._n_trained
+                kept = self._n_trained if counted else self.n_components
+                factors = self._factors(table, kept, random_state)
+                if counted:
                     factors = replace(factors, count=count)
                 self._rotate(factors, width)
             folds = None

@@ -1,6 +1,7 @@
 """Further training on classes with fewer features and kept heads."""
 
 from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from sparsedis.metrics import linear_r_score
 from sparsedis.multitask import _further_training
 from sparsedis.multitask._directions import Directions
 from sparsedis.multitask._further_training import FurtherTraining
+from sparsedis.rotation import _stages
 
 # After a few steps features are not to be trusted.
 pytestmark = pytest.mark.filterwarnings("ignore:.* may not be:UserWarning")
@@ -254,3 +256,15 @@ def test_callbacks_see_the_loss_on_held_out_rows(data):
     )
     est.fit(data.data, data.target > 0)
     assert 0 < losses[-1] < losses[0] < 2
+
+
+def test_the_features_of_the_last_round_stand(data, monkeypatch):
+    count_in = _stages.count_in
+
+    def one_fewer(moments):
+        moments, count = count_in(moments)
+        return moments, replace(count, n_factors=count.n_factors - 1)
+
+    monkeypatch.setattr(_stages, "count_in", one_fewer)
+    est = fit(data)
+    assert est.n_components_ == est.count_.n_factors == 3
