@@ -33,19 +33,24 @@ def directions_from_centre(Z, coef, intercept):
 
     spread : float
         Distance of the boundaries from the centre, relative to that of the rows from
-        the boundaries; medians. 0 if all meet in the centre, NaN without boundaries.
+        the boundaries; medians. 0 if all meet in the centre. Infinite for a single
+        feature, if boundaries are hardly more than features, which then meet somewhere
+        in any case, or if the centre is not among the rows.
     """
-    coef, intercept = coef.reshape(-1, Z.shape[1]), intercept.reshape(-1)
+    k = Z.shape[1]
+    coef, intercept = coef.reshape(-1, k), intercept.reshape(-1)
     length = np.linalg.norm(coef, axis=1)
     known = (length > 0) & np.isfinite(length) & np.isfinite(intercept)
-    if not known.any():
-        return np.zeros_like(Z), np.nan
+    if k == 1 or known.sum() <= 2 * k:
+        return np.zeros_like(Z), np.inf
     normals = coef[known] / length[known, None]
     offsets = intercept[known] / length[known]
     centre = np.linalg.lstsq(normals, -offsets, rcond=None)[0]
     moved = Z - centre
     away = np.median(np.abs(moved @ normals.T))
     spread = np.median(np.abs(normals @ centre + offsets)) / away
+    if np.sum((centre - Z.mean(0)) ** 2) > Z.var(0).sum():
+        spread = np.inf
     values, vectors = np.linalg.eigh(normals.T @ normals / len(normals))
     moved = moved @ (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
     size = np.linalg.norm(moved, axis=1, keepdims=True)

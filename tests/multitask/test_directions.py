@@ -69,12 +69,18 @@ def test_heads_that_do_not_exist_are_left_out(problem):
     assert_allclose(found[1], due[1], atol=1e-12)
 
 
-def test_without_boundaries_there_are_no_directions():
-    directions, spread = directions_from_centre(
-        np.ones((4, 2)), np.full((3, 1, 2), np.nan), np.zeros((3, 1))
-    )
-    assert np.isnan(spread)
-    assert not directions.any()
+@pytest.mark.parametrize("why", ["none", "few", "far", "single"])
+def test_boundaries_may_not_tell_directions(problem, why):
+    Z, coef, intercept, _ = problem
+    if why == "none":
+        coef = np.full_like(coef, np.nan)
+    elif why == "few":
+        coef, intercept = coef[:6], intercept[:6]
+    elif why == "far":
+        intercept = intercept - coef @ np.full(3, 2.0)
+    else:
+        Z, coef = Z[:, :1], coef[..., :1]
+    assert directions_from_centre(Z, coef, intercept)[1] == np.inf
 
 
 def test_the_loss_is_that_of_angles_alone(problem):
