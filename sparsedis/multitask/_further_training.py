@@ -132,13 +132,13 @@ class FurtherTraining(NoiseTraining):
         }
         self.n_iter_ = len(self.history_["loss"])
 
-    def _narrow_module(self, width, table, rows, random_state, **how):
+    def _narrow_module(self, width, table, rows, random_state, drops=True):
         """A module with new weights."""
         device = self._device()
         seed = random_state.randint(np.iinfo(np.int32).max)
         with TorchRandomness(seed, device).lent():
             kind = self._noisy, self._skips
-            module = self._new_module(self.input_shape_, width, *kind, **how)
+            module = self._new_module(self.input_shape_, width, *kind, drops)
             module = module.to(device)
             if any(map(is_lazy, module.parameters())):
                 # Inputs give lazy weights their shapes.
@@ -173,8 +173,7 @@ class FurtherTraining(NoiseTraining):
             )
             directed, valid = directed.take(np.flatnonzero(~held_out)), (batch, batch)
         # Directions have hardly any noise.
-        how = {"drops": False}
-        new = self._narrow_module(Z.shape[1], table, rows, random_state, **how)
+        new = self._narrow_module(Z.shape[1], table, rows, random_state, drops=False)
         # A normalisation would choose distances.
         new.normalization = torch.nn.Identity()
         self._train_on(
